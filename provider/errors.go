@@ -1,0 +1,76 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind says what a failure means to the caller.
+type Kind uint8
+
+const (
+	// Internal is a failure that no other kind names.
+	Internal Kind = iota
+	// Credentials: the provider does not know the key, or the signature is wrong.
+	Credentials
+	// Denied: the credentials are known and may not do this.
+	Denied
+	// NoBucket: the bucket does not exist, or is not to be seen.
+	NoBucket
+	// NotFound: the object does not exist.
+	NotFound
+	// Exists: the bucket to be created exists.
+	Exists
+	// Invalid: the provider refuses the request as malformed (a bad bucket name, say).
+	Invalid
+	// Throttled: the provider asks to slow down. Worth a retry after a pause.
+	Throttled
+	// Unavailable: the provider could not be reached or failed. Worth a retry.
+	Unavailable
+	// Corrupt: the answer cannot be trusted. Worth a retry, then fail loudly.
+	Corrupt
+	// Forbidden: our own rules refuse the endpoint (see Egress).
+	Forbidden
+)
+
+var kindNames = [...]string{
+	"internal", "credentials", "denied", "no bucket", "not found", "exists",
+	"invalid", "throttled", "unavailable", "corrupt", "forbidden",
+}
+
+// String names the kind as metrics and logs do.
+func (k Kind) String() string { return kindNames[k] }
+
+// Temporary tells whether the same call may succeed later.
+func (k Kind) Temporary() bool { return k == Throttled || k == Unavailable || k == Corrupt }
+
+// Error is a failed call to a provider.
+type Error struct {
+	Kind Kind
+	// Op is the call that failed: list, stat, put, delete, buckets, create bucket.
+	Op     string
+	Bucket string
+	// Reason is safe to show to a person: the provider's own short message where it
+	// has one, never a body, a header or a credential.
+	Reason string
+	// Err is the cause, for logs; it may be nil.
+	Err error
+}
+
+func (e *Error) Error() string {
+	on := e.Bucket
+	if on != "" {
+		on = " bucket " + on
+	}
+	return fmt.Sprintf("%s%s: %s: %s", e.Op, on, e.Kind, e.Reason)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf tells the kind of err: Internal when it is no provider error.
+func KindOf(err error) Kind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return Internal
+}

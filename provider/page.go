@@ -1,0 +1,42 @@
+package provider
+
+// Page is one answer of List. A caller owns it and may use it again for the next
+// call, which then allocates nothing once its buffers have grown; what it held
+// before is overwritten.
+type Page struct {
+	// Objects are in ascending bytewise order of their keys. Folder placeholders
+	// (empty objects whose key ends in '/') are not among them, but count in
+	// Skipped.
+	Objects []Object
+	// Prefixes are the folded prefixes of a list with a delimiter, ascending.
+	Prefixes []string
+	// Skipped counts the folder placeholders of the page.
+	Skipped int
+	// Next is the Start of the following page when More is set.
+	Next string
+	// More is false when the range was listed to its end.
+	More bool
+
+	arena []byte
+}
+
+// Object is one listed object. Key and Tag are valid until the Page that they
+// stand in is used again.
+type Object struct {
+	Key  []byte
+	Size int64
+	// ModTime is in Unix milliseconds.
+	ModTime int64
+	// Tag is the ETag without quotes (S3) or the generation in decimal (GCS).
+	Tag []byte
+}
+
+// Reset empties the page and keeps its buffers.
+func (p *Page) Reset() {
+	p.Objects = p.Objects[:0]
+	p.Prefixes = p.Prefixes[:0]
+	p.Skipped = 0
+	p.Next = ""
+	p.More = false
+	p.arena = p.arena[:0]
+}

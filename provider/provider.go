@@ -1,0 +1,89 @@
+// Package provider is the seam between firescan and object storage.
+//
+// A Bucket is one bucket of one account at one provider. What an implementation
+// must promise is written at each method and proven by providertest, which every
+// implementation passes, the in-memory one included. Retries, rate limits and
+// metrics are decorators over the same interface (see Retry, Limit and Measure), so an
+// implementation answers each call once and says what kind of failure it met.
+package provider
+
+import (
+	"context"
+	"time"
+)
+
+// Bucket is a bucket that can be listed and probed. It is safe for concurrent use.
+//
+// Every error that a method returns is an *Error, or wraps the context's error
+// when ctx ended first.
+type Bucket interface {
+	// List fills page with the objects that follow in req's range, in ascending
+	// bytewise order of their keys. See ListRequest and Page for what they hold.
+	//
+	// A page that the provider cut short, left empty, answered out of order or
+	// outside of the range is an error of kind Corrupt: it never reads as the end
+	// of the list. On error the page's content is undefined.
+	List(ctx context.Context, req ListRequest, page *Page) error
+
+	// Stat answers the object at key, or an error of kind NotFound.
+	Stat(ctx context.Context, key string) (Info, error)
+
+	// Put stores a small object (up to 5 MiB), replacing what was there.
+	Put(ctx context.Context, key string, body []byte) error
+
+	// Delete removes the object at key. A key that does not exist is no error.
+	Delete(ctx context.Context, key string) error
+}
+
+// Account is what one set of credentials can do at one provider. It is safe for
+// concurrent use.
+type Account interface {
+	// Buckets lists the account's buckets in ascending order of name.
+	Buckets(ctx context.Context) ([]BucketInfo, error)
+	// CreateBucket makes a bucket in the account's region, or in region when it is
+	// not empty.
+	CreateBucket(ctx context.Context, name, region string) error
+	// Bucket binds the account to one bucket. It makes no request.
+	Bucket(name string) Bucket
+}
+
+// BucketInfo is one bucket of an account. CreatedAt and Region may be zero where
+// the provider does not tell.
+type BucketInfo struct {
+	Name      string
+	Region    string
+	CreatedAt time.Time
+}
+
+// Info is what Stat tells of one object.
+type Info struct {
+	Key     string
+	Size    int64
+	ModTime time.Time
+	// Tag is the ETag without quotes (S3) or the generation in decimal (GCS).
+	Tag string
+}
+
+// ListRequest asks for one page of the keys k with Start <= k < End that begin
+// with Prefix.
+//
+// A caller goes on where a page ended with Start = page.Next, never by a token,
+// so that a list can be resumed, cut and split anywhere.
+type ListRequest struct {
+	// Prefix limits the list to keys that begin with it; empty is the whole bucket.
+	Prefix string
+	// Start is the first key wanted, inclusive; empty is from the beginning. The form
+	// After(key), a key with a zero byte behind it, is the cheapest for every provider.
+	Start string
+	// End is the first key no longer wanted; empty is to the end of the prefix.
+	End string
+	// Delimiter, when not empty, folds keys that share a part up to the delimiter
+	// into Page.Prefixes.
+	Delimiter string
+	// MaxKeys bounds the page; 0 is the provider's own most.
+	MaxKeys int
+}
+
+// After returns the least key that is greater than key: what follows a page that
+// ended with key.
+func After(key string) string { return key + "\x00" }
