@@ -31,6 +31,19 @@ type Object struct {
 	Tag []byte
 }
 
+// Add appends an object and copies key and tag into the page's own store. It is how
+// an implementation of Bucket fills a page; the caller sees to the order.
+func (p *Page) Add(key, tag []byte, size, modTime int64) {
+	at := len(p.arena)
+	// When the store grows, objects added before keep the old one alive; the next
+	// use of the page starts with the larger one.
+	p.arena = append(append(p.arena, key...), tag...)
+	mid, end := at+len(key), len(p.arena)
+	p.Objects = append(p.Objects, Object{
+		Key: p.arena[at:mid:mid], Tag: p.arena[mid:end:end], Size: size, ModTime: modTime,
+	})
+}
+
 // Reset empties the page and keeps its buffers.
 func (p *Page) Reset() {
 	p.Objects = p.Objects[:0]

@@ -1,0 +1,178 @@
+package mem
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"firescan/provider"
+)
+
+type object struct {
+	size    int64
+	modTime time.Time
+	tag     string
+}
+
+// store is one bucket's content. keys is the sorted view that lists read; a write
+// drops it and the next list makes it again.
+type store struct {
+	region  string
+	created time.Time
+
+	mu      sync.RWMutex
+	objects map[string]object
+	keys    []string
+}
+
+func newStore(now time.Time) *store { return &store{created: now, objects: map[string]object{}} }
+
+// read runs fn with the sorted keys under the read lock.
+func (s *store) read(fn func(keys []string)) {
+	s.mu.RLock()
+	for s.keys == nil && len(s.objects) > 0 {
+		s.mu.RUnlock()
+		s.mu.Lock()
+		if s.keys == nil {
+			s.keys = slices.Sorted(maps.Keys(s.objects))
+		}
+		s.mu.Unlock()
+		s.mu.RLock()
+	}
+	defer s.mu.RUnlock()
+	fn(s.keys)
+}
+
+// bucket is the view of one bucket by one account.
+type bucket struct {
+	account *Account
+	name    string
+}
+
+func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
+	if err := ended(ctx, "list", b.name); err != nil {
+		return err
+	}
+	faults := b.account.opts.Faults
+	if faults.BeforeList != nil {
+		if err := faults.BeforeList(ctx, b.name, req); err != nil {
+			return err
+		}
+	}
+	s, err := b.account.store("list", b.name)
+	if err != nil {
+		return err
+	}
+	limit := b.account.opts.PageSize
+	if req.MaxKeys > 0 {
+		limit = min(limit, req.MaxKeys)
+	}
+	s.read(func(keys []string) { list(s.objects, keys, req, limit, page) })
+	if faults.AfterList != nil {
+		return faults.AfterList(ctx, b.name, req, page)
+	}
+	return nil
+}
+
+// list fills page with at most limit entries: objects, placeholders and folded
+// prefixes each count, as at the providers.
+func list(objects map[string]object, keys []string, req provider.ListRequest, limit int, page *provider.Page) {
+	page.Reset()
+	end := provider.PrefixEnd(req.Prefix)
+	if req.End != "" && (end == "" || req.End < end) {
+		end = req.End
+	}
+	inRange := func(i int) bool { return i < len(keys) && (end == "" || keys[i] < end) }
+
+	i, _ := slices.BinarySearch(keys, max(req.Start, req.Prefix))
+	for n := 0; n < limit && inRange(i); n++ {
+		key := keys[i]
+		if folded, ok := fold(key, req); ok {
+			page.Prefixes = append(page.Prefixes, folded)
+			page.Next = provider.PrefixEnd(folded)
+			if page.Next == "" {
+				return // nothing can follow it
+			}
+			skip, _ := slices.BinarySearch(keys[i:], page.Next)
+			i += skip
+			continue
+		}
+		o := objects[key]
+		if provider.Placeholder(key, o.size) {
+			page.Skipped++
+		} else {
+			page.Add([]byte(key), []byte(o.tag), o.size, o.modTime.UnixMilli())
+		}
+		page.Next = provider.After(key)
+		i++
+	}
+	if page.More = inRange(i); !page.More {
+		page.Next = ""
+	}
+}
+
+func fold(key string, req provider.ListRequest) (string, bool) {
+	if req.Delimiter == "" {
+		return "", false
+	}
+	at := strings.Index(key[len(req.Prefix):], req.Delimiter)
+	if at < 0 {
+		return "", false
+	}
+	return key[:len(req.Prefix)+at+len(req.Delimiter)], true
+}
+
+func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
+	if err := before(ctx, b.account.opts.Faults.Stat, "stat", b.name, key); err != nil {
+		return provider.Info{}, err
+	}
+	s, err := b.account.store("stat", b.name)
+	if err != nil {
+		return provider.Info{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	o, ok := s.objects[key]
+	if !ok {
+		return provider.Info{}, &provider.Error{Kind: provider.NotFound, Op: "stat", Bucket: b.name, Reason: "the object does not exist"}
+	}
+	return provider.Info{Key: key, Size: o.size, ModTime: o.modTime, Tag: o.tag}, nil
+}
+
+func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
+	if err := before(ctx, b.account.opts.Faults.Put, "put", b.name, key); err != nil {
+		return err
+	}
+	s, err := b.account.store("put", b.name)
+	if err != nil {
+		return err
+	}
+	if key == "" || len(key) > 1024 {
+		return &provider.Error{Kind: provider.Invalid, Op: "put", Bucket: b.name, Reason: "a key has 1 to 1,024 bytes"}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.objects[key]; !ok {
+		s.keys = nil
+	}
+	s.objects[key] = object{size: int64(len(body)), modTime: b.account.opts.Now(), tag: tagOf(body)}
+	return nil
+}
+
+func (b *bucket) Delete(ctx context.Context, key string) error {
+	if err := before(ctx, b.account.opts.Faults.Delete, "delete", b.name, key); err != nil {
+		return err
+	}
+	s, err := b.account.store("delete", b.name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, key)
+	s.keys = nil
+	return nil
+}
