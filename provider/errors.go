@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -73,4 +74,15 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return Internal
+}
+
+// Ended answers the error of a call that failed because ctx had ended, which wraps
+// ctx's own; nil while ctx has not ended. Implementations ask it before they judge a
+// failure.
+func Ended(ctx context.Context, op, bucket string) error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	return &Error{Kind: Unavailable, Op: op, Bucket: bucket, Reason: "the call was given up", Err: err}
 }

@@ -53,7 +53,7 @@ type bucket struct {
 }
 
 func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
-	if err := ended(ctx, "list", b.name); err != nil {
+	if err := provider.Ended(ctx, "list", b.name); err != nil {
 		return err
 	}
 	faults := b.account.opts.Faults

@@ -48,18 +48,11 @@ func Broken(kind provider.Kind) Faults {
 }
 
 func before(ctx context.Context, fault func(context.Context, string, string) error, op, bucket, key string) error {
-	if err := ended(ctx, op, bucket); err != nil {
+	if err := provider.Ended(ctx, op, bucket); err != nil {
 		return err
 	}
 	if fault == nil {
 		return nil
 	}
 	return fault(ctx, bucket, key)
-}
-
-func ended(ctx context.Context, op, bucket string) error {
-	if err := ctx.Err(); err != nil {
-		return &provider.Error{Kind: provider.Unavailable, Op: op, Bucket: bucket, Reason: "the call was given up", Err: err}
-	}
-	return nil
 }

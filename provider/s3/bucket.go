@@ -1,0 +1,56 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"firescan/provider"
+)
+
+type bucket struct {
+	account *account
+	name    string
+}
+
+var _ provider.Bucket = (*bucket)(nil)
+
+func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
+	out, err := b.account.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+	if err != nil {
+		return provider.Info{}, b.failed(ctx, "stat", err)
+	}
+	return provider.Info{
+		Key: key, Size: aws.ToInt64(out.ContentLength), ModTime: aws.ToTime(out.LastModified),
+		Tag: strings.Trim(aws.ToString(out.ETag), `"`),
+	}, nil
+}
+
+func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
+	_, err := b.account.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(body)})
+	if err != nil {
+		return b.failed(ctx, "put", err)
+	}
+	return nil
+}
+
+func (b *bucket) Delete(ctx context.Context, key string) error {
+	_, err := b.account.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
+	if err == nil {
+		return nil
+	}
+	// Amazon answers a key that does not exist as deleted; others say that it is missing.
+	err = b.failed(ctx, "delete", err)
+	if e, ok := errors.AsType[*provider.Error](err); ok && e.Kind == provider.NotFound {
+		return nil
+	}
+	return err
+}
+
+func (b *bucket) failed(ctx context.Context, op string, err error) error {
+	return failed(ctx, op, b.name, err)
+}
