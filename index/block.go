@@ -1,0 +1,178 @@
+package index
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// A block is the value of one bbolt pair; its key is the path of its first entry. All numbers are unsigned varints unless a
+// width is given; fixed widths are little endian.
+//
+//	checksum   8 bytes: xxhash64 of the key and of all that follows
+//	count
+//	mask       2 bytes: the cells that occur
+//	cells      for each: files, bytes, oldest minute + 1 (0 = none known)
+//	newest     minute + 1 of the newest entry, 0 when one entry's time is unknown
+//	unit       1 byte: 0 = times in milliseconds, 1 = in seconds
+//	base       the oldest known time, in units
+//	tails      1 byte: how many (≤ 15), then for each: length, bytes
+//	entries    count times:
+//	           1 byte: bit 0 orphan, bits 1–3 type, bits 4–7 the tail's number (0 = none)
+//	           shared: leading bytes that it shares with the path before (the first entry: with the key)
+//	           length and bytes of what stands between the shared bytes and the tail
+//	           size
+//	           time: (time − base) in units + 1, 0 = unknown
+//	           digest, 8 bytes
+const (
+	maxBlockEntries = 256
+	maxBlockBytes   = 24 << 10 // a block of long paths is closed earlier
+	maxTails        = 15
+	maxTailBytes    = 64
+	checksumBytes   = 8
+)
+
+// blockSum is the checksum of a block.
+func blockSum(key, body []byte) uint64 {
+	return xxhash.Sum64(body) ^ bits.RotateLeft64(xxhash.Sum64(key), 31)
+}
+
+// head is a block's header. The summary is made of it too.
+type head struct {
+	count  int
+	cells  cells
+	newest uint32 // minute of the newest entry; noMinute when one is unknown
+}
+
+// builder gathers the entries of one block. It allocates only while its buffers grow to their usual size.
+type builder struct {
+	head
+	key   []byte // first path
+	prev  []byte // last path
+	text  []byte // what stands between shared bytes and tail, entry after entry
+	tails [maxTails][]byte
+	nt    int
+	sec   bool  // all times are whole seconds
+	base  int64 // oldest known time, ms
+	rows  [maxBlockEntries]row
+}
+
+type row struct {
+	size, mtime int64
+	digest      uint64
+	shared, mid uint16
+	flags       uint8
+}
+
+func (b *builder) reset() {
+	b.head = head{}
+	b.nt, b.sec, b.base = 0, true, 0
+	b.text = b.text[:0]
+}
+
+func (b *builder) full() bool {
+	return b.count == maxBlockEntries || len(b.text) >= maxBlockBytes
+}
+
+// add appends an entry whose path is after all before it. The caller has checked the order and the bounds.
+func (b *builder) add(e *Entry) {
+	path := e.Path
+	if b.count == 0 {
+		b.reset()
+		b.key = append(b.key[:0], path...)
+		b.prev = append(b.prev[:0], path...)
+	}
+	shared := sharedPrefix(b.prev, path)
+	tail, end := b.tail(path)
+	shared = min(shared, end)
+	b.text = append(b.text, path[shared:end]...)
+	// The bytes before shared stand in prev already.
+	b.prev = append(b.prev[:shared], path[shared:]...)
+
+	c := cellOf(e.Type, e.Linked)
+	mtime := max(e.ModTime, 0)
+	minute := minuteOf(mtime)
+	b.cells[c].count(e.Size, minute)
+	b.newest = max(b.newest, minute)
+	if mtime > 0 && (b.base == 0 || mtime < b.base) {
+		b.base = mtime
+	}
+	b.sec = b.sec && mtime%1000 == 0
+
+	b.rows[b.count] = row{
+		size: e.Size, mtime: mtime, digest: e.Digest,
+		shared: uint16(shared), mid: uint16(end - shared),
+		flags: uint8(e.Type)<<1 | uint8(c&1) | uint8(tail)<<4,
+	}
+	b.count++
+}
+
+// tail answers the number of the path's extension in the block's table (0 when it has none there) and where it begins.
+func (b *builder) tail(path []byte) (n, begin int) {
+	begin = stemLen(path)
+	ext := path[begin:]
+	if len(ext) < 2 || len(ext) > maxTailBytes {
+		return 0, len(path)
+	}
+	for i, t := range b.tails[:b.nt] {
+		if string(t) == string(ext) {
+			return i + 1, begin
+		}
+	}
+	if b.nt == maxTails {
+		return 0, len(path)
+	}
+	b.tails[b.nt] = append(b.tails[b.nt][:0], ext...)
+	b.nt++
+	return b.nt, begin
+}
+
+// encode appends the block to dst.
+func (b *builder) encode(dst []byte) []byte {
+	start := len(dst)
+	dst = append(dst, make([]byte, checksumBytes)...)
+	dst = binary.AppendUvarint(dst, uint64(b.count))
+	dst = binary.LittleEndian.AppendUint16(dst, b.cells.mask())
+	for i := range b.cells {
+		if c := &b.cells[i]; c.Files > 0 {
+			dst = binary.AppendUvarint(dst, c.Files)
+			dst = binary.AppendUvarint(dst, c.Bytes)
+			dst = binary.AppendUvarint(dst, uint64(c.Oldest+1))
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(b.newest+1))
+	unit := int64(1)
+	if b.sec {
+		unit = 1000
+		dst = append(dst, 1)
+	} else {
+		dst = append(dst, 0)
+	}
+	base := b.base / unit
+	dst = binary.AppendUvarint(dst, uint64(base))
+	dst = append(dst, uint8(b.nt))
+	for _, t := range b.tails[:b.nt] {
+		dst = binary.AppendUvarint(dst, uint64(len(t)))
+		dst = append(dst, t...)
+	}
+	text := b.text
+	for i := range b.rows[:b.count] {
+		r := &b.rows[i]
+		dst = append(dst, r.flags)
+		dst = binary.AppendUvarint(dst, uint64(r.shared))
+		dst = binary.AppendUvarint(dst, uint64(r.mid))
+		dst = append(dst, text[:r.mid]...)
+		text = text[r.mid:]
+		dst = binary.AppendUvarint(dst, uint64(r.size))
+		if r.mtime == 0 {
+			dst = append(dst, 0)
+		} else {
+			dst = binary.AppendUvarint(dst, uint64(r.mtime/unit-base+1))
+		}
+		dst = binary.LittleEndian.AppendUint64(dst, r.digest)
+	}
+	block := dst[start:]
+	binary.LittleEndian.PutUint64(block, blockSum(b.key, block[checksumBytes:]))
+	return dst
+}

@@ -1,0 +1,113 @@
+package index
+
+import "math"
+
+// A cell is one combination of type and link: type*2, plus one for orphans. Headers, summaries and meta are kept by cell,
+// and a bit mask of cells says which ones occur or are wanted.
+const numCells = 2 * numTypes
+
+const allCells = 1<<numCells - 1
+
+const orphanCells = 0b1010101010
+
+func cellOf(t Type, linked bool) int {
+	c := int(t) * 2
+	if !linked {
+		c++
+	}
+	return c
+}
+
+// noMinute is the minute of an unknown time: it is older than nothing.
+const noMinute = math.MaxUint32
+
+// minuteOf floors a time in Unix milliseconds to the minute since 1970.
+func minuteOf(ms int64) uint32 {
+	if ms <= 0 {
+		return noMinute
+	}
+	return uint32(min(ms/60_000, noMinute-1))
+}
+
+// cell is what a header keeps of one cell.
+type cell struct {
+	Files  uint64 `json:"files"`
+	Bytes  uint64 `json:"bytes"`
+	Oldest uint32 `json:"oldest"` // minute of the oldest known time, noMinute when there is none
+}
+
+func (c *cell) count(size int64, minute uint32) {
+	if c.Files == 0 {
+		c.Oldest = noMinute
+	}
+	c.Files++
+	c.Bytes += uint64(size)
+	c.Oldest = min(c.Oldest, minute)
+}
+
+func (c *cell) add(o *cell) {
+	if o.Files == 0 {
+		return
+	}
+	if c.Files == 0 {
+		c.Oldest = noMinute
+	}
+	c.Files += o.Files
+	c.Bytes += o.Bytes
+	c.Oldest = min(c.Oldest, o.Oldest)
+}
+
+type cells [numCells]cell
+
+func (cs *cells) add(o *cells) {
+	for i := range cs {
+		cs[i].add(&o[i])
+	}
+}
+
+// mask has a bit for each cell that is not empty.
+func (cs *cells) mask() uint16 {
+	var m uint16
+	for i := range cs {
+		if cs[i].Files > 0 {
+			m |= 1 << i
+		}
+	}
+	return m
+}
+
+func (cs *cells) files() uint64 {
+	var n uint64
+	for i := range cs {
+		n += cs[i].Files
+	}
+	return n
+}
+
+func (cs *cells) stats() Stats {
+	var s Stats
+	for t := range s.ByType {
+		s.ByType[t] = Counts{
+			Linked: Tally{cs[2*t].Files, cs[2*t].Bytes},
+			Orphan: Tally{cs[2*t+1].Files, cs[2*t+1].Bytes},
+		}
+	}
+	return s
+}
+
+// addTo adds the cells of the mask to t.
+func (cs *cells) addTo(t *Totals, mask uint16) {
+	for i := range cs {
+		if mask&(1<<i) != 0 {
+			t.addCell(i, Tally{cs[i].Files, cs[i].Bytes})
+		}
+	}
+}
+
+func (t *Totals) addCell(c int, n Tally) {
+	if orphanCells&(1<<c) != 0 {
+		t.addOrphan(n)
+	} else {
+		t.addLinked(n)
+	}
+}

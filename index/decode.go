@@ -1,0 +1,184 @@
+package index
+
+import (
+	"encoding/binary"
+)
+
+// reader decodes one block. It trusts nothing: any input gives entries or an error that marks damage.
+type reader struct {
+	head
+	err  error
+	buf  []byte // what is left
+	left int    // entries left
+	unit int64
+	base int64
+	path []byte
+	nt   int
+	tail [maxTails][]byte
+}
+
+// checkBlock answers the block's checksum after comparing it.
+func checkBlock(key, block []byte) (uint64, error) {
+	if len(block) < checksumBytes {
+		return 0, corruptf("block at %q is cut short", key)
+	}
+	sum := binary.LittleEndian.Uint64(block)
+	if sum != blockSum(key, block[checksumBytes:]) {
+		return 0, corruptf("block at %q has a wrong checksum", key)
+	}
+	return sum, nil
+}
+
+// open reads the header and the tails. It does not compare the checksum. The block must stay unchanged while it is read.
+func (r *reader) open(key, block []byte) error {
+	if len(block) < checksumBytes {
+		return corruptf("block at %q is cut short", key)
+	}
+	r.err = nil
+	r.buf = block[checksumBytes:]
+	r.path = append(r.path[:0], key...)
+	r.count = int(min(r.uvarint(), maxBlockEntries+1))
+	if r.count > maxBlockEntries {
+		return r.fail("too many entries")
+	}
+	r.left = r.count
+	if len(r.buf) < 2 {
+		return r.fail("cut short")
+	}
+	mask := binary.LittleEndian.Uint16(r.buf)
+	r.buf = r.buf[2:]
+	if mask&^allCells != 0 {
+		return r.fail("unknown type")
+	}
+	for i := range r.cells {
+		if mask&(1<<i) == 0 {
+			r.cells[i] = cell{}
+			continue
+		}
+		r.cells[i] = cell{Files: r.uvarint(), Bytes: r.uvarint(), Oldest: uint32(r.uvarint()) - 1}
+	}
+	r.newest = uint32(r.uvarint()) - 1
+	switch r.byte() {
+	case 0:
+		r.unit = 1
+	case 1:
+		r.unit = 1000
+	default:
+		return r.fail("unknown unit of time")
+	}
+	r.base = int64(r.uvarint())
+	if r.nt = int(r.byte()); r.nt > maxTails {
+		return r.fail("too many tails")
+	}
+	for i := range r.nt {
+		r.tail[i] = r.bytes(r.uvarint())
+	}
+	return r.err
+}
+
+// next decodes the next entry into e. e.Path is valid until the next call. It answers false at the end and on damage: see err.
+func (r *reader) next(e *Entry) bool {
+	if r.left == 0 || r.err != nil {
+		if r.err == nil && len(r.buf) != 0 {
+			r.fail("bytes left over")
+		}
+		return false
+	}
+	r.left--
+	flags := r.byte()
+	shared := r.uvarint()
+	mid := r.bytes(r.uvarint())
+	if shared > uint64(len(r.path)) || len(mid) > MaxPath {
+		r.fail("bad path")
+		return false
+	}
+	r.path = append(r.path[:shared], mid...)
+	if t := int(flags >> 4); t > 0 {
+		if t > r.nt {
+			r.fail("no such tail")
+			return false
+		}
+		r.path = append(r.path, r.tail[t-1]...)
+	}
+	if len(r.path) == 0 || len(r.path) > MaxPath {
+		r.fail("bad path")
+		return false
+	}
+	e.Path = r.path
+	return r.rest(flags, e)
+}
+
+// nextRow is next without the path.
+func (r *reader) nextRow(e *Entry) bool {
+	if r.left == 0 || r.err != nil {
+		return false
+	}
+	r.left--
+	flags := r.byte()
+	r.uvarint()
+	r.bytes(r.uvarint())
+	return r.rest(flags, e)
+}
+
+func (r *reader) rest(flags uint8, e *Entry) bool {
+	e.Size = int64(r.uvarint())
+	e.ModTime = 0
+	if t := r.uvarint(); t > 0 {
+		e.ModTime = (r.base + int64(t) - 1) * r.unit
+	}
+	if len(r.buf) < 8 {
+		r.fail("cut short")
+		return false
+	}
+	e.Digest = binary.LittleEndian.Uint64(r.buf)
+	r.buf = r.buf[8:]
+	e.Type = Type(flags >> 1 & 7)
+	e.Linked = flags&1 == 0
+	if e.Type >= numTypes || e.Size < 0 || e.ModTime < 0 {
+		r.fail("bad entry")
+	}
+	return r.err == nil
+}
+
+func (r *reader) byte() uint8 {
+	if len(r.buf) == 0 {
+		r.fail("cut short")
+		return 0
+	}
+	b := r.buf[0]
+	r.buf = r.buf[1:]
+	return b
+}
+
+func (r *reader) uvarint() uint64 {
+	if len(r.buf) > 0 && r.buf[0] < 0x80 {
+		v := r.buf[0]
+		r.buf = r.buf[1:]
+		return uint64(v)
+	}
+	v, n := binary.Uvarint(r.buf)
+	if n <= 0 {
+		r.fail("bad number")
+		return 0
+	}
+	r.buf = r.buf[n:]
+	return v
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.buf)) {
+		r.fail("cut short")
+		return nil
+	}
+	b := r.buf[:n]
+	r.buf = r.buf[n:]
+	return b
+}
+
+func (r *reader) fail(why string) error {
+	if r.err == nil {
+		r.err = corruptf("block: %s", why)
+	}
+	r.buf, r.left = nil, 0
+	return r.err
+}

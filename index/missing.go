@@ -1,0 +1,95 @@
+package index
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// encode answers the pair that lists m. The key sorts by path; the value begins with the length of the path, for a path may
+// hold any byte.
+func (m *Missing) encode() (key, val []byte) {
+	key = make([]byte, 0, len(m.Path)+1+len(m.BackupID))
+	key = append(key, m.Path...)
+	key = append(key, 0)
+	key = append(key, m.BackupID...)
+	val = binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen16+len(m.Org)), uint64(len(m.Path)))
+	return key, append(val, m.Org...)
+}
+
+// decodeMissing answers a record that points into key and val.
+func decodeMissing(key, val []byte) (Missing, error) {
+	n, size := binary.Uvarint(val)
+	if size <= 0 || n >= uint64(len(key)) {
+		return Missing{}, corruptf("missing record at %q", key)
+	}
+	return Missing{Org: val[size:], BackupID: key[n+1:], Path: key[:n]}, nil
+}
+
+// A missing cursor is the length of the path and then the pair's key.
+func encodeCursor(m *Missing) []byte {
+	key, _ := m.encode()
+	return append(binary.AppendUvarint(nil, uint64(len(m.Path))), key...)
+}
+
+func decodeCursor(after []byte) (path, key []byte, err error) {
+	n, size := binary.Uvarint(after)
+	if size <= 0 || n >= uint64(len(after)-size) {
+		return nil, nil, fmt.Errorf("%w: cursor %q of missing records", ErrInvalid, after)
+	}
+	return after[size:][:n], after[size:], nil
+}
+
+// Missing lists records whose file is missing, by path and id, at most limit of them (0 = all). org, when given, selects
+// the records of one organisation. after is the cursor that the previous call answered, nil for the first; next is nil at
+// the end of the list. The records are copies.
+func (v *View) Missing(org string, after []byte, limit int) (list []Missing, next []byte, err error) {
+	if v.gone.Load() {
+		return nil, nil, ErrClosed
+	}
+	var path, from []byte
+	if len(after) > 0 {
+		if path, from, err = decodeCursor(after); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, s := range v.snap.segs {
+		if s.Missing == 0 || from != nil && !before(path, s.End) {
+			continue
+		}
+		if bytes.Compare(path, s.Start) < 0 {
+			from = nil // all of this segment comes after the cursor
+		}
+		err := s.view(func(tx *bolt.Tx) error {
+			c := tx.Bucket(bucketMissing).Cursor()
+			key, val := c.Seek(from)
+			if key != nil && bytes.Equal(key, from) {
+				key, val = c.Next()
+			}
+			for ; key != nil; key, val = c.Next() {
+				m, err := decodeMissing(key, val)
+				if err != nil {
+					return err
+				}
+				if org != "" && string(m.Org) != org {
+					continue
+				}
+				if limit > 0 && len(list) == limit {
+					next = encodeCursor(&list[limit-1])
+					return nil
+				}
+				list = append(list, Missing{bytes.Clone(m.Org), bytes.Clone(m.BackupID), bytes.Clone(m.Path)})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, nil, v.store.damaged(s, err)
+		}
+		if next != nil {
+			break
+		}
+	}
+	return list, next, nil
+}

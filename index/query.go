@@ -1,0 +1,174 @@
+package index
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// batchBlocks is how many blocks a query copies in one transaction once it is under way.
+const batchBlocks = 16
+
+// scratch is what a query needs; pooled, for a page of 100 files should not cost 100 KiB of garbage.
+type scratch struct {
+	batch
+	r reader
+	e Entry
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// batch holds copies of blocks, so that no transaction is open while a slow consumer reads.
+type batch struct {
+	buf  []byte
+	ends []int // key, block, key, block, …
+	next int   // the ordinal to go on from
+}
+
+func (b *batch) pair(i int) (key, val []byte) {
+	begin := 0
+	if i > 0 {
+		begin = b.ends[2*i-1]
+	}
+	return b.buf[begin:b.ends[2*i]], b.buf[b.ends[2*i]:b.ends[2*i+1]]
+}
+
+func (b *batch) len() int { return len(b.ends) / 2 }
+
+// load copies up to n of the blocks that may match, from ordinal b.next on (from the block in which low lies when b.next is
+// negative), and checks them. Blocks that begin at or after end are left out.
+func (b *batch) load(s *segment, f *filter, low, end []byte, n int) error {
+	b.buf, b.ends = b.buf[:0], b.ends[:0]
+	return s.view(func(tx *bolt.Tx) (err error) {
+		bl := s.blocks(tx)
+		if b.next < 0 {
+			if b.next, err = bl.locate(low); err != nil {
+				return err
+			}
+		}
+		for b.len() < n {
+			if b.next = s.sum.next(b.next, f); b.next == s.sum.len() {
+				return nil
+			}
+			if err := bl.seek(b.next); err != nil {
+				return err
+			}
+			if !before(bl.key, end) {
+				b.next = s.sum.len()
+				return nil
+			}
+			if _, err := checkBlock(bl.key, bl.val); err != nil {
+				return err
+			}
+			b.buf = append(b.buf, bl.key...)
+			b.ends = append(b.ends, len(b.buf))
+			b.buf = append(b.buf, bl.val...)
+			b.ends = append(b.ends, len(b.buf))
+			b.next++
+		}
+		return nil
+	})
+}
+
+// Query calls yield with each file that q selects, in ascending order of path, until the limit, the end, or until yield
+// answers false. The entry is valid during the call only. next is the cursor to go on from, the path of the last file that
+// was yielded (the query's own cursor when there was none); more says whether files that match come after it, and is always
+// true when yield stopped the query. No transaction is open during yield.
+func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, err error) {
+	if v.gone.Load() {
+		return nil, false, ErrClosed
+	}
+	f := q.filter()
+	low, end := q.Prefix, prefixEnd(q.Prefix)
+	if len(q.Cursor) > 0 && bytes.Compare(q.Cursor, low) >= 0 {
+		low = successor(q.Cursor)
+	}
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	next = append(next, q.Cursor...)
+	if q.OrphansOnly && q.Type != nil && f.cells == 0 || !before(low, end) {
+		return next, false, nil
+	}
+	yielded := 0
+	for i := v.snap.find(low); i < len(v.snap.segs); i++ {
+		s := v.snap.segs[i]
+		if !before(s.Start, end) {
+			break
+		}
+		if f.matching(&s.Cells) == 0 {
+			continue
+		}
+		sc.next = 0
+		if bytes.Compare(low, s.Start) > 0 {
+			sc.next = -1
+		}
+		for n := 1; sc.next < s.sum.len(); n = min(2*n, batchBlocks) {
+			if err := sc.load(s, &f, low, end, n); err != nil {
+				return next, false, v.store.damaged(s, err)
+			}
+			v.store.met.blocks.Add(float64(sc.len()))
+			for k := range sc.len() {
+				key, val := sc.pair(k)
+				if err := sc.r.open(key, val); err != nil {
+					return next, false, v.store.damaged(s, err)
+				}
+				for sc.r.next(&sc.e) {
+					if !f.matches(&sc.e) || bytes.Compare(sc.e.Path, low) < 0 {
+						continue
+					}
+					if !before(sc.e.Path, end) {
+						return next, false, nil
+					}
+					if q.Limit > 0 && yielded == q.Limit {
+						return next, true, nil
+					}
+					yielded++
+					next = append(next[:0], sc.e.Path...)
+					if !yield(&sc.e) {
+						return next, true, nil
+					}
+				}
+				if sc.r.err != nil {
+					return next, false, v.store.damaged(s, sc.r.err)
+				}
+			}
+		}
+	}
+	return next, false, nil
+}
+
+// find answers the first segment that may have keys at or after low.
+func (s *snapshot) find(low []byte) int {
+	i, _ := slices.BinarySearchFunc(s.segs, low, func(seg *segment, low []byte) int {
+		if before(low, seg.End) {
+			return 1
+		}
+		return -1
+	})
+	return i
+}
+
+// has says whether the segment holds a path.
+func (s *segment) has(path []byte) (found bool, err error) {
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	if s.Blocks == 0 {
+		return false, nil
+	}
+	sc.next = -1
+	all := filter{cells: allCells}
+	if err := sc.load(s, &all, path, nil, 1); err != nil {
+		return false, err
+	}
+	if err := sc.r.open(sc.pair(0)); err != nil {
+		return false, err
+	}
+	for sc.r.next(&sc.e) {
+		if c := bytes.Compare(sc.e.Path, path); c >= 0 {
+			return c == 0, nil
+		}
+	}
+	return false, sc.r.err
+}

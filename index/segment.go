@@ -1,0 +1,210 @@
+package index
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A segment is an open sealed file. The file never changes: a delta writes a new one and renames it over the old, whose
+// readers keep the inode until they let go. Safe for concurrent use.
+type segment struct {
+	*segmentMeta
+	dest string
+	path string
+	size int64
+	db   *bolt.DB
+	sum  *summary
+	refs atomic.Int64
+	met  *metrics
+}
+
+// openSegment checks the whole file and opens it with one reference. Damage is marked by errCorrupt.
+func openSegment(path, dest, id string, met *metrics) (*segment, error) {
+	f, err := os.Open(path)
+	if os.IsNotExist(err) {
+		return nil, fmt.Errorf("%w: %s of destination %s", ErrNoSegment, id, dest)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("index: opening segment %s of destination %s: %w", id, dest, err)
+	}
+	size, err := checkTrailer(f)
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	s := &segment{dest: dest, path: path, size: size, met: met}
+	err = guard(func() (err error) {
+		// bbolt owns f from here on, also when it fails.
+		s.db, err = bolt.Open(path, 0, &bolt.Options{
+			ReadOnly: true, NoStatistics: true,
+			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+		})
+		return err
+	})
+	if err != nil {
+		return nil, corruptf("%v", err)
+	}
+	if err := s.load(id); err != nil {
+		_ = s.db.Close()
+		return nil, err
+	}
+	s.refs.Store(1)
+	met.open(s)
+	return s, nil
+}
+
+func (s *segment) load(id string) error {
+	return s.view(func(tx *bolt.Tx) (err error) {
+		b := tx.Bucket(bucketMeta)
+		if b == nil || tx.Bucket(bucketBlocks) == nil || tx.Bucket(bucketMissing) == nil {
+			return corruptf("a bucket is missing")
+		}
+		if s.segmentMeta, err = decodeMeta(b.Get(keyMeta)); err != nil {
+			return err
+		}
+		if s.ID != id {
+			return corruptf("the file is segment %q", s.ID)
+		}
+		s.sum, err = loadSummary(b.Get(keySummary), s.Blocks)
+		return err
+	})
+}
+
+// view runs fn in a read transaction. A fault or panic in it, for the file was altered under the map, becomes an error
+// that marks damage. fn must not call strange code.
+func (s *segment) view(fn func(*bolt.Tx) error) error {
+	return guard(func() error { return s.db.View(fn) })
+}
+
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = corruptf("reading it failed: %v", r)
+		}
+	}()
+	return fn()
+}
+
+func (s *segment) retain() { s.refs.Add(1) }
+
+func (s *segment) release() {
+	if s.refs.Add(-1) == 0 {
+		s.met.close(s)
+		_ = s.db.Close()
+	}
+}
+
+// blocks is a cursor over the blocks of a segment by ordinal, within one transaction.
+type blocks struct {
+	seg      *segment
+	cur      *bolt.Cursor
+	at       int // ordinal of key and val, -1 = nowhere
+	key, val []byte
+}
+
+func (s *segment) blocks(tx *bolt.Tx) *blocks {
+	return &blocks{seg: s, cur: tx.Bucket(bucketBlocks).Cursor(), at: -1}
+}
+
+// seek goes to block i, which must exist.
+func (b *blocks) seek(i int) error {
+	if b.at < 0 || i < b.at || i/fenceEvery > b.at/fenceEvery+1 {
+		f := i / fenceEvery
+		b.key, b.val = b.cur.Seek(b.seg.sum.fences[f].key)
+		b.at = f * fenceEvery
+	}
+	for b.at < i && b.key != nil {
+		b.key, b.val = b.cur.Next()
+		b.at++
+	}
+	if b.key == nil {
+		return corruptf("block %d of %d is missing", i, b.seg.Blocks)
+	}
+	return nil
+}
+
+// locate answers the only block in which a key can be: the last one that begins at or before it, or 0.
+func (b *blocks) locate(key []byte) (int, error) {
+	if b.seg.Blocks == 0 {
+		return 0, nil
+	}
+	if err := b.seek(b.seg.sum.fenceBefore(key) * fenceEvery); err != nil {
+		return 0, err
+	}
+	for {
+		next, val := b.cur.Next()
+		if next == nil || string(next) > string(key) {
+			at := b.at
+			b.at = -1
+			return at, nil
+		}
+		b.key, b.val = next, val
+		b.at++
+	}
+}
+
+// verify reads all of the segment and compares it with what its meta says.
+func (s *segment) verify() error {
+	return s.view(func(tx *bolt.Tx) error {
+		m := segmentMeta{}
+		var sum summary
+		var r reader
+		var e Entry
+		last := append([]byte(nil), s.Start...)
+		first := true
+		c := tx.Bucket(bucketBlocks).Cursor()
+		for key, val := c.First(); key != nil; key, val = c.Next() {
+			n, err := checkBlock(key, val)
+			if err != nil {
+				return err
+			}
+			if err := r.open(key, val); err != nil {
+				return err
+			}
+			var cs cells
+			for r.next(&e) {
+				if cmp := string(e.Path) > string(last); !cmp && (!first || string(e.Path) != string(last)) {
+					return corruptf("path %q is out of order", e.Path)
+				}
+				first = false
+				last = append(last[:0], e.Path...)
+				cs[cellOf(e.Type, e.Linked)].count(e.Size, minuteOf(e.ModTime))
+			}
+			if r.err != nil {
+				return r.err
+			}
+			if cs != r.cells {
+				return corruptf("the header of the block at %q is wrong", key)
+			}
+			m.Content += n
+			m.add(&r.head)
+			sum.add(key, &r.head)
+		}
+		if !before(last, s.End) && !first {
+			return corruptf("path %q is out of range", last)
+		}
+		c = tx.Bucket(bucketMissing).Cursor()
+		for key, val := c.First(); key != nil; key, val = c.Next() {
+			m.Content += blockSum(key, val)
+			m.Missing++
+		}
+		if m.Content != s.Content || m.Entries != s.Entries || m.Blocks != s.Blocks || m.Missing != s.Missing ||
+			m.Cells != s.Cells || m.Newest != s.Newest || string(sum.encode()) != string(s.sum.encode()) {
+			return corruptf("meta or summary do not fit the blocks")
+		}
+		return nil
+	})
+}
+
+// add counts a block.
+func (m *segmentMeta) add(h *head) {
+	m.Blocks++
+	m.Entries += uint64(h.count)
+	m.Cells.add(&h.cells)
+	m.Newest = max(m.Newest, h.newest)
+}

@@ -1,0 +1,220 @@
+package index
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// A shard is what the store has of one destination.
+type shard struct {
+	store *Store
+	id    string
+	dir   string
+
+	work sync.Mutex // held by whoever changes the shard: Promote, ApplyChanges, Drop, Sweep
+
+	mu   sync.Mutex // guards what follows; held shortly
+	snap *snapshot  // nil when there is no generation, or a suspect one
+	err  error      // *CorruptError of a suspect shard
+	last *Manifest  // of the promoted generation, also when it is suspect
+}
+
+// A snapshot is one state of a shard: it never changes, so a reader sees one generation at one delta. It keeps a reference
+// to each of its segments and lets go of them with its own last reference.
+type snapshot struct {
+	generation string
+	applied    uint64
+	segs       []*segment // in key order, their ranges tile
+	stats      Stats
+	refs       atomic.Int64
+	totals     totalsCache
+}
+
+// newSnapshot takes over one reference to each segment.
+func newSnapshot(generation string, applied uint64, segs []*segment) *snapshot {
+	s := &snapshot{generation: generation, applied: applied, segs: segs}
+	for _, seg := range segs {
+		s.stats.Add(seg.Cells.stats())
+	}
+	s.refs.Store(1)
+	return s
+}
+
+func (s *snapshot) release() {
+	if s.refs.Add(-1) == 0 {
+		releaseAll(s.segs)
+	}
+}
+
+func releaseAll(segs []*segment) {
+	for _, seg := range segs {
+		if seg != nil {
+			seg.release()
+		}
+	}
+}
+
+// swap replaces the snapshot.
+func (sh *shard) swap(snap *snapshot, m *Manifest) {
+	sh.mu.Lock()
+	old := sh.snap
+	sh.snap, sh.err, sh.last = snap, nil, m
+	sh.mu.Unlock()
+	if old != nil {
+		old.release()
+	}
+}
+
+// acquire answers the snapshot with one more reference.
+func (sh *shard) acquire() (*snapshot, error) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.err != nil {
+		return nil, sh.err
+	}
+	if sh.snap == nil {
+		return nil, ErrNoShard
+	}
+	sh.snap.refs.Add(1)
+	return sh.snap, nil
+}
+
+// refs lists the segments of the promoted generation.
+func (sh *shard) refs() []SegmentRef {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.last == nil {
+		return nil
+	}
+	return sh.last.Segments
+}
+
+// suspect makes the shard suspect for seg is damaged, unless the shard no longer uses it. It answers the *CorruptError.
+func (sh *shard) suspect(seg *segment, cause error) error {
+	sh.mu.Lock()
+	current := sh.snap != nil && slices.Contains(sh.snap.segs, seg)
+	if !current {
+		defer sh.mu.Unlock()
+		if sh.snap != nil && slices.ContainsFunc(sh.snap.segs, func(s *segment) bool { return s.path == seg.path }) {
+			// A delta has replaced the file in the meantime: the new one is whole.
+			return &CorruptError{Destination: sh.id, Segment: seg.ID, Err: cause}
+		}
+		return sh.store.setAside(sh.id, seg.ID, seg.path, cause)
+	}
+	old := sh.snap
+	err := sh.store.setAside(sh.id, seg.ID, seg.path, cause)
+	sh.snap, sh.err = nil, err
+	sh.mu.Unlock()
+	old.release()
+	return err
+}
+
+// setSuspect makes the shard suspect for err.
+func (sh *shard) setSuspect(m *Manifest, err error) {
+	sh.swap(nil, m)
+	sh.mu.Lock()
+	sh.err = err
+	sh.mu.Unlock()
+}
+
+// reopen loads the promoted generation from its manifest. Damage makes the shard suspect and is no error.
+func (sh *shard) reopen() error {
+	var damage *CorruptError
+	m, err := readManifest(sh.dir)
+	if errors.Is(err, errCorrupt) {
+		sh.setSuspect(nil, sh.store.setAside(sh.id, "", filepath.Join(sh.dir, manifestName), err))
+		return nil
+	}
+	if m == nil || err != nil {
+		return err
+	}
+	segs, err := sh.open(m)
+	if errors.Is(err, ErrNoSegment) {
+		err = &CorruptError{Destination: sh.id, Err: err}
+	}
+	if errors.As(err, &damage) {
+		sh.setSuspect(m, damage)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	sh.swap(newSnapshot(m.Generation, max(m.AppliedDelta, oldest(segs)), segs), m)
+	return nil
+}
+
+// oldest is the catalog index that all segments are true to.
+func oldest(segs []*segment) uint64 {
+	if len(segs) == 0 {
+		return 0
+	}
+	return slices.MinFunc(segs, func(a, b *segment) int {
+		if a.horizon() < b.horizon() {
+			return -1
+		}
+		return 1
+	}).horizon()
+}
+
+// open opens the segments of a manifest and checks that they are the ones it means and that they tile.
+func (sh *shard) open(m *Manifest) (segs []*segment, err error) {
+	segs = make([]*segment, len(m.Segments))
+	errs := make([]error, len(m.Segments))
+	defer func() {
+		if err != nil {
+			releaseAll(segs)
+			segs = nil
+		}
+	}()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(segs)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(segs); i = int(next.Add(1)) - 1 {
+				segs[i], errs[i] = sh.store.openSegment(sh.id, m.Segments[i].ID)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return segs, err
+	}
+	for i, seg := range segs {
+		if seg.Sealed != m.Segments[i].Checksum {
+			return segs, fmt.Errorf("%w: segment %s of destination %s is not the one that generation %s names: its checksum is %016x, not %016x",
+				ErrNoSegment, seg.ID, sh.id, m.Generation, seg.Sealed, m.Segments[i].Checksum)
+		}
+		if i > 0 && (len(segs[i-1].End) == 0 || !bytes.Equal(segs[i-1].End, seg.Start)) {
+			return segs, fmt.Errorf("%w: segment %s of destination %s begins at %q, but the one before ends at %q",
+				ErrInvalid, seg.ID, sh.id, seg.Start, segs[i-1].End)
+		}
+	}
+	return segs, nil
+}
+
+// removeUnless removes the sealed files that are not to be kept, and all that were set aside.
+func (sh *shard) removeUnless(keep func(id string) bool) error {
+	files, err := os.ReadDir(sh.dir)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	var errs []error
+	for _, f := range files {
+		id, sealed := strings.CutSuffix(f.Name(), sealedSuffix)
+		if strings.HasSuffix(f.Name(), badSuffix) || sealed && !keep(id) {
+			errs = append(errs, os.Remove(filepath.Join(sh.dir, f.Name())))
+		}
+	}
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return fmt.Errorf("index: removing files of destination %s: %w", sh.id, err)
+	}
+	return nil
+}

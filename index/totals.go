@@ -1,0 +1,174 @@
+package index
+
+import (
+	"bytes"
+	"sync"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Totals answers the exact sums over what the filter of q matches; cursor and limit do not count. It reads meta for whole
+// segments and headers for those that a prefix cuts. With ModifiedBefore it decodes the blocks whose times straddle the
+// bound, which may be all of them. Answers that cost more than meta are kept for as long as the shard stays the same.
+func (v *View) Totals(q Query) (Totals, error) {
+	if v.gone.Load() {
+		return Totals{}, ErrClosed
+	}
+	f := q.filter()
+	if !f.aged && len(q.Prefix) == 0 {
+		return v.totals(nil, &f)
+	}
+	return v.snap.totals.get(totalsKey{string(q.Prefix), f}, func() (Totals, error) { return v.totals(q.Prefix, &f) })
+}
+
+func (v *View) totals(prefix []byte, f *filter) (Totals, error) {
+	var t Totals
+	end := prefixEnd(prefix)
+	for i := v.snap.find(prefix); i < len(v.snap.segs); i++ {
+		s := v.snap.segs[i]
+		if !before(s.Start, end) {
+			break
+		}
+		mask := f.matching(&s.Cells)
+		if mask == 0 {
+			continue
+		}
+		if within(s.Start, s.End, prefix, end) && f.whole(s.Newest) {
+			s.Cells.addTo(&t, mask)
+			continue
+		}
+		n, err := s.addTotals(&t, prefix, end, f)
+		v.store.met.blocks.Add(float64(n))
+		if err != nil {
+			return Totals{}, v.store.damaged(s, err)
+		}
+	}
+	return t, nil
+}
+
+// within says whether [start, end) lies within [low, high); an empty end or high is unbounded.
+func within(start, end, low, high []byte) bool {
+	return bytes.Compare(start, low) >= 0 && (len(high) == 0 || len(end) > 0 && bytes.Compare(end, high) <= 0)
+}
+
+// addTotals adds the matches in one segment and answers how many blocks it decoded.
+func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) (decoded int, err error) {
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	r := &sc.r
+	err = s.view(func(tx *bolt.Tx) (err error) {
+		bl := s.blocks(tx)
+		i := 0
+		if len(low) > 0 {
+			if i, err = bl.locate(low); err != nil {
+				return err
+			}
+		}
+		for i = s.sum.next(i, f); i < s.sum.len(); i = s.sum.next(i+1, f) {
+			if err := bl.seek(i); err != nil {
+				return err
+			}
+			key, val := bl.key, bl.val
+			if !before(key, high) {
+				return nil
+			}
+			if err := r.open(key, val); err != nil {
+				return err
+			}
+			inside := len(low) == 0 && len(high) == 0
+			if !inside && bytes.HasPrefix(key, low) {
+				// The block's end is the next one's key; a prefix that holds both holds all between them.
+				next := s.End
+				if i+1 < s.sum.len() {
+					if err := bl.seek(i + 1); err != nil {
+						return err
+					}
+					next = bl.key
+				}
+				inside = within(key, next, low, high)
+			}
+			if inside && f.whole(r.newest) {
+				r.cells.addTo(t, f.matching(&r.cells))
+				continue
+			}
+			if _, err := checkBlock(key, val); err != nil {
+				return err
+			}
+			decoded++
+			if inside {
+				err = r.addRows(t, f)
+			} else {
+				err = r.addRange(t, f, low, high)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return decoded, err
+}
+
+// addRows adds the matches of a block without looking at paths.
+func (r *reader) addRows(t *Totals, f *filter) error {
+	var e Entry
+	for r.nextRow(&e) {
+		if f.matches(&e) {
+			t.addCell(cellOf(e.Type, e.Linked), Tally{1, uint64(e.Size)})
+		}
+	}
+	return r.err
+}
+
+// addRange adds the matches of a block within [low, high).
+func (r *reader) addRange(t *Totals, f *filter, low, high []byte) error {
+	var e Entry
+	for r.next(&e) {
+		if f.matches(&e) && bytes.Compare(e.Path, low) >= 0 && before(e.Path, high) {
+			t.addCell(cellOf(e.Type, e.Linked), Tally{1, uint64(e.Size)})
+		}
+	}
+	return r.err
+}
+
+// maxTotals is how many answers a snapshot keeps.
+const maxTotals = 64
+
+type totalsKey struct {
+	prefix string
+	filter filter
+}
+
+// totalsCache keeps answers of Totals; callers that ask for the same one wait for the first. The zero value is ready.
+type totalsCache struct {
+	mu    sync.Mutex
+	calls map[totalsKey]*totalsCall
+	order []totalsKey // oldest first
+}
+
+type totalsCall struct {
+	once sync.Once
+	t    Totals
+	err  error
+}
+
+func (c *totalsCache) get(key totalsKey, compute func() (Totals, error)) (Totals, error) {
+	c.mu.Lock()
+	call := c.calls[key]
+	if call == nil {
+		if c.calls == nil {
+			c.calls = map[totalsKey]*totalsCall{}
+		}
+		if len(c.order) == maxTotals {
+			delete(c.calls, c.order[0])
+			c.order = append(c.order[:0], c.order[1:]...)
+		}
+		call = new(totalsCall)
+		c.calls[key] = call
+		c.order = append(c.order, key)
+	}
+	c.mu.Unlock()
+	// An error stays too: it means that the shard is suspect, and a new snapshot will follow.
+	call.once.Do(func() { call.t, call.err = compute() })
+	return call.t, call.err
+}

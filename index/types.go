@@ -1,0 +1,158 @@
+package index
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Type says what a file is, as its name tells.
+type Type uint8
+
+// The types, in the order in which they are stored. The numbers are part of the file format.
+const (
+	Backup Type = iota
+	Meta
+	Auth
+	Pitr
+	Unknown
+
+	numTypes = 5
+)
+
+var typeNames = [numTypes]string{"backup", "meta", "auth", "pitr", "unknown"}
+
+// String answers the lower-case name that the API shows.
+func (t Type) String() string {
+	if int(t) < numTypes {
+		return typeNames[t]
+	}
+	return fmt.Sprintf("type(%d)", uint8(t))
+}
+
+// ParseType reads a name as String writes it, in any case.
+func ParseType(s string) (Type, error) {
+	for i, name := range typeNames {
+		if strings.EqualFold(s, name) {
+			return Type(i), nil
+		}
+	}
+	return Unknown, fmt.Errorf("index: no file type %q (one of %s)", s, strings.Join(typeNames[:], ", "))
+}
+
+// Entry is one file of a bucket.
+type Entry struct {
+	Path    []byte // the full object key, 1 to MaxPath bytes
+	Size    int64  // bytes, not negative
+	ModTime int64  // Unix milliseconds; 0 (or less) = unknown, which no ModifiedBefore matches
+	Digest  uint64 // xxhash64 of the provider's tag (ETag, generation)
+	Type    Type
+	Linked  bool // a backup record needs it; false = orphan
+}
+
+// MaxPath is the longest path that a segment takes, in bytes. S3 and GCS allow 1,024.
+const MaxPath = 4096
+
+// Tally counts files and their bytes.
+type Tally struct {
+	Files uint64
+	Bytes uint64
+}
+
+func (t *Tally) add(o Tally) {
+	t.Files += o.Files
+	t.Bytes += o.Bytes
+}
+
+// Counts are the tallies of one type.
+type Counts struct {
+	Linked, Orphan Tally
+}
+
+// Stats are exact counts by type and link.
+type Stats struct {
+	ByType [numTypes]Counts
+}
+
+// Add adds o to s.
+func (s *Stats) Add(o Stats) {
+	for t := range s.ByType {
+		s.ByType[t].Linked.add(o.ByType[t].Linked)
+		s.ByType[t].Orphan.add(o.ByType[t].Orphan)
+	}
+}
+
+// Totals sums s over all types.
+func (s *Stats) Totals() Totals {
+	var t Totals
+	for i := range s.ByType {
+		t.addLinked(s.ByType[i].Linked)
+		t.addOrphan(s.ByType[i].Orphan)
+	}
+	return t
+}
+
+// Files is the number of files of every type, orphans included.
+func (s *Stats) Files() uint64 { return s.Totals().Files }
+
+// Bytes is their size.
+func (s *Stats) Bytes() uint64 { return s.Totals().Bytes }
+
+// OrphanFiles is the number of orphans of every type.
+func (s *Stats) OrphanFiles() uint64 { return s.Totals().OrphanFiles }
+
+// OrphanBytes is their size.
+func (s *Stats) OrphanBytes() uint64 { return s.Totals().OrphanBytes }
+
+// Totals are the sums over what a filter matches; the orphans are among the files.
+type Totals struct {
+	Files, Bytes             uint64
+	OrphanFiles, OrphanBytes uint64
+}
+
+func (t *Totals) addLinked(n Tally) {
+	t.Files += n.Files
+	t.Bytes += n.Bytes
+}
+
+func (t *Totals) addOrphan(n Tally) {
+	t.addLinked(n)
+	t.OrphanFiles += n.Files
+	t.OrphanBytes += n.Bytes
+}
+
+// Missing is a backup record whose file was not seen.
+type Missing struct {
+	Org, BackupID []byte
+	Path          []byte // the record's storagePath as an object key
+}
+
+// SegmentInfo describes a sealed segment.
+type SegmentInfo struct {
+	ID           string
+	Start, End   []byte // half-open range; a nil End is unbounded
+	Stats        Stats
+	Missing      int    // records listed as missing
+	ClassifiedAt uint64 // catalog index that the links were read at
+	Checksum     uint64 // of the content as it was sealed; deltas do not change it
+	FileSize     int64
+}
+
+// Query selects files. The zero Query selects all of them.
+type Query struct {
+	Prefix      []byte
+	Cursor      []byte // exclusive: the last path already seen
+	Limit       int    // 0 = no limit
+	Type        *Type  // nil = any
+	OrphansOnly bool
+	// ModifiedBefore is an exclusive bound in Unix milliseconds, rounded down to the minute (the direction in which
+	// no file counts as older than it is); 0 = off. Files of unknown time never match.
+	ModifiedBefore int64
+}
+
+// Change says what to look up again: it is harmless to apply it twice.
+type Change struct {
+	Index    uint64   // of the catalog entry that made the change; ascending
+	Stems    [][]byte // the links of files with these stems may have changed
+	Prefixes [][]byte // the links and types of files under these prefixes may have changed
+	Deleted  [][]byte // these files are gone
+}
