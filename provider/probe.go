@@ -1,0 +1,54 @@
+package provider
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+)
+
+// Permissions tell what a set of credentials may do in a bucket.
+type Permissions struct{ Read, Write, Delete bool }
+
+// probeCleanup bounds the removal of a probe object when the caller has given up.
+const probeCleanup = 10 * time.Second
+
+// Probe finds out by trying: it lists one key under prefix, writes an object
+// <prefix>.firescan-probe-<random> and deletes it again. What the provider denies is
+// false; any other failure is the error, with what was found up to then.
+//
+// Where writing is permitted and deleting is not, the probe object stays behind, since
+// nothing can be done about it.
+func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
+	var p Permissions
+	var err error
+	if p.Read, err = permitted(b.List(ctx, ListRequest{Prefix: prefix, MaxKeys: 1}, &Page{})); err != nil {
+		return p, err
+	}
+	key := prefix + ".firescan-probe-" + rand.Text()
+	p.Write, err = permitted(b.Put(ctx, key, []byte("written by firescan to see whether it may; safe to delete\n")))
+	if err != nil {
+		// The object may have been written all the same.
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
+		defer cancel()
+		_, lost := permitted(b.Delete(cleanup, key))
+		return p, errors.Join(err, lost)
+	}
+	// Deleting is tried also when nothing could be written: a provider asks for the
+	// permission before it looks for the object.
+	cleanup := context.WithoutCancel(ctx)
+	cleanup, cancel := context.WithTimeout(cleanup, probeCleanup)
+	defer cancel()
+	p.Delete, err = permitted(b.Delete(cleanup, key))
+	return p, err
+}
+
+func permitted(err error) (bool, error) {
+	switch {
+	case err == nil:
+		return true, nil
+	case KindOf(err) == Denied:
+		return false, nil
+	}
+	return false, err
+}

@@ -1,0 +1,65 @@
+// Package providertest holds the promises of package provider as tests. Every
+// implementation passes Run, the fake included.
+package providertest
+
+import (
+	"testing"
+
+	"firescan/provider"
+)
+
+// Quirks declare what a server, not an implementation, does wrong, so that it is seen
+// in the test that runs against it. The zero value is a server without fault.
+type Quirks struct {
+	// Unfit tells that the server refuses or alters a key. Such a key is left out.
+	Unfit func(key string) bool
+	// Stranger opens the server with credentials that it does not know. Nil is a server
+	// that lets everybody in.
+	Stranger func(t *testing.T) provider.Account
+	// LongKeys: the server takes keys of more than 1,024 bytes.
+	LongKeys bool
+	// SmallPages: a list has fewer than 1,000 keys a page.
+	SmallPages bool
+}
+
+// Open gives a fresh, empty bucket and the account that it belongs to.
+type Open func(t *testing.T) (account provider.Account, bucket string)
+
+// Run holds an implementation to its promises.
+func Run(t *testing.T, open Open, quirks Quirks) {
+	t.Run("lists", func(t *testing.T) { testLists(t, open, quirks) })
+	t.Run("empty bucket", func(t *testing.T) { testEmpty(t, open) })
+	t.Run("placeholders", func(t *testing.T) { testPlaceholders(t, open) })
+	t.Run("objects", func(t *testing.T) { testObjects(t, open, quirks) })
+	t.Run("buckets", func(t *testing.T) { testBuckets(t, open) })
+	t.Run("missing bucket", func(t *testing.T) { testMissingBucket(t, open) })
+	t.Run("cancelled", func(t *testing.T) { testCancelled(t, open) })
+	t.Run("permissions", func(t *testing.T) { testProbe(t, open) })
+	if quirks.Stranger != nil {
+		t.Run("unknown credentials", func(t *testing.T) { testStranger(t, open, quirks) })
+	}
+}
+
+// fill puts a small object at each key; the body is the key.
+func fill(t *testing.T, b provider.Bucket, keys []string) {
+	t.Helper()
+	for _, key := range keys {
+		if err := b.Put(t.Context(), key, []byte(key)); err != nil {
+			t.Fatalf("put %q: %v", key, err)
+		}
+	}
+}
+
+func wantKind(t *testing.T, err error, kinds ...provider.Kind) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want kind %v", kinds)
+		return
+	}
+	for _, kind := range kinds {
+		if provider.KindOf(err) == kind {
+			return
+		}
+	}
+	t.Errorf("error %q of kind %v, want kind %v", err, provider.KindOf(err), kinds)
+}
