@@ -17,21 +17,61 @@ import (
 //	newest     minute + 1 of the newest entry, 0 when one entry's time is unknown
 //	unit       1 byte: 0 = times in milliseconds, 1 = in seconds
 //	base       the oldest known time, in units
-//	tails      1 byte: how many (≤ 15), then for each: length, bytes
+//	tails      1 byte: how many (≤ 7), then for each: length, bytes
 //	entries    count times:
-//	           1 byte: bit 0 orphan, bits 1–3 type, bits 4–7 the tail's number (0 = none)
+//	           1 byte: bit 0 orphan, bits 1–3 type, bit 4 packed, bits 5–7 the tail's number (0 = none)
 //	           shared: leading bytes that it shares with the path before (the first entry: with the key)
-//	           length and bytes of what stands between the shared bytes and the tail
+//	           length and bytes of what stands between the shared bytes and the tail; packed: it is made of lower-case
+//	           hexadecimal digits, two to a byte, high half first, an odd last one alone in the high half
 //	           size
 //	           time: (time − base) in units + 1, 0 = unknown
 //	           digest, 8 bytes
 const (
 	maxBlockEntries = 256
 	maxBlockBytes   = 24 << 10 // a block of long paths is closed earlier
-	maxTails        = 15
+	maxTails        = 7
 	maxTailBytes    = 64
 	checksumBytes   = 8
+	flagPacked      = 1 << 4
+	tailShift       = 5
 )
+
+const hexDigits = "0123456789abcdef"
+
+// nibbles answers the value of a hexadecimal digit, or 0xff.
+var nibbles = func() (t [256]uint8) {
+	for i := range t {
+		t[i] = 0xff
+	}
+	for i, c := range []byte(hexDigits) {
+		t[c] = uint8(i)
+	}
+	return t
+}()
+
+// packHex appends the digits in text, two to a byte; ok is false, and dst unchanged, when text has anything else.
+func packHex(dst, text []byte) (packed []byte, ok bool) {
+	n := len(dst)
+	for i := 0; i < len(text); i += 2 {
+		hi, lo := nibbles[text[i]], uint8(0)
+		if i+1 < len(text) {
+			lo = nibbles[text[i+1]]
+		}
+		if hi|lo > 15 {
+			return dst[:n], false
+		}
+		dst = append(dst, hi<<4|lo)
+	}
+	return dst, true
+}
+
+// unpackHex appends n digits.
+func unpackHex(dst, packed []byte, n int) []byte {
+	for _, b := range packed {
+		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
+	}
+	return dst[:len(dst)-n&1]
+}
 
 // blockSum is the checksum of a block.
 func blockSum(key, body []byte) uint64 {
@@ -49,12 +89,12 @@ type head struct {
 type builder struct {
 	head
 	key   []byte // first path
-	prev  []byte // last path
 	text  []byte // what stands between shared bytes and tail, entry after entry
 	tails [maxTails][]byte
 	nt    int
-	sec   bool  // all times are whole seconds
-	base  int64 // oldest known time, ms
+	sec   bool   // all times are whole seconds
+	base  int64  // oldest known time, ms
+	sum   uint64 // checksum, once it is encoded
 	rows  [maxBlockEntries]row
 }
 
@@ -75,20 +115,25 @@ func (b *builder) full() bool {
 	return b.count == maxBlockEntries || len(b.text) >= maxBlockBytes
 }
 
-// add appends an entry whose path is after all before it. The caller has checked the order and the bounds.
-func (b *builder) add(e *Entry) {
+// add appends an entry whose path is after all before it and shares its first bytes with the path before. The caller has
+// checked the order and the bounds.
+func (b *builder) add(e *Entry, shared int) {
 	path := e.Path
 	if b.count == 0 {
 		b.reset()
 		b.key = append(b.key[:0], path...)
-		b.prev = append(b.prev[:0], path...)
+		shared = len(path)
 	}
-	shared := sharedPrefix(b.prev, path)
 	tail, end := b.tail(path)
 	shared = min(shared, end)
-	b.text = append(b.text, path[shared:end]...)
-	// The bytes before shared stand in prev already.
-	b.prev = append(b.prev[:shared], path[shared:]...)
+	var flags uint8
+	text, packed := packHex(b.text, path[shared:end])
+	if packed {
+		flags = flagPacked
+	} else {
+		text = append(text, path[shared:end]...)
+	}
+	b.text = text
 
 	c := cellOf(e.Type, e.Linked)
 	mtime := max(e.ModTime, 0)
@@ -103,9 +148,17 @@ func (b *builder) add(e *Entry) {
 	b.rows[b.count] = row{
 		size: e.Size, mtime: mtime, digest: e.Digest,
 		shared: uint16(shared), mid: uint16(end - shared),
-		flags: uint8(e.Type)<<1 | uint8(c&1) | uint8(tail)<<4,
+		flags: flags | uint8(e.Type)<<1 | uint8(c&1) | uint8(tail)<<tailShift,
 	}
 	b.count++
+}
+
+// textBytes is how many bytes store mid characters.
+func textBytes(flags uint8, mid int) int {
+	if flags&flagPacked != 0 {
+		return (mid + 1) / 2
+	}
+	return mid
 }
 
 // tail answers the number of the path's extension in the block's table (0 when it has none there) and where it begins.
@@ -128,7 +181,7 @@ func (b *builder) tail(path []byte) (n, begin int) {
 	return b.nt, begin
 }
 
-// encode appends the block to dst.
+// encode appends the block to dst and sets its checksum.
 func (b *builder) encode(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, checksumBytes)...)
@@ -162,8 +215,9 @@ func (b *builder) encode(dst []byte) []byte {
 		dst = append(dst, r.flags)
 		dst = binary.AppendUvarint(dst, uint64(r.shared))
 		dst = binary.AppendUvarint(dst, uint64(r.mid))
-		dst = append(dst, text[:r.mid]...)
-		text = text[r.mid:]
+		n := textBytes(r.flags, int(r.mid))
+		dst = append(dst, text[:n]...)
+		text = text[n:]
 		dst = binary.AppendUvarint(dst, uint64(r.size))
 		if r.mtime == 0 {
 			dst = append(dst, 0)
@@ -173,6 +227,7 @@ func (b *builder) encode(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, r.digest)
 	}
 	block := dst[start:]
-	binary.LittleEndian.PutUint64(block, blockSum(b.key, block[checksumBytes:]))
+	b.sum = blockSum(b.key, block[checksumBytes:])
+	binary.LittleEndian.PutUint64(block, b.sum)
 	return dst
 }

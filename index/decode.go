@@ -78,22 +78,20 @@ func (r *reader) open(key, block []byte) error {
 
 // next decodes the next entry into e. e.Path is valid until the next call. It answers false at the end and on damage: see err.
 func (r *reader) next(e *Entry) bool {
-	if r.left == 0 || r.err != nil {
-		if r.err == nil && len(r.buf) != 0 {
-			r.fail("bytes left over")
-		}
+	flags, shared, mid, text, ok := r.row()
+	if !ok {
 		return false
 	}
-	r.left--
-	flags := r.byte()
-	shared := r.uvarint()
-	mid := r.bytes(r.uvarint())
-	if shared > uint64(len(r.path)) || len(mid) > MaxPath {
+	if shared > len(r.path) {
 		r.fail("bad path")
 		return false
 	}
-	r.path = append(r.path[:shared], mid...)
-	if t := int(flags >> 4); t > 0 {
+	if flags&flagPacked != 0 {
+		r.path = unpackHex(r.path[:shared], text, mid)
+	} else {
+		r.path = append(r.path[:shared], text...)
+	}
+	if t := int(flags >> tailShift); t > 0 {
 		if t > r.nt {
 			r.fail("no such tail")
 			return false
@@ -110,34 +108,82 @@ func (r *reader) next(e *Entry) bool {
 
 // nextRow is next without the path.
 func (r *reader) nextRow(e *Entry) bool {
-	if r.left == 0 || r.err != nil {
-		return false
-	}
-	r.left--
-	flags := r.byte()
-	r.uvarint()
-	r.bytes(r.uvarint())
-	return r.rest(flags, e)
+	flags, _, _, _, ok := r.row()
+	return ok && r.rest(flags, e)
 }
 
-func (r *reader) rest(flags uint8, e *Entry) bool {
-	e.Size = int64(r.uvarint())
-	e.ModTime = 0
-	if t := r.uvarint(); t > 0 {
-		e.ModTime = (r.base + int64(t) - 1) * r.unit
+// row reads an entry up to its text.
+func (r *reader) row() (flags uint8, shared, mid int, text []byte, ok bool) {
+	if r.left == 0 || r.err != nil {
+		if r.err == nil && len(r.buf) != 0 {
+			r.fail("bytes left over")
+		}
+		return 0, 0, 0, nil, false
 	}
-	if len(r.buf) < 8 {
+	r.left--
+	buf := r.buf
+	if len(buf) >= 3 && buf[1]|buf[2] < 0x80 {
+		flags, shared, mid, buf = buf[0], int(buf[1]), int(buf[2]), buf[3:]
+	} else {
+		flags = r.byte()
+		s, m := r.uvarint(), r.uvarint()
+		if s > MaxPath || m > MaxPath {
+			r.fail("bad path")
+		}
+		shared, mid, buf = int(s), int(m), r.buf
+	}
+	n := textBytes(flags, mid)
+	if n > len(buf) {
+		r.fail("cut short")
+	}
+	if r.err != nil {
+		return 0, 0, 0, nil, false
+	}
+	r.buf = buf[n:]
+	return flags, shared, mid, buf[:n], true
+}
+
+// rest reads the entry from its size on.
+func (r *reader) rest(flags uint8, e *Entry) bool {
+	buf := r.buf
+	size, n := uvarint(buf)
+	buf = buf[n:]
+	t, m := uvarint(buf)
+	buf = buf[m:]
+	if n == 0 || m == 0 || len(buf) < 8 {
 		r.fail("cut short")
 		return false
 	}
-	e.Digest = binary.LittleEndian.Uint64(r.buf)
-	r.buf = r.buf[8:]
+	e.Size, e.ModTime = int64(size), 0
+	if t > 0 {
+		e.ModTime = (r.base + int64(t) - 1) * r.unit
+	}
+	e.Digest = binary.LittleEndian.Uint64(buf)
+	r.buf = buf[8:]
 	e.Type = Type(flags >> 1 & 7)
 	e.Linked = flags&1 == 0
 	if e.Type >= numTypes || e.Size < 0 || e.ModTime < 0 {
 		r.fail("bad entry")
+		return false
 	}
-	return r.err == nil
+	return true
+}
+
+// uvarint answers a number and its length, 0 when there is none.
+func uvarint(buf []byte) (v uint64, n int) {
+	for i, b := range buf {
+		if b < 0x80 {
+			if i == 9 && b > 1 {
+				return 0, 0
+			}
+			return v | uint64(b)<<(7*i&63), i + 1
+		}
+		if i == 9 {
+			return 0, 0
+		}
+		v |= uint64(b&0x7f) << (7 * i & 63)
+	}
+	return 0, 0
 }
 
 func (r *reader) byte() uint8 {
@@ -151,13 +197,8 @@ func (r *reader) byte() uint8 {
 }
 
 func (r *reader) uvarint() uint64 {
-	if len(r.buf) > 0 && r.buf[0] < 0x80 {
-		v := r.buf[0]
-		r.buf = r.buf[1:]
-		return uint64(v)
-	}
-	v, n := binary.Uvarint(r.buf)
-	if n <= 0 {
+	v, n := uvarint(r.buf)
+	if n == 0 {
 		r.fail("bad number")
 		return 0
 	}

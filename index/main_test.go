@@ -30,6 +30,15 @@ func flatEntries(n int) []Entry {
 		}
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return slices.Compare(a.Path, b.Path) })
+	// Neighbours lie next to each other in memory, as they do in a page of a listing.
+	var all []byte
+	for i := range entries {
+		all = append(all, entries[i].Path...)
+	}
+	for i := range entries {
+		n := len(entries[i].Path)
+		entries[i].Path, all = all[:n:n], all[n:]
+	}
 	return entries
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,8 @@ type Store struct {
 	met   *metrics
 	blank []byte // an empty bbolt file
 
+	builds chan struct{} // one slot for each segment that may be built at once
+
 	mu      sync.Mutex
 	shards  map[string]*shard
 	writers map[string]*Writer // by path of the unfinished file
@@ -47,6 +50,7 @@ type Store struct {
 func Open(dir string, opts Options) (*Store, error) {
 	s := &Store{
 		dir: dir, log: opts.Logger, shards: map[string]*shard{}, writers: map[string]*Writer{},
+		builds: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

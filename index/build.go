@@ -1,0 +1,177 @@
+package index
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	// commitBytes is how much goes into one bbolt transaction. Each one rewrites the last leaf and leaves a hole where that
+	// was, so larger ones make smaller files.
+	commitBytes = 1 << 20
+
+	// pageSize of the bbolt files. A leaf holds at least two blocks and is rounded up to whole pages, so small pages
+	// waste less. bbolt takes no smaller one.
+	pageSize = 1024
+)
+
+// The kinds of records in a writer's plain file.
+const (
+	kindBlock byte = iota
+	kindMissing
+)
+
+// appendRecord appends a pair: kind, 1 byte; length of key and value, 4 bytes each, little endian; key; value.
+func appendRecord(dst []byte, kind byte, key []byte, value func([]byte) []byte) []byte {
+	dst = append(dst, kind)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(key)))
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst = append(dst, key...)
+	n := len(dst)
+	dst = value(dst)
+	binary.LittleEndian.PutUint32(dst[at:], uint32(len(dst)-n))
+	return dst
+}
+
+var arenas = sync.Pool{New: func() any { return new(make([]byte, 0, commitBytes+commitBytes/8)) }}
+
+// build makes the bbolt file from the plain one, syncs it once, and gives it its name. Few of these run at once, so that
+// what they hold in memory does not add up.
+func (w *Writer) build() (size int64, err error) {
+	w.store.builds <- struct{}{}
+	defer func() { <-w.store.builds }()
+	tmp := w.path + ".build" + openSuffix
+	defer func() {
+		if err != nil {
+			if e := os.Remove(tmp); !os.IsNotExist(e) {
+				err = errors.Join(err, e)
+			}
+		}
+	}()
+	// bbolt would sync a new file, so it is given one that is not new.
+	if err := os.WriteFile(tmp, w.store.blank, 0o600); err != nil {
+		return 0, err
+	}
+	if size, err = w.fill(tmp); err != nil {
+		return 0, err
+	}
+	f, err := os.OpenFile(tmp, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	if err := appendTrailer(f, size); err != nil {
+		return 0, errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return 0, err
+	}
+	if err := os.Rename(tmp, w.path); err != nil {
+		return 0, err
+	}
+	return size + trailerBytes, syncDir(filepath.Dir(w.path))
+}
+
+// fill puts everything into the bbolt file at path and answers the size of its used part.
+func (w *Writer) fill(path string) (size int64, err error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		NoSync: true, NoGrowSync: true, NoFreelistSync: true, FreelistType: bolt.FreelistMapType,
+		InitialMmapSize: 16 << 20, PageSize: pageSize, NoStatistics: true,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := w.file.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	arena := arenas.Get().(*[]byte)
+	defer arenas.Put(arena)
+	in := bufio.NewReaderSize(w.file, flushBytes)
+	for more := true; more; {
+		err := guard(func() error {
+			return db.Update(func(tx *bolt.Tx) (err error) {
+				if more, err = w.putSome(tx, in, arena); more || err != nil {
+					return err
+				}
+				return w.putMeta(tx)
+			})
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	err = db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil })
+	return size, err
+}
+
+// putSome moves records to the transaction until the arena is full; more is false when that was all.
+func (w *Writer) putSome(tx *bolt.Tx, in io.Reader, arena *[]byte) (more bool, err error) {
+	blocks, err := tx.CreateBucketIfNotExists(bucketBlocks)
+	if err != nil {
+		return false, err
+	}
+	blocks.FillPercent = 1
+	missing, err := tx.CreateBucketIfNotExists(bucketMissing)
+	if err != nil {
+		return false, err
+	}
+	*arena = (*arena)[:0]
+	for len(*arena) < commitBytes {
+		var head [9]byte
+		if _, err := io.ReadFull(in, head[:]); err != nil {
+			if err == io.EOF {
+				return false, nil
+			}
+			return false, err
+		}
+		// bbolt refers to values until it commits. Growing the arena leaves the old array to them.
+		k, v := int(binary.LittleEndian.Uint32(head[1:])), int(binary.LittleEndian.Uint32(head[5:]))
+		at := len(*arena)
+		*arena = slices.Grow(*arena, k+v)[:at+k+v]
+		pair := (*arena)[at : at+k+v : at+k+v]
+		if _, err := io.ReadFull(in, pair); err != nil {
+			return false, err
+		}
+		key, val := pair[:k], pair[k:]
+		if head[0] == kindBlock {
+			if err := blocks.Put(key, val); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if missing.Get(key) != nil {
+			continue
+		}
+		if err := missing.Put(key, val); err != nil {
+			return false, err
+		}
+		w.meta.Missing++
+		w.meta.Content += blockSum(key, val)
+	}
+	return true, nil
+}
+
+// putMeta writes meta and summary, when everything else is there.
+func (w *Writer) putMeta(tx *bolt.Tx) error {
+	b, err := tx.CreateBucketIfNotExists(bucketMeta)
+	if err != nil {
+		return err
+	}
+	if w.meta.Applied == 0 {
+		w.meta.Sealed = w.meta.Content
+	}
+	meta, err := w.meta.encode()
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.Put(keyMeta, meta), b.Put(keySummary, w.sum.encode()))
+}
