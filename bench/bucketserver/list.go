@@ -1,0 +1,141 @@
+package bucketserver
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"strconv"
+)
+
+// list is a parsed ListObjects or ListObjectsV2 request.
+type list struct {
+	v2        bool
+	prefix    []byte
+	delimiter []byte
+	start     []byte // first key that may be answered
+	after     string // start-after or marker, as it came
+	token     string
+	maxKeys   int
+	urlKeys   bool
+}
+
+func parseList(q url.Values, pageSize int) (*list, error) {
+	l := &list{
+		v2: q.Get("list-type") == "2", prefix: []byte(q.Get("prefix")), delimiter: []byte(q.Get("delimiter")),
+		token: q.Get("continuation-token"), maxKeys: pageSize,
+	}
+	switch enc := q.Get("encoding-type"); enc {
+	case "":
+	case "url":
+		l.urlKeys = true
+	default:
+		return nil, fmt.Errorf("encoding-type %q: only url is known", enc)
+	}
+	if v := q.Get("max-keys"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 0 {
+			return nil, fmt.Errorf("max-keys %q: not a number from 0", v)
+		}
+		l.maxKeys = min(n, pageSize)
+	}
+	if l.v2 {
+		l.after = q.Get("start-after")
+	} else {
+		l.after = q.Get("marker")
+	}
+	switch {
+	case l.token != "":
+		start, err := base64.RawURLEncoding.DecodeString(l.token)
+		if err != nil {
+			return nil, fmt.Errorf("continuation-token: not one of this server's")
+		}
+		l.start = start
+	case l.after != "":
+		l.start = append([]byte(l.after), 0)
+		if !l.v2 {
+			l.start = l.pastFolded(l.start)
+		}
+	}
+	if bytes.Compare(l.start, l.prefix) < 0 {
+		l.start = l.prefix
+	}
+	return l, nil
+}
+
+// pastFolded is where a V1 list goes on: its marker may be a common prefix, and
+// then all that is folded into it was answered.
+func (l *list) pastFolded(start []byte) []byte {
+	after := []byte(l.after)
+	if len(l.delimiter) == 0 || !bytes.HasPrefix(after, l.prefix) || !bytes.HasSuffix(after, l.delimiter) ||
+		len(after) < len(l.prefix)+len(l.delimiter) {
+		return start
+	}
+	return PrefixEnd(after)
+}
+
+// page is an answer under construction. Pages are used again and again: rendering
+// one allocates nothing once its buffers have grown.
+type page struct {
+	body     []byte // rendered contents
+	prefixes []byte // rendered common prefixes
+	head     []byte
+	offsets  []int // where each object begins in body
+	keys     int   // objects and common prefixes
+	more     bool
+	next     []byte // where the following page starts
+	last     []byte // last key or common prefix
+	obj      Object
+}
+
+// fill lists the page. The overlay is locked for reading by the caller.
+func (p *page) fill(l *list, w *walker) {
+	p.body, p.prefixes, p.offsets = p.body[:0], p.prefixes[:0], p.offsets[:0]
+	p.keys, p.more = 0, false
+	w.seek(l.start)
+	for p.keys < l.maxKeys && w.valid() && w.hasPrefix(l.prefix) {
+		if folded := l.fold(w.key()); folded != nil {
+			p.last = append(p.last[:0], folded...)
+			p.prefixes = appendPrefix(p.prefixes, p.last, l.urlKeys)
+			w.seekPast(p.last)
+			p.next = append(p.next[:0], PrefixEnd(p.last)...)
+			p.keys++
+			continue
+		}
+		w.object(&p.obj)
+		p.offsets = append(p.offsets, len(p.body))
+		p.body = appendObject(p.body, &p.obj, l.urlKeys, w.put)
+		p.keys++
+		if p.keys == l.maxKeys {
+			p.last = append(p.last[:0], p.obj.Key...)
+			p.next = append(append(p.next[:0], p.obj.Key...), 0)
+		}
+		w.next()
+	}
+	p.more = p.keys > 0 && p.keys == l.maxKeys && w.valid() && w.hasPrefix(l.prefix)
+}
+
+// fold is the common prefix that key falls under, nil when it stands for itself.
+func (l *list) fold(key []byte) []byte {
+	if len(l.delimiter) == 0 {
+		return nil
+	}
+	i := bytes.Index(key[len(l.prefix):], l.delimiter)
+	if i < 0 {
+		return nil
+	}
+	return key[:len(l.prefix)+i+len(l.delimiter)]
+}
+
+// swapEnds exchanges the first and the last object, so that the page is out of order.
+func (p *page) swapEnds() {
+	if len(p.offsets) < 2 {
+		return
+	}
+	second, last := p.offsets[1], p.offsets[len(p.offsets)-1]
+	swapped := make([]byte, 0, len(p.body))
+	swapped = append(swapped, p.body[last:]...)
+	swapped = append(swapped, p.body[second:last]...)
+	swapped = append(swapped, p.body[:second]...)
+	p.body = swapped
+}

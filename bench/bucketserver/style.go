@@ -1,0 +1,64 @@
+package bucketserver
+
+// Type is what a file is by its name, in the order in which firescan counts them.
+type Type uint8
+
+// The types of files.
+const (
+	Backup Type = iota
+	Meta
+	Auth
+	Pitr
+	Unknown
+	numTypes
+)
+
+var typeNames = [numTypes]string{"backup", "meta", "auth", "pitr", "unknown"}
+
+// String is the type's name in the Storage API.
+func (t Type) String() string { return typeNames[t] }
+
+// Types are all types in order.
+func Types() []Type { return []Type{Backup, Meta, Auth, Pitr, Unknown} }
+
+// style says which files the stems of a leaf have.
+type style struct {
+	name string // stands before the id
+	// single: each stem has one file, exts[0][0].
+	single bool
+	// exts[n-1] are the endings of a stem of n files, in bytewise order; exactly one
+	// of them is a Backup where records may name the stem.
+	exts [3][]ext
+	// recorded: backup records name (most of) its stems.
+	recorded bool
+}
+
+// ext is the ending of a file, from the first dot, and what it makes of the file.
+type ext struct {
+	text string
+	kind Type
+}
+
+func (s *style) ext(p place) ext {
+	if s.single {
+		return s.exts[0][0]
+	}
+	return s.exts[p.files-1][p.file]
+}
+
+func backupStyle(name, auth, backup, meta string) *style {
+	a, b, m := ext{auth, Auth}, ext{backup, Backup}, ext{meta, Meta}
+	return &style{name: name, recorded: true, exts: [3][]ext{{b}, {b, m}, {a, b, m}}}
+}
+
+func singleStyle(name, text string, kind Type) *style {
+	return &style{name: name, single: true, exts: [3][]ext{{{text, kind}}}}
+}
+
+var (
+	plainBackups  = backupStyle("bkp_", ".auth", ".backup", ".meta")
+	packedBackups = backupStyle("", ".auth.json.gz", ".backup.zst", ".meta.json")
+	sealedBackups = backupStyle("b-", ".auth.enc", ".backup.gz", ".meta.gz")
+	strayLogs     = singleStyle("run-", ".log.txt", Unknown)
+	walFiles      = singleStyle("", ".wal", Pitr)
+)
