@@ -1,0 +1,198 @@
+package provider
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Egress are the rules of where firescan connects to on behalf of its users, who may
+// name endpoints of their own and must not reach with them into the network that
+// firescan runs in.
+//
+// The public hosts of the providers are allowed, over TLS. Everything else must be
+// allowed explicitly. Link-local addresses and those at which clouds serve metadata and
+// credentials are refused always. The rules are applied to the address itself at the
+// moment of connecting, so neither a name that resolves elsewhere later nor a redirect
+// gets around them. Proxies from the environment are not used, since they would.
+type Egress struct {
+	globs    []string
+	networks []netip.Prefix
+	client   *http.Client
+}
+
+const (
+	dialTimeout   = 10 * time.Second
+	tlsTimeout    = 10 * time.Second
+	headerTimeout = 60 * time.Second // a list with a delimiter may take tens of seconds
+	idleTimeout   = 90 * time.Second
+	idlePerHost   = 256 // the most streams that a node lists one host with
+	readBuffer    = 64 << 10
+)
+
+// NewEgress makes rules that allow, besides the providers' public hosts, what the
+// patterns say: a glob of host:port, where '*' stands for any run of characters
+// (minio.example.com:9000, *.example.com:443, 127.0.0.1:*), or a network in CIDR form
+// (10.20.0.0/16), whose addresses are allowed at any port.
+func NewEgress(allow []string) (*Egress, error) {
+	e := &Egress{}
+	for _, pattern := range allow {
+		pattern = strings.ToLower(strings.TrimSpace(pattern))
+		if network, err := netip.ParsePrefix(pattern); err == nil {
+			e.networks = append(e.networks, network.Masked())
+			continue
+		}
+		host, port, err := net.SplitHostPort(pattern)
+		if err != nil || host == "" || port == "" {
+			return nil, fmt.Errorf("allowed endpoint %q: want host:port (host:* for any port) or a network such as 10.0.0.0/8", pattern)
+		}
+		e.globs = append(e.globs, net.JoinHostPort(host, port))
+	}
+	e.client = &http.Client{
+		Transport: &http.Transport{
+			DialContext:           e.DialContext,
+			TLSHandshakeTimeout:   tlsTimeout,
+			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+			ResponseHeaderTimeout: headerTimeout,
+			ExpectContinueTimeout: time.Second,
+			IdleConnTimeout:       idleTimeout,
+			MaxIdleConnsPerHost:   idlePerHost,
+			ReadBufferSize:        readBuffer,
+			// Pages compress well, but inflating them costs more than reading them.
+			DisableCompression: true,
+			// One connection a stream: over HTTP/2 all streams would share one.
+			Protocols: http1(),
+		},
+		// The signature of a request is for the host that it was made for.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return e, nil
+}
+
+func http1() *http.Protocols {
+	p := &http.Protocols{}
+	p.SetHTTP1(true)
+	return p
+}
+
+// HTTPClient is the client that connects by these rules. All callers share it. It does
+// not follow redirects.
+func (e *Egress) HTTPClient() *http.Client { return e.client }
+
+// Close closes the connections that are not in use.
+func (e *Egress) Close() { e.client.CloseIdleConnections() }
+
+// Check tells whether an endpoint URL that a user configures may be used: an error of
+// kind Forbidden says why not, of kind Invalid that it is no endpoint. A name that only
+// an allowed network could cover passes here and is judged when it is connected to.
+func (e *Egress) Check(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return &Error{Kind: Invalid, Op: "endpoint", Reason: "an endpoint is a URL such as https://host:port"}
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return &Error{Kind: Invalid, Op: "endpoint", Reason: "an endpoint has neither user, query nor fragment"}
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return e.judge(host, port, addr)
+	}
+	if e.named(host, port) || publicHost(host, port) || len(e.networks) > 0 {
+		return nil
+	}
+	return forbidden(net.JoinHostPort(host, port), "it is not among the allowed endpoints (--allow-endpoint)")
+}
+
+// DialContext connects to address (host:port) if the rules allow the address that the
+// host resolves to.
+func (e *Egress) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, &Error{Kind: Invalid, Op: "connect", Reason: "the endpoint's address is not valid", Err: err}
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	dialer := net.Dialer{
+		Timeout: dialTimeout,
+		// It is called with each address that is about to be connected to.
+		ControlContext: func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+			at, err := netip.ParseAddrPort(resolved)
+			if err != nil {
+				return forbidden(address, "its address is not understood")
+			}
+			return e.judge(host, port, at.Addr())
+		},
+	}
+	return dialer.DialContext(ctx, network, address)
+}
+
+// judge tells whether host, which stands for or resolves to addr, may be connected to.
+func (e *Egress) judge(host, port string, addr netip.Addr) error {
+	at := net.JoinHostPort(host, port)
+	addr = addr.WithZone("").Unmap()
+	if embedded, ok := embeddedIPv4(addr); ok && (never(embedded) || inside(embedded)) {
+		return forbidden(at, "its address leads to a network inside")
+	}
+	switch {
+	case never(addr):
+		return forbidden(at, "link-local and metadata addresses are never allowed")
+	case e.named(host, port) || e.covered(addr):
+		return nil
+	case inside(addr):
+		return forbidden(at, "private addresses must be allowed explicitly (--allow-endpoint)")
+	case publicHost(host, port):
+		return nil
+	}
+	return forbidden(at, "it is not among the allowed endpoints (--allow-endpoint)")
+}
+
+func forbidden(at, why string) error {
+	return &Error{Kind: Forbidden, Op: "connect", Reason: "endpoint " + at + " is refused: " + why}
+}
+
+func (e *Egress) named(host, port string) bool {
+	at := net.JoinHostPort(host, port)
+	for _, glob := range e.globs {
+		if match(glob, at) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Egress) covered(addr netip.Addr) bool {
+	for _, network := range e.networks {
+		if network.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// match tells whether s is of the pattern, in which '*' is any run of characters.
+func match(pattern, s string) bool {
+	first, rest, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == s
+	}
+	s, ok := strings.CutPrefix(s, first)
+	if !ok {
+		return false
+	}
+	for i := 0; i <= len(s); i++ {
+		if match(rest, s[i:]) {
+			return true
+		}
+	}
+	return false
+}

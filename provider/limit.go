@@ -1,0 +1,158 @@
+package provider
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Requests a second that providers take for one bucket.
+const (
+	// CeilingS3 is Amazon's figure for reads of one partitioned prefix.
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html
+	CeilingS3 = 5500
+	// CeilingSpaces is DigitalOcean's figure for lists and writes together.
+	// https://docs.digitalocean.com/products/spaces/details/limits/
+	CeilingSpaces = 150
+	// CeilingGCS is Google's initial figure for reads of one bucket.
+	// https://cloud.google.com/storage/docs/request-rate
+	CeilingGCS = 5000
+)
+
+const (
+	decrease = 0.7             // of the rate, at a throttled call
+	increase = 0.05            // of the peak rate, a second, while calls succeed
+	burst    = time.Second / 8 // how far calls may run ahead of the rate
+	slowest  = 1.0             // calls a second, however much the provider throttles
+)
+
+// Limiter paces the calls to one bucket: it slows down when the provider throttles, and
+// speeds up while calls succeed (additive increase, multiplicative decrease). Until the
+// first throttled call it stands in nobody's way, save for its ceiling. It is safe for
+// concurrent use, and meant to be shared by every stream that reads the bucket.
+type Limiter struct {
+	mu      sync.Mutex
+	ceiling float64   // calls a second; 0 is none
+	rate    float64   // calls a second; 0 is as many as may be
+	peak    float64   // the rate at which the provider throttled last
+	next    time.Time // when the next call is due
+	slowed  time.Time // when the rate was last decreased
+
+	// The calls counted since, to know the rate when there is none to go by.
+	since time.Time
+	calls float64
+}
+
+// NewLimiter makes a limiter that never lets more than ceiling calls a second through;
+// 0 is no ceiling.
+func NewLimiter(ceiling float64) *Limiter { return &Limiter{ceiling: ceiling, rate: ceiling} }
+
+// SetCeiling changes the ceiling, as when several nodes share it.
+func (l *Limiter) SetCeiling(ceiling float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rate == l.ceiling || ceiling > 0 && l.rate > ceiling {
+		l.rate = ceiling
+	}
+	l.ceiling = ceiling
+}
+
+// Rate tells the calls a second that are let through now; 0 is no limit.
+func (l *Limiter) Rate() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rate
+}
+
+// Limit makes a bucket whose calls wait for the limiter and tell it how they went.
+func Limit(b Bucket, l *Limiter) Bucket { return around{b, l.run} }
+
+func (l *Limiter) run(ctx context.Context, op string, do func(context.Context) error) error {
+	if wait := l.reserve(time.Now()); wait > 0 {
+		if pause(ctx, wait) != nil {
+			return Ended(ctx, op, "")
+		}
+	}
+	began := time.Now()
+	err := do(ctx)
+	switch {
+	case err == nil:
+		l.succeeded()
+	case KindOf(err) == Throttled:
+		l.throttled(began, time.Now())
+	}
+	return err
+}
+
+// reserve takes a place in the sequence of calls and tells how long it is until then.
+func (l *Limiter) reserve(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rate == 0 {
+		if now.Sub(l.since) > time.Second {
+			l.since, l.calls = now, 0
+		}
+		l.calls++
+		return 0
+	}
+	if ahead := now.Add(-burst); l.next.Before(ahead) {
+		l.next = ahead
+	}
+	due := l.next
+	l.next = due.Add(time.Duration(float64(time.Second) / l.rate))
+	return due.Sub(now)
+}
+
+func (l *Limiter) succeeded() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.peak == 0 || l.rate == 0 {
+		return
+	}
+	// As many times a second as the rate is, so that it adds up to the increase.
+	l.rate += l.peak * increase / l.rate
+	switch {
+	case l.ceiling > 0:
+		l.rate = min(l.rate, l.ceiling)
+	case l.rate > 4*l.peak:
+		l.rate, l.peak = 0, 0 // the provider has long had enough to throttle us at
+	}
+}
+
+// throttled slows down, once for all the calls that were under way together.
+func (l *Limiter) throttled(began, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if began.Before(l.slowed) {
+		return
+	}
+	l.slowed = now
+	rate := l.rate
+	if rate == 0 {
+		rate = l.calls / max(now.Sub(l.since), burst).Seconds()
+	}
+	l.peak = max(rate, slowest)
+	l.rate = max(rate*decrease, slowest)
+}
+
+// Limiters hand out one Limiter for each bucket. The zero value is ready, and safe for
+// concurrent use. Limiters are small and kept for good.
+type Limiters struct {
+	mu   sync.Mutex
+	byID map[string]*Limiter
+}
+
+// For is the limiter of the bucket with that identity; ceiling is that of its first use.
+func (l *Limiters) For(bucketID string, ceiling float64) *Limiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byID == nil {
+		l.byID = map[string]*Limiter{}
+	}
+	limiter := l.byID[bucketID]
+	if limiter == nil {
+		limiter = NewLimiter(ceiling)
+		l.byID[bucketID] = limiter
+	}
+	return limiter
+}

@@ -1,0 +1,31 @@
+package provider_test
+
+import (
+	"context"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"firescan/provider"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// scripted is a bucket whose every call is answered by one func.
+type scripted func(ctx context.Context) error
+
+var _ provider.Bucket = scripted(nil)
+
+func (s scripted) List(ctx context.Context, _ provider.ListRequest, _ *provider.Page) error {
+	return s(ctx)
+}
+
+func (s scripted) Stat(ctx context.Context, key string) (provider.Info, error) {
+	return provider.Info{Key: key}, s(ctx)
+}
+func (s scripted) Put(ctx context.Context, _ string, _ []byte) error { return s(ctx) }
+func (s scripted) Delete(ctx context.Context, _ string) error        { return s(ctx) }
+
+func list(ctx context.Context, b provider.Bucket) error {
+	return b.List(ctx, provider.ListRequest{}, &provider.Page{})
+}
