@@ -1091,7 +1091,10 @@ type Sync struct {
 	End      []byte `protobuf:"bytes,13,opt,name=end,proto3" json:"end,omitempty"`
 	Revision uint64 `protobuf:"varint,14,opt,name=revision,proto3" json:"revision,omitempty"`
 	// segments counts the sealed segments; they are kept apart from the record.
-	Segments      uint64 `protobuf:"varint,15,opt,name=segments,proto3" json:"segments,omitempty"`
+	Segments uint64 `protobuf:"varint,15,opt,name=segments,proto3" json:"segments,omitempty"`
+	// started_index is the catalog index of its start: a segment must have been
+	// classified there or later, or deltas that it needs may never have been kept.
+	StartedIndex  uint64 `protobuf:"varint,16,opt,name=started_index,json=startedIndex,proto3" json:"started_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1227,6 +1230,13 @@ func (x *Sync) GetRevision() uint64 {
 func (x *Sync) GetSegments() uint64 {
 	if x != nil {
 		return x.Segments
+	}
+	return 0
+}
+
+func (x *Sync) GetStartedIndex() uint64 {
+	if x != nil {
+		return x.StartedIndex
 	}
 	return 0
 }
@@ -2328,7 +2338,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\bchecksum\x18\t \x01(\x04R\bchecksum\x12\x1b\n" +
 	"\tfile_size\x18\n" +
 	" \x01(\x04R\bfileSize\x12\x12\n" +
-	"\x04node\x18\v \x01(\tR\x04node\"\xb3\x03\n" +
+	"\x04node\x18\v \x01(\tR\x04node\"\xd8\x03\n" +
 	"\x04Sync\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03org\x18\x02 \x01(\tR\x03org\x12%\n" +
@@ -2347,7 +2357,8 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x05start\x18\f \x01(\fR\x05start\x12\x10\n" +
 	"\x03end\x18\r \x01(\fR\x03end\x12\x1a\n" +
 	"\brevision\x18\x0e \x01(\x04R\brevision\x12\x1a\n" +
-	"\bsegments\x18\x0f \x01(\x04R\bsegments\"\xb6\x02\n" +
+	"\bsegments\x18\x0f \x01(\x04R\bsegments\x12#\n" +
+	"\rstarted_index\x18\x10 \x01(\x04R\fstartedIndex\"\xb6\x02\n" +
 	"\n" +
 	"Generation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +

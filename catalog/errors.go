@@ -1,0 +1,90 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+// The codes that a Result or a Rejection carries. They are stored by proposers
+// and compared by errors.Is, so a code is never renamed.
+const (
+	CodeNotFound = "NOT_FOUND"
+	CodeConflict = "CONFLICT"
+	CodeInvalid  = "INVALID"
+	CodeInUse    = "IN_USE"
+)
+
+// What Apply and the readers refuse. Compare with errors.Is: it goes by code,
+// so an *Error with a longer message still matches.
+var (
+	// ErrNotFound is returned when the record does not exist, or belongs to
+	// another organisation.
+	ErrNotFound error = &Error{Code: CodeNotFound, Message: "no such record"}
+	// ErrConflict is returned when a command does not fit what is stored: the
+	// id is taken, the sync has ended, the segments overlap or leave a gap.
+	ErrConflict error = &Error{Code: CodeConflict, Message: "the catalog holds something else"}
+	// ErrInvalid is returned when a command is malformed: an empty id, a
+	// negative size, a key that is too long.
+	ErrInvalid error = &Error{Code: CodeInvalid, Message: "malformed command"}
+	// ErrInUse is returned when a destination that schedules or PITR
+	// configurations use is to be deleted.
+	ErrInUse error = &Error{Code: CodeInUse, Message: "the destination is in use"}
+)
+
+// What the catalog itself can fail with, as opposed to what it refuses.
+var (
+	// ErrClosed is returned when the catalog is used after Close.
+	ErrClosed = errors.New("the catalog is closed")
+	// ErrTooLarge is returned when an encoded command exceeds MaxEntry.
+	ErrTooLarge = errors.New("the command is too large for one log entry")
+	// ErrFormat is returned when a catalog file or a snapshot was written by a
+	// newer version of firescan, or is none at all.
+	ErrFormat = errors.New("not a catalog of a format that this version reads")
+	// ErrDamaged is returned when a snapshot was cut short or altered.
+	ErrDamaged = errors.New("the snapshot is damaged")
+)
+
+// Error is a refusal: the catalog is well and unchanged, the request was not
+// possible. Its message is written for the person who made the request.
+type Error struct {
+	Code    string
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Is reports whether target is a refusal with the same code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// ResultError turns the answer of a command into an error: nil when it was
+// carried out. Rejections of single records are no error; see Result.Rejected.
+func ResultError(r *pb.Result) error {
+	if r.GetCode() == "" {
+		return nil
+	}
+	return &Error{Code: r.GetCode(), Message: r.GetMessage()}
+}
+
+// UnknownCommandError says that the log holds an entry which this version of
+// firescan cannot carry out. The node must stop and be upgraded: going on
+// would make its catalog differ from the others'.
+type UnknownCommandError struct {
+	// Index is the log index of the entry.
+	Index uint64
+	// Number and Version are those of its envelope.
+	Number, Version uint32
+}
+
+func (e *UnknownCommandError) Error() string {
+	return fmt.Sprintf("log entry %d holds command %d in version %d, which this version of firescan does not know: upgrade this node and start it again",
+		e.Index, e.Number, e.Version)
+}
+
+func refuse(code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}

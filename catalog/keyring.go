@@ -1,0 +1,135 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// Keyring encrypts the credentials of destinations. Its keys are a Tink keyset
+// that lies in the catalog, itself encrypted with a key that does not: a copy of
+// the catalog opens nothing. Safe for concurrent use.
+type Keyring struct {
+	aead tink.AEAD
+}
+
+// keysetContext binds the encrypted keyset to its purpose.
+const keysetContext = "firescan credential keyset v1"
+
+// NewKeyset makes a keyset of one AES-256-GCM key, encrypted with the 32-byte
+// kek, for PutKeyset.
+func NewKeyset(kek []byte) ([]byte, error) {
+	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("make a credential keyset: %w", err)
+	}
+	return sealKeyset(kek, h)
+}
+
+// OpenKeyring decrypts a keyset with the kek that it was made with.
+func OpenKeyring(kek, encrypted []byte) (*Keyring, error) {
+	h, err := openKeyset(kek, encrypted)
+	if err != nil {
+		return nil, err
+	}
+	a, err := aead.New(h)
+	if err != nil {
+		return nil, fmt.Errorf("use the credential keyset: %w", err)
+	}
+	return &Keyring{aead: a}, nil
+}
+
+// Rotate adds a new key to a keyset and makes it the one that seals from then
+// on. What the older keys sealed can still be opened.
+func Rotate(kek, encrypted []byte) ([]byte, error) {
+	h, err := openKeyset(kek, encrypted)
+	if err != nil {
+		return nil, err
+	}
+	m := keyset.NewManagerFromHandle(h)
+	id, err := m.Add(aead.AES256GCMKeyTemplate())
+	if err == nil {
+		err = m.SetPrimary(id)
+	}
+	if err == nil {
+		h, err = m.Handle()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rotate the credential keyset: %w", err)
+	}
+	return sealKeyset(kek, h)
+}
+
+// Seal encrypts one credential field. It can be opened only as that field of
+// that destination of that organisation.
+func (k *Keyring) Seal(org, dest, field, plain string) ([]byte, error) {
+	sealed, err := k.aead.Encrypt([]byte(plain), sealContext(org, dest, field))
+	if err != nil {
+		return nil, fmt.Errorf("encrypt the credential %s of %s: %w", field, dest, err)
+	}
+	return sealed, nil
+}
+
+// Open decrypts what Seal gave for the same organisation, destination and field.
+func (k *Keyring) Open(org, dest, field string, sealed []byte) (string, error) {
+	plain, err := k.aead.Decrypt(sealed, sealContext(org, dest, field))
+	if err != nil {
+		return "", fmt.Errorf("the credential %s of %s cannot be decrypted: enter it again: %w", field, dest, err)
+	}
+	return string(plain), nil
+}
+
+// sealContext is the associated data of a field. Each part comes with its
+// length, so that no two triples give the same bytes.
+func sealContext(org, dest, field string) []byte {
+	var ad []byte
+	for _, part := range []string{org, dest, field} {
+		ad = binary.BigEndian.AppendUint32(ad, uint32(len(part)))
+		ad = append(ad, part...)
+	}
+	return ad
+}
+
+func sealKeyset(kek []byte, h *keyset.Handle) ([]byte, error) {
+	master, err := masterKey(kek)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := h.WriteWithAssociatedData(keyset.NewBinaryWriter(&out), master, []byte(keysetContext)); err != nil {
+		return nil, fmt.Errorf("encrypt the credential keyset: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func openKeyset(kek, encrypted []byte) (*keyset.Handle, error) {
+	master, err := masterKey(kek)
+	if err != nil {
+		return nil, err
+	}
+	if len(encrypted) == 0 {
+		return nil, errors.New("there is no credential keyset yet")
+	}
+	h, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(encrypted)), master, []byte(keysetContext))
+	if err != nil {
+		return nil, fmt.Errorf("the cluster secret does not open the credential keyset: start this node with the secret or master key file that the cluster was made with: %w", err)
+	}
+	return h, nil
+}
+
+func masterKey(kek []byte) (tink.AEAD, error) {
+	if len(kek) != 32 {
+		return nil, fmt.Errorf("the key of the credential keyset has %d bytes, 32 are needed", len(kek))
+	}
+	a, err := subtle.NewAESGCM(kek)
+	if err != nil {
+		return nil, fmt.Errorf("the key of the credential keyset: %w", err)
+	}
+	return a, nil
+}

@@ -1,0 +1,147 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+	"strings"
+
+	"go.etcd.io/bbolt"
+)
+
+// The bbolt buckets. Keys of several parts are joined by 0x00, which no id may
+// contain; only the last part may be arbitrary bytes. A bucket that only
+// indexes another has empty values unless a value is named.
+const (
+	inMeta = "meta" // see the keys below
+
+	inDestinations         = "destinations"           // id → Destination
+	inDestinationsByOrg    = "destinations-by-org"    // org, id
+	inDestinationsByBucket = "destinations-by-bucket" // bucket identity, id
+	inHomes                = "homes"                  // org, destination, bucket identity
+	inCounters             = "counters"               // org, destination → Counters
+
+	inProjects    = "projects"     // org, id → Project
+	inBackups     = "backups"      // org, destination, id → Backup
+	inBackupIDs   = "backup-ids"   // org, id → destination
+	inSchedules   = "schedules"    // org, destination, id → Schedule
+	inScheduleIDs = "schedule-ids" // org, id → destination
+	inPitrs       = "pitrs"        // org, destination, id → Pitr
+	inPitrIDs     = "pitr-ids"     // org, id → destination
+
+	inLinks          = "links"            // a bucket per bucket identity: link key → storage id
+	inDeltas         = "deltas"           // a bucket per bucket identity: log index → Delta
+	inPrefixes       = "prefixes"         // bucket identity, org, pitr, prefix
+	inPrefixesByPitr = "prefixes-by-pitr" // org, pitr, bucket identity, prefix
+
+	inSyncs              = "syncs"                // id → Sync
+	inSyncsByOrg         = "syncs-by-org"         // org, id
+	inSyncsByDestination = "syncs-by-destination" // org, destination, id
+	inRunning            = "running"              // destination → id of its running sync
+	inSegments           = "segments"             // sync, start → Segment
+	inGenerations        = "generations"          // destination → Generation
+
+	inTokens       = "tokens"         // id → Token
+	inTokensByHash = "tokens-by-hash" // hash → id
+)
+
+// buckets lists every bucket: Open makes those that are not there yet.
+func buckets() []string {
+	return []string{
+		inMeta, inDestinations, inDestinationsByOrg, inDestinationsByBucket, inHomes, inCounters,
+		inProjects, inBackups, inBackupIDs, inSchedules, inScheduleIDs, inPitrs, inPitrIDs,
+		inLinks, inDeltas, inPrefixes, inPrefixesByPitr,
+		inSyncs, inSyncsByOrg, inSyncsByDestination, inRunning, inSegments, inGenerations,
+		inTokens, inTokensByHash,
+	}
+}
+
+// The keys of the meta bucket.
+const (
+	metaFormat  = "format"  // uint32
+	metaApplied = "applied" // uint64 index, uint64 term
+	metaKeyset  = "keyset"
+)
+
+// formatVersion is that of the file's layout, and of the snapshots made of it.
+const formatVersion = 1
+
+// join makes a key of several parts.
+func join(parts ...string) []byte {
+	return []byte(strings.Join(parts, "\x00"))
+}
+
+// under is the prefix of all keys that begin with these parts.
+func under(parts ...string) []byte {
+	return append(join(parts...), 0)
+}
+
+// scan yields the pairs of b whose key begins with prefix, in order. The keys
+// come without it. Both are bbolt's memory. b may be nil.
+func scan(b *bbolt.Bucket, prefix []byte) iter.Seq2[[]byte, []byte] {
+	return scanAfter(b, prefix, "")
+}
+
+// scanAfter is scan from the first key whose rest is greater than after.
+func scanAfter(b *bbolt.Bucket, prefix []byte, after string) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		if b == nil {
+			return
+		}
+		c, from := b.Cursor(), append(bytes.Clone(prefix), after...)
+		k, v := c.Seek(from)
+		if after != "" && bytes.Equal(k, from) {
+			k, v = c.Next()
+		}
+		for ; k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			if !yield(k[len(prefix):], v) {
+				return
+			}
+		}
+	}
+}
+
+// scanBefore yields in descending order, from the greatest key whose rest is
+// less than before (empty: from the last).
+func scanBefore(b *bbolt.Bucket, prefix []byte, before string) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		end := PrefixEnd(prefix)
+		if before != "" {
+			end = append(bytes.Clone(prefix), before...)
+		}
+		c := b.Cursor()
+		var k, v []byte
+		if k, _ = c.Seek(end); k == nil || len(end) == 0 {
+			k, v = c.Last()
+		} else {
+			k, v = c.Prev()
+		}
+		for ; k != nil && bytes.HasPrefix(k, prefix); k, v = c.Prev() {
+			if !yield(k[len(prefix):], v) {
+				return
+			}
+		}
+	}
+}
+
+// keysOf collects the rests of the keys under a prefix, as copies: for loops
+// that change what they walk over.
+func keysOf(b *bbolt.Bucket, prefix []byte) []string {
+	var keys []string
+	for k := range scan(b, prefix) {
+		keys = append(keys, string(k))
+	}
+	return keys
+}
+
+// drop deletes every pair whose key begins with prefix.
+func drop(b *bbolt.Bucket, prefix []byte) error {
+	for _, k := range keysOf(b, prefix) {
+		if err := b.Delete(append(bytes.Clone(prefix), k...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func index8(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

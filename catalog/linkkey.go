@@ -1,0 +1,122 @@
+package catalog
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// LinkKind says how a backup record links files.
+type LinkKind uint8
+
+// The kinds of links.
+const (
+	// LinkPath is the storagePath of a record: it links every file of its stem.
+	LinkPath LinkKind = 1
+	// LinkFile is one of the files of a record: it links exactly that path.
+	LinkFile LinkKind = 2
+)
+
+// Link says that a backup record needs files of a bucket.
+type Link struct {
+	// Stem is that of Path.
+	Stem []byte
+	Kind LinkKind
+	// Path is the full object key that the record names.
+	Path []byte
+	// Org, BackupID and StorageID tell the record and where it says it lies.
+	Org, BackupID, StorageID []byte
+}
+
+// A link's key is the stem, escaped so that keys sort as stems do; the kind; the
+// organisation and the id of the record, each ended by 0x00; and what follows
+// the stem in the path. In the stem a byte 0x00 becomes 0x00 0xff and the end is
+// 0x00 0x01: less than any byte that could follow in a longer stem. Its value is
+// the storage id.
+const (
+	escaped    = 0xff
+	terminator = 0x01
+)
+
+// appendStem appends a stem as a link's key begins with it.
+func appendStem(dst, stem []byte) []byte {
+	for {
+		i := bytes.IndexByte(stem, 0)
+		if i < 0 {
+			return append(append(dst, stem...), 0, terminator)
+		}
+		dst = append(append(dst, stem[:i]...), 0, escaped)
+		stem = stem[i+1:]
+	}
+}
+
+// appendLinkKey appends the key of a link.
+func appendLinkKey(dst []byte, kind LinkKind, org, id string, path []byte) []byte {
+	stem := Stem(path)
+	dst = append(appendStem(dst, stem), byte(kind))
+	dst = append(append(dst, org...), 0)
+	dst = append(append(dst, id...), 0)
+	return append(dst, path[len(stem):]...)
+}
+
+// linkReader reads link keys without allocating, once its buffers have grown.
+type linkReader struct {
+	link       Link
+	stem, path []byte
+}
+
+// read decodes a key into r.link, which aliases key, value and the buffers.
+func (r *linkReader) read(key, value []byte) error {
+	end := bytes.IndexByte(key, 0)
+	if end < 0 || end+1 >= len(key) {
+		return damagedLink(key)
+	}
+	stem, rest := key[:end], key[end:]
+	if rest[1] != terminator {
+		var ok bool
+		if rest, ok = r.unescape(key, end); !ok {
+			return damagedLink(key)
+		}
+		stem = r.stem
+	}
+	if len(rest) < 3 {
+		return damagedLink(key)
+	}
+	kind, rest := LinkKind(rest[2]), rest[3:]
+	i := bytes.IndexByte(rest, 0)
+	if i < 0 || kind != LinkPath && kind != LinkFile {
+		return damagedLink(key)
+	}
+	org, rest := rest[:i], rest[i+1:]
+	if i = bytes.IndexByte(rest, 0); i < 0 {
+		return damagedLink(key)
+	}
+	r.path = append(append(r.path[:0], stem...), rest[i+1:]...)
+	r.link = Link{Stem: stem, Kind: kind, Path: r.path, Org: org, BackupID: rest[:i], StorageID: value}
+	return nil
+}
+
+// unescape reads a stem that holds 0x00, the first at i, into r.stem. It gives
+// the rest of the key from the terminator on.
+func (r *linkReader) unescape(key []byte, i int) (rest []byte, ok bool) {
+	r.stem = r.stem[:0]
+	for {
+		if i < 0 || i+1 >= len(key) {
+			return nil, false
+		}
+		r.stem = append(r.stem, key[:i]...)
+		switch key[i+1] {
+		case terminator:
+			return key[i:], true
+		case escaped:
+			r.stem = append(r.stem, 0)
+		default:
+			return nil, false
+		}
+		key = key[i+2:]
+		i = bytes.IndexByte(key, 0)
+	}
+}
+
+func damagedLink(key []byte) error {
+	return fmt.Errorf("the catalog holds a damaged link (key %q): restore this node's catalog from another node or a snapshot", key)
+}

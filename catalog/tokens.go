@@ -1,0 +1,64 @@
+package catalog
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"math/big"
+	"slices"
+)
+
+// Role is what the bearer of a token may do.
+type Role string
+
+// The roles.
+const (
+	// RoleViewer reads.
+	RoleViewer Role = "viewer"
+	// RoleMember also creates and edits destinations, verifies and syncs.
+	RoleMember Role = "member"
+	// RoleAdmin also deletes backups, files and destinations, and migrates.
+	RoleAdmin Role = "admin"
+	// RoleOwner may do what an admin may.
+	RoleOwner Role = "owner"
+	// RoleService writes the catalog feed: projects, backups, schedules, PITR
+	// configurations.
+	RoleService Role = "service"
+	// RoleRoot makes tokens and runs the cluster. It belongs to no organisation.
+	RoleRoot Role = "root"
+)
+
+// Roles lists every role.
+func Roles() []Role {
+	return []Role{RoleViewer, RoleMember, RoleAdmin, RoleOwner, RoleService, RoleRoot}
+}
+
+// Valid reports whether r is one of Roles.
+func (r Role) Valid() bool { return slices.Contains(Roles(), r) }
+
+const (
+	tokenPrefix = "fsk_"
+	// tokenDigits base62 digits hold 32 bytes: 62^43 > 2^256.
+	tokenDigits = 43
+	base62      = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// NewToken makes a bearer token: "fsk_" and 32 random bytes in base62, always
+// 47 characters. Only its hash (HashToken) may be stored.
+func NewToken() string {
+	var raw [32]byte
+	_, _ = rand.Read(raw[:]) // never fails (crypto/rand)
+	n, base, digit := new(big.Int).SetBytes(raw[:]), big.NewInt(62), new(big.Int)
+	text := []byte(tokenPrefix)
+	for range tokenDigits {
+		n.DivMod(n, base, digit)
+		text = append(text, base62[digit.Int64()])
+	}
+	return string(text)
+}
+
+// HashToken is what is stored of a token and what it is looked up by: SHA-256.
+// A plain hash does, because the token has 256 bits of its own.
+func HashToken(plain string) []byte {
+	sum := sha256.Sum256([]byte(plain))
+	return sum[:]
+}
