@@ -1,7 +1,7 @@
 package bucketserver
 
 import (
-	"encoding/hex"
+	"encoding/binary"
 	"math"
 	"time"
 )
@@ -41,28 +41,27 @@ var dayDashed, dayPlain = func() (dashed, plain [epochDays]string) {
 	return dashed, plain
 }()
 
-var (
-	hexPairs = func() (t [256][2]byte) {
-		for i := range t {
-			hex.Encode(t[i][:], []byte{byte(i)})
-		}
-		return t
-	}()
-	decPairs = func() (t [100][2]byte) {
-		for i := range t {
-			t[i] = [2]byte{'0' + byte(i/10), '0' + byte(i%10)}
-		}
-		return t
-	}()
-)
+var decPairs = func() (t [100][2]byte) {
+	for i := range t {
+		t[i] = [2]byte{'0' + byte(i/10), '0' + byte(i%10)}
+	}
+	return t
+}()
 
 func appendHex16(dst []byte, id uint64) []byte {
-	var b [16]byte
-	for i := range 8 {
-		p := hexPairs[byte(id>>(56-8*i))]
-		b[2*i], b[2*i+1] = p[0], p[1]
-	}
-	return append(dst, b[:]...)
+	dst = binary.BigEndian.AppendUint64(dst, hex8(uint32(id>>32)))
+	return binary.BigEndian.AppendUint64(dst, hex8(uint32(id)))
+}
+
+// hex8 prints eight digits at once, the first in the highest byte: a digit is most of
+// what a page consists of.
+func hex8(x uint32) uint64 {
+	v := uint64(x)
+	v = (v<<16 | v) & 0x0000ffff0000ffff
+	v = (v<<8 | v) & 0x00ff00ff00ff00ff
+	v = (v<<4 | v) & 0x0f0f0f0f0f0f0f0f
+	letters := (v + 0x0606060606060606) >> 4 & 0x0101010101010101
+	return v + 0x3030303030303030 + letters*('a'-'0'-10)
 }
 
 func appendBase62(dst []byte, id uint64) []byte {

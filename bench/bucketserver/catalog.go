@@ -7,8 +7,6 @@ import (
 	"io"
 	"math"
 	"strconv"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // Catalog says which backup records a bucket's owner has. The records are computed
@@ -92,8 +90,8 @@ func (k *Keys) Expect(c Catalog) (*Expected, error) {
 	)
 	cur := cursor{keys: k}
 	for cur.seek(0); cur.valid(); cur.next() {
-		kind := cur.leaf.style.ext(cur.at).kind
-		describe(&o, cur.key, kind)
+		cur.object(&o)
+		kind := o.Type
 		tag = appendTag(tag[:0], &o.ETag)
 		e.Digest.Add(cur.key, o.Size, o.ModTime, tag)
 		if cur.at.file == 0 {
@@ -105,7 +103,7 @@ func (k *Keys) Expect(c Catalog) (*Expected, error) {
 			e.Orphans[kind].add(o.Size)
 		}
 		if kind == Backup {
-			stem := xxhash.Sum64(cur.stem())
+			stem := cur.stem
 			if !c.orphan(stem) {
 				e.Backups++
 				e.RecordBytes += uint64(o.Size)
@@ -122,7 +120,7 @@ func (k *Keys) Expect(c Catalog) (*Expected, error) {
 
 func (k *Keys) linked(c Catalog, cur *cursor) bool {
 	if cur.leaf.style.recorded {
-		return !c.orphan(xxhash.Sum64(cur.stem()))
+		return !c.orphan(cur.stem)
 	}
 	for _, p := range k.pitr {
 		if bytes.HasPrefix(cur.key, []byte(p)) {
@@ -153,19 +151,18 @@ func (k *Keys) WriteRecords(w io.Writer, c Catalog) error {
 	)
 	for rank := range k.order(c.Sorted) {
 		cur.seek(rank)
-		kind := cur.leaf.style.ext(cur.at).kind
-		if kind != Backup {
+		if cur.kind() != Backup {
 			continue
 		}
-		stem := xxhash.Sum64(cur.stem())
-		describe(&o, cur.key, kind)
+		stem := cur.stem
+		cur.object(&o)
 		line = line[:0]
 		if !c.orphan(stem) {
 			line = appendRecord(line, c.StorageID, mix(rank), stem, &o, cur.key)
 		}
 		if c.missing(stem) {
 			// No stem ends so, and it sorts right behind the one that exists.
-			lost := append(bytes.Clone(cur.stem()), "_lost.backup"...)
+			lost := append(bytes.Clone(cur.key[:cur.stemLen]), "_lost.backup"...)
 			line = appendRecord(line, c.StorageID, mix(rank|1<<63), stem, &o, lost)
 		}
 		if _, err := out.Write(line); err != nil {

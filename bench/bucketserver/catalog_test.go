@@ -96,8 +96,8 @@ func TestExpectedFollowsFromRecordsAndKeys(t *testing.T) {
 				c := cursor{keys: k}
 				for c.seek(0); c.valid(); c.next() {
 					key, o := string(c.key), Object{}
-					kind := c.leaf.style.ext(c.at).kind
-					describe(&o, c.key, kind)
+					c.object(&o)
+					kind := o.Type
 					exists[key] = true
 					got.Digest.Add(c.key, o.Size, o.ModTime, appendTag(nil, &o.ETag))
 					linked := linkStems[stemOf(key)]

@@ -7,7 +7,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Object is what a list tells of one object. All but the key follow from the key.
+// Object is what a list tells of one object.
 type Object struct {
 	Key  []byte
 	Size int64
@@ -18,9 +18,9 @@ type Object struct {
 	Type Type
 }
 
-// describe makes o the computed object of the given key and type. o keeps key.
-func describe(o *Object, key []byte, kind Type) {
-	h := xxhash.Sum64(key)
+// describe makes o the computed object of the given key and type, whose hash is h. o
+// keeps key.
+func describe(o *Object, key []byte, kind Type, h uint64) {
 	o.Key, o.Type = key, kind
 	o.Size = sizeOf(kind, h)
 	o.ModTime = epoch.Unix() + int64(mix(h)>>32*(epochDays*msPerDay/1000)>>32)

@@ -94,7 +94,7 @@ func (v *overlay) get(keys *Keys, key string, o *Object) (body []byte, ok bool) 
 	if string(c.key) != key {
 		return nil, false
 	}
-	describe(o, c.key, c.leaf.style.ext(c.at).kind)
+	c.object(o)
 	return nil, true
 }
 
@@ -146,7 +146,7 @@ func (w *walker) object(o *Object) {
 		w.puts[0].describe(o)
 		return
 	}
-	describe(o, w.cur.key, w.cur.leaf.style.ext(w.cur.at).kind)
+	w.cur.object(o)
 }
 
 func (w *walker) next() {

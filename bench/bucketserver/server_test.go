@@ -298,3 +298,21 @@ func TestComputedContentSeeks(t *testing.T) {
 		}
 	})
 }
+
+func BenchmarkServe(b *testing.B) {
+	s := New(Options{Keys: mustKeys(b, Flat, 1_000_000)})
+	address, err := s.Start("127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for i := uint64(0); b.Loop(); i++ {
+		resp, err := http.Get(address + "/bench-bucket?list-type=2&start-after=" + string(s.opts.Keys.AppendKey(nil, i*1000%999_000)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
