@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -65,12 +66,24 @@ func packHex(dst, text []byte) (packed []byte, ok bool) {
 	return dst, true
 }
 
+// digitPairs has the two digits of each byte, the first one in the low half.
+var digitPairs = func() (t [256]uint16) {
+	for i := range t {
+		t[i] = uint16(hexDigits[i>>4]) | uint16(hexDigits[i&15])<<8
+	}
+	return t
+}()
+
 // unpackHex appends n digits.
 func unpackHex(dst, packed []byte, n int) []byte {
+	at := len(dst)
+	dst = slices.Grow(dst, 2*len(packed))
+	out := dst[at : at+2*len(packed)]
 	for _, b := range packed {
-		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
+		binary.LittleEndian.PutUint16(out, digitPairs[b])
+		out = out[2:]
 	}
-	return dst[:len(dst)-n&1]
+	return dst[:at+n]
 }
 
 // blockSum is the checksum of a block.
@@ -95,6 +108,7 @@ type builder struct {
 	sec   bool   // all times are whole seconds
 	base  int64  // oldest known time, ms
 	sum   uint64 // checksum, once it is encoded
+	limit int    // of entries, at most maxBlockEntries
 	rows  [maxBlockEntries]row
 }
 
@@ -112,7 +126,7 @@ func (b *builder) reset() {
 }
 
 func (b *builder) full() bool {
-	return b.count == maxBlockEntries || len(b.text) >= maxBlockBytes
+	return b.count == b.limit || len(b.text) >= maxBlockBytes
 }
 
 // add appends an entry whose path is after all before it and shares its first bytes with the path before. The caller has

@@ -53,7 +53,7 @@ func newStore(t testing.TB, dir string) *Store {
 }
 
 // fill writes entries as segments that begin at the given positions and promotes them as generation gen.
-func fill(t testing.TB, s *Store, dest, gen string, entries []Entry, missing []Missing, at uint64, cuts ...int) Manifest {
+func fill(t fataler, s *Store, dest, gen string, entries []Entry, missing []Missing, at uint64, cuts ...int) Manifest {
 	t.Helper()
 	m := Manifest{Generation: gen}
 	cuts = append(append([]int{0}, cuts...), len(entries))
@@ -101,4 +101,10 @@ func view(t testing.TB, s *Store, dest string) *View {
 	}
 	t.Cleanup(v.Release)
 	return v
+}
+
+// fataler is what testing and rapid have in common.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -14,8 +15,8 @@ import (
 type segment struct {
 	*segmentMeta
 	dest string
-	path string
 	size int64
+	stat os.FileInfo // tells the file from one that replaces it
 	db   *bolt.DB
 	sum  *summary
 	refs atomic.Int64
@@ -31,12 +32,15 @@ func openSegment(path, dest, id string, met *metrics) (*segment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index: opening segment %s of destination %s: %w", id, dest, err)
 	}
-	size, err := checkTrailer(f)
+	stat, err := f.Stat()
+	if err == nil {
+		err = checkTrailer(f, stat.Size())
+	}
 	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}
-	s := &segment{dest: dest, path: path, size: size, met: met}
+	s := &segment{dest: dest, size: stat.Size(), stat: stat, met: met}
 	err = guard(func() (err error) {
 		// bbolt owns f from here on, also when it fails.
 		s.db, err = bolt.Open(path, 0, &bolt.Options{
@@ -138,7 +142,7 @@ func (b *blocks) locate(key []byte) (int, error) {
 	}
 	for {
 		next, val := b.cur.Next()
-		if next == nil || string(next) > string(key) {
+		if next == nil || bytes.Compare(next, key) > 0 {
 			at := b.at
 			b.at = -1
 			return at, nil
@@ -155,7 +159,7 @@ func (s *segment) verify() error {
 		var sum summary
 		var r reader
 		var e Entry
-		last := append([]byte(nil), s.Start...)
+		last := bytes.Clone(s.Start)
 		first := true
 		c := tx.Bucket(bucketBlocks).Cursor()
 		for key, val := c.First(); key != nil; key, val = c.Next() {
@@ -168,7 +172,7 @@ func (s *segment) verify() error {
 			}
 			var cs cells
 			for r.next(&e) {
-				if cmp := string(e.Path) > string(last); !cmp && (!first || string(e.Path) != string(last)) {
+				if c := bytes.Compare(e.Path, last); c < 0 || c == 0 && !first {
 					return corruptf("path %q is out of order", e.Path)
 				}
 				first = false

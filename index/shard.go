@@ -97,23 +97,27 @@ func (sh *shard) refs() []SegmentRef {
 	return sh.last.Segments
 }
 
-// suspect makes the shard suspect for seg is damaged, unless the shard no longer uses it. It answers the *CorruptError.
-func (sh *shard) suspect(seg *segment, cause error) error {
+// suspect sets the file of a segment aside and makes the shard suspect when it uses it. seg is the reader that found the
+// damage, nil when the file could not even be opened. It answers the *CorruptError.
+func (sh *shard) suspect(id string, seg *segment, cause error) error {
+	path := filepath.Join(sh.dir, id+sealedSuffix)
 	sh.mu.Lock()
-	current := sh.snap != nil && slices.Contains(sh.snap.segs, seg)
-	if !current {
-		defer sh.mu.Unlock()
-		if sh.snap != nil && slices.ContainsFunc(sh.snap.segs, func(s *segment) bool { return s.path == seg.path }) {
-			// A delta has replaced the file in the meantime: the new one is whole.
-			return &CorruptError{Destination: sh.id, Segment: seg.ID, Err: cause}
+	if seg != nil {
+		if info, err := os.Stat(path); err != nil || !os.SameFile(info, seg.stat) {
+			// It was set aside already, or a delta or a new copy has taken its place.
+			sh.mu.Unlock()
+			return &CorruptError{Destination: sh.id, Segment: id, Err: cause}
 		}
-		return sh.store.setAside(sh.id, seg.ID, seg.path, cause)
 	}
-	old := sh.snap
-	err := sh.store.setAside(sh.id, seg.ID, seg.path, cause)
-	sh.snap, sh.err = nil, err
+	err := sh.store.setAside(sh.id, id, path, cause)
+	var old *snapshot
+	if sh.snap != nil && slices.ContainsFunc(sh.snap.segs, func(s *segment) bool { return s.ID == id }) {
+		old, sh.snap, sh.err = sh.snap, nil, err
+	}
 	sh.mu.Unlock()
-	old.release()
+	if old != nil {
+		old.release()
+	}
 	return err
 }
 

@@ -36,7 +36,8 @@ type Store struct {
 	met   *metrics
 	blank []byte // an empty bbolt file
 
-	builds chan struct{} // one slot for each segment that may be built at once
+	blockEntries int           // tests make it small
+	builds       chan struct{} // one slot for each segment that may be built at once
 
 	mu      sync.Mutex
 	shards  map[string]*shard
@@ -50,7 +51,8 @@ type Store struct {
 func Open(dir string, opts Options) (*Store, error) {
 	s := &Store{
 		dir: dir, log: opts.Logger, shards: map[string]*shard{}, writers: map[string]*Writer{},
-		builds: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
+		blockEntries: maxBlockEntries,
+		builds:       make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -184,12 +186,12 @@ func (s *Store) Sweep(destID string, keep []string) error {
 	return sh.removeUnless(func(id string) bool { return wanted[id] })
 }
 
-// openSegment opens and checks a segment and sets it aside when it is damaged.
+// openSegment opens and checks a segment; a damaged one is set aside and makes a shard that uses it suspect.
 func (s *Store) openSegment(destID, segmentID string) (*segment, error) {
 	path := filepath.Join(s.dir, destID, segmentID+sealedSuffix)
 	seg, err := openSegment(path, destID, segmentID, s.met)
 	if errors.Is(err, errCorrupt) {
-		return nil, s.setAside(destID, segmentID, path, err)
+		return nil, s.shard(destID).suspect(segmentID, nil, err)
 	}
 	return seg, err
 }
@@ -206,12 +208,12 @@ func (s *Store) setAside(destID, segmentID, path string, cause error) *CorruptEr
 }
 
 // damaged turns an error from reading seg that marks damage into a CorruptError and makes the shard suspect when it uses seg.
-// Other errors pass.
+// Other errors pass, and so do those that have been turned already.
 func (s *Store) damaged(seg *segment, cause error) error {
-	if !errors.Is(cause, errCorrupt) {
+	if _, done := errors.AsType[*CorruptError](cause); done || !errors.Is(cause, errCorrupt) {
 		return cause
 	}
-	return s.shard(seg.dest).suspect(seg, cause)
+	return s.shard(seg.dest).suspect(seg.ID, seg, cause)
 }
 
 func (s *Store) shard(destID string) *shard {

@@ -41,35 +41,31 @@ func appendTrailer(f *os.File, size int64) error {
 	return err
 }
 
-// checkTrailer reads all of f and answers its size, or an error that marks damage.
-func checkTrailer(f *os.File) (int64, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	size := info.Size() - trailerBytes
+// checkTrailer reads all of f, which has so many bytes, and answers an error that marks damage when it is not as it was sealed.
+func checkTrailer(f *os.File, fileSize int64) error {
+	size := fileSize - trailerBytes
 	if size <= 0 {
-		return 0, corruptf("the file has %d bytes, it is torn", info.Size())
+		return corruptf("the file has %d bytes, it is torn", fileSize)
 	}
 	var t [trailerBytes]byte
 	if _, err := f.ReadAt(t[:], size); err != nil {
-		return 0, err
+		return err
 	}
 	if string(t[:8]) != trailerMagic || binary.LittleEndian.Uint64(t[16:]) != uint64(size) {
-		return 0, corruptf("the trailer is missing, the file is torn")
+		return corruptf("the trailer is missing, the file is torn")
 	}
 	h := xxhash.New()
-	n, err := io.CopyBuffer(onlyWriter{h}, io.NewSectionReader(f, 0, size+trailerBytes-8), make([]byte, copyBytes))
+	n, err := io.CopyBuffer(onlyWriter{h}, io.NewSectionReader(f, 0, fileSize-checksumBytes), make([]byte, copyBytes))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if n != size+trailerBytes-8 || h.Sum64() != binary.LittleEndian.Uint64(t[24:]) {
-		return 0, corruptf("the file's checksum is wrong")
+	if n != fileSize-checksumBytes || h.Sum64() != binary.LittleEndian.Uint64(t[24:]) {
+		return corruptf("the file's checksum is wrong")
 	}
 	if v := binary.LittleEndian.Uint64(t[8:]); v != formatVersion {
-		return 0, corruptf("format version %d, this program reads version %d", v, formatVersion)
+		return corruptf("format version %d, this program reads version %d", v, formatVersion)
 	}
-	return info.Size(), nil
+	return nil
 }
 
 // onlyWriter hides the other methods of a writer, so that io.CopyBuffer uses its buffer.

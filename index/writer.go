@@ -37,17 +37,18 @@ func (s *Store) NewSegment(destID, segmentID string, start []byte) (*Writer, err
 	if err := checkName(destID, segmentID); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(s.dir, destID)
-	path := filepath.Join(dir, segmentID+sealedSuffix)
+	path := filepath.Join(s.dir, destID, segmentID+sealedSuffix)
 	if _, err := os.Stat(path); err == nil {
 		return nil, fmt.Errorf("%w: %s of destination %s", ErrExists, segmentID, destID)
 	}
-	return s.newWriter(destID, path, segmentMeta{Version: formatVersion, ID: segmentID, Start: bytes.Clone(start)})
+	return s.newWriter(destID, segmentMeta{Version: formatVersion, ID: segmentID, Start: bytes.Clone(start)})
 }
 
-// newWriter begins a file that Seal or finish will put at path, where one may be already.
-func (s *Store) newWriter(destID, path string, meta segmentMeta) (*Writer, error) {
+// newWriter begins a file that finish puts in its place, where one may be already.
+func (s *Store) newWriter(destID string, meta segmentMeta) (*Writer, error) {
+	path := filepath.Join(s.dir, destID, meta.ID+sealedSuffix)
 	w := &Writer{store: s, dest: destID, path: path, tmp: path + openSuffix, meta: meta}
+	w.block.limit = s.blockEntries
 	if err := s.addWriter(w); err != nil {
 		return nil, err
 	}

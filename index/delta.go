@@ -1,0 +1,307 @@
+package index
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// ApplyChanges brings a shard up to the given changes, which ascend by Index; those that it holds already are skipped, and
+// so are those that a segment was classified after. For each file that a change may concern it asks look for type and link
+// as they are now, and for each stem it asks missing for the records whose storagePath has that stem as they are now, so
+// that applying a change twice is harmless; missing may be nil, then the lists of missing records stay as they are.
+// A segment in which something differs is written anew, in memory that does not grow with it, and synced once; then the
+// shard's readers get all of it at once. ErrStale when generation is not the promoted one; after an error nothing shows.
+func (s *Store) ApplyChanges(destID, generation string, changes []Change,
+	look func(path []byte) (typ Type, linked bool), missing func(stem []byte) []Missing,
+) error {
+	sh := s.shard(destID)
+	sh.work.Lock()
+	defer sh.work.Unlock()
+	snap, err := sh.acquire()
+	if err != nil {
+		return err
+	}
+	defer snap.release()
+	if snap.generation != generation {
+		return fmt.Errorf("%w: %s of destination %s, it is %s", ErrStale, generation, destID, snap.generation)
+	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Index <= snap.applied })
+	if len(changes) == 0 {
+		return nil
+	}
+	applied := changes[len(changes)-1].Index
+	segs := slices.Clone(snap.segs)
+	fresh := make([]*segment, 0, len(segs))
+	for i, p := range snap.plans(changes) {
+		if p == nil {
+			continue
+		}
+		p.look, p.records = look, missing
+		seg, err := p.apply(s, segs[i], applied)
+		if err != nil {
+			releaseAll(fresh)
+			return s.damaged(segs[i], err)
+		}
+		if seg != nil {
+			segs[i] = seg
+			fresh = append(fresh, seg)
+		}
+	}
+	m := &Manifest{Generation: generation, Segments: sh.refs(), AppliedDelta: applied}
+	if len(fresh) > 0 {
+		// When nothing differed the manifest is not worth a sync: the changes are looked at again after a restart.
+		if err := writeManifest(sh.dir, m); err != nil {
+			releaseAll(fresh)
+			return fmt.Errorf("index: applying changes to destination %s: %w", destID, err)
+		}
+	}
+	for _, seg := range segs {
+		if !slices.Contains(fresh, seg) {
+			seg.retain()
+		}
+	}
+	sh.swap(newSnapshot(generation, applied, segs), m)
+	return nil
+}
+
+// span is a half-open range of keys; an empty hi is unbounded.
+type span struct{ lo, hi []byte }
+
+// plan is what changes mean for one segment.
+type plan struct {
+	spans   []span   // the files to look up
+	deleted [][]byte // the files that are gone; they lie in spans
+	stems   [][]byte // the missing records to look up
+	look    func([]byte) (Type, bool)
+	records func([]byte) []Missing
+}
+
+// plans answers a plan for each segment, nil when the changes do not concern it.
+func (s *snapshot) plans(changes []Change) []*plan {
+	plans := make([]*plan, len(s.segs))
+	// each calls fn with the plans of the segments in which the span may have keys and the change is news.
+	each := func(index uint64, sp span, fn func(*plan)) {
+		for i := s.find(sp.lo); i < len(s.segs) && before(s.segs[i].Start, sp.hi); i++ {
+			if index <= s.segs[i].horizon() {
+				continue
+			}
+			if plans[i] == nil {
+				plans[i] = new(plan)
+			}
+			plans[i].spans = append(plans[i].spans, sp)
+			if fn != nil {
+				fn(plans[i])
+			}
+		}
+	}
+	for _, c := range changes {
+		for _, prefix := range c.Prefixes {
+			each(c.Index, span{prefix, prefixEnd(prefix)}, nil)
+		}
+		for _, path := range c.Deleted {
+			each(c.Index, span{path, successor(path)}, func(p *plan) {
+				p.deleted = append(p.deleted, path)
+				p.stems = append(p.stems, path[:stemLen(path)])
+			})
+		}
+		for _, stem := range c.Stems {
+			add := func(p *plan) { p.stems = append(p.stems, stem) }
+			for _, sp := range stemSpans(stem) {
+				each(c.Index, sp, add)
+			}
+		}
+	}
+	for _, p := range plans {
+		if p != nil {
+			p.spans = union(p.spans)
+			slices.SortFunc(p.deleted, bytes.Compare)
+			slices.SortFunc(p.stems, bytes.Compare)
+			p.stems = slices.CompactFunc(p.stems, bytes.Equal)
+		}
+	}
+	return plans
+}
+
+// stemSpans holds all keys with a stem: the stem itself and those that go on with a dot. Others in between are looked up
+// for nothing, which does no harm.
+func stemSpans(stem []byte) [2]span {
+	dot := append(bytes.Clone(stem), '.')
+	return [2]span{{stem, successor(stem)}, {dot, append(bytes.Clone(stem), '.'+1)}}
+}
+
+// union sorts spans and joins those that overlap.
+func union(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return bytes.Compare(a.lo, b.lo) })
+	out := spans[:0]
+	for _, sp := range spans {
+		if n := len(out); n > 0 && (len(out[n-1].hi) == 0 || bytes.Compare(sp.lo, out[n-1].hi) <= 0) {
+			if len(out[n-1].hi) > 0 && before(out[n-1].hi, sp.hi) {
+				out[n-1].hi = sp.hi
+			}
+			continue
+		}
+		out = append(out, sp)
+	}
+	return out
+}
+
+func (p *plan) isDeleted(path []byte) bool {
+	_, found := slices.BinarySearchFunc(p.deleted, path, bytes.Compare)
+	return found
+}
+
+// concerns says whether a path lies in a span.
+func (p *plan) concerns(path []byte) bool {
+	i, found := slices.BinarySearchFunc(p.spans, path, func(sp span, path []byte) int { return bytes.Compare(sp.lo, path) })
+	return found || i > 0 && before(path, p.spans[i-1].hi)
+}
+
+// update brings e up to date; keep is false when the file is gone.
+func (p *plan) update(e *Entry) (keep, changed bool) {
+	if !p.concerns(e.Path) {
+		return true, false
+	}
+	if p.isDeleted(e.Path) {
+		return false, true
+	}
+	typ, linked := p.look(e.Path)
+	changed = typ != e.Type || linked != e.Linked
+	e.Type, e.Linked = typ, linked
+	return true, changed
+}
+
+// apply answers the segment written anew, or nil when it is right as it is.
+func (p *plan) apply(s *Store, seg *segment, applied uint64) (*segment, error) {
+	touched, err := p.touched(seg)
+	if err != nil {
+		return nil, err
+	}
+	lost, changed, err := p.missing(seg)
+	if err != nil {
+		return nil, err
+	}
+	if !changed {
+		if changed, err = p.differs(seg, touched); !changed || err != nil {
+			return nil, err
+		}
+	}
+	return p.rewrite(s, seg, touched, lost, applied)
+}
+
+// touched lists the blocks that spans reach into, ascending.
+func (p *plan) touched(seg *segment) (list []int, err error) {
+	if seg.Blocks == 0 {
+		return nil, nil
+	}
+	err = seg.view(func(tx *bolt.Tx) error {
+		bl := seg.blocks(tx)
+		for _, sp := range p.spans {
+			i, err := bl.locate(sp.lo)
+			if err != nil {
+				return err
+			}
+			for ; i < seg.Blocks; i++ {
+				if n := len(list); n > 0 && i <= list[n-1] {
+					continue
+				}
+				if err := bl.seek(i); err != nil {
+					return err
+				}
+				if !before(bl.key, sp.hi) {
+					break
+				}
+				list = append(list, i)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// differs says whether an entry in the touched blocks is to be changed.
+func (p *plan) differs(seg *segment, touched []int) (bool, error) {
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	all := filter{cells: allCells}
+	for _, i := range touched {
+		sc.next = i
+		if err := sc.load(seg, &all, nil, nil, 1); err != nil {
+			return false, err
+		}
+		if err := sc.r.open(sc.pair(0)); err != nil {
+			return false, err
+		}
+		for sc.r.next(&sc.e) {
+			if _, changed := p.update(&sc.e); changed {
+				return true, nil
+			}
+		}
+		if sc.r.err != nil {
+			return false, sc.r.err
+		}
+	}
+	return false, nil
+}
+
+// rewrite writes the segment anew, puts it in the place of the old file and opens it.
+func (p *plan) rewrite(s *Store, seg *segment, touched []int, lost []Missing, applied uint64) (*segment, error) {
+	w, err := s.newWriter(seg.dest, segmentMeta{
+		Version: formatVersion, ID: seg.ID, Start: seg.Start, End: seg.End,
+		ClassifiedAt: seg.ClassifiedAt, Applied: applied, Sealed: seg.Sealed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = w.Abort() }()
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	all := filter{cells: allCells}
+	for at := 0; at < seg.Blocks; {
+		sc.next = at
+		if err := sc.load(seg, &all, nil, nil, batchBlocks); err != nil {
+			return nil, err
+		}
+		for k := range sc.len() {
+			key, val := sc.pair(k)
+			if err := sc.r.open(key, val); err != nil {
+				return nil, err
+			}
+			if len(touched) > 0 && touched[0] == at+k {
+				touched = touched[1:]
+				err = p.copyEntries(w, &sc.r)
+			} else {
+				err = w.copyBlock(key, val, &sc.r.head)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		at = sc.next
+	}
+	if err := p.copyMissing(w, seg, lost); err != nil {
+		return nil, err
+	}
+	if _, err := w.finish(); err != nil {
+		return nil, err
+	}
+	return s.openSegment(seg.dest, seg.ID)
+}
+
+// copyEntries writes what remains of a block as one block.
+func (p *plan) copyEntries(w *Writer, r *reader) error {
+	var e Entry
+	for r.next(&e) {
+		if keep, _ := p.update(&e); keep {
+			if err := w.Add(&e); err != nil {
+				return err
+			}
+		}
+	}
+	if r.err != nil {
+		return r.err
+	}
+	return w.endBlock()
+}
