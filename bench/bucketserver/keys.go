@@ -1,3 +1,5 @@
+// Package bucketserver serves an S3 bucket that is computed, not stored, and writes the
+// catalog of backup records that matches it. See DESIGN.md.
 package bucketserver
 
 import (

@@ -1,0 +1,68 @@
+# Everything that is done with this repository. `make help` lists it.
+
+BIN      := $(CURDIR)/bin
+FUZZTIME ?= 1m
+
+# Pinned, and built by the Go tool into ./bin: nothing else needs to be installed.
+GOLANGCI_VERSION := v2.15.0
+GOFUMPT_VERSION  := v0.12.0
+GOLANGCI := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
+GOFUMPT  := $(BIN)/gofumpt-$(GOFUMPT_VERSION)
+
+.DEFAULT_GOAL := build
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/firescan
+	go build -trimpath -o $(BIN)/firescan ./cmd/firescan
+
+.PHONY: demo
+demo: build ## Run a node on a bucket that it serves itself, with a catalog, and keep serving
+	$(BIN)/firescan demo
+
+.PHONY: check
+check: lint ## Lint and short tests: what to run before each commit, under two minutes
+	go test -short ./...
+
+.PHONY: test
+test: ## All tests under the race detector, the system tests with real processes included
+	go test -race -timeout 30m ./...
+
+.PHONY: test-long
+test-long: test ## All tests, then every fuzz target for FUZZTIME (1m)
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: bench
+bench: build ## Measure firescan and its peers side by side, into bench/RESULTS.md (BENCH='-help' shows the choices)
+	go run ./bench/compare -firescan $(BIN)/firescan $(BENCH)
+
+.PHONY: generate
+generate: ## Generate code from the .proto files, with the tools that go.mod pins
+	go tool buf generate
+
+.PHONY: lint
+lint: $(GOLANGCI) $(GOFUMPT) ## Format check, go vet, golangci-lint
+	@unformatted=$$($(GOFUMPT) -modpath firescan -l .); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(GOLANGCI) run ./...
+
+.PHONY: fmt
+fmt: $(GOFUMPT) ## Format the code
+	$(GOFUMPT) -modpath firescan -w .
+
+$(BIN)/golangci-lint-%:
+	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
+	mv $(BIN)/golangci-lint $@
+
+$(BIN)/gofumpt-%:
+	GOBIN=$(BIN) go install mvdan.cc/gofumpt@$*
+	mv $(BIN)/gofumpt $@
