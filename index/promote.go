@@ -7,7 +7,8 @@ import (
 )
 
 // Promote makes a generation the one that is read. It checks that all of its segments are whole (else *CorruptError), are
-// the ones that it names (else ErrNoSegment) and tile (else ErrInvalid); after an error the old generation stays. Views of
+// the ones that it names (else ErrNoSegment), in order and do not overlap (else ErrInvalid: what lies between two is a range without
+// files, which needs no segment); after an error the old generation stays. Views of
 // the old one stay good; its files are removed. Promoting the generation that is read already does nothing; when the shard
 // is suspect it is loaded again.
 func (s *Store) Promote(destID string, m Manifest) error {
@@ -49,6 +50,26 @@ func (s *Store) Promote(destID string, m Manifest) error {
 		s.log.Warn("index: old segments stay until the next sweep", "destination", destID, "error", err)
 	}
 	return nil
+}
+
+// Retire makes a destination one without a generation: its segments are removed, and View answers ErrNoShard. Sealed
+// segments that the generation does not name stay: they may belong to a running sync.
+func (s *Store) Retire(destID string) error {
+	if err := checkName(destID); err != nil {
+		return err
+	}
+	sh := s.shard(destID)
+	sh.work.Lock()
+	defer sh.work.Unlock()
+	old := map[string]bool{}
+	for _, ref := range sh.refs() {
+		old[ref.ID] = true
+	}
+	sh.swap(nil, nil)
+	if err := os.Remove(filepath.Join(sh.dir, manifestName)); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("index: retiring the generation of destination %s: %w", destID, err)
+	}
+	return sh.removeUnless(func(id string) bool { return !old[id] })
 }
 
 // Drop removes all that the store has of a destination. Views stay good.

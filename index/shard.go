@@ -196,8 +196,8 @@ func (sh *shard) open(m *Manifest) (segs []*segment, err error) {
 			return segs, fmt.Errorf("%w: segment %s of destination %s is not the one that generation %s names: its checksum is %016x, not %016x",
 				ErrNoSegment, seg.ID, sh.id, m.Generation, seg.Sealed, m.Segments[i].Checksum)
 		}
-		if i > 0 && (len(segs[i-1].End) == 0 || !bytes.Equal(segs[i-1].End, seg.Start)) {
-			return segs, fmt.Errorf("%w: segment %s of destination %s begins at %q, but the one before ends at %q",
+		if i > 0 && (len(segs[i-1].End) == 0 || bytes.Compare(segs[i-1].End, seg.Start) > 0) {
+			return segs, fmt.Errorf("%w: segment %s of destination %s begins at %q, before the end of the one before it at %q",
 				ErrInvalid, seg.ID, sh.id, seg.Start, segs[i-1].End)
 		}
 	}

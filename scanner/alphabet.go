@@ -1,0 +1,335 @@
+package scanner
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// alphabet learns which characters keys show at which place, and from that maps
+// keys to numbers: how far apart two keys are, and which made-up key lies halfway
+// between them. Midpoints in ASCII fall into gaps when ids are hex or base62;
+// midpoints in the alphabet that was seen do not.
+//
+// A place is a number of slashes and an offset behind the last of them, so that
+// `a/2024-01` and `longer/2023-12` line up. Characters are runes, since the order
+// of code points is the bytewise order of UTF-8 and a made-up key must be valid.
+type alphabet struct {
+	places map[place]*charSet
+	// varying holds what was seen at places that show more than one character: a
+	// place of which little is known may well show these too.
+	varying []rune
+}
+
+type place struct{ level, offset int }
+
+// charSet is what is known of one place: which characters were seen there, and
+// which of the others were shown to be missing at least under one prefix.
+type charSet struct {
+	seen, absent []rune // sorted
+	likely       []rune // seen, and of varying what is not absent; made when first needed
+}
+
+const (
+	// maxChars bounds a set; ids in scripts with more characters are cut coarsely.
+	maxChars = 256
+	// maxDepth bounds how many characters of a key are looked at.
+	maxDepth = 256
+	// maxMadeUp bounds a made-up key in bytes, below what providers take.
+	maxMadeUp = 900
+	// lastChar sorts behind what keys hold: the last private character that is
+	// no noncharacter and not rewritten by servers.
+	lastChar = '\U0010FFFD'
+)
+
+func newAlphabet() *alphabet { return &alphabet{places: map[place]*charSet{}} }
+
+// walk calls see with every character of key from byte position from on, its
+// place, and its byte position, until see answers false.
+func walk(key string, from int, see func(p place, c rune, at int) bool) {
+	p := place{}
+	n := 0
+	for i, c := range key {
+		if n++; n > maxDepth {
+			return
+		}
+		if i >= from && !see(p, c, i) {
+			return
+		}
+		if c == '/' {
+			p = place{level: p.level + 1}
+		} else {
+			p.offset++
+		}
+	}
+}
+
+// observe learns which characters a key shows.
+func (a *alphabet) observe(key string) {
+	walk(key, 0, func(p place, c rune, _ int) bool {
+		set := a.place(p)
+		if usable(c) && insert(&set.seen, c) {
+			set.likely = nil
+			if len(set.seen) == 2 {
+				a.vary(set.seen[0])
+			}
+			if len(set.seen) >= 2 {
+				a.vary(c)
+			}
+		}
+		return true
+	})
+}
+
+// observeGap learns that no key lies between lo and hi: where the two part, the
+// characters between theirs are missing. open tells that lo is no key itself but
+// a cut, so that its own last character is missing too.
+func (a *alphabet) observeGap(lo, hi string, open bool) {
+	cp := runeStart(lo, commonPrefix(lo, hi))
+	above := lastChar
+	walk(hi, cp, func(_ place, c rune, _ int) bool { above = c; return false })
+	walk(lo, cp, func(p place, c rune, at int) bool {
+		from := c + 1
+		if open && at+utf8.RuneLen(c) == len(lo) {
+			from = c
+		}
+		a.miss(p, from, above)
+		return false
+	})
+}
+
+// observeEnd learns that no key follows last before end: under every prefix of
+// last that keys up to end could share, the greater characters are missing.
+func (a *alphabet) observeEnd(last, end string) {
+	a.observeGap(last, end, false)
+	cp := commonPrefix(last, end)
+	walk(last, cp, func(p place, c rune, at int) bool {
+		if at > cp {
+			a.miss(p, c+1, lastChar)
+		}
+		return true
+	})
+}
+
+// miss notes the varying characters in [from, to) as missing at a place.
+func (a *alphabet) miss(p place, from, to rune) {
+	set := a.place(p)
+	for _, c := range a.varying {
+		if c >= from && c < to && insert(&set.absent, c) {
+			set.likely = nil
+		}
+	}
+}
+
+func (a *alphabet) place(p place) *charSet {
+	set := a.places[p]
+	if set == nil {
+		set = &charSet{}
+		a.places[p] = set
+	}
+	return set
+}
+
+func (a *alphabet) vary(c rune) {
+	if c != '/' && insert(&a.varying, c) {
+		for _, set := range a.places {
+			set.likely = nil
+		}
+	}
+}
+
+// insert adds c to a sorted set and tells whether it was new.
+func insert(set *[]rune, c rune) bool {
+	at, known := slices.BinarySearch(*set, c)
+	if known || len(*set) >= maxChars {
+		return false
+	}
+	*set = slices.Insert(*set, at, c)
+	return true
+}
+
+// usable tells whether a made-up key may hold c: servers were seen to stumble over
+// control characters, noncharacters and '%' in start-after.
+func usable(c rune) bool {
+	return c >= ' ' && c != '%' && c != 0x7f && c != utf8.RuneError && c&0xfffe != 0xfffe && (c < 0x80 || c > 0x9f)
+}
+
+// at answers the characters to expect at a place, and whether each was seen there.
+func (a *alphabet) at(p place) (chars []rune, sure bool) {
+	set := a.places[p]
+	if set == nil {
+		return nil, false
+	}
+	if set.likely == nil {
+		set.likely = slices.Clone(set.seen)
+		for _, c := range a.varying {
+			if _, gone := slices.BinarySearch(set.absent, c); !gone {
+				insert(&set.likely, c)
+			}
+		}
+	}
+	return set.likely, len(set.likely) == len(set.seen)
+}
+
+// fraction maps what follows the first from bytes of key to [0, 1]: a number in
+// mixed radix whose digits are the ranks of the characters in their places.
+func (a *alphabet) fraction(key string, from int) float64 {
+	v, unit := 0.0, 1.0
+	walk(key, from, func(p place, c rune, _ int) bool {
+		chars, _ := a.at(p)
+		if len(chars) == 0 {
+			return false
+		}
+		unit /= float64(len(chars))
+		rank, expected := slices.BinarySearch(chars, c)
+		v += float64(rank) * unit
+		return expected && unit > 1e-15
+	})
+	return v
+}
+
+// unit is how much of the whole key space the keys with this prefix take.
+func (a *alphabet) unit(prefix string) float64 {
+	u := 1.0
+	walk(prefix, 0, func(p place, _ rune, _ int) bool {
+		if chars, _ := a.at(p); len(chars) > 1 {
+			u /= float64(len(chars))
+		}
+		return true
+	})
+	return u
+}
+
+// distance is the part of the whole key space between lo and hi (empty: its end),
+// as far as the alphabet tells. It means something only against other distances.
+func (a *alphabet) distance(lo, hi string) float64 {
+	cp := runeStart(lo, commonPrefix(lo, hi))
+	top := 1.0
+	if hi != "" {
+		top = a.fraction(hi, cp)
+	}
+	return max(0, top-a.fraction(lo, cp)) * a.unit(lo[:cp])
+}
+
+// between makes up a key that lies the given part of the way from lo to hi. The
+// answer is empty when there is none to be found strictly between.
+func (a *alphabet) between(lo, hi string, part float64) string {
+	cp := runeStart(lo, commonPrefix(lo, hi))
+	bottom, top := a.fraction(lo, cp), 1.0
+	if hi != "" {
+		top = a.fraction(hi, cp)
+	}
+	v := bottom + part*(top-bottom)
+	// One more character than tells lo, hi and the key apart would only make it longer.
+	grain := (top - bottom) * min(part, 1-part) / 16
+	if !(grain > 0) || !utf8.ValidString(lo[:cp]) {
+		return ""
+	}
+	var key strings.Builder
+	key.WriteString(lo[:cp])
+	p := placeOf(lo[:cp])
+	for unit := 1.0; unit > grain; {
+		chars, _ := a.at(p)
+		if len(chars) == 0 {
+			break
+		}
+		digit := min(int(v*float64(len(chars))), len(chars)-1)
+		v = v*float64(len(chars)) - float64(digit)
+		unit /= float64(len(chars))
+		c := chars[digit]
+		key.WriteRune(c)
+		if c == '/' {
+			p = place{level: p.level + 1}
+		} else {
+			p.offset++
+		}
+		if key.Len() > maxMadeUp {
+			break
+		}
+	}
+	if k := key.String(); k > lo && (hi == "" || k < hi) {
+		return k
+	}
+	return ""
+}
+
+// scales makes up at most n keys between lo and hi for a key space of which only
+// the neighbourhood of lo is known: at every depth at which keys may part from lo,
+// those with a greater character there. So whatever the true width of the range
+// is, some of the keys cut it at that scale.
+func (a *alphabet) scales(lo, hi string, deepest, n int) []string {
+	cp := runeStart(lo, commonPrefix(lo, hi))
+	if !utf8.ValidString(lo[:cp]) {
+		return nil
+	}
+	var depths [][]string
+	walk(lo, cp, func(p place, c rune, at int) bool {
+		if at > deepest {
+			return false
+		}
+		chars, known := a.at(p)
+		var cuts []string
+		for _, next := range chars {
+			if next > c {
+				cuts = append(cuts, lo[:at]+string(next))
+			}
+		}
+		if !known && len(cuts) == 0 && usable(c) {
+			cuts = append(cuts, lo[:at]+string(c)+string(lastChar))
+		}
+		cuts = slices.DeleteFunc(cuts, func(k string) bool { return k <= lo || hi != "" && k >= hi || !utf8.ValidString(k) })
+		if len(cuts) > 0 {
+			depths = append(depths, cuts)
+		}
+		return len(depths) < 24
+	})
+	return spread(depths, n)
+}
+
+// spread takes n of the keys, as evenly over the depths as their numbers allow, in
+// ascending order and each once.
+func spread(depths [][]string, n int) []string {
+	slices.SortStableFunc(depths, func(a, b []string) int { return len(a) - len(b) })
+	var out []string
+	for i, cuts := range depths {
+		share := min(len(cuts), int(math.Ceil(float64(n-len(out))/float64(len(depths)-i))))
+		for j := range share {
+			out = append(out, cuts[j*len(cuts)/share])
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// placeOf is the place of the character that would follow prefix.
+func placeOf(prefix string) place {
+	at := strings.LastIndexByte(prefix, '/') + 1
+	return place{strings.Count(prefix, "/"), utf8.RuneCountInString(prefix[at:])}
+}
+
+// runeStart moves at back to where the character around it begins.
+func runeStart(s string, at int) int {
+	for at > 0 && at < len(s) && !utf8.RuneStart(s[at]) {
+		at--
+	}
+	return at
+}
+
+// sure tells whether the characters that decide where a key between lo and hi lies
+// are well known: those of the first places at which keys there may part.
+func (a *alphabet) sure(lo, hi string) bool {
+	cp := runeStart(lo, commonPrefix(lo, hi))
+	choices := 1
+	ok := true
+	walk(lo, cp, func(p place, _ rune, _ int) bool {
+		chars, known := a.at(p)
+		if !known {
+			ok = false
+			return false
+		}
+		choices *= max(len(chars), 1)
+		return choices < 64
+	})
+	return ok
+}

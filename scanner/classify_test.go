@@ -1,0 +1,187 @@
+package scanner
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sort"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"firescan/catalog"
+	"firescan/index"
+	"firescan/provider"
+)
+
+// linkList is the links of a bucket in memory, sorted as the catalog has them.
+type linkList struct {
+	all []catalog.Link
+	at  int
+}
+
+func (l *linkList) Seek(stem []byte) (*catalog.Link, bool) {
+	l.at = sort.Search(len(l.all), func(i int) bool { return bytes.Compare(l.all[i].Stem, stem) >= 0 })
+	return l.get()
+}
+
+func (l *linkList) Next() (*catalog.Link, bool) {
+	l.at++
+	return l.get()
+}
+
+func (l *linkList) get() (*catalog.Link, bool) {
+	if l.at >= len(l.all) {
+		return nil, false
+	}
+	return &l.all[l.at], true
+}
+
+type record struct {
+	storage string
+	path    string
+	files   []string
+}
+
+func newLinkList(records []record) *linkList {
+	l := &linkList{}
+	for i, r := range records {
+		id := []byte(fmt.Sprint("bkp", i))
+		l.all = append(l.all, catalog.Link{
+			Stem: catalog.Stem([]byte(r.path)), Kind: catalog.LinkPath, Path: []byte(r.path),
+			Org: []byte("org"), BackupID: id, StorageID: []byte(r.storage),
+		})
+		for _, f := range r.files {
+			l.all = append(l.all, catalog.Link{
+				Stem: catalog.Stem([]byte(f)), Kind: catalog.LinkFile, Path: []byte(f),
+				Org: []byte("org"), BackupID: id, StorageID: []byte(r.storage),
+			})
+		}
+	}
+	slices.SortStableFunc(l.all, func(a, b catalog.Link) int { return bytes.Compare(a.Stem, b.Stem) })
+	return l
+}
+
+// TestPagesAgreeWithTheRule compares the merge, over pages cut anywhere, with the
+// rule as it is written: every file against every record.
+func TestPagesAgreeWithTheRule(t *testing.T) {
+	key := rapid.StringOfN(rapid.RuneFrom([]rune("ab./-!p")), 1, 7, -1)
+	rapid.Check(t, func(t *rapid.T) {
+		keys := rapid.SliceOfDistinct(key, rapid.ID[string]).Draw(t, "keys")
+		slices.Sort(keys)
+		records := rapid.SliceOf(rapid.Custom(func(t *rapid.T) record {
+			return record{
+				storage: rapid.SampledFrom([]string{"here", "there"}).Draw(t, "storage"),
+				path:    rapid.OneOf(key, rapid.SampledFrom(append(keys, "a"))).Draw(t, "path"),
+				files:   rapid.SliceOfN(rapid.OneOf(key, rapid.SampledFrom(append(keys, "a"))), 0, 2).Draw(t, "files"),
+			}
+		})).Draw(t, "records")
+		pitr := rapid.SliceOfN(key, 0, 1).Draw(t, "pitr")
+		var prefixes [][]byte
+		for _, p := range pitr {
+			prefixes = append(prefixes, []byte(p))
+		}
+
+		c := classifier{destination: "here"}
+		links := newLinkList(records)
+		linked, missing := map[string]bool{}, map[string]int{}
+		from := ""
+		for i := 0; i <= len(keys); {
+			n := rapid.IntRange(1, 4).Draw(t, "page")
+			part := keys[i:min(i+n, len(keys))]
+			i += n
+			upTo := ""
+			if i <= len(keys) {
+				upTo = after(part[len(part)-1])
+			}
+			var objects []provider.Object
+			for _, k := range part {
+				objects = append(objects, provider.Object{Key: []byte(k)})
+			}
+			c.page(links, prefixes, objects, []byte(from), []byte(upTo))
+			for _, e := range c.entries {
+				linked[string(e.Path)] = e.Linked
+			}
+			for _, m := range c.missing {
+				missing[string(m.BackupID)]++
+			}
+			from = upTo
+		}
+
+		for _, k := range keys {
+			want := false
+			for _, p := range pitr {
+				want = want || bytes.HasPrefix([]byte(k), []byte(p))
+			}
+			for _, r := range records {
+				want = want || k == r.path || slices.Contains(r.files, k) ||
+					string(catalog.Stem([]byte(k))) == string(catalog.Stem([]byte(r.path)))
+			}
+			if linked[k] != want {
+				t.Fatalf("file %q: linked %v, want %v (records %v, pitr %q)", k, linked[k], want, records, pitr)
+			}
+		}
+		for i, r := range records {
+			want := 0
+			if r.storage == "here" && !slices.Contains(keys, r.path) {
+				want = 1
+			}
+			if missing[fmt.Sprint("bkp", i)] != want {
+				t.Fatalf("record %v: missing %d times, want %d (keys %q)", r, missing[fmt.Sprint("bkp", i)], want, keys)
+			}
+		}
+	})
+}
+
+func TestTypeOf(t *testing.T) {
+	for _, c := range []struct {
+		key    string
+		want   index.Type
+		linked bool
+	}{
+		{"backups/bkp_1.backup", index.Backup, false},
+		{"backups/bkp_1.backup.gz", index.Backup, false},
+		{"backups/bkp_1.backup.zst.enc", index.Backup, false},
+		{"backups/bkp_1.meta", index.Meta, false},
+		{"backups/bkp_1.meta.json", index.Meta, false},
+		{"backups/bkp_1.meta.json.gz", index.Meta, false},
+		{"backups/bkp_1.auth", index.Auth, false},
+		{"backups/bkp_1.auth.json.enc", index.Auth, false},
+		{"backups/bkp_1.json", index.Unknown, false},
+		{"backups/backup", index.Unknown, false},
+		{"backups/.backup", index.Backup, false},
+		{"backups/bkp_1.backup.old", index.Unknown, false},
+		{"backups/BKP.BACKUP", index.Unknown, false},
+		{"pitr/x.backup", index.Pitr, false},
+		{"a/pitr/x", index.Pitr, false},
+		{"a/pitr", index.Pitr, false},
+		{"a/pitrs/x.meta", index.Meta, false},
+		{"wal/0001", index.Pitr, true},
+		{"wal", index.Unknown, false},
+		{".gz", index.Unknown, false},
+	} {
+		typ, linked := typeOf([]byte(c.key), [][]byte{[]byte("wal/")})
+		if typ != c.want || linked != c.linked {
+			t.Errorf("typeOf(%q) = %v, %v; want %v, %v", c.key, typ, linked, c.want, c.linked)
+		}
+	}
+}
+
+func BenchmarkClassifyPage(b *testing.B) {
+	var objects []provider.Object
+	var records []record
+	for i := range 1000 {
+		stem := fmt.Sprintf("backups/production/bkp_%016x", i/3)
+		objects = append(objects, provider.Object{Key: []byte(stem + []string{".auth", ".backup", ".meta"}[i%3]), Tag: []byte("d41d8cd98f00b204e9800998ecf8427e")})
+		if i%3 == 0 {
+			records = append(records, record{"here", stem + ".backup", nil})
+		}
+	}
+	links := newLinkList(records)
+	c := classifier{destination: "here"}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.page(links, nil, objects, []byte("backups/production/"), []byte("backups/production0"))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/key")
+}

@@ -1,0 +1,165 @@
+package scanner
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/index"
+)
+
+// maxJobs bounds the syncs at work at once; the others stand in the queue. Each
+// keeps a segment open for each of its streams.
+const maxJobs = 8
+
+var (
+	// errEnded is the cause when a job stops because its sync was ended by someone.
+	errEnded = errors.New("the sync was cancelled")
+	errStop  = errors.New("this node no longer coordinates syncs")
+)
+
+// CoordinatorConfig is what a Coordinator needs.
+type CoordinatorConfig struct {
+	Catalog   *catalog.Catalog
+	Index     *index.Store
+	Proposer  Proposer
+	Buckets   Buckets
+	Keeper    *Keeper
+	Worker    *Worker
+	Publisher Publisher
+	// SyncEvery is how long after the start of its last sync a verified destination
+	// is synced again; 0 is never.
+	SyncEvery  time.Duration
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Coordinator carries the syncs out that the catalog says are running. It is the
+// leader's: what it knows beyond the catalog is lost with it, and found again by
+// the next from the recorded segments.
+type Coordinator struct {
+	CoordinatorConfig
+	metrics *metrics
+}
+
+// NewCoordinator makes a coordinator and registers its metrics.
+func NewCoordinator(c CoordinatorConfig) *Coordinator {
+	return &Coordinator{CoordinatorConfig: c, metrics: newMetrics(c.Registerer)}
+}
+
+// Run coordinates until ctx ends, which it does when this node no longer leads. It
+// looks at the catalog again with every change and every second, so that no lost
+// signal matters.
+func (c *Coordinator) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(errStop)
+	jobs := map[string]context.CancelCauseFunc{}
+	ended := make(chan string)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer stop(errStop)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		changed := c.Catalog.Changed()
+		running, err := c.running()
+		if err != nil {
+			return err
+		}
+		for id, cancel := range jobs {
+			if _, ok := running[id]; !ok {
+				cancel(errEnded)
+			}
+		}
+		for id, s := range running {
+			if jobs[id] != nil || len(jobs) >= maxJobs {
+				continue
+			}
+			jobCtx, cancel := context.WithCancelCause(ctx)
+			jobs[id] = cancel
+			work.Go(func() {
+				defer cancel(nil)
+				newJob(c, s).run(jobCtx)
+				select {
+				case ended <- id:
+				case <-ctx.Done():
+				}
+			})
+		}
+		c.metrics.running.Set(float64(len(jobs)))
+		select {
+		case <-changed:
+		case id := <-ended:
+			delete(jobs, id)
+		case now := <-tick.C:
+			if err := c.schedule(ctx, now); err != nil && ctx.Err() == nil {
+				c.Logger.Warn("scheduled syncs could not be started; tried again in a second", "error", err)
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (c *Coordinator) running() (map[string]*pb.Sync, error) {
+	byID := map[string]*pb.Sync{}
+	err := c.Catalog.View(func(tx *catalog.Tx) error {
+		syncs, err := tx.RunningSyncs()
+		for _, s := range syncs {
+			byID[s.Id] = s
+		}
+		return err
+	})
+	return byID, err
+}
+
+// schedule starts the syncs that are due.
+func (c *Coordinator) schedule(ctx context.Context, now time.Time) error {
+	if c.SyncEvery <= 0 {
+		return nil
+	}
+	var due []*pb.StartSync
+	err := c.Catalog.View(func(tx *catalog.Tx) error {
+		destinations, err := tx.AllDestinations()
+		if err != nil {
+			return err
+		}
+		for _, d := range destinations {
+			last, err := tx.LastSync(d.Org, d.Id)
+			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+				return err
+			}
+			if d.Verified && !now.Before(nextSync(last, c.SyncEvery)) {
+				due = append(due, &pb.StartSync{Org: d.Org, DestinationId: d.Id, SyncId: catalog.NewID(catalog.KindSync), At: now.UnixMilli()})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, start := range due {
+		if _, err := c.Proposer.Propose(ctx, start); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextSync is when a verified destination is due: at once when it never was synced,
+// not at all while a sync runs.
+func nextSync(last *pb.Sync, every time.Duration) time.Time {
+	if last == nil {
+		return time.Time{}
+	}
+	if last.FinishedAt == 0 {
+		return time.Unix(1<<40, 0)
+	}
+	return time.UnixMilli(last.StartedAt).Add(every)
+}

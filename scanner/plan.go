@@ -1,0 +1,108 @@
+package scanner
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"firescan/provider"
+)
+
+// PlannedRange is a range to list and how many keys to expect in it; 0 is unknown.
+type PlannedRange struct {
+	Range
+	Keys uint64
+}
+
+const (
+	// probeLevels bounds how many levels of folders a first plan looks into.
+	probeLevels = 4
+	// probeTime bounds the looking: over a dense prefix a list with a delimiter
+	// takes a provider seconds, and the scan does without it well enough.
+	probeTime = 2 * time.Second
+)
+
+// probe finds keys that cut space at its folders, level by level, until there are
+// enough for the streams. It makes at most one list for each folder looked into, as
+// many at once as there are streams. A list that fails or takes long is passed
+// over: the cuts are only a start, and the scan itself will meet what is wrong.
+func probe(ctx context.Context, bucket provider.Bucket, prefix string, space Range, streams int) []string {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	var cuts []string
+	level := []string{prefix}
+	for depth := 0; depth < probeLevels && len(level) > 0 && len(level) <= streams && len(cuts) < streams; depth++ {
+		found := make([][]string, len(level))
+		var group errgroup.Group
+		for i, folder := range level {
+			group.Go(func() error {
+				var page provider.Page
+				req := provider.ListRequest{Prefix: folder, Start: max(folder, space.Start), End: space.End, Delimiter: "/"}
+				if err := bucket.List(ctx, req, &page); err == nil {
+					found[i] = slices.Clone(page.Prefixes)
+				}
+				return nil
+			})
+		}
+		_ = group.Wait()
+		level = slices.Concat(found...)
+		for _, folder := range level {
+			if cut := after(folder); space.Splittable(cut) {
+				cuts = append(cuts, cut)
+			}
+		}
+	}
+	slices.Sort(cuts)
+	return thin(slices.Compact(cuts), 2*streams)
+}
+
+// thin answers at most n of the keys, evenly spread.
+func thin(keys []string, n int) []string {
+	if len(keys) <= n {
+		return keys
+	}
+	out := make([]string, n)
+	for i := range out {
+		out[i] = keys[i*len(keys)/n]
+	}
+	return out
+}
+
+// planned makes ranges of unknown size out of the remaining parts of a key space.
+func planned(remaining []Range, cuts []string) []PlannedRange {
+	var plan []PlannedRange
+	for _, r := range remaining {
+		for _, part := range r.Cut(cuts...) {
+			plan = append(plan, PlannedRange{Range: part})
+		}
+	}
+	return plan
+}
+
+// equalParts is the plan of a later scan: the remaining parts of a key space, cut at
+// keys of the last generation that have the same number of its files between
+// them. files is that number.
+func equalParts(remaining []Range, keys [][]byte, files uint64) []PlannedRange {
+	cuts := make([]string, len(keys))
+	for i, k := range keys {
+		cuts[i] = after(string(k))
+	}
+	plan := planned(remaining, cuts)
+	for i := range plan {
+		plan[i].Keys = files
+	}
+	return plan
+}
+
+// parts is into how many ranges a later scan cuts a bucket of that many files: one
+// for each stream, more when they would outgrow a segment, fewer when a page would do.
+func parts(files uint64, streams int) int {
+	pages := max(1, int((files+pageSize-1)/pageSize))
+	n := min(streams, pages)
+	for pages/n > sealAfter/pageSize {
+		n *= 2
+	}
+	return n
+}

@@ -1,0 +1,77 @@
+package scanner
+
+import (
+	"math"
+	"time"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+// Progress is how far a sync is.
+type Progress struct {
+	Org, DestinationID, SyncID string
+	// Status is that of the sync: running, completed, failed or cancelled.
+	Status                     string
+	FilesScanned, BytesScanned uint64
+	OrphanFiles                uint64
+	// Percent, 0 to 100, never falls. On a first scan it is what the densities of
+	// the ranges tell, and near 0 until they tell something.
+	Percent float64
+	// FilesPerSecond is the mean since the start.
+	FilesPerSecond float64
+	// ETASeconds is negative while it cannot be told.
+	ETASeconds              float64
+	RangesDone, RangesTotal int
+	Nodes                   []string
+}
+
+// Publisher tells the world how syncs go on. It must not block.
+type Publisher interface {
+	Publish(Progress)
+}
+
+// gauge turns what a scan has done into its progress.
+type gauge struct {
+	sync    *pb.Sync
+	node    string
+	started time.Time
+	// before counts what an earlier run of the same sync had sealed already.
+	before  uint64
+	bytes   uint64
+	orphans uint64
+	tally   *Tally
+	percent float64
+}
+
+func (g *gauge) progress(status string, now time.Time) Progress {
+	files := g.tally.Files.Load()
+	p := Progress{
+		Org: g.sync.Org, DestinationID: g.sync.DestinationId, SyncID: g.sync.Id, Status: status,
+		FilesScanned: g.before + files,
+		BytesScanned: g.bytes + g.tally.Bytes.Load(),
+		OrphanFiles:  g.orphans + g.tally.Orphans.Load(),
+		ETASeconds:   -1,
+		Nodes:        []string{g.node},
+	}
+	if secs := now.Sub(g.started).Seconds(); secs > 0 {
+		p.FilesPerSecond = float64(files) / secs
+	}
+	if t := g.tally.table.Load(); t != nil {
+		o := t.outlook()
+		p.RangesDone, p.RangesTotal = o.done, o.total
+		if !math.IsInf(o.left, 1) {
+			if done := float64(p.FilesScanned); done > 0 {
+				// Not 100 before the generation is promoted.
+				g.percent = max(g.percent, min(100*done/(done+o.left), 99.9))
+			}
+			if p.FilesPerSecond > 0 {
+				p.ETASeconds = o.left / p.FilesPerSecond
+			}
+		}
+	}
+	p.Percent = g.percent
+	if status == "completed" {
+		p.Percent, p.ETASeconds = 100, 0
+	}
+	return p
+}

@@ -1,0 +1,302 @@
+package scanner
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// A simulated bucket and clock: the table is driven as the streams of a worker
+// would, one event a page, so that plans can be judged without waiting for them.
+
+type simEvent struct {
+	at   float64
+	hold *hold
+	rng  Range
+}
+type simQueue []simEvent
+
+func (q simQueue) Len() int           { return len(q) }
+func (q simQueue) Less(i, j int) bool { return q[i].at < q[j].at }
+func (q simQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *simQueue) Push(x any)        { *q = append(*q, x.(simEvent)) }
+func (q *simQueue) Pop() any {
+	old := *q
+	e := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return e
+}
+
+type simResult struct {
+	makespan float64 // in page latencies
+	pages    int
+	empty    int
+	ranges   int
+	keys     int
+}
+
+// simulate lists keys with the given streams; every page takes one unit of time,
+// with a little jitter so that no two streams move in step.
+func simulate(t testing.TB, keys []string, plan []PlannedRange, streams int) simResult {
+	page := 1000
+	if len(keys) < page {
+		page = 3 // so that small key spaces have pages, too
+	}
+	tab := newTable(plan, page)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var q simQueue
+	idle := streams
+	now := 0.0
+	var res simResult
+	covered := make([]bool, len(keys))
+	assign := func() {
+		for idle > 0 {
+			tab.idle = idle - 1
+			h := tab.take()
+			if h == nil {
+				return
+			}
+			tab.held[h] = struct{}{}
+			idle--
+			heap.Push(&q, simEvent{now + 1 + rnd.Float64()*0.1, h, h.rng})
+		}
+	}
+	assign()
+	for q.Len() > 0 {
+		e := heap.Pop(&q).(simEvent)
+		now = e.at
+		lo := sort.SearchStrings(keys, e.rng.Start)
+		hi := min(lo+page, len(keys))
+		next := ""
+		if hi < len(keys) && hi-lo == page {
+			next = after(keys[hi-1])
+		}
+		if e.rng.End != "" {
+			if end := sort.SearchStrings(keys, e.rng.End); end <= hi {
+				hi, next = end, ""
+			}
+		}
+		res.pages++
+		if hi <= lo {
+			res.empty++
+			hi = lo
+		}
+		upTo, more := e.hold.advance(e.rng, next, hi-lo, func(i int) []byte { return []byte(keys[lo+i]) })
+		for i := lo; i < hi; i++ {
+			if upTo == "" || keys[i] < upTo {
+				if covered[i] {
+					t.Fatalf("key %q was listed twice", keys[i])
+				}
+				covered[i] = true
+				res.keys++
+			}
+		}
+		if more {
+			heap.Push(&q, simEvent{now + 1 + rnd.Float64()*0.1, e.hold, e.hold.rng})
+		} else {
+			res.ranges++
+			idle++
+		}
+		assign()
+	}
+	if res.keys != len(keys) {
+		t.Fatalf("%d of %d keys were listed", res.keys, len(keys))
+	}
+	res.makespan = now
+	return res
+}
+
+// simProbe is probe over sorted keys; it tells how many rounds it took too.
+func simProbe(keys []string, streams int) (cuts []string, rounds int) {
+	level := []string{""}
+	for ; rounds < probeLevels && len(level) > 0 && len(level) <= streams && len(cuts) < streams; rounds++ {
+		var found []string
+		for _, folder := range level {
+			at, n := sort.SearchStrings(keys, folder), 0
+			for at < len(keys) && n < 1000 && strings.HasPrefix(keys[at], folder) {
+				n++
+				slash := strings.IndexByte(keys[at][len(folder):], '/')
+				if slash < 0 {
+					at++
+					continue
+				}
+				sub := keys[at][:len(folder)+slash+1]
+				found = append(found, sub)
+				at = sort.SearchStrings(keys, sub[:len(sub)-1]+"0")
+			}
+		}
+		level = found
+		for _, f := range found {
+			cuts = append(cuts, after(f))
+		}
+	}
+	slices.Sort(cuts)
+	return thin(cuts, 2*streams), rounds
+}
+
+func flatKeys(n int) []string {
+	rnd := rand.New(rand.NewPCG(7, 7))
+	keys := make([]string, 0, n)
+	for len(keys) < n {
+		id := fmt.Sprintf("backups/production/bkp_%016x", rnd.Uint64())
+		for _, ext := range []string{".backup", ".meta", ".auth"}[:1+rnd.IntN(3)] {
+			keys = append(keys, id+ext)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func treeKeys(n int) []string {
+	rnd := rand.New(rand.NewPCG(8, 7))
+	keys := make([]string, 0, n)
+	names := []string{"alpha", "billing", "crm", "data-lake", "eu-west", "payments", "search", "web-prod", "zeta"}
+	for p := range 40 {
+		name := fmt.Sprintf("%s-%02d", names[p%len(names)], p)
+		share := n / 40
+		if p%7 == 0 {
+			share *= 3
+		} else {
+			share = share * 2 / 3
+		}
+		for i := 0; i < share; i++ {
+			day := rnd.IntN(900)
+			keys = append(keys, fmt.Sprintf("%s/%04d/%02d/%02d/bkp-%08x.backup", name, 2022+day/365, day%365/31+1, day%31+1, rnd.Uint32()))
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func skewedKeys(n int) []string {
+	rnd := rand.New(rand.NewPCG(9, 7))
+	keys := make([]string, 0, n)
+	const b62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	for i := 0; len(keys) < n; i++ {
+		switch r := rnd.IntN(100); {
+		case r < 60:
+			var id [12]byte
+			for j := range id {
+				id[j] = b62[rnd.IntN(62)]
+			}
+			keys = append(keys, fmt.Sprintf("tenants/acme-corp/exports/%s.backup", id))
+		case r < 85:
+			keys = append(keys, fmt.Sprintf("tenants/big/%d.meta", 1700000000000+rnd.Int64N(30000000000)))
+		case r < 95:
+			keys = append(keys, fmt.Sprintf("tenants/t%05d/%08x.backup", rnd.IntN(3000), rnd.Uint32()))
+		default:
+			keys = append(keys, fmt.Sprintf("pitr/%s/%d", []string{"a", "bb", "ccc"}[rnd.IntN(3)], i))
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// layouts are key spaces of about n keys; each has its own difficulty.
+var layouts = []struct {
+	name string
+	keys func(rnd *rand.Rand) string
+	// most is how many page latencies a first scan of a million keys may take with
+	// 64 streams, where 15.6 would be perfect.
+	most float64
+}{
+	{"flat", nil, 26},
+	{"tree", nil, 28},
+	{"skewed", nil, 32},
+	{"uuid", func(r *rand.Rand) string {
+		return fmt.Sprintf("b/%08x-%04x-4%03x-%04x-%012x.backup", r.Uint32(), r.Uint32()&0xffff, r.Uint32()&0xfff, r.Uint32()&0xffff, r.Uint64()>>16)
+	}, 26},
+	{"base62", func(r *rand.Rand) string { return text(r, base62, 12) }, 32},
+	{"decimal", func(r *rand.Rand) string { return fmt.Sprintf("seq/%012d.meta", r.IntN(40_000_000)) }, 28},
+	{"clustered in time", func(r *rand.Rand) string {
+		day := int(r.ExpFloat64() * 60)
+		return fmt.Sprintf("daily/%04d-%02d-%02d/%06x.backup", 2026-day/365, 12-day%365/31, 31-day%31, r.IntN(1<<24))
+	}, 40},
+	{"one deep folder", func(r *rand.Rand) string { return "a/b/c/d/e/f/" + text(r, "0123456789abcdef", 8) }, 32},
+	{"japanese", func(r *rand.Rand) string {
+		return "日報/" + text(r, "あいうえおかきくけこさしすせそ東京大阪", 6) + ".backup"
+	}, 40},
+	{"mixed case words", func(r *rand.Rand) string {
+		return text(r, "AEIOUaeiou", 2) + "-" + text(r, "bcdfghjklmnp", 5) + " (" + text(r, "0123456789", 3) + ").backup"
+	}, 40},
+}
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+func text(r *rand.Rand, chars string, n int) string {
+	runes := []rune(chars)
+	var b strings.Builder
+	for range n {
+		b.WriteRune(runes[r.IntN(len(runes))])
+	}
+	return b.String()
+}
+
+func layoutKeys(name string, make func(*rand.Rand) string, n int) []string {
+	switch name {
+	case "flat":
+		return flatKeys(n)
+	case "tree":
+		return treeKeys(n)
+	case "skewed":
+		return skewedKeys(n)
+	}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	keys := []string{}
+	for range n {
+		keys = append(keys, make(rnd))
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// TestSimulatedScans lists key spaces of every kind with nothing known of them, and
+// again with the ranges of the last generation, and holds each to its bound in page
+// latencies of simulated time. That each key is listed once is checked throughout.
+func TestSimulatedScans(t *testing.T) {
+	n := 1_000_000
+	if testing.Short() {
+		n = 100_000
+	}
+	for _, l := range layouts {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			keys := layoutKeys(l.name, l.keys, n)
+			cuts, probes := simProbe(keys, 64)
+			first := simulate(t, keys, planned([]Range{{}}, cuts), 64)
+			first.makespan += float64(probes)
+			ideal := float64(len(keys)) / 1000 / 64
+			t.Logf("first scan: %d keys in %.1f page latencies (ideal %.1f), %d lists of which %d empty, %d ranges", len(keys), first.makespan, ideal, first.pages+probes, first.empty, first.ranges)
+			if n == 1_000_000 && first.makespan > l.most {
+				t.Errorf("the first scan took %.1f page latencies, want at most %.0f", first.makespan, l.most)
+			}
+			var last [][]byte
+			ranges := parts(uint64(len(keys)), 64)
+			for i := 1; i < ranges; i++ {
+				last = append(last, []byte(keys[i*len(keys)/ranges]))
+			}
+			second := simulate(t, keys, equalParts([]Range{{}}, last, uint64(len(keys)/ranges)), 64)
+			t.Logf("second scan: %.1f page latencies, %d lists", second.makespan, second.pages)
+			if n == 1_000_000 && second.makespan > 18 {
+				t.Errorf("the second scan took %.1f page latencies, want at most 18", second.makespan)
+			}
+		})
+	}
+}
+
+// TestSimulatedSmallScans: whatever the keys are, each is listed once.
+func TestSimulatedSmallScans(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		keys := rapid.SliceOfDistinct(textGen(), rapid.ID[string]).Draw(rt, "keys")
+		slices.Sort(keys)
+		cuts := rapid.SliceOfDistinct(textGen(), rapid.ID[string]).Draw(rt, "cuts")
+		slices.Sort(cuts)
+		simulate(t, keys, planned([]Range{{}}, cuts), rapid.IntRange(1, 5).Draw(rt, "streams"))
+	})
+}

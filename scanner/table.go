@@ -1,0 +1,278 @@
+package scanner
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+)
+
+// table shares the ranges of one sync out among the streams of a node. A stream
+// without a range takes a waiting one, or the far part of the one that has most
+// left. It is safe for concurrent use; it makes no request itself.
+//
+// Invariant: the waiting ranges and the held ones never overlap, and together with
+// what was listed to its end they tile the ranges that the table was made with.
+type table struct {
+	mu       sync.Mutex
+	changed  chan struct{} // closed and made anew when a waiting stream may find work
+	alphabet *alphabet
+	pageSize float64
+	waiting  []*hold
+	held     map[*hold]struct{}
+	idle     int
+	done     int
+}
+
+// hold is a range in the hands of one stream, or waiting for one.
+type hold struct {
+	table *table
+	// rng is what is left: Start moves on with every page, End comes nearer when a
+	// part is taken away. Guarded by table.mu, like all of it.
+	rng Range
+	// first is the first key that was listed, the ground of the density.
+	first string
+	keys  float64
+	pages int
+	// guess is how many keys are expected before anything was listed; negative is unknown.
+	guess float64
+	// near is how many bytes the keys of the newest page have in common: a cut behind
+	// the character that follows would fall within one page.
+	near int
+	// rested is set when a page was listed since a part was last taken away.
+	rested bool
+}
+
+// unknownKeys stands for a range of which nothing is known: more than any other.
+const unknownKeys = 1e12
+
+func newTable(plan []PlannedRange, pageSize int) *table {
+	t := &table{
+		changed:  make(chan struct{}),
+		alphabet: newAlphabet(),
+		pageSize: float64(pageSize),
+		held:     map[*hold]struct{}{},
+	}
+	for _, p := range plan {
+		guess := float64(p.Keys)
+		if p.Keys == 0 {
+			guess = -1
+		}
+		t.waiting = append(t.waiting, &hold{table: t, rng: p.Range, guess: guess})
+	}
+	return t
+}
+
+// next answers a range to list, or nil when all of them are done. It waits while
+// others are at work that may be shared later.
+func (t *table) next(ctx context.Context) (*hold, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for {
+		if h := t.take(); h != nil {
+			t.held[h] = struct{}{}
+			return h, nil
+		}
+		if len(t.held) == 0 {
+			return nil, nil
+		}
+		wake := t.changed
+		t.idle++
+		t.mu.Unlock()
+		var err error
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		t.mu.Lock()
+		t.idle--
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take answers the largest waiting range, else a part of the largest held one.
+func (t *table) take() *hold {
+	if len(t.waiting) == 0 {
+		t.share()
+	}
+	if len(t.waiting) == 0 {
+		return nil
+	}
+	largest := 0
+	for i, h := range t.waiting {
+		if h.left() > t.waiting[largest].left() {
+			largest = i
+		}
+	}
+	h := t.waiting[largest]
+	t.waiting = slices.Delete(t.waiting, largest, largest+1)
+	return h
+}
+
+// share takes the far part of the held range with the most left, and puts it among
+// the waiting ones. A range whose surroundings are known well is cut in half; else
+// in as many pieces as there are idle streams, at every scale.
+func (t *table) share() {
+	var victim *hold
+	most := 3 * t.pageSize
+	for h := range t.held {
+		if left := h.left(); left >= most && h.rested {
+			victim, most = h, left
+		}
+	}
+	if victim == nil {
+		return
+	}
+	cuts := victim.cuts(t.idle + 1)
+	if len(cuts) == 0 {
+		// Nothing to cut at yet; the next page may show something.
+		victim.rested = false
+		return
+	}
+	left := most / float64(len(cuts)+1)
+	if left >= unknownKeys/1e6 {
+		left = -1
+	}
+	parts := victim.rng.Cut(cuts...)
+	victim.rng = parts[0]
+	victim.guess = left
+	victim.rested = victim.known()
+	for _, p := range parts[1:] {
+		t.waiting = append(t.waiting, &hold{table: t, rng: p, guess: left})
+	}
+}
+
+// known tells whether the range is one whose remaining keys can be reckoned.
+func (h *hold) known() bool { return h.pages > 0 && h.left() < unknownKeys }
+
+// cuts answers where to part the range: one key halfway, or several at all scales
+// when the characters that decide are not known well. n is how many are of use.
+func (h *hold) cuts(n int) []string {
+	a, lo := h.table.alphabet, trimAfter(h.rng.Start)
+	if n < 8 || a.sure(lo, h.rng.End) {
+		if key := a.between(lo, h.rng.End, 0.5); key != "" {
+			return []string{after(key)}
+		}
+	}
+	keys := a.scales(lo, h.rng.End, h.near, max(n, 1))
+	for i, k := range keys {
+		keys[i] = after(k)
+	}
+	return keys
+}
+
+// left reckons how many keys are still to be listed.
+func (h *hold) left() float64 {
+	if h.pages == 0 || h.first == "" {
+		if h.guess < 0 {
+			return unknownKeys
+		}
+		return h.guess
+	}
+	a := h.table.alphabet
+	at := trimAfter(h.rng.Start)
+	done := a.distance(h.first, at)
+	rest := a.distance(at, h.rng.End)
+	if done <= 0 {
+		return max(h.guess, 0)
+	}
+	return min(h.keys*rest/done, unknownKeys)
+}
+
+// remaining is what of the range is still to be listed.
+func (h *hold) remaining() Range {
+	h.table.mu.Lock()
+	defer h.table.mu.Unlock()
+	return h.rng
+}
+
+// advance tells the table that a page was listed which reaches up to next (empty
+// when it reached the end of the range that was asked for), and that these are its
+// keys in order. It answers up to which key the page is this hold's to use: less
+// than the page when a part was taken away meanwhile. more is false at the end of
+// the range, which then is no longer held.
+func (h *hold) advance(asked Range, next string, n int, key func(i int) []byte) (upTo string, more bool) {
+	t := h.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if next == "" {
+		next = asked.End
+	}
+	upTo = minEnd(next, h.rng.End)
+	h.learn(asked, next, n, key)
+	h.keys += float64(n)
+	h.pages++
+	h.rested = true
+	more = upTo != h.rng.End
+	h.rng.Start = upTo
+	if !more {
+		// Nothing of it is left to share.
+		delete(t.held, h)
+		t.done++
+	}
+	t.wake()
+	return upTo, more
+}
+
+// learn shows the alphabet some of the page's keys, and the gaps that tell most.
+func (h *hold) learn(asked Range, next string, n int, key func(i int) []byte) {
+	a := h.table.alphabet
+	start, cut := asked.Start, trimAfter(asked.Start)
+	if n == 0 {
+		a.observeGap(cut, asked.End, true)
+		return
+	}
+	first := string(key(0))
+	if h.first == "" {
+		h.first = first
+		if start != "" {
+			a.observeGap(cut, first, true)
+		}
+	}
+	step := max(n/8, 1)
+	for i := 0; i < n; i += step {
+		k := string(key(i))
+		a.observe(k)
+		if i > 0 {
+			a.observeGap(string(key(i-1)), k, false)
+		}
+	}
+	last := string(key(n - 1))
+	h.near = commonPrefix(first, last)
+	a.observe(last)
+	if next == asked.End {
+		a.observeEnd(last, asked.End)
+	}
+}
+
+func (t *table) wake() {
+	if t.idle > 0 {
+		close(t.changed)
+		t.changed = make(chan struct{})
+	}
+}
+
+// outlook is what the table expects of the rest.
+type outlook struct {
+	left        float64 // keys; +Inf while unknown
+	done, total int     // ranges
+}
+
+func (t *table) outlook() outlook {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := outlook{done: t.done, total: t.done + len(t.waiting) + len(t.held)}
+	for _, h := range t.waiting {
+		o.left += h.left()
+	}
+	for h := range t.held {
+		o.left += h.left()
+	}
+	if o.left >= unknownKeys/1e3 {
+		o.left = math.Inf(1)
+	}
+	return o
+}
