@@ -98,6 +98,9 @@ func judge(err error) verdict {
 	if e, ok := errors.AsType[*corrupt](err); ok {
 		return verdict{provider.Corrupt, e.Error()}
 	}
+	if e, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+		return verdict{provider.Unavailable, connection(e)}
+	}
 	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return judgeStatus(e, err)
 	}
@@ -105,9 +108,6 @@ func judge(err error) verdict {
 		if v, known := verdicts[e.ErrorCode()]; known {
 			return v
 		}
-	}
-	if e, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
-		return verdict{provider.Unavailable, connection(e)}
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return verdict{provider.Unavailable, connection(err)}

@@ -23,7 +23,7 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 		prefix: req.Prefix, start: req.Start, end: endOf(req.Prefix, req.End), delimiter: req.Delimiter,
 		after: startAfter(req.Prefix, req.Start),
 	}
-	if w.end != "" && w.start >= w.end {
+	if w.end != "" && max(w.start, w.prefix) >= w.end {
 		page.Reset()
 		return nil
 	}

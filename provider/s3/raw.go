@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -61,7 +60,7 @@ func (r *reader) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 ) {
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	response, ok := out.RawResponse.(*smithyhttp.Response)
-	if err != nil || !ok || response.StatusCode != http.StatusOK {
+	if err != nil || !ok || response.StatusCode/100 != 2 {
 		return r.theirs.HandleDeserialize(ctx, in, given{out, metadata, err})
 	}
 	out.Result = &s3.ListObjectsV2Output{}

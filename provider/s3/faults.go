@@ -1,0 +1,61 @@
+package s3
+
+import "errors"
+
+// What can be wrong with a page. The texts reach people: they tell what, and nothing of
+// what the server sent.
+var (
+	errEmpty     = errors.New("the answer is empty")
+	errOrder     = errors.New("keys are not in ascending order")
+	errOutside   = errors.New("a key lies outside of what was asked for")
+	errMissing   = errors.New("an element that every page has is missing")
+	errTwice     = errors.New("an element stands twice")
+	errCount     = errors.New("the number of keys is not the one that is told")
+	errToken     = errors.New("more keys are told of, but no token")
+	errNoMore    = errors.New("more keys are told of, but none is on the page")
+	errEncoding  = errors.New("the key encoding is not known")
+	errControl   = errors.New("a key holds a bare carriage return")
+	errTrailing  = errors.New("something follows the end of the answer")
+	errUnclear   = errors.New("a truth value is neither true nor false")
+	errNotAPage  = errors.New("the answer is no list of objects")
+	errNoKey     = errors.New("an object has no key")
+	errNoSize    = errors.New("an object has no size")
+	errUnfolded  = errors.New("a folded prefix was not asked for")
+	errBadFolded = errors.New("a folded prefix does not end in the delimiter")
+)
+
+// serverError is an <Error> document in place of a page, under status 200.
+type serverError struct{ code string }
+
+func (e *serverError) Error() string { return "the answer is an error: " + e.code }
+
+func (d *decoder) serverError(root []byte) error {
+	found := &serverError{}
+	for {
+		more, err := d.more(root)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return found
+		}
+		name, closed, err := d.open()
+		if err != nil {
+			return err
+		}
+		if closed {
+			continue
+		}
+		if string(name) != "Code" {
+			if err := d.skip(name, 0); err != nil {
+				return err
+			}
+			continue
+		}
+		raw, _, err := d.text(name)
+		if err != nil {
+			return err
+		}
+		found.code = string(raw)
+	}
+}

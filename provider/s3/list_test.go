@@ -1,0 +1,329 @@
+package s3_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"firescan/provider"
+	"firescan/provider/s3"
+)
+
+const secret = "wJalrXUtnFEMI-SECRET"
+
+// answering is an account at a server that answers every request as told.
+func answering(t *testing.T, handler http.HandlerFunc) provider.Account {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return dial(t, server.URL, "AKIDEXAMPLE", secret)
+}
+
+func page(truncated bool, keys ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>%t</IsTruncated>", truncated)
+	if truncated {
+		b.WriteString("<NextContinuationToken>token-" + url.QueryEscape(keys[len(keys)-1]) + "</NextContinuationToken>")
+	}
+	for _, key := range keys {
+		fmt.Fprintf(&b, "<Contents><Key>%s</Key><Size>1</Size></Contents>", url.QueryEscape(key))
+	}
+	return b.String() + "</ListBucketResult>"
+}
+
+func errorDocument(code string) string {
+	return `<?xml version="1.0"?><Error><Code>` + code + `</Code><Message>a message that quotes ` + secret + `</Message></Error>`
+}
+
+func TestFailuresByKind(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		body   string
+		header string
+		want   provider.Kind
+		reason string // a part of it
+	}{
+		{403, errorDocument("InvalidAccessKeyId"), "", provider.Credentials, "access key id"},
+		{403, errorDocument("SignatureDoesNotMatch"), "", provider.Credentials, "secret access key"},
+		{404, errorDocument("XAdminUserNotFound"), "", provider.Credentials, "access key id"},
+		{400, errorDocument("ExpiredToken"), "", provider.Credentials, "expired"},
+		{403, errorDocument("RequestTimeTooSkewed"), "", provider.Credentials, "clock"},
+		{401, "", "", provider.Credentials, "401"},
+		{403, errorDocument("AccessDenied"), "", provider.Denied, "permit"},
+		{403, "", "", provider.Denied, ""},
+		{403, errorDocument("SomethingNew"), "", provider.Denied, "SomethingNew"},
+		{404, errorDocument("NoSuchBucket"), "", provider.NoBucket, "does not exist"},
+		{400, errorDocument("InvalidBucketName"), "", provider.Invalid, "bucket name"},
+		{400, errorDocument("AuthorizationHeaderMalformed"), "", provider.Invalid, "region"},
+		{301, errorDocument("PermanentRedirect"), "eu-central-1", provider.Invalid, "another region: eu-central-1"},
+		{307, errorDocument("TemporaryRedirect"), "x y<z>", provider.Invalid, "another region"},
+		{503, errorDocument("SlowDown"), "", provider.Throttled, "slow down"},
+		{503, "<html>busy</html>", "", provider.Throttled, "overloaded"},
+		{429, "", "", provider.Throttled, "slow down"},
+		{500, errorDocument("InternalError"), "", provider.Unavailable, "failed"},
+		{502, "<html>bad gateway</html>", "", provider.Unavailable, "502"},
+		{504, "", "", provider.Unavailable, "504"},
+		{200, errorDocument("SlowDown"), "", provider.Throttled, "slow down"},
+		{200, errorDocument("InternalError"), "", provider.Unavailable, "failed"},
+		{200, errorDocument("SomethingNew"), "", provider.Corrupt, "SomethingNew"},
+		{200, errorDocument("<x>"), "", provider.Corrupt, ""},
+		{200, "", "", provider.Corrupt, "empty"},
+		{200, "<html>login</html>", "", provider.Corrupt, "no list"},
+		{204, "", "", provider.Corrupt, ""},
+		{200, page(false, "b", "a"), "", provider.Corrupt, "order"},
+	} {
+		t.Run(fmt.Sprint(c.status, " ", c.want, " ", c.reason), func(t *testing.T) {
+			a := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				if c.header != "" {
+					w.Header().Set("X-Amz-Bucket-Region", c.header)
+				}
+				w.WriteHeader(c.status)
+				fmt.Fprint(w, c.body)
+			})
+			err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{}, &provider.Page{})
+			e, ok := errors.AsType[*provider.Error](err)
+			if !ok || e.Kind != c.want || e.Op != "list" || e.Bucket != "bucket" || !strings.Contains(e.Reason, c.reason) {
+				t.Fatalf("error %v, want kind %v and %q in it", err, c.want, c.reason)
+			}
+			if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "AKIDEXAMPLE") || strings.ContainsAny(e.Reason, "<>") {
+				t.Errorf("the error says too much: %v", err)
+			}
+		})
+	}
+}
+
+func TestBrokenConnections(t *testing.T) {
+	whole := page(false, "a", "b")
+	cut := func(n int, chunked bool) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if !chunked {
+				w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
+			}
+			fmt.Fprint(w, whole[:n])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+	}
+	for name, handler := range map[string]http.HandlerFunc{
+		"before the answer": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"after the header":  cut(0, false),
+		"in the middle":     cut(len(whole)/2, false),
+		"at the last byte":  cut(len(whole)-1, false),
+		"in a chunked body": cut(len(whole)/2, true),
+		// The document is whole, but HTTP says that more was to come.
+		"after a whole page": cut(len(whole), true),
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := answering(t, handler).Bucket("bucket").List(t.Context(), provider.ListRequest{}, &provider.Page{})
+			if kind := provider.KindOf(err); err == nil || !kind.Temporary() {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestNoServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint := "http://" + l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = dial(t, endpoint, "id", secret).Buckets(t.Context())
+	if provider.KindOf(err) != provider.Unavailable || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("refused connection: %v", err)
+	}
+	egress, err := provider.NewEgress(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s3.New(s3.Config{Endpoint: endpoint, AccessKeyID: "id", SecretAccessKey: secret, HTTPClient: egress.HTTPClient()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Buckets(t.Context()); provider.KindOf(err) != provider.Forbidden {
+		t.Errorf("endpoint that is not allowed: %v", err)
+	}
+}
+
+func TestCancelledInTheMiddle(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	a := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "<ListBucketResult>")
+		w.(http.Flusher).Flush()
+		cancel()
+		<-r.Context().Done()
+	})
+	err := a.Bucket("bucket").List(ctx, provider.ListRequest{}, &provider.Page{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestRequests holds what is asked of the server.
+func TestRequests(t *testing.T) {
+	for _, c := range []struct {
+		req  provider.ListRequest
+		want map[string]string
+	}{
+		{provider.ListRequest{}, map[string]string{}},
+		{provider.ListRequest{Prefix: "a b/"}, map[string]string{"prefix": "a b/"}},
+		{provider.ListRequest{Prefix: "a/", Start: "a/"}, map[string]string{"prefix": "a/"}},
+		{provider.ListRequest{Start: provider.After("k+%&é")}, map[string]string{"start-after": "k+%&é"}},
+		{provider.ListRequest{Start: "k"}, map[string]string{"start-after": "j~"}},
+		{provider.ListRequest{Delimiter: "/", MaxKeys: 7}, map[string]string{"delimiter": "/", "max-keys": "7"}},
+		{provider.ListRequest{MaxKeys: 70_000}, map[string]string{"max-keys": "1000"}},
+	} {
+		var got url.Values
+		a := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			got = r.URL.Query()
+			if !strings.Contains(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/") ||
+				strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") || r.URL.Path != "/bucket" && r.URL.Path != "/bucket/" {
+				t.Errorf("path %q, headers %v", r.URL.Path, r.Header)
+			}
+			fmt.Fprint(w, page(false))
+		})
+		if err := a.Bucket("bucket").List(t.Context(), c.req, &provider.Page{}); err != nil {
+			t.Fatal(err)
+		}
+		c.want["list-type"], c.want["encoding-type"] = "2", "url"
+		for name := range got {
+			if name != "x-id" && got.Get(name) != c.want[name] {
+				t.Errorf("%+v: %s is %q, want %q", c.req, name, got.Get(name), c.want[name])
+			}
+		}
+		for name := range c.want {
+			if !got.Has(name) {
+				t.Errorf("%+v: %s is not asked for", c.req, name)
+			}
+		}
+	}
+}
+
+func TestEmptyRangeAsksNothing(t *testing.T) {
+	a := answering(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
+	for _, req := range []provider.ListRequest{{Start: "b", End: "a"}, {Start: "a", End: "a"}, {Prefix: "a/", Start: "a0"}, {Prefix: "b", End: "a"}} {
+		p := provider.Page{More: true}
+		if err := a.Bucket("bucket").List(t.Context(), req, &p); err != nil || p.More || len(p.Objects) > 0 {
+			t.Errorf("%+v: %v, %+v", req, err, p)
+		}
+	}
+}
+
+// TestPagesBeforeTheStart: when a made-up start-after lets in more than a page of keys
+// that lie before the start, the list goes through them by token.
+func TestPagesBeforeTheStart(t *testing.T) {
+	var asked []string
+	a := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		asked = append(asked, q.Get("start-after")+"|"+q.Get("continuation-token"))
+		switch q.Get("continuation-token") {
+		case "":
+			fmt.Fprint(w, page(true, "a~x", "a~y"))
+		case "token-a~y":
+			fmt.Fprint(w, page(true, "a\U0010fffd"))
+		default:
+			fmt.Fprint(w, page(true, "b", "c"))
+		}
+	})
+	var p provider.Page
+	if err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{Start: "b"}, &p); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"a~|", "|token-a~y", "|token-a%F4%8F%BF%BD"}
+	if !slices.Equal(asked, want) || len(p.Objects) != 2 || p.Next != provider.After("c") || !p.More {
+		t.Errorf("page %+v after %q", p, asked)
+	}
+}
+
+func TestRepeatedToken(t *testing.T) {
+	var calls atomic.Int64
+	a := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		fmt.Fprint(w, page(true, "a~x"))
+	})
+	err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{Start: "b"}, &provider.Page{})
+	if provider.KindOf(err) != provider.Corrupt || calls.Load() != 2 {
+		t.Errorf("%v after %d calls", err, calls.Load())
+	}
+}
+
+func TestPageOfPlaceholders(t *testing.T) {
+	a := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, strings.ReplaceAll(page(true, "a/", "b/"), "<Size>1", "<Size>0"))
+	})
+	var p provider.Page
+	if err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{}, &p); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Objects) != 0 || p.Skipped != 2 || !p.More || p.Next != provider.After("b/") {
+		t.Errorf("page %+v", p)
+	}
+}
+
+func TestConnectionsAreKept(t *testing.T) {
+	var opened atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, page(false))
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	egress, err := provider.NewEgress([]string{server.Listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(egress.Close)
+	a, err := s3.New(s3.Config{Endpoint: server.URL, AccessKeyID: "id", SecretAccessKey: secret, PathStyle: true, HTTPClient: egress.HTTPClient()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{}, &provider.Page{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections for 20 calls, one after the other", n)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	stop := make(chan struct{})
+	a := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-stop:
+		}
+	})
+	defer close(stop)
+	b := provider.Retry(a.Bucket("bucket"), provider.RetryOptions{Attempts: 2, Base: time.Millisecond, Timeout: 20 * time.Millisecond})
+	err := b.List(t.Context(), provider.ListRequest{}, &provider.Page{})
+	if provider.KindOf(err) != provider.Unavailable || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if _, err := s3.New(s3.Config{AccessKeyID: "a", SecretAccessKey: "b"}); err == nil {
+		t.Error("no HTTP client, no error")
+	}
+	if _, err := s3.New(s3.Config{HTTPClient: http.DefaultClient}); provider.KindOf(err) != provider.Credentials {
+		t.Errorf("no credentials: %v", err)
+	}
+}
