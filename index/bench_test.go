@@ -103,3 +103,20 @@ func BenchmarkQuery(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDelta applies one change that touches one file of a full segment, with its sync.
+func BenchmarkDelta(b *testing.B) {
+	s := newStore(b, b.TempDir())
+	entries := flatEntries(segmentFiles)
+	fill(b, s, "d", "g", entries, nil, 1)
+	index, linked := uint64(1), false
+	for b.Loop() {
+		index++
+		linked = !linked
+		stem := entries[1234].Path[:stemLen(entries[1234].Path)]
+		look := func([]byte) (Type, bool) { return Auth, linked }
+		if err := s.ApplyChanges("d", "g", []Change{{Index: index, Stems: [][]byte{stem}}}, look, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -231,6 +231,7 @@ func (p *plan) differs(seg *segment, touched []int) (bool, error) {
 		if err := sc.load(seg, &all, nil, nil, 1); err != nil {
 			return false, err
 		}
+		seg.read(1)
 		if err := sc.r.open(sc.pair(0)); err != nil {
 			return false, err
 		}
@@ -264,6 +265,7 @@ func (p *plan) rewrite(s *Store, seg *segment, touched []int, lost []Missing, ap
 		if err := sc.load(seg, &all, nil, nil, batchBlocks); err != nil {
 			return nil, err
 		}
+		seg.read(sc.len())
 		for k := range sc.len() {
 			key, val := sc.pair(k)
 			if err := sc.r.open(key, val); err != nil {

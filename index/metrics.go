@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "firescan_index_bytes", Help: "Size of the segments that are open for reading, in bytes.",
 		}),
 		blocks: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "firescan_index_blocks_read_total", Help: "Blocks that queries and totals decoded.",
+			Name: "firescan_index_blocks_read_total", Help: "Blocks that were read, by headers or whole.",
 		}),
 		corrupt: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "firescan_index_corrupt_segments_total", Help: "Segments and manifests that were found damaged and set aside.",

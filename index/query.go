@@ -108,7 +108,7 @@ func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, 
 			if err := sc.load(s, &f, low, end, n); err != nil {
 				return next, false, v.store.damaged(s, err)
 			}
-			v.store.met.blocks.Add(float64(sc.len()))
+			s.read(sc.len())
 			for k := range sc.len() {
 				key, val := sc.pair(k)
 				if err := sc.r.open(key, val); err != nil {

@@ -21,10 +21,11 @@ type segment struct {
 	sum  *summary
 	refs atomic.Int64
 	met  *metrics
+	res  *residency
 }
 
 // openSegment checks the whole file and opens it with one reference. Damage is marked by errCorrupt.
-func openSegment(path, dest, id string, met *metrics) (*segment, error) {
+func openSegment(path, dest, id string, met *metrics, res *residency) (*segment, error) {
 	f, err := os.Open(path)
 	if os.IsNotExist(err) {
 		return nil, fmt.Errorf("%w: %s of destination %s", ErrNoSegment, id, dest)
@@ -40,7 +41,7 @@ func openSegment(path, dest, id string, met *metrics) (*segment, error) {
 		_ = f.Close()
 		return nil, err
 	}
-	s := &segment{dest: dest, size: stat.Size(), stat: stat, met: met}
+	s := &segment{dest: dest, size: stat.Size(), stat: stat, met: met, res: res}
 	err = guard(func() (err error) {
 		// bbolt owns f from here on, also when it fails.
 		s.db, err = bolt.Open(path, 0, &bolt.Options{
@@ -84,6 +85,12 @@ func (s *segment) view(fn func(*bolt.Tx) error) error {
 	return guard(func() error { return s.db.View(fn) })
 }
 
+// read counts blocks that were read.
+func (s *segment) read(blocks int) {
+	s.met.blocks.Add(float64(blocks))
+	s.res.touch(s, blocks)
+}
+
 func guard(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -99,6 +106,7 @@ func (s *segment) retain() { s.refs.Add(1) }
 func (s *segment) release() {
 	if s.refs.Add(-1) == 0 {
 		s.met.close(s)
+		s.res.forget(s)
 		_ = s.db.Close()
 	}
 }
@@ -154,6 +162,7 @@ func (b *blocks) locate(key []byte) (int, error) {
 
 // verify reads all of the segment and compares it with what its meta says.
 func (s *segment) verify() error {
+	defer s.read(s.Blocks)
 	return s.view(func(tx *bolt.Tx) error {
 		m := segmentMeta{}
 		var sum summary

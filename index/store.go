@@ -34,6 +34,7 @@ type Store struct {
 	dir   string
 	log   *slog.Logger
 	met   *metrics
+	res   residency
 	blank []byte // an empty bbolt file
 
 	blockEntries int           // tests make it small
@@ -189,7 +190,7 @@ func (s *Store) Sweep(destID string, keep []string) error {
 // openSegment opens and checks a segment; a damaged one is set aside and makes a shard that uses it suspect.
 func (s *Store) openSegment(destID, segmentID string) (*segment, error) {
 	path := filepath.Join(s.dir, destID, segmentID+sealedSuffix)
-	seg, err := openSegment(path, destID, segmentID, s.met)
+	seg, err := openSegment(path, destID, segmentID, s.met, &s.res)
 	if errors.Is(err, errCorrupt) {
 		return nil, s.shard(destID).suspect(segmentID, nil, err)
 	}

@@ -37,9 +37,7 @@ func (v *View) totals(prefix []byte, f *filter) (Totals, error) {
 			s.Cells.addTo(&t, mask)
 			continue
 		}
-		n, err := s.addTotals(&t, prefix, end, f)
-		v.store.met.blocks.Add(float64(n))
-		if err != nil {
+		if err := s.addTotals(&t, prefix, end, f); err != nil {
 			return Totals{}, v.store.damaged(s, err)
 		}
 	}
@@ -51,12 +49,13 @@ func within(start, end, low, high []byte) bool {
 	return bytes.Compare(start, low) >= 0 && (len(high) == 0 || len(end) > 0 && bytes.Compare(end, high) <= 0)
 }
 
-// addTotals adds the matches in one segment and answers how many blocks it decoded.
-func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) (decoded int, err error) {
+// addTotals adds the matches in one segment.
+func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) error {
 	sc := scratches.Get().(*scratch)
 	defer scratches.Put(sc)
 	r := &sc.r
-	err = s.view(func(tx *bolt.Tx) (err error) {
+	seen := 0
+	err := s.view(func(tx *bolt.Tx) (err error) {
 		bl := s.blocks(tx)
 		i := 0
 		if len(low) > 0 {
@@ -68,6 +67,7 @@ func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) (decoded int
 			if err := bl.seek(i); err != nil {
 				return err
 			}
+			seen++
 			key, val := bl.key, bl.val
 			if !before(key, high) {
 				return nil
@@ -94,7 +94,6 @@ func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) (decoded int
 			if _, err := checkBlock(key, val); err != nil {
 				return err
 			}
-			decoded++
 			if inside {
 				err = r.addRows(t, f)
 			} else {
@@ -106,7 +105,8 @@ func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) (decoded int
 		}
 		return nil
 	})
-	return decoded, err
+	s.read(seen)
+	return err
 }
 
 // addRows adds the matches of a block without looking at paths.
