@@ -156,8 +156,8 @@ func (f *feed) putSchedule(n *pb.Schedule) error {
 	if err != nil {
 		return err
 	}
-	old, err := placed[pb.Schedule](f.Tx, inSchedules, inScheduleIDs, "", f.org, n.GetId())
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	old, err := placed[pb.Schedule](f.Tx, inSchedules, inScheduleIDs, f.org, n.GetId())
+	if err != nil {
 		return err
 	}
 	if old != nil {

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -73,8 +72,8 @@ func (f *feed) putBackup(n *pb.Backup) error {
 	if err != nil {
 		return err
 	}
-	old, err := f.Backup(f.org, n.GetId())
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	old, err := placed[pb.Backup](f.Tx, inBackups, inBackupIDs, f.org, n.GetId())
+	if err != nil {
 		return err
 	}
 	linked := old != nil && sameLinks(old, n)
@@ -149,8 +148,8 @@ func (f *feed) putPitr(n *pb.Pitr) error {
 	if err != nil {
 		return err
 	}
-	old, err := f.Pitr(f.org, n.GetId())
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	old, err := placed[pb.Pitr](f.Tx, inPitrs, inPitrIDs, f.org, n.GetId())
+	if err != nil {
 		return err
 	}
 	if old != nil {

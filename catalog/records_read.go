@@ -11,11 +11,7 @@ import (
 
 // Project reads one project.
 func (tx *Tx) Project(org, id string) (*pb.Project, error) {
-	p, err := load[pb.Project](tx.bucket(inProjects), join(org, id))
-	if err == nil && p == nil {
-		err = missing("project", id)
-	}
-	return p, err
+	return found(load[pb.Project](tx.bucket(inProjects), join(org, id)))("project", id)
 }
 
 // Projects lists the projects of an organisation by id.
@@ -25,7 +21,7 @@ func (tx *Tx) Projects(org string) ([]*pb.Project, error) {
 
 // Backup reads one backup record.
 func (tx *Tx) Backup(org, id string) (*pb.Backup, error) {
-	return placed[pb.Backup](tx, inBackups, inBackupIDs, "backup", org, id)
+	return found(placed[pb.Backup](tx, inBackups, inBackupIDs, org, id))("backup", id)
 }
 
 // Backups lists backup records by id: those of a destination, or of the whole
@@ -37,7 +33,7 @@ func (tx *Tx) Backups(org, destID, after string, limit int) ([]*pb.Backup, error
 
 // Schedule reads one schedule.
 func (tx *Tx) Schedule(org, id string) (*pb.Schedule, error) {
-	return placed[pb.Schedule](tx, inSchedules, inScheduleIDs, "schedule", org, id)
+	return found(placed[pb.Schedule](tx, inSchedules, inScheduleIDs, org, id))("schedule", id)
 }
 
 // Schedules lists the schedules of a destination, or of the whole organisation
@@ -48,7 +44,7 @@ func (tx *Tx) Schedules(org, destID string) ([]*pb.Schedule, error) {
 
 // Pitr reads one PITR configuration.
 func (tx *Tx) Pitr(org, id string) (*pb.Pitr, error) {
-	return placed[pb.Pitr](tx, inPitrs, inPitrIDs, "PITR configuration", org, id)
+	return found(placed[pb.Pitr](tx, inPitrs, inPitrIDs, org, id))("PITR configuration", id)
 }
 
 // Pitrs lists the PITR configurations of a destination, or of the whole
@@ -57,10 +53,11 @@ func (tx *Tx) Pitrs(org, destID string) ([]*pb.Pitr, error) {
 	return listPlaced[pb.Pitr](tx, inPitrs, inPitrIDs, org, destID, "", 0)
 }
 
-func placed[T any, M message[T]](tx *Tx, records, ids, what, org, id string) (M, error) {
+// placed reads a record by its id; nil when there is none.
+func placed[T any, M message[T]](tx *Tx, records, ids, org, id string) (M, error) {
 	dest := tx.bucket(ids).Get(join(org, id))
 	if dest == nil {
-		return nil, missing(what, id)
+		return nil, nil
 	}
 	return load[T, M](tx.bucket(records), join(org, string(dest), id))
 }
