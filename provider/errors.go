@@ -12,25 +12,25 @@ type Kind uint8
 const (
 	// Internal is a failure that no other kind names.
 	Internal Kind = iota
-	// Credentials: the provider does not know the key, or the signature is wrong.
+	// Credentials says that the provider does not know the key, or finds the signature wrong.
 	Credentials
-	// Denied: the credentials are known and may not do this.
+	// Denied says that the credentials are known and may not do this.
 	Denied
-	// NoBucket: the bucket does not exist, or is not to be seen.
+	// NoBucket says that the bucket does not exist, or is not to be seen.
 	NoBucket
-	// NotFound: the object does not exist.
+	// NotFound says that the object does not exist.
 	NotFound
-	// Exists: the bucket to be created exists.
+	// Exists says that the bucket to be created exists.
 	Exists
-	// Invalid: the provider refuses the request as malformed (a bad bucket name, say).
+	// Invalid says that the provider refuses the request as malformed (a bad bucket name, say).
 	Invalid
-	// Throttled: the provider asks to slow down. Worth a retry after a pause.
+	// Throttled says that the provider asks to slow down. Worth a retry after a pause.
 	Throttled
-	// Unavailable: the provider could not be reached or failed. Worth a retry.
+	// Unavailable says that the provider could not be reached or failed. Worth a retry.
 	Unavailable
-	// Corrupt: the answer cannot be trusted. Worth a retry, then fail loudly.
+	// Corrupt says that the answer cannot be trusted. Worth a retry, then fail loudly.
 	Corrupt
-	// Forbidden: our own rules refuse the endpoint (see Egress).
+	// Forbidden says that our own rules refuse the endpoint (see Egress).
 	Forbidden
 )
 

@@ -5,12 +5,12 @@ import "strings"
 // PrefixEnd returns the least string that is greater than every string that begins
 // with prefix, or "" where there is none.
 func PrefixEnd(prefix string) string {
-	end := strings.TrimRight(prefix, "\xff")
-	if end == "" {
-		return ""
+	for last := len(prefix) - 1; last >= 0; last-- {
+		if c := prefix[last]; c < 0xff {
+			return prefix[:last] + string([]byte{c + 1})
+		}
 	}
-	last := len(end) - 1
-	return end[:last] + string([]byte{end[last] + 1})
+	return ""
 }
 
 // Placeholder tells whether an object of that key and size only stands for a folder:

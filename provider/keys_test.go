@@ -11,7 +11,7 @@ import (
 
 func TestPrefixEnd(t *testing.T) {
 	for prefix, want := range map[string]string{
-		"": "", "a": "b", "a/": "a0", "a\xff": "b", "a\xff\xff": "b", "\xff": "", "\xff\xff": "", "é": "\xc3\xaa",
+		"": "", "a": "b", "a/": "a0", "a\xff": "b", "a\xff\xff": "b", "\xff": "", "\xff\xff": "", "é": "\xc3\xaa", "a\xfe": "a\xff", "a\xfe\xff": "a\xff",
 	} {
 		if got := provider.PrefixEnd(prefix); got != want {
 			t.Errorf("PrefixEnd(%q) = %q, want %q", prefix, got, want)

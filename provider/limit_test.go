@@ -37,6 +37,7 @@ func (s *server) call(ctx context.Context) error {
 
 // hammer calls b from n streams for a while.
 func hammer(t *testing.T, b provider.Bucket, n int, d time.Duration) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	var wg sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 )
 
 func testLists(t *testing.T, open Open, quirks Quirks) {
+	t.Helper()
 	account, name := open(t)
 	b := account.Bucket(name)
 	keys := fitting(quirks)
@@ -42,9 +43,8 @@ func testLists(t *testing.T, open Open, quirks Quirks) {
 	})
 	t.Run("resumed at each key", func(t *testing.T) {
 		for _, key := range keys {
-			check(t, provider.ListRequest{Start: key, MaxKeys: 40})
-			check(t, provider.ListRequest{Start: provider.After(key), MaxKeys: 40})
-			check(t, provider.ListRequest{End: key, MaxKeys: 1000})
+			check(t, provider.ListRequest{Start: key})
+			check(t, provider.ListRequest{Start: provider.After(key)})
 			check(t, provider.ListRequest{Start: key, End: provider.After(key)})
 			check(t, provider.ListRequest{Prefix: key})
 		}
@@ -108,6 +108,7 @@ func request(t *rapid.T, keys []string) provider.ListRequest {
 // testDetails checks that a list and Stat tell the same of each object, and that a
 // page that is used again keeps nothing.
 func testDetails(t *testing.T, b provider.Bucket, keys []string, before time.Time) {
+	t.Helper()
 	var page provider.Page
 	for range 2 {
 		if err := b.List(t.Context(), provider.ListRequest{}, &page); err != nil {
@@ -135,6 +136,7 @@ func testDetails(t *testing.T, b provider.Bucket, keys []string, before time.Tim
 }
 
 func testEmpty(t *testing.T, open Open) {
+	t.Helper()
 	account, name := open(t)
 	for _, req := range []provider.ListRequest{{}, {Prefix: "a"}, {Start: "a", End: "b"}, {Delimiter: "/"}, {MaxKeys: 1}} {
 		got, err := walk(t.Context(), account.Bucket(name), req)
@@ -145,6 +147,7 @@ func testEmpty(t *testing.T, open Open) {
 }
 
 func testPlaceholders(t *testing.T, open Open) {
+	t.Helper()
 	account, name := open(t)
 	b := account.Bucket(name)
 	for _, key := range []string{"empty", "folder/", "folder/file", "other/", "third/"} {

@@ -11,6 +11,7 @@ import (
 )
 
 func testObjects(t *testing.T, open Open, quirks Quirks) {
+	t.Helper()
 	account, name := open(t)
 	b := account.Bucket(name)
 	ctx := t.Context()
@@ -49,6 +50,7 @@ func testObjects(t *testing.T, open Open, quirks Quirks) {
 }
 
 func testBuckets(t *testing.T, open Open) {
+	t.Helper()
 	account, name := open(t)
 	ctx := t.Context()
 	if err := account.CreateBucket(ctx, name+"-two", ""); err != nil {
@@ -70,6 +72,7 @@ func testBuckets(t *testing.T, open Open) {
 }
 
 func testMissingBucket(t *testing.T, open Open) {
+	t.Helper()
 	account, _ := open(t)
 	b := account.Bucket("no-such-bucket")
 	ctx := t.Context()
@@ -84,6 +87,7 @@ func testMissingBucket(t *testing.T, open Open) {
 }
 
 func testCancelled(t *testing.T, open Open) {
+	t.Helper()
 	account, name := open(t)
 	b := account.Bucket(name)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,6 +109,7 @@ func testCancelled(t *testing.T, open Open) {
 }
 
 func testProbe(t *testing.T, open Open) {
+	t.Helper()
 	account, name := open(t)
 	b := account.Bucket(name)
 	got, err := provider.Probe(t.Context(), b, "some/prefix/")
@@ -117,6 +122,7 @@ func testProbe(t *testing.T, open Open) {
 }
 
 func testStranger(t *testing.T, open Open, quirks Quirks) {
+	t.Helper()
 	_, name := open(t)
 	stranger := quirks.Stranger(t)
 	_, err := stranger.Buckets(t.Context())

@@ -27,6 +27,7 @@ type Open func(t *testing.T) (account provider.Account, bucket string)
 
 // Run holds an implementation to its promises.
 func Run(t *testing.T, open Open, quirks Quirks) {
+	t.Helper()
 	t.Run("lists", func(t *testing.T) { testLists(t, open, quirks) })
 	t.Run("empty bucket", func(t *testing.T) { testEmpty(t, open) })
 	t.Run("placeholders", func(t *testing.T) { testPlaceholders(t, open) })

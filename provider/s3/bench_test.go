@@ -51,12 +51,15 @@ func BenchmarkList(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/xml")
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		w.Write(body)
+		_, _ = w.Write(body)
 	}))
 	defer server.Close()
-	client := &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, ReadBufferSize: 64 << 10}}
-	defer client.CloseIdleConnections()
-	a, err := New(Config{Endpoint: server.URL, AccessKeyID: "id", SecretAccessKey: "secret", PathStyle: true, HTTPClient: client})
+	egress, err := provider.NewEgress([]string{server.Listener.Addr().String()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer egress.Close()
+	a, err := New(Config{Endpoint: server.URL, AccessKeyID: "id", SecretAccessKey: "secret", PathStyle: true, HTTPClient: egress.HTTPClient()})
 	if err != nil {
 		b.Fatal(err)
 	}

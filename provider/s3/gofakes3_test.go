@@ -34,6 +34,7 @@ func dial(t *testing.T, endpoint, id, secret string) provider.Account {
 
 func TestConformanceGoFakeS3(t *testing.T) {
 	open := func(t *testing.T) (provider.Account, string) {
+		t.Helper()
 		backend := s3mem.New()
 		if err := backend.CreateBucket("bucket"); err != nil {
 			t.Fatal(err)

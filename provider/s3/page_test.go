@@ -229,7 +229,7 @@ func TestWindow(t *testing.T) {
 // TestEveryCutIsSeen holds each place at which a connection may break.
 func TestEveryCutIsSeen(t *testing.T) {
 	for _, body := range [][]byte{amazonPage(3, true), []byte(urled + object("a") + tail)} {
-		for n := range len(body) {
+		for n := range body {
 			if _, err := decode(bytes.Clone(body[:n]), window{}, &provider.Page{}); err == nil {
 				t.Errorf("accepted when cut at byte %d of %d: %q", n, len(body), body[:n])
 			}

@@ -90,11 +90,12 @@ func entity(text []byte) (rune, int) {
 		return '\'', n
 	default:
 		digits, base := name, 10
-		if strings.HasPrefix(digits, "#x") {
+		switch {
+		case strings.HasPrefix(digits, "#x"):
 			digits, base = digits[2:], 16
-		} else if strings.HasPrefix(digits, "#") {
+		case strings.HasPrefix(digits, "#"):
 			digits = digits[1:]
-		} else {
+		default:
 			return 0, 0
 		}
 		// S3 writes control characters as entities that XML itself forbids; they are

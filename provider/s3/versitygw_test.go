@@ -15,6 +15,7 @@ func TestConformanceVersityGW(t *testing.T) {
 	endpoint, id, secret := versitygw.Start(t)
 	var buckets atomic.Int64
 	open := func(t *testing.T) (provider.Account, string) {
+		t.Helper()
 		a := dial(t, endpoint, id, secret)
 		name := fmt.Sprintf("bucket-%d", buckets.Add(1))
 		if err := a.CreateBucket(t.Context(), name, ""); err != nil {
@@ -25,6 +26,7 @@ func TestConformanceVersityGW(t *testing.T) {
 	providertest.Run(t, open, providertest.Quirks{
 		Unfit: unfitForFiles,
 		Stranger: func(t *testing.T) provider.Account {
+			t.Helper()
 			return dial(t, endpoint, "nobody", secret)
 		},
 	})

@@ -29,23 +29,24 @@ const (
 // Start runs a server over a temporary directory until the test ends and returns its
 // URL and its root credentials. The program is built at its first use on a machine and
 // kept in the user's cache directory.
-func Start(t testing.TB) (endpoint, access, secret string) {
-	t.Helper()
+func Start(tb testing.TB) (endpoint, access, secret string) {
+	tb.Helper()
 	program, err := build()
 	if err != nil {
-		t.Fatalf("versitygw: %v", err)
+		tb.Fatalf("versitygw: %v", err)
 	}
 	// A port that was free a moment ago may be taken by now: try again then.
 	for range 5 {
-		if endpoint, err = start(t, program); err == nil {
+		if endpoint, err = start(tb, program); err == nil {
 			return endpoint, accessKey, secretKey
 		}
 	}
-	t.Fatalf("versitygw: %v", err)
+	tb.Fatalf("versitygw: %v", err)
 	return "", "", ""
 }
 
-func start(t testing.TB, program string) (string, error) {
+func start(tb testing.TB, program string) (string, error) {
+	tb.Helper()
 	address, err := freeAddress()
 	if err != nil {
 		return "", err
@@ -53,7 +54,7 @@ func start(t testing.TB, program string) (string, error) {
 	var output syncBuffer
 	ctx, cancel := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, program, "--port", address, "--access", accessKey, "--secret", secretKey,
-		"--keep-alive", "--quiet", "posix", t.TempDir())
+		"--keep-alive", "--quiet", "posix", tb.TempDir())
 	server.Stdout, server.Stderr = &output, &output
 	if err := server.Start(); err != nil {
 		cancel()
@@ -63,13 +64,13 @@ func start(t testing.TB, program string) (string, error) {
 	go func() { ended <- server.Wait() }()
 	stop := func() {
 		cancel()
-		<-ended
+		_ = <-ended // it says that it was killed
 	}
 	if err := await("http://"+address, ended); err != nil {
 		stop()
 		return "", fmt.Errorf("%w; it wrote: %s", err, output.String())
 	}
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return "http://" + address, nil
 }
 
