@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -247,4 +248,17 @@ func ExampleServer() {
 	// Output:
 	// backups/production/bkp_80000005ea6f9e17.backup
 	// backups/production/bkp_80000005ea6f9e17.meta
+}
+
+func TestTimesAndTagsPrintAsTheStandardLibraryDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		unix := rapid.Int64Range(0, 4e9).Draw(t, "unix")
+		if got, want := string(appendTime([]byte("x"), unix)), "x"+time.Unix(unix, 0).UTC().Format(timeLayout); got != want {
+			t.Fatalf("%d prints %s, want %s", unix, got, want)
+		}
+		tag := [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "tag"))
+		if got, want := string(appendTag([]byte("x"), &tag)), fmt.Sprintf("x%x", tag); got != want {
+			t.Fatalf("%v prints %s, want %s", tag, got, want)
+		}
+	})
 }

@@ -72,24 +72,45 @@ func (d *Digest) Merge(other Digest) {
 
 // appendTag appends the ETag in hex.
 func appendTag(dst []byte, tag *[16]byte) []byte {
-	dst = appendHex16(dst, binary.BigEndian.Uint64(tag[:8]))
-	return appendHex16(dst, binary.BigEndian.Uint64(tag[8:]))
+	dst = append(dst, "00000000000000000000000000000000"...)
+	putTag(dst[len(dst)-2*len(tag):], tag)
+	return dst
 }
 
-// appendTime appends a time of the three years as S3's lists do,
-// 2024-02-29T12:34:56.000Z.
+func putTag(dst []byte, tag *[16]byte) {
+	_ = dst[31]
+	for i := range 4 {
+		binary.BigEndian.PutUint64(dst[8*i:], hex8(binary.BigEndian.Uint32(tag[4*i:])))
+	}
+}
+
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// appendTime appends a time as S3's lists do, 2024-02-29T12:34:56.000Z.
 func appendTime(dst []byte, unix int64) []byte {
+	dst = append(dst, timeLayout...)
+	putTime(dst[len(dst)-len(timeLayout):], unix)
+	return dst
+}
+
+// putTime prints a time of the three years fast, any other right.
+func putTime(dst []byte, unix int64) {
 	s := unix - epoch.Unix()
 	if s < 0 || s >= epochDays*msPerDay/1000 {
-		return time.Unix(unix, 0).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+		copy(dst, time.Unix(unix, 0).UTC().Format(timeLayout))
+		return
 	}
-	rest := uint64(s) % (msPerDay / 1000)
-	dst = append(dst, dayDashed[uint64(s)/(msPerDay/1000)]...)
-	dst = append(dst, 'T')
-	dst = appendPair(dst, rest/3600)
-	dst = append(dst, ':')
-	dst = appendPair(dst, rest/60%60)
-	dst = append(dst, ':')
-	dst = appendPair(dst, rest%60)
-	return append(dst, ".000Z"...)
+	day, rest := uint64(s)/(msPerDay/1000), uint64(s)%(msPerDay/1000)
+	_ = dst[len(timeLayout)-1]
+	copy(dst, dayDashed[day])
+	putPair(dst[11:], rest/3600)
+	putPair(dst[14:], rest/60%60)
+	putPair(dst[17:], rest%60)
+	copy(dst[19:], ".000Z")
+	dst[10], dst[13], dst[16] = 'T', ':', ':'
+}
+
+func putPair(dst []byte, v uint64) {
+	p := decPairs[v]
+	dst[0], dst[1] = p[0], p[1]
 }

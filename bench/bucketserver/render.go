@@ -51,6 +51,14 @@ func (p *page) renderHead(l *list, bucket string, withToken bool) {
 	p.head = append(h, "</IsTruncated>"...)
 }
 
+// What stands between an object's key and its size, with places for time and ETag:
+// one copy and a few stores are half the cost of appending piece by piece.
+const (
+	objectMiddle = "</Key><LastModified>2023-01-01T00:00:00.000Z</LastModified><ETag>&quot;00000000000000000000000000000000&quot;</ETag><Size>"
+	timeAt       = len("</Key><LastModified>")
+	tagAt        = len("</Key><LastModified>2023-01-01T00:00:00.000Z</LastModified><ETag>&quot;")
+)
+
 func appendObject(dst []byte, o *Object, urlKeys, escape bool) []byte {
 	dst = append(dst, "<Contents><Key>"...)
 	if escape {
@@ -58,11 +66,10 @@ func appendObject(dst []byte, o *Object, urlKeys, escape bool) []byte {
 	} else {
 		dst = append(dst, o.Key...) // a computed key reads the same in any encoding
 	}
-	dst = append(dst, "</Key><LastModified>"...)
-	dst = appendTime(dst, o.ModTime)
-	dst = append(dst, "</LastModified><ETag>&quot;"...)
-	dst = appendTag(dst, &o.ETag)
-	dst = append(dst, "&quot;</ETag><Size>"...)
+	dst = append(dst, objectMiddle...)
+	middle := dst[len(dst)-len(objectMiddle):]
+	putTime(middle[timeAt:], o.ModTime)
+	putTag(middle[tagAt:], &o.ETag)
 	dst = strconv.AppendInt(dst, o.Size, 10)
 	return append(dst, "</Size><StorageClass>STANDARD</StorageClass></Contents>"...)
 }
