@@ -16,9 +16,7 @@ type Quirks struct {
 	// Stranger opens the server with credentials that it does not know. Nil is a server
 	// that lets everybody in.
 	Stranger func(t *testing.T) provider.Account
-	// LongKeys: the server takes keys of more than 1,024 bytes.
-	LongKeys bool
-	// SmallPages: a list has fewer than 1,000 keys a page.
+	// SmallPages tells that a list has fewer than 1,000 keys a page.
 	SmallPages bool
 }
 

@@ -52,6 +52,7 @@ func New(c Config) (provider.Account, error) {
 	// Credentials and settings come from the configuration alone, never from the
 	// machine's environment or files: one process serves many organisations.
 	client := s3.New(s3.Options{
+		AppID:                      "firescan",
 		Region:                     region,
 		BaseEndpoint:               optional(c.Endpoint),
 		UsePathStyle:               c.PathStyle,

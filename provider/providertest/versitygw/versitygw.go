@@ -60,13 +60,13 @@ func start(tb testing.TB, program string) (string, error) {
 		cancel()
 		return "", fmt.Errorf("start: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
+	ended, end := context.WithCancelCause(context.Background())
+	go func() { end(server.Wait()) }()
 	stop := func() {
 		cancel()
-		_ = <-ended // it says that it was killed
+		<-ended.Done()
 	}
-	if err := await("http://"+address, ended); err != nil {
+	if err := await(ended, "http://"+address); err != nil {
 		stop()
 		return "", fmt.Errorf("%w; it wrote: %s", err, output.String())
 	}
@@ -74,8 +74,8 @@ func start(tb testing.TB, program string) (string, error) {
 	return "http://" + address, nil
 }
 
-// await asks the server until it answers anything at all.
-func await(url string, ended chan error) error {
+// await asks the server until it answers anything at all, or has ended.
+func await(ended context.Context, url string) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
 	deadline := time.After(startTimeout)
 	for {
@@ -83,9 +83,8 @@ func await(url string, ended chan error) error {
 			return response.Body.Close()
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("the server ended: %w", err)
+		case <-ended.Done():
+			return fmt.Errorf("the server ended: %w", context.Cause(ended))
 		case <-deadline:
 			return fmt.Errorf("the server does not answer within %v", startTimeout)
 		case <-time.After(20 * time.Millisecond):
