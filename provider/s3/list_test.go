@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -154,6 +156,42 @@ func TestNoServer(t *testing.T) {
 	}
 	if _, err := a.Buckets(t.Context()); provider.KindOf(err) != provider.Forbidden {
 		t.Errorf("endpoint that is not allowed: %v", err)
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(server.Close)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ endpoint, reason string }{
+		{server.URL, "TLS certificate is not trusted"},
+		{"http://" + server.Listener.Addr().String(), "status 400"},
+		{"https://nowhere.invalid:" + port, "cannot be resolved"},
+	} {
+		_, err := dial(t, c.endpoint, "id", secret).Buckets(t.Context())
+		e, ok := errors.AsType[*provider.Error](err)
+		if !ok || !strings.Contains(e.Reason, c.reason) {
+			t.Errorf("%s: error %v, want %q in it", c.endpoint, err, c.reason)
+		}
+	}
+}
+
+func TestEndlessAnswer(t *testing.T) {
+	a := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		blanks := strings.Repeat(" ", 1<<20)
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, blanks); err != nil {
+				return
+			}
+		}
+	})
+	err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{}, &provider.Page{})
+	if provider.KindOf(err) != provider.Corrupt || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -16,6 +16,10 @@ import (
 // three, with all that S3 tells of an object, stay below 4 MiB.
 const maxBody = 16 << 20
 
+// maxKept is the largest buffer that is used again: one rare page must not cost memory
+// for good.
+const maxKept = 2 << 20
+
 var errTooLong = fmt.Errorf("the answer is longer than %d MiB", maxBody>>20)
 
 // bodies are buffers for list answers; a page of 1,000 usual keys needs 300 KiB.
@@ -70,13 +74,15 @@ func (r *reader) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 
 func (r *reader) consume(response *smithyhttp.Response) error {
 	buffer := bodies.Get().(*[]byte)
-	defer bodies.Put(buffer)
 	body, err := readAll((*buffer)[:0], response.Body, response.ContentLength)
-	*buffer = body
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.read(body)
 	}
-	return r.read(body)
+	if cap(body) <= maxKept {
+		*buffer = body
+		bodies.Put(buffer)
+	}
+	return err
 }
 
 // readAll reads body to its end into buffer, which it may replace by a larger one.
