@@ -184,6 +184,7 @@ func (x *machine) open(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.db.NoSync = true // nobody cuts the power of a test
 	x.catalog = c
 }
 
@@ -227,6 +228,7 @@ func (x *machine) throughSnapshot(t *rapid.T, dir string) {
 	if err := x.catalog.Restore(&stream); err != nil {
 		t.Fatal(err)
 	}
+	x.catalog.db.NoSync = true
 }
 
 func (x *machine) step(t *rapid.T) {
@@ -282,6 +284,7 @@ func (x *machine) otherSplit(t *rapid.T, path string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
+	c.db.NoSync = true
 	for rest := x.log; len(rest) > 0; {
 		n := rapid.IntRange(1, len(rest)).Draw(t, "split")
 		if _, err := c.Apply(rest[:n]); err != nil {

@@ -1,0 +1,174 @@
+package catalog
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+var update = flag.Bool("update", false, "write golden files that are missing; an existing one never changes")
+
+// goldenCommands has every command with every field set, in the order of their numbers.
+func goldenCommands() []proto.Message {
+	return []proto.Message{
+		&pb.PutDestination{Create: true, Destination: &pb.Destination{
+			Org: "org", Id: "storage_1", Name: "n", Type: TypeS3, Bucket: "b", Path: "p", Region: "r", Endpoint: "http://e", Verified: true,
+			Sealed: map[string][]byte{"b": {2}, "a": {1}}, Masked: map[string]string{"b": "2", "a": "1"}, CreatedAt: 1, UpdatedAt: 2, Revision: 3,
+		}},
+		&pb.DeleteDestination{Org: "org", Id: "storage_1"},
+		&pb.SetVerified{Org: "org", Id: "storage_1", Verified: true, At: 1, Revision: 2},
+		&pb.PutRecords{Org: "org", Records: []*pb.Record{
+			{Kind: &pb.Record_Project{Project: &pb.Project{Org: "org", Id: "p", Name: "n"}}},
+			{Kind: &pb.Record_Backup{Backup: &pb.Backup{
+				Org: "org", Id: "b", StorageId: "s", ProjectId: "p", Status: "completed", Size: 1, Collections: []string{"c"}, CreatedAt: 2,
+				StoragePath: []byte("a/\x00b.backup"), Files: [][]byte{[]byte("f")},
+			}}},
+			{Kind: &pb.Record_Schedule{Schedule: &pb.Schedule{Org: "org", Id: "s", StorageId: "s", ProjectId: "p", Name: "n", Enabled: true, CronExpression: "* * * * *"}}},
+			{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{Org: "org", Id: "p", StorageId: "s", ProjectId: "p", Enabled: true, Status: "active", Prefix: []byte("x/")}}},
+		}},
+		&pb.DeleteRecords{Org: "org", Kind: KindBackup, Ids: []string{"a", "b"}},
+		&pb.PutToken{Token: &pb.Token{Id: "t", Hash: []byte("h"), Org: "org", Role: "admin", Name: "n", CreatedAt: 1}},
+		&pb.DeleteToken{Id: "t"},
+		&pb.PutKeyset{Keyset: []byte("k"), Replaces: []byte("o")},
+		&pb.StartSync{Org: "org", DestinationId: "storage_1", SyncId: "sync_1", At: 1},
+		&pb.SealSegments{SyncId: "sync_1", Segments: []*pb.Segment{{
+			Id: "g", Start: []byte("a"), End: []byte("b"), Files: 1, Bytes: 2, Orphans: 3, Missing: 4, ClassifiedAt: 5, Checksum: 6, FileSize: 7, Node: "n",
+		}}},
+		&pb.PromoteSync{SyncId: "sync_1", At: 1},
+		&pb.FinishSync{SyncId: "sync_1", Status: SyncFailed, Error: "e", At: 1},
+	}
+}
+
+// golden compares bytes with a file, which -update makes if there is none.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	want, err := os.ReadFile(path)
+	if os.IsNotExist(err) && *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("%v (a new command or version? go test ./catalog -update)", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: the bytes of a released version have changed:\n%x\nwant\n%x", path, got, want)
+	}
+}
+
+// TestGoldenCommands: logs that exist must be read as they were written.
+func TestGoldenCommands(t *testing.T) {
+	all := goldenCommands()
+	if len(all) != len(commands()) {
+		t.Fatalf("%d golden commands for %d commands", len(all), len(commands()))
+	}
+	for i, m := range all {
+		c := commands()[i]
+		if name := m.ProtoReflect().Descriptor().FullName(); c.name != name {
+			t.Fatalf("command %d is %s, its golden message %s", c.number, c.name, name)
+		}
+		data := mustEncode(t, m)
+		golden(t, fmt.Sprintf("%02d_%s.v%d", c.number, c.name.Name(), c.version), data)
+		_, back, err := decode(Entry{Index: 1, Data: data})
+		if err != nil || !proto.Equal(back, m) {
+			t.Errorf("%s came back as %v, %v", c.name, back, err)
+		}
+		everyFieldSet(t, m)
+	}
+}
+
+// everyFieldSet makes sure that a new field cannot escape the golden bytes.
+func everyFieldSet(t *testing.T, m proto.Message) {
+	t.Helper()
+	fields := m.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); !m.ProtoReflect().Has(f) {
+			t.Errorf("golden message %T does not set %s", m, f.Name())
+		}
+	}
+}
+
+// TestGoldenNumbers: a number is never reused, nor made ignorable by accident.
+func TestGoldenNumbers(t *testing.T) {
+	seen := map[uint32]bool{}
+	var list bytes.Buffer
+	for _, c := range commands() {
+		if seen[c.number] || c.number == 0 || c.version == 0 {
+			t.Errorf("command %s has number %d, version %d", c.name, c.number, c.version)
+		}
+		seen[c.number] = true
+		fmt.Fprintf(&list, "%d %s\n", c.number, c.name)
+	}
+	path := filepath.Join("testdata", "numbers.txt")
+	released, err := os.ReadFile(path)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(list.Bytes(), released) {
+		t.Errorf("commands may only be appended:\n%s\nbegins otherwise than\n%s", &list, released)
+	} else if *update {
+		err = os.WriteFile(path, list.Bytes(), 0o644)
+	}
+	if err != nil && !os.IsNotExist(err) {
+		t.Error(err)
+	}
+}
+
+// TestGoldenSnapshotHeader: snapshots that exist must be restorable.
+func TestGoldenSnapshotHeader(t *testing.T) {
+	want := SnapshotInfo{Version: formatVersion, Index: 2, Term: 3, Size: 4}
+	header := appendHeader(nil, want)
+	golden(t, fmt.Sprintf("snapshot_header.v%d", formatVersion), header)
+	if got, err := ReadSnapshotInfo(bytes.NewReader(header)); err != nil || got != want {
+		t.Errorf("read %+v, %v", got, err)
+	}
+}
+
+// goldenLog is applied to make the golden state.
+func goldenLog(t *testing.T) []Entry {
+	d := testDestination("org", "storage_1")
+	d.Sealed, d.Masked = map[string][]byte{"secretAccessKey": {1}}, map[string]string{"accessKeyId": "AKIA...XXXX"}
+	records := goldenCommands()[3].(*pb.PutRecords)
+	records.Records[1].GetBackup().StorageId = d.Id
+	records.Records[2].GetSchedule().StorageId = d.Id
+	records.Records[3].GetPitr().StorageId = d.Id
+	token := &pb.Token{Id: "t", Hash: HashToken("x"), Org: "org", Role: "admin"}
+	segment := &pb.Segment{Id: "g", Files: 1, ClassifiedAt: 2}
+	later := proto.CloneOf(records.Records[1])
+	later.GetBackup().Id = "later"
+	var entries []Entry
+	for _, m := range []proto.Message{
+		&pb.PutDestination{Destination: d, Create: true}, &pb.StartSync{Org: "org", DestinationId: d.Id, SyncId: "sync_1"},
+		records, &pb.PutToken{Token: token}, &pb.PutKeyset{Keyset: []byte("k")},
+		&pb.SealSegments{SyncId: "sync_1", Segments: []*pb.Segment{segment}}, &pb.PromoteSync{SyncId: "sync_1"},
+		&pb.PutRecords{Org: "org", Records: []*pb.Record{later}}, &pb.StartSync{Org: "org", DestinationId: d.Id, SyncId: "sync_2"},
+	} {
+		entries = append(entries, Entry{Index: uint64(len(entries) + 1), Term: 1, Data: mustEncode(t, m)})
+	}
+	return entries
+}
+
+// TestGoldenState: what a log leads to is the same in every build of one format
+// version, since the nodes of a cluster run several while it is upgraded.
+func TestGoldenState(t *testing.T) {
+	c := openTest(t)
+	results, err := c.Apply(goldenLog(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		if r.Code != "" || len(r.Rejected) > 0 {
+			t.Errorf("golden entry %d: %v", i+1, r)
+		}
+	}
+	golden(t, fmt.Sprintf("state.v%d.txt", formatVersion), []byte(dump(t, c)))
+}

@@ -1,0 +1,92 @@
+package catalog
+
+import (
+	"bytes"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+func TestBucketID(t *testing.T) {
+	same := [][2]*pb.Destination{
+		{{Type: TypeGCS}, {Type: TypeFirebase}},
+		{{Type: TypeGCS, Region: "us"}, {Type: TypeFirebase, Region: "eu", Path: "p"}},
+		{{Type: TypeS3, Region: "us-east-1"}, {Type: TypeS3, Region: "eu-west-1"}},
+		{{Type: TypeS3}, {Type: TypeS3, Endpoint: "https://s3.eu-west-1.amazonaws.com/"}},
+		{{Type: TypeS3, Endpoint: "http://minio:9000"}, {Type: TypeS3, Endpoint: "HTTPS://MinIO:9000/"}},
+		{{Type: TypeS3, Endpoint: "https://minio"}, {Type: TypeS3, Endpoint: "https://minio:443"}},
+		{{Type: TypeSpaces, Region: "nyc3"}, {Type: TypeS3, Endpoint: "https://nyc3.digitaloceanspaces.com"}},
+		{{Type: TypeSpaces, Region: "nyc3"}, {Type: TypeSpaces, Region: "NYC3", Endpoint: "nyc3.digitaloceanspaces.com"}},
+		{{Type: TypeS3, Endpoint: "https://storage.googleapis.com"}, {Type: TypeGCS}},
+		{{Type: TypeGCS, Endpoint: "http://fake:4443"}, {Type: TypeFirebase, Endpoint: "http://fake:4443"}},
+	}
+	for _, pair := range same {
+		pair[0].Bucket, pair[1].Bucket = "b", "b"
+		if a, b := BucketID(pair[0]), BucketID(pair[1]); a != b {
+			t.Errorf("%v is %q, %v is %q, and they are one bucket", pair[0], a, pair[1], b)
+		}
+	}
+	different := []*pb.Destination{
+		{Type: TypeS3, Bucket: "b"},
+		{Type: TypeS3, Bucket: "c"},
+		{Type: TypeS3, Bucket: "b", Endpoint: "http://minio:9000"},
+		{Type: TypeS3, Bucket: "b", Endpoint: "http://minio:9001"},
+		{Type: TypeS3, Bucket: "b", Endpoint: "http://notamazonaws.com"},
+		{Type: TypeGCS, Bucket: "b"},
+		{Type: TypeGCS, Bucket: "b", Endpoint: "http://minio:9000"},
+		{Type: TypeSpaces, Bucket: "b", Region: "nyc3"},
+		{Type: TypeSpaces, Bucket: "b", Region: "ams3"},
+		{Type: TypeSpaces, Bucket: "b", Region: "a/b"},
+		{Type: TypeSpaces, Bucket: "b/b", Region: "a"},
+	}
+	seen := map[string]*pb.Destination{}
+	for _, d := range different {
+		if other := seen[BucketID(d)]; other != nil {
+			t.Errorf("%v and %v are both %q", other, d, BucketID(d))
+		}
+		seen[BucketID(d)] = d
+	}
+}
+
+func TestStem(t *testing.T) {
+	for key, want := range map[string]string{
+		"":                 "",
+		"a":                "a",
+		"a.backup":         "a",
+		"a.backup.gz":      "a",
+		"p.q/a":            "p.q/a",
+		"p.q/a.b":          "p.q/a",
+		"p/.hidden":        "p/",
+		"p/":               "p/",
+		"p/a\x00b.c":       "p/a\x00b",
+		"é/ü.backup.x.enc": "é/ü",
+	} {
+		if got := Stem([]byte(key)); string(got) != want {
+			t.Errorf("the stem of %q is %q, want %q", key, got, want)
+		}
+	}
+}
+
+func TestKeySpace(t *testing.T) {
+	for path, want := range map[string][2]string{"": {"", ""}, "a/b": {"a/b/", "a/b0"}, "/a/": {"a/", "a0"}, "ü": {"ü/", "ü0"}} {
+		start, end := KeySpace(&pb.Destination{Path: path})
+		if string(start) != want[0] || string(end) != want[1] || (path == "") != (start == nil && end == nil) {
+			t.Errorf("the key space of %q is [%q, %q), want %q", path, start, end, want)
+		}
+	}
+}
+
+// TestPrefixEnd: a key lies in [prefix, end) exactly if it has the prefix.
+func TestPrefixEnd(t *testing.T) {
+	gen := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 'a', 0xfe, 0xff}), 0, 4)
+	rapid.Check(t, func(t *rapid.T) {
+		prefix, key := gen.Draw(t, "prefix"), gen.Draw(t, "key")
+		end := PrefixEnd(prefix)
+		within := bytes.Compare(key, prefix) >= 0 && (end == nil || bytes.Compare(key, end) < 0)
+		if within != bytes.HasPrefix(key, prefix) {
+			t.Fatalf("prefix %q ends at %q, and key %q is within: %v", prefix, end, key, within)
+		}
+	})
+}
