@@ -31,7 +31,7 @@ func all(k *Keys) [][]byte {
 
 func TestKeysAreStrictlyAscendingAndCountRight(t *testing.T) {
 	for _, layout := range Layouts {
-		for _, n := range []uint64{0, 1, 2, 3, 42, 43, 44, 1000, 20_011, 200_000} {
+		for _, n := range []uint64{0, 1, 2, 3, 42, 43, 44, 1000, 20_011, 60_000} {
 			t.Run(fmt.Sprintf("%s/%d", layout, n), func(t *testing.T) {
 				keys := all(mustKeys(t, layout, n))
 				if uint64(len(keys)) != n {

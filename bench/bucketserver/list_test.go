@@ -109,7 +109,7 @@ func decode(t rapid.TB, r result, key string) string {
 func TestListsEqualTheNaiveOnes(t *testing.T) {
 	for _, layout := range Layouts {
 		t.Run(string(layout), func(t *testing.T) {
-			k := mustKeys(t, layout, 300)
+			k := mustKeys(t, layout, 200)
 			computed := all(k)
 			rapid.Check(t, func(t *rapid.T) {
 				s := New(Options{Keys: k})
@@ -147,7 +147,7 @@ func TestListsEqualTheNaiveOnes(t *testing.T) {
 				if delimiter != "" {
 					after = "" // S3's answer to the two together is told nowhere
 				}
-				q := url.Values{"prefix": {prefix}, "max-keys": {strconv.Itoa(rapid.IntRange(3, 200).Draw(t, "max"))}, "encoding-type": {"url"}}
+				q := url.Values{"prefix": {prefix}, "max-keys": {strconv.Itoa(rapid.IntRange(10, 200).Draw(t, "max"))}, "encoding-type": {"url"}}
 				if delimiter != "" {
 					q.Set("delimiter", delimiter)
 				}
