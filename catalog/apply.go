@@ -42,12 +42,13 @@ func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 	err := c.db.Update(func(tx *bbolt.Tx) error {
 		done, term := applied(tx)
 		last = done
+		waiting := changes{}
 		for i, e := range entries {
 			results[i] = &pb.Result{}
 			if e.Index <= last {
 				continue
 			}
-			r, err := applyEntry(&batch{Tx: &Tx{tx: tx}, index: e.Index}, e)
+			r, err := applyEntry(&batch{Tx: &Tx{tx: tx}, index: e.Index, changes: waiting}, e)
 			if err != nil {
 				return err
 			}
@@ -55,6 +56,9 @@ func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 		}
 		if last == done {
 			return nil
+		}
+		if err := waiting.write(tx); err != nil {
+			return err
 		}
 		value := binary.BigEndian.AppendUint64(index8(last), term)
 		return tx.Bucket([]byte(inMeta)).Put([]byte(metaApplied), value)
@@ -71,6 +75,10 @@ func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 type batch struct {
 	*Tx
 	index uint64
+	// changes are those of records and links that the transaction has yet to
+	// write. Commands that put or delete records look there first; before any
+	// other they are written.
+	changes changes
 }
 
 // applyEntry carries out one entry. A command decides before it writes, so
@@ -85,6 +93,13 @@ func applyEntry(b *batch, e Entry) (*pb.Result, error) {
 	}
 	if msg == nil {
 		return &pb.Result{}, nil
+	}
+	switch msg.(type) {
+	case *pb.PutRecords, *pb.DeleteRecords:
+	default:
+		if err := b.changes.write(b.tx); err != nil {
+			return nil, err
+		}
 	}
 	r, err := c.apply(b, msg)
 	if refusal, ok := errors.AsType[*Error](err); ok {

@@ -37,7 +37,8 @@ func (b *batch) moveIn(d *pb.Destination, all deltas) error {
 	if err != nil {
 		return err
 	}
-	for k, v := range scan(b.bucket(inBackups), under(d.GetOrg(), d.GetId())) {
+	records := backupShelf().of(d.GetOrg(), d.GetId())
+	for k, v := range scan(b.nested(records.bucket, records.nested), nil) {
 		record, err := parse[pb.Backup](k, v)
 		if err != nil {
 			return err

@@ -22,12 +22,12 @@ const (
 	inCounters             = "counters"               // org, destination → Counters
 
 	inProjects    = "projects"     // org, id → Project
-	inBackups     = "backups"      // org, destination, id → Backup
-	inBackupIDs   = "backup-ids"   // org, id → destination
-	inSchedules   = "schedules"    // org, destination, id → Schedule
-	inScheduleIDs = "schedule-ids" // org, id → destination
-	inPitrs       = "pitrs"        // org, destination, id → Pitr
-	inPitrIDs     = "pitr-ids"     // org, id → destination
+	inBackups     = "backups"      // a bucket per org, destination: id → Backup
+	inBackupIDs   = "backup-ids"   // a bucket per org: id → destination
+	inSchedules   = "schedules"    // a bucket per org, destination: id → Schedule
+	inScheduleIDs = "schedule-ids" // a bucket per org: id → destination
+	inPitrs       = "pitrs"        // a bucket per org, destination: id → Pitr
+	inPitrIDs     = "pitr-ids"     // a bucket per org: id → destination
 
 	inLinks          = "links"            // a bucket per bucket identity: link key → storage id
 	inDeltas         = "deltas"           // a bucket per bucket identity: log index → Delta

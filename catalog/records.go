@@ -2,8 +2,6 @@ package catalog
 
 import (
 	"errors"
-	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -25,7 +23,6 @@ type feed struct {
 	org      string
 	storages map[string]*storage
 	deltas   deltas
-	links    linkChanges
 }
 
 // storage is a destination that records name. It may be deleted: then it takes
@@ -38,7 +35,7 @@ type storage struct {
 }
 
 func (b *batch) feed(org string) *feed {
-	return &feed{batch: b, org: org, storages: map[string]*storage{}, deltas: deltas{}, links: linkChanges{}}
+	return &feed{batch: b, org: org, storages: map[string]*storage{}, deltas: deltas{}}
 }
 
 func (f *feed) storage(id string) (*storage, error) {
@@ -59,9 +56,6 @@ func (f *feed) storage(id string) (*storage, error) {
 
 // finish writes what the records share.
 func (f *feed) finish() error {
-	if err := f.links.write(f.batch); err != nil {
-		return err
-	}
 	for id, s := range f.storages {
 		if err := f.putCounters(f.org, id, s.counters); err != nil {
 			return err
@@ -78,29 +72,15 @@ func (b *batch) putRecords(m *pb.PutRecords) (*pb.Result, error) {
 		return nil, err
 	}
 	f, result := b.feed(m.GetOrg()), &pb.Result{}
-	for _, i := range byID(m.GetRecords()) {
-		err := f.put(m.GetRecords()[i])
+	for i, r := range m.GetRecords() {
+		err := f.put(r)
 		if refusal, ok := errors.AsType[*Error](err); ok {
 			result.Rejected = append(result.Rejected, &pb.Rejection{Index: uint32(i), Code: refusal.Code, Message: refusal.Message})
 		} else if err != nil {
 			return nil, err
 		}
 	}
-	slices.SortFunc(result.Rejected, func(a, b *pb.Rejection) int { return int(a.GetIndex()) - int(b.GetIndex()) })
 	return result, f.finish()
-}
-
-// byID orders the records of a command by id, so that neighbours in the file are
-// written one after another. Those of one id stay in their order, and different
-// ids do not meet, so the outcome is that of the order given.
-func byID(records []*pb.Record) []int {
-	order := make([]int, len(records))
-	ids := make([]string, len(records))
-	for i, r := range records {
-		order[i], ids[i] = i, recordID(r)
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return strings.Compare(ids[i], ids[j]) })
-	return order
 }
 
 func recordID(r *pb.Record) string {
@@ -156,7 +136,7 @@ func (f *feed) putSchedule(n *pb.Schedule) error {
 	if err != nil {
 		return err
 	}
-	old, err := placed[pb.Schedule](f.Tx, inSchedules, inScheduleIDs, f.org, n.GetId())
+	old, err := lookup[pb.Schedule](f.Tx, f.changes, scheduleShelf(), f.org, n.GetId())
 	if err != nil {
 		return err
 	}
@@ -166,7 +146,7 @@ func (f *feed) putSchedule(n *pb.Schedule) error {
 		}
 	}
 	s.counters.Schedules++
-	return f.place(inSchedules, inScheduleIDs, n.GetStorageId(), n.GetId(), n)
+	return f.place(scheduleShelf(), n.GetStorageId(), n.GetId(), n)
 }
 
 func (f *feed) removeSchedule(old *pb.Schedule) error {
@@ -175,7 +155,8 @@ func (f *feed) removeSchedule(old *pb.Schedule) error {
 		return err
 	}
 	s.counters.Schedules--
-	return f.displace(inSchedules, inScheduleIDs, old.GetStorageId(), old.GetId())
+	f.displace(scheduleShelf(), old.GetStorageId(), old.GetId())
+	return nil
 }
 
 func (b *batch) deleteRecords(m *pb.DeleteRecords) (*pb.Result, error) {
@@ -183,64 +164,59 @@ func (b *batch) deleteRecords(m *pb.DeleteRecords) (*pb.Result, error) {
 		return nil, err
 	}
 	f := b.feed(m.GetOrg())
-	remove, ok := map[string]func(id string) error{
-		KindProject: func(id string) error {
-			if _, err := f.Project(f.org, id); err != nil {
-				return err
-			}
-			return f.bucket(inProjects).Delete(join(f.org, id))
-		},
-		KindBackup: func(id string) error {
-			old, err := f.Backup(f.org, id)
-			if err != nil {
-				return err
-			}
-			return f.removeBackup(old)
-		},
-		KindSchedule: func(id string) error {
-			old, err := f.Schedule(f.org, id)
-			if err != nil {
-				return err
-			}
-			return f.removeSchedule(old)
-		},
-		KindPitr: func(id string) error {
-			old, err := f.Pitr(f.org, id)
-			if err != nil {
-				return err
-			}
-			return f.removePitr(old)
-		},
+	remove, ok := map[string]func(id string) (bool, error){
+		KindProject:  f.deleteProject,
+		KindBackup:   remover(f, backupShelf(), f.removeBackup),
+		KindSchedule: remover(f, scheduleShelf(), f.removeSchedule),
+		KindPitr:     remover(f, pitrShelf(), f.removePitr),
 	}[m.GetKind()]
 	if !ok {
 		return nil, refuse(CodeInvalid, "there are no records of kind %q", m.GetKind())
 	}
-	result, ids := &pb.Result{}, slices.Clone(m.GetIds())
-	slices.Sort(ids)
-	for _, id := range ids {
-		err := remove(id)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
+	result := &pb.Result{}
+	for _, id := range m.GetIds() {
+		removed, err := remove(id)
 		if err != nil {
 			return nil, err
 		}
-		result.Deleted++
+		if removed {
+			result.Deleted++
+		}
 	}
 	return result, f.finish()
 }
 
-// place writes a record under its destination; displace removes it.
-func (f *feed) place(records, ids, destID, id string, m proto.Message) error {
-	if err := store(f.bucket(records), join(f.org, destID, id), m); err != nil {
-		return err
+// remover finds a record and removes it; false when there is none.
+func remover[T any, M message[T]](f *feed, s shelf, remove func(M) error) func(id string) (bool, error) {
+	return func(id string) (bool, error) {
+		old, err := lookup[T, M](f.Tx, f.changes, s, f.org, id)
+		if err != nil || old == nil {
+			return false, err
+		}
+		return true, remove(old)
 	}
-	return f.bucket(ids).Put(join(f.org, id), []byte(destID))
 }
 
-func (f *feed) displace(records, ids, destID, id string) error {
-	if err := f.bucket(records).Delete(join(f.org, destID, id)); err != nil {
+func (f *feed) deleteProject(id string) (bool, error) {
+	key := join(f.org, id)
+	if f.bucket(inProjects).Get(key) == nil {
+		return false, nil
+	}
+	return true, f.bucket(inProjects).Delete(key)
+}
+
+// place puts a record under its destination; displace removes it.
+func (f *feed) place(s shelf, destID, id string, m proto.Message) error {
+	value, err := deterministic.Marshal(m)
+	if err != nil {
 		return err
 	}
-	return f.bucket(ids).Delete(join(f.org, id))
+	f.changes.put(s.of(f.org, destID), id, value)
+	f.changes.put(s.index(f.org), id, []byte(destID))
+	return nil
+}
+
+func (f *feed) displace(s shelf, destID, id string) {
+	f.changes.put(s.of(f.org, destID), id, nil)
+	f.changes.put(s.index(f.org), id, nil)
 }

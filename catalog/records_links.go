@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -32,38 +31,6 @@ func linkStems(r *pb.Backup) [][]byte {
 	return stems
 }
 
-// linkChanges are the links that a command puts (by storage id) and removes
-// (empty), by bucket identity and key.
-type linkChanges map[string]map[string]string
-
-func (l linkChanges) set(bucketID string, key []byte, storageID string) {
-	if l[bucketID] == nil {
-		l[bucketID] = map[string]string{}
-	}
-	l[bucketID][string(key)] = storageID
-}
-
-// write carries them out in the order of the keys.
-func (l linkChanges) write(b *batch) error {
-	for bucketID, changes := range l {
-		links, err := b.bucket(inLinks).CreateBucketIfNotExists([]byte(bucketID))
-		if err != nil {
-			return err
-		}
-		for _, key := range slices.SortedFunc(maps.Keys(changes), strings.Compare) {
-			if id := changes[key]; id != "" {
-				err = links.Put([]byte(key), []byte(id))
-			} else {
-				err = links.Delete([]byte(key))
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 func (f *feed) putBackup(n *pb.Backup) error {
 	if err := checkBackup(n); err != nil {
 		return err
@@ -72,7 +39,7 @@ func (f *feed) putBackup(n *pb.Backup) error {
 	if err != nil {
 		return err
 	}
-	old, err := placed[pb.Backup](f.Tx, inBackups, inBackupIDs, f.org, n.GetId())
+	old, err := lookup[pb.Backup](f.Tx, f.changes, backupShelf(), f.org, n.GetId())
 	if err != nil {
 		return err
 	}
@@ -82,17 +49,15 @@ func (f *feed) putBackup(n *pb.Backup) error {
 			return err
 		}
 		if old.GetStorageId() != n.GetStorageId() {
-			if err := f.displace(inBackups, inBackupIDs, old.GetStorageId(), old.GetId()); err != nil {
-				return err
-			}
+			f.displace(backupShelf(), old.GetStorageId(), old.GetId())
 		}
 	}
 	s.counters.Backups++
 	s.counters.BackupBytes += uint64(n.GetSize())
 	if !linked {
-		f.link(s, n, n.GetStorageId())
+		f.link(s, n, []byte(n.GetStorageId()))
 	}
-	return f.place(inBackups, inBackupIDs, n.GetStorageId(), n.GetId(), n)
+	return f.place(backupShelf(), n.GetStorageId(), n.GetId(), n)
 }
 
 // sameLinks reports whether two states of a record link the same files.
@@ -106,7 +71,8 @@ func (f *feed) removeBackup(old *pb.Backup) error {
 	if err := f.uncount(old, true); err != nil {
 		return err
 	}
-	return f.displace(inBackups, inBackupIDs, old.GetStorageId(), old.GetId())
+	f.displace(backupShelf(), old.GetStorageId(), old.GetId())
+	return nil
 }
 
 // uncount takes a record out of the counters of its destination and, if asked,
@@ -119,21 +85,21 @@ func (f *feed) uncount(old *pb.Backup, unlink bool) error {
 	s.counters.Backups--
 	s.counters.BackupBytes -= uint64(old.GetSize())
 	if unlink {
-		f.link(s, old, "")
+		f.link(s, old, nil)
 	}
 	return nil
 }
 
 // link sets the links of a record in all homes of its destination, or removes
-// them when storageID is empty.
-func (f *feed) link(s *storage, r *pb.Backup, storageID string) {
+// them when storageID is nil.
+func (f *feed) link(s *storage, r *pb.Backup, storageID []byte) {
 	keys, stems := linkKeys(r), linkStems(r)
 	if len(keys) == 0 {
 		return
 	}
 	for _, bucketID := range s.homes {
 		for _, key := range keys {
-			f.links.set(bucketID, key, storageID)
+			f.changes.put(place{inLinks, bucketID}, string(key), storageID)
 		}
 		d := f.deltas.of(bucketID)
 		d.Stems = append(d.Stems, stems...)
@@ -148,7 +114,7 @@ func (f *feed) putPitr(n *pb.Pitr) error {
 	if err != nil {
 		return err
 	}
-	old, err := placed[pb.Pitr](f.Tx, inPitrs, inPitrIDs, f.org, n.GetId())
+	old, err := lookup[pb.Pitr](f.Tx, f.changes, pitrShelf(), f.org, n.GetId())
 	if err != nil {
 		return err
 	}
@@ -158,7 +124,7 @@ func (f *feed) putPitr(n *pb.Pitr) error {
 		}
 	}
 	s.counters.Pitr++
-	if err := f.place(inPitrs, inPitrIDs, n.GetStorageId(), n.GetId(), n); err != nil {
+	if err := f.place(pitrShelf(), n.GetStorageId(), n.GetId(), n); err != nil {
 		return err
 	}
 	return f.rememberPrefix(n, s.bucketID, f.deltas)
@@ -189,7 +155,8 @@ func (f *feed) displacePitr(old *pb.Pitr) error {
 		return err
 	}
 	s.counters.Pitr--
-	return f.displace(inPitrs, inPitrIDs, old.GetStorageId(), old.GetId())
+	f.displace(pitrShelf(), old.GetStorageId(), old.GetId())
+	return nil
 }
 
 // rememberPrefix notes that a configuration writes under its prefix in a bucket,

@@ -61,16 +61,6 @@ func store(b *bbolt.Bucket, key []byte, m proto.Message) error {
 	return b.Put(key, value)
 }
 
-// found turns a record that is not there into ErrNotFound.
-func found[T any, M message[T]](m M, err error) func(what, id string) (M, error) {
-	return func(what, id string) (M, error) {
-		if err == nil && m == nil {
-			err = missing(what, id)
-		}
-		return m, err
-	}
-}
-
 func missing(what, id string) error {
 	return refuse(CodeNotFound, "%s %q does not exist", what, id)
 }
