@@ -89,7 +89,11 @@ func (w *Writer) fill(path string) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() {
+		if !errors.Is(err, errFault) { // bbolt may hold its locks after a fault
+			err = errors.Join(err, db.Close())
+		}
+	}()
 	if _, err := w.file.Seek(0, io.SeekStart); err != nil {
 		return 0, err
 	}

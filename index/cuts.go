@@ -37,7 +37,7 @@ func (v *View) Cuts(n int) ([][]byte, error) {
 
 // paths answers copies of the paths at ascending positions.
 func (s *segment) paths(at []uint64) (paths [][]byte, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
+	err = s.pool.view(func(tx *bolt.Tx) error {
 		bl := s.blocks(tx)
 		var r reader
 		var e Entry

@@ -196,7 +196,7 @@ func (p *plan) touched(seg *segment) (list []int, err error) {
 	if seg.Blocks == 0 {
 		return nil, nil
 	}
-	err = seg.view(func(tx *bolt.Tx) error {
+	err = seg.pool.view(func(tx *bolt.Tx) error {
 		bl := seg.blocks(tx)
 		for _, sp := range p.spans {
 			i, err := bl.locate(sp.lo)

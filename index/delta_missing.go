@@ -52,7 +52,7 @@ func (s *segment) missingWith(stem []byte) (pairs map[string]string, err error) 
 		return nil, nil
 	}
 	pairs = map[string]string{}
-	err = s.view(func(tx *bolt.Tx) error {
+	err = s.pool.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketMissing).Cursor()
 		spans := stemSpans(stem)
 		// The key of a record whose path is the stem goes on with a zero.
@@ -84,7 +84,7 @@ func (p *plan) copyMissing(w *Writer, seg *segment, lost []Missing) error {
 		return nil
 	}
 	// The writer's file takes them as they come, so the transaction waits for the disk at most.
-	return seg.view(func(tx *bolt.Tx) error {
+	return seg.pool.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketMissing).Cursor()
 		for key, val := c.First(); key != nil; key, val = c.Next() {
 			m, err := decodeMissing(key, val)

@@ -23,6 +23,8 @@ var (
 
 	// errCorrupt marks damage found by the decoders; the store wraps it in a CorruptError with the place.
 	errCorrupt = errors.New("damaged data")
+	// errFault marks damage that made bbolt panic or the processor fault.
+	errFault = errors.New("fault")
 )
 
 // CorruptError is returned when a segment or a manifest is torn or altered. The shard is suspect as a whole: nothing

@@ -62,7 +62,7 @@ func (v *View) Missing(org string, after []byte, limit int) (list []Missing, nex
 		if bytes.Compare(path, s.Start) < 0 {
 			from = nil // all of this segment comes after the cursor
 		}
-		err := s.view(func(tx *bolt.Tx) error {
+		err := s.pool.view(func(tx *bolt.Tx) error {
 			c := tx.Bucket(bucketMissing).Cursor()
 			key, val := c.Seek(from)
 			if key != nil && bytes.Equal(key, from) {

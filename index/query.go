@@ -41,7 +41,7 @@ func (b *batch) len() int { return len(b.ends) / 2 }
 // negative), and checks them. Blocks that begin at or after end are left out.
 func (b *batch) load(s *segment, f *filter, low, end []byte, n int) error {
 	b.buf, b.ends = b.buf[:0], b.ends[:0]
-	return s.view(func(tx *bolt.Tx) (err error) {
+	return s.pool.view(func(tx *bolt.Tx) (err error) {
 		bl := s.blocks(tx)
 		if b.next < 0 {
 			if b.next, err = bl.locate(low); err != nil {

@@ -30,7 +30,7 @@ func (r *residency) touch(s *segment, blocks int) {
 		return
 	}
 	for s := range r.segs {
-		dropMapped(s.db, int(s.size))
+		dropMapped(s.pool.db, int(s.size))
 	}
 	clear(r.segs)
 	r.bytes = 0

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
@@ -17,7 +16,7 @@ type segment struct {
 	dest string
 	size int64
 	stat os.FileInfo // tells the file from one that replaces it
-	db   *bolt.DB
+	pool txPool
 	sum  *summary
 	refs atomic.Int64
 	met  *metrics
@@ -42,19 +41,11 @@ func openSegment(path, dest, id string, met *metrics, res *residency) (*segment,
 		return nil, err
 	}
 	s := &segment{dest: dest, size: stat.Size(), stat: stat, met: met, res: res}
-	err = guard(func() (err error) {
-		// bbolt owns f from here on, also when it fails.
-		s.db, err = bolt.Open(path, 0, &bolt.Options{
-			ReadOnly: true, NoStatistics: true,
-			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
-		})
-		return err
-	})
-	if err != nil {
+	if err := s.pool.open(f); err != nil {
 		return nil, corruptf("%v", err)
 	}
 	if err := s.load(id); err != nil {
-		_ = s.db.Close()
+		s.pool.close()
 		return nil, err
 	}
 	s.refs.Store(1)
@@ -63,7 +54,7 @@ func openSegment(path, dest, id string, met *metrics, res *residency) (*segment,
 }
 
 func (s *segment) load(id string) error {
-	return s.view(func(tx *bolt.Tx) (err error) {
+	return s.pool.view(func(tx *bolt.Tx) (err error) {
 		b := tx.Bucket(bucketMeta)
 		if b == nil || tx.Bucket(bucketBlocks) == nil || tx.Bucket(bucketMissing) == nil {
 			return corruptf("a bucket is missing")
@@ -79,26 +70,10 @@ func (s *segment) load(id string) error {
 	})
 }
 
-// view runs fn in a read transaction. A fault or panic in it, for the file was altered under the map, becomes an error
-// that marks damage. fn must not call strange code.
-func (s *segment) view(fn func(*bolt.Tx) error) error {
-	return guard(func() error { return s.db.View(fn) })
-}
-
 // read counts blocks that were read.
 func (s *segment) read(blocks int) {
 	s.met.blocks.Add(float64(blocks))
 	s.res.touch(s, blocks)
-}
-
-func guard(fn func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = corruptf("reading it failed: %v", r)
-		}
-	}()
-	return fn()
 }
 
 func (s *segment) retain() { s.refs.Add(1) }
@@ -107,7 +82,7 @@ func (s *segment) release() {
 	if s.refs.Add(-1) == 0 {
 		s.met.close(s)
 		s.res.forget(s)
-		_ = s.db.Close()
+		s.pool.close()
 	}
 }
 
@@ -163,7 +138,7 @@ func (b *blocks) locate(key []byte) (int, error) {
 // verify reads all of the segment and compares it with what its meta says.
 func (s *segment) verify() error {
 	defer s.read(s.Blocks)
-	return s.view(func(tx *bolt.Tx) error {
+	return s.pool.view(func(tx *bolt.Tx) error {
 		m := segmentMeta{}
 		var sum summary
 		var r reader

@@ -55,7 +55,7 @@ func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) error {
 	defer scratches.Put(sc)
 	r := &sc.r
 	seen := 0
-	err := s.view(func(tx *bolt.Tx) (err error) {
+	err := s.pool.view(func(tx *bolt.Tx) (err error) {
 		bl := s.blocks(tx)
 		i := 0
 		if len(low) > 0 {
