@@ -17,6 +17,7 @@ const (
 
 // benchEntries encodes the import of n backup records.
 func benchEntries(tb testing.TB, n int, order []int) []Entry {
+	tb.Helper()
 	entries := []Entry{{Index: 1, Term: 1, Data: mustEncode(tb, &pb.PutDestination{Create: true, Destination: testDestination("org", "storage_1")})}}
 	for at := 0; at < n; at += benchCommand {
 		m := &pb.PutRecords{Org: "org"}

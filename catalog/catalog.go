@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // Options are what a catalog may be given. The zero value is usable.
@@ -60,7 +61,7 @@ func Open(path string, opts Options) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	index, _, err := prepare(db)
+	index, err := prepare(db)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalog %s: %w", path, err), db.Close())
 	}
@@ -136,7 +137,7 @@ func openFile(path string) (*bbolt.DB, error) {
 		opts.InitialMmapSize = 1 << 36
 	}
 	db, err := bbolt.Open(path, 0o600, opts)
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("open the catalog %s: another process has it open: stop that one, or give this node its own data directory: %w", path, err)
 	}
 	if err != nil {
@@ -146,8 +147,8 @@ func openFile(path string) (*bbolt.DB, error) {
 }
 
 // prepare makes the buckets of a new file, checks the format of an old one, and
-// gives the index and term that it has applied.
-func prepare(db *bbolt.DB) (index, term uint64, err error) {
+// gives the index that it has applied.
+func prepare(db *bbolt.DB) (index uint64, err error) {
 	err = db.Update(func(tx *bbolt.Tx) error {
 		if meta := tx.Bucket([]byte(inMeta)); meta != nil {
 			if err := checkFormat(meta.Get([]byte(metaFormat))); err != nil {
@@ -161,10 +162,10 @@ func prepare(db *bbolt.DB) (index, term uint64, err error) {
 				return fmt.Errorf("make the bucket %s: %w", name, err)
 			}
 		}
-		index, term = applied(tx)
+		index, _ = applied(tx)
 		return tx.Bucket([]byte(inMeta)).Put([]byte(metaFormat), binary.BigEndian.AppendUint32(nil, formatVersion))
 	})
-	return index, term, err
+	return index, err
 }
 
 func checkFormat(v []byte) error {

@@ -10,10 +10,11 @@ import (
 // The codes that a Result or a Rejection carries. They are stored by proposers
 // and compared by errors.Is, so a code is never renamed.
 const (
-	CodeNotFound = "NOT_FOUND"
-	CodeConflict = "CONFLICT"
-	CodeInvalid  = "INVALID"
-	CodeInUse    = "IN_USE"
+	CodeNotFound    = "NOT_FOUND"
+	CodeConflict    = "CONFLICT"
+	CodeInvalid     = "INVALID"
+	CodeInUse       = "IN_USE"
+	CodeSyncRunning = "SYNC_IN_PROGRESS"
 )
 
 // What Apply and the readers refuse. Compare with errors.Is: it goes by code,
@@ -31,6 +32,9 @@ var (
 	// ErrInUse is returned when a destination that schedules or PITR
 	// configurations use is to be deleted.
 	ErrInUse error = &Error{Code: CodeInUse, Message: "the destination is in use"}
+	// ErrSyncRunning is returned when something has to wait for a running sync.
+	// No command answers it: StartSync gives the running one instead.
+	ErrSyncRunning error = &Error{Code: CodeSyncRunning, Message: "a sync of the destination is running"}
 )
 
 // What the catalog itself can fail with, as opposed to what it refuses.

@@ -135,6 +135,7 @@ func TestGoldenSnapshotHeader(t *testing.T) {
 
 // goldenLog is applied to make the golden state.
 func goldenLog(t *testing.T) []Entry {
+	t.Helper()
 	d := testDestination("org", "storage_1")
 	d.Sealed, d.Masked = map[string][]byte{"secretAccessKey": {1}}, map[string]string{"accessKeyId": "AKIA...XXXX"}
 	records := goldenCommands()[3].(*pb.PutRecords)

@@ -49,13 +49,14 @@ func appendStem(dst, stem []byte) []byte {
 	}
 }
 
-// appendLinkKey appends the key of a link.
-func appendLinkKey(dst []byte, kind LinkKind, org, id string, path []byte) []byte {
+// linkKey makes the key of a link.
+func linkKey(kind LinkKind, org, id string, path []byte) []byte {
 	stem := Stem(path)
-	dst = append(appendStem(dst, stem), byte(kind))
-	dst = append(append(dst, org...), 0)
-	dst = append(append(dst, id...), 0)
-	return append(dst, path[len(stem):]...)
+	key := make([]byte, 0, len(path)+len(org)+len(id)+len("\x00\x01k\x00\x00"))
+	key = append(appendStem(key, stem), byte(kind))
+	key = append(append(key, org...), 0)
+	key = append(append(key, id...), 0)
+	return append(key, path[len(stem):]...)
 }
 
 // linkReader reads link keys without allocating, once its buffers have grown.

@@ -12,7 +12,7 @@ func checkLinkKeys(t interface {
 	Fatalf(format string, args ...any)
 }, a, b []byte, kind LinkKind, org, id string,
 ) {
-	key := appendLinkKey(nil, kind, org, id, a)
+	key := linkKey(kind, org, id, a)
 	var r linkReader
 	if err := r.read(key, []byte("storage")); err != nil {
 		t.Fatalf("%q: %v", a, err)
@@ -22,7 +22,7 @@ func checkLinkKeys(t interface {
 		string(l.BackupID) != id || string(l.StorageID) != "storage" {
 		t.Fatalf("%q came back as %+v", a, l)
 	}
-	other := appendLinkKey(nil, kind, org, id, b)
+	other := linkKey(kind, org, id, b)
 	if want := bytes.Compare(Stem(a), Stem(b)); want != 0 && bytes.Compare(key, other) != want {
 		t.Fatalf("keys of stems %q and %q sort the other way", Stem(a), Stem(b))
 	}
@@ -57,7 +57,7 @@ func FuzzLinkKey(f *testing.F) {
 }
 
 func TestDamagedLinkKeys(t *testing.T) {
-	good := appendLinkKey(nil, LinkFile, "org", "id", []byte("a\x00b.c"))
+	good := linkKey(LinkFile, "org", "id", []byte("a\x00b.c"))
 	for n := range good[:len(good)-len(".c")] {
 		var r linkReader
 		if err := r.read(good[:n], nil); err == nil {

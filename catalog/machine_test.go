@@ -133,8 +133,9 @@ func genSeal(t *rapid.T, m *model) *pb.SealSegments {
 // TestMachine applies random commands to the catalog and to the model and
 // compares all that can be read, across restarts, snapshots and repeated entries.
 func TestMachine(t *testing.T) {
+	base := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "catalog")
+		dir, err := os.MkdirTemp(base, "catalog")
 		if err != nil {
 			t.Fatal(err)
 		}

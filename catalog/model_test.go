@@ -3,7 +3,6 @@ package catalog
 import (
 	"bytes"
 	"maps"
-	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -318,101 +317,4 @@ func (m *model) delete(kind string, who owned) {
 		delete(m.pitrs, who)
 		delete(m.written, who)
 	}
-}
-
-func (m *model) applySync(msg proto.Message) string {
-	if c, ok := msg.(*pb.StartSync); ok {
-		return m.startSync(c)
-	}
-	id := msg.(interface{ GetSyncId() string }).GetSyncId()
-	s := m.syncs[id]
-	if s == nil {
-		return CodeNotFound
-	}
-	if s.Status != SyncRunning {
-		return CodeConflict
-	}
-	switch c := msg.(type) {
-	case *pb.SealSegments:
-		return m.seal(s, c.Segments)
-	case *pb.PromoteSync:
-		return m.promote(s, c.At)
-	case *pb.FinishSync:
-		m.end(s, c.Status, c.Error, c.At)
-	}
-	return ""
-}
-
-func (m *model) startSync(c *pb.StartSync) string {
-	d := m.destination(c.Org, c.DestinationId)
-	if d == nil {
-		return CodeNotFound
-	}
-	if m.running(d.Id) != nil {
-		return ""
-	}
-	if m.syncs[c.SyncId] != nil {
-		return CodeConflict
-	}
-	start, end := KeySpace(d)
-	m.syncs[c.SyncId] = &pb.Sync{
-		Id: c.SyncId, Org: d.Org, DestinationId: d.Id, Status: SyncRunning, StartedAt: c.At,
-		Start: start, End: end, Revision: d.Revision, StartedIndex: m.index,
-	}
-	return ""
-}
-
-func (m *model) seal(s *pb.Sync, segments []*pb.Segment) string {
-	have := slices.Clone(m.segments[s.Id])
-	next := proto.CloneOf(s)
-	for _, g := range segments {
-		outside := string(g.Start) < string(s.Start) || len(s.End) > 0 && (len(g.End) == 0 || string(g.End) > string(s.End))
-		if outside || len(g.End) > 0 && string(g.End) <= string(g.Start) || g.ClassifiedAt < s.StartedIndex {
-			return CodeInvalid
-		}
-		known := false
-		for _, h := range have {
-			if h.Id == g.Id && bytes.Equal(h.Start, g.Start) && bytes.Equal(h.End, g.End) {
-				known = true
-			} else if (len(h.End) == 0 || string(h.End) > string(g.Start)) && (len(g.End) == 0 || string(g.End) > string(h.Start)) {
-				return CodeConflict
-			}
-		}
-		if known {
-			continue
-		}
-		have = append(have, g)
-		next.Segments++
-		next.FilesScanned += g.Files
-		next.BytesScanned += g.Bytes
-		next.OrphanFiles += g.Orphans
-		next.MissingBackups += g.Missing
-	}
-	slices.SortFunc(have, byStart)
-	m.segments[s.Id], m.syncs[s.Id] = have, next
-	return ""
-}
-
-func (m *model) promote(s *pb.Sync, at int64) string {
-	reached, closed := string(s.Start), false
-	classified := uint64(1 << 62)
-	for _, g := range m.segments[s.Id] {
-		if closed || string(g.Start) != reached {
-			return CodeConflict
-		}
-		reached, closed = string(g.End), len(g.End) == 0
-		classified = min(classified, g.ClassifiedAt)
-	}
-	if len(m.segments[s.Id]) == 0 || reached != string(s.End) {
-		return CodeConflict
-	}
-	if old := m.generations[s.DestinationId]; old != nil {
-		delete(m.segments, old.Id)
-	}
-	m.end(s, SyncCompleted, "", at)
-	m.generations[s.DestinationId] = &pb.Generation{
-		Id: s.Id, Org: s.Org, DestinationId: s.DestinationId, StartedAt: s.StartedAt, PromotedAt: at, Files: s.FilesScanned,
-		Bytes: s.BytesScanned, Orphans: s.OrphanFiles, Missing: s.MissingBackups, ClassifiedAt: classified, Revision: s.Revision,
-	}
-	return ""
 }

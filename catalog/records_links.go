@@ -11,10 +11,10 @@ import (
 func linkKeys(r *pb.Backup) [][]byte {
 	keys := make([][]byte, 0, 1+len(r.GetFiles()))
 	if p := r.GetStoragePath(); len(p) > 0 {
-		keys = append(keys, appendLinkKey(nil, LinkPath, r.GetOrg(), r.GetId(), p))
+		keys = append(keys, linkKey(LinkPath, r.GetOrg(), r.GetId(), p))
 	}
 	for _, p := range r.GetFiles() {
-		keys = append(keys, appendLinkKey(nil, LinkFile, r.GetOrg(), r.GetId(), p))
+		keys = append(keys, linkKey(LinkFile, r.GetOrg(), r.GetId(), p))
 	}
 	return keys
 }

@@ -104,7 +104,7 @@ func openReceived(name string, info SnapshotInfo) (*bbolt.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	index, _, err := prepare(db)
+	index, err := prepare(db)
 	if err == nil && index != info.Index {
 		err = fmt.Errorf("its header says index %d, its file %d: %w", info.Index, index, ErrDamaged)
 	}
