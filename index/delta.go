@@ -72,6 +72,7 @@ type span struct{ lo, hi []byte }
 
 // plan is what changes mean for one segment.
 type plan struct {
+	reach   []byte   // where the keys that belong to the segment end
 	spans   []span   // the files to look up
 	deleted [][]byte // the files that are gone; they lie in spans
 	stems   [][]byte // the missing records to look up
@@ -89,7 +90,7 @@ func (s *snapshot) plans(changes []Change) []*plan {
 				continue
 			}
 			if plans[i] == nil {
-				plans[i] = new(plan)
+				plans[i] = &plan{reach: s.reach(i)}
 			}
 			plans[i].spans = append(plans[i].spans, sp)
 			if fn != nil {

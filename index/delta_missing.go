@@ -20,7 +20,7 @@ func (p *plan) missing(seg *segment) (lost []Missing, changed bool, err error) {
 		}
 		want := map[string]string{}
 		for _, m := range p.records(stem) {
-			if bytes.Compare(m.Path, seg.Start) < 0 || !before(m.Path, seg.End) || !bytes.Equal(m.Path[:stemLen(m.Path)], stem) {
+			if bytes.Compare(m.Path, seg.Start) < 0 || !before(m.Path, p.reach) || !bytes.Equal(m.Path[:stemLen(m.Path)], stem) {
 				continue
 			}
 			seen, err := seg.has(m.Path)

@@ -80,12 +80,21 @@ func fill(t fataler, s *Store, dest, gen string, entries []Entry, missing []Miss
 				}
 			}
 		}
+		start = end
+		if i%2 == 1 && end != nil {
+			// The range between the last file or missing record and the next segment is nobody's.
+			end = successor(entries[cuts[i+1]-1].Path)
+			for _, miss := range missing {
+				if before(miss.Path, start) && !before(miss.Path, end) {
+					end = successor(miss.Path)
+				}
+			}
+		}
 		info, err := w.Seal(end, at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		m.Segments = append(m.Segments, SegmentRef{ID: info.ID, Checksum: info.Checksum})
-		start = end
 	}
 	if err := s.Promote(dest, m); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 // Manifest names the segments that make a generation.
 type Manifest struct {
 	Generation string       `json:"generation"`
-	Segments   []SegmentRef `json:"segments"` // in key order; their ranges must tile
+	Segments   []SegmentRef `json:"segments"` // in key order
 	// AppliedDelta is the newest change that all segments hold. Promote ignores it and begins with the oldest index that a
 	// segment is classified at.
 	AppliedDelta uint64 `json:"appliedDelta"`

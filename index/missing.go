@@ -55,8 +55,8 @@ func (v *View) Missing(org string, after []byte, limit int) (list []Missing, nex
 			return nil, nil, err
 		}
 	}
-	for _, s := range v.snap.segs {
-		if s.Missing == 0 || from != nil && !before(path, s.End) {
+	for i, s := range v.snap.segs {
+		if s.Missing == 0 || from != nil && !before(path, v.snap.reach(i)) {
 			continue
 		}
 		if bytes.Compare(path, s.Start) < 0 {

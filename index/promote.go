@@ -7,10 +7,10 @@ import (
 )
 
 // Promote makes a generation the one that is read. It checks that all of its segments are whole (else *CorruptError), are
-// the ones that it names (else ErrNoSegment), in order and do not overlap (else ErrInvalid: what lies between two is a range without
-// files, which needs no segment); after an error the old generation stays. Views of
-// the old one stay good; its files are removed. Promoting the generation that is read already does nothing; when the shard
-// is suspect it is loaded again.
+// the ones that it names (else ErrNoSegment), in order and without overlap (else ErrInvalid). Between two of them there may
+// be a range without files, which needs no segment; that the ranges tile is for the catalog to say. After an error the old
+// generation stays. Views of the old one stay good; its files are removed. Promoting the generation that is read already
+// does nothing; when the shard is suspect it is loaded again.
 func (s *Store) Promote(destID string, m Manifest) error {
 	if err := checkName(destID); err != nil {
 		return err

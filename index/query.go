@@ -2,7 +2,7 @@ package index
 
 import (
 	"bytes"
-	"slices"
+	"sort"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -141,13 +141,15 @@ func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, 
 
 // find answers the first segment that may have keys at or after low.
 func (s *snapshot) find(low []byte) int {
-	i, _ := slices.BinarySearchFunc(s.segs, low, func(seg *segment, low []byte) int {
-		if before(low, seg.End) {
-			return 1
-		}
-		return -1
-	})
-	return i
+	return sort.Search(len(s.segs), func(i int) bool { return before(low, s.reach(i)) })
+}
+
+// reach is where the keys that belong to segment i end: a range without files, after it, needs no segment of its own.
+func (s *snapshot) reach(i int) []byte {
+	if i+1 < len(s.segs) {
+		return s.segs[i+1].Start
+	}
+	return s.segs[i].End
 }
 
 // has says whether the segment holds a path.

@@ -32,7 +32,7 @@ type shard struct {
 type snapshot struct {
 	generation string
 	applied    uint64
-	segs       []*segment // in key order, their ranges tile
+	segs       []*segment // in key order; between their ranges there are no files
 	stats      Stats
 	refs       atomic.Int64
 	totals     totalsCache
@@ -168,7 +168,7 @@ func oldest(segs []*segment) uint64 {
 	}).horizon()
 }
 
-// open opens the segments of a manifest and checks that they are the ones it means and that they tile.
+// open opens the segments of a manifest and checks that they are the ones it means, in order.
 func (sh *shard) open(m *Manifest) (segs []*segment, err error) {
 	segs = make([]*segment, len(m.Segments))
 	errs := make([]error, len(m.Segments))
