@@ -47,6 +47,31 @@ func TestUndecodableEntryStops(t *testing.T) {
 	}
 }
 
+// TestFullDisk: a batch that cannot be written is not applied, and can be later.
+func TestFullDisk(t *testing.T) {
+	c := openTest(t)
+	order := make([]int, 5_000)
+	for i := range order {
+		order[i] = i
+	}
+	entries := benchEntries(t, len(order), order)
+	before := dump(t, c)
+	c.db.MaxSize = 64 << 10
+	if _, err := c.Apply(entries); err == nil || c.AppliedIndex() != 0 {
+		t.Fatalf("applied up to %d without room: %v", c.AppliedIndex(), err)
+	}
+	if dump(t, c) != before {
+		t.Error("a batch that failed changed something")
+	}
+	c.db.MaxSize = 0
+	if _, err := c.Apply(entries); err != nil {
+		t.Fatal(err)
+	}
+	if c.AppliedIndex() != uint64(len(entries)) {
+		t.Errorf("applied up to %d of %d", c.AppliedIndex(), len(entries))
+	}
+}
+
 func TestIgnoredEntriesAdvance(t *testing.T) {
 	c := openTest(t)
 	results, err := c.Apply([]Entry{{Index: 3}, {Index: 9, Term: 2, Data: envelope(t, ignorable|99, 5, []byte("?"))}})

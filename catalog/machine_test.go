@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -133,10 +134,11 @@ func genSeal(t *rapid.T, m *model) *pb.SealSegments {
 // TestMachine applies random commands to the catalog and to the model and
 // compares all that can be read, across restarts, snapshots and repeated entries.
 func TestMachine(t *testing.T) {
-	base := t.TempDir()
+	base, runs := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp(base, "catalog")
-		if err != nil {
+		runs++
+		dir := filepath.Join(base, strconv.Itoa(runs))
+		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }()

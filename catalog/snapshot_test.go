@@ -255,7 +255,7 @@ func TestOpenSweepsUnfinishedRestores(t *testing.T) {
 	}
 }
 
-// TestSnapshotIsShared: taking many costs nothing and none blocks another.
+// TestSnapshotIsRepeatable: what is streamed depends on the state alone.
 func TestSnapshotIsRepeatable(t *testing.T) {
 	c := openTest(t)
 	apply(t, c, &pb.PutKeyset{Keyset: []byte("k")})
