@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -199,6 +200,23 @@ func FuzzSummary(f *testing.F) {
 		}
 		q := filter{cells: 1, aged: true, minute: 7}
 		for i := 0; i < blocks; i = s.next(i, &q) + 1 {
+		}
+	})
+}
+
+func TestUvarintAgreesWithTheStandardLibrary(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		buf := rapid.OneOf(
+			rapid.SliceOfN(rapid.Byte(), 0, 12),
+			rapid.Map(rapid.Uint64(), func(v uint64) []byte { return binary.AppendUvarint(nil, v) }),
+			rapid.SliceOfN(rapid.ByteRange(0x7f, 0x81), 0, 12),
+		).Draw(t, "buf")
+		want, n := binary.Uvarint(buf)
+		if n <= 0 {
+			want, n = 0, 0
+		}
+		if v, m := uvarint(buf); v != want || m != n {
+			t.Fatalf("%x: %d in %d bytes, want %d in %d", buf, v, m, want, n)
 		}
 	})
 }

@@ -76,14 +76,6 @@ func (cs *cells) mask() uint16 {
 	return m
 }
 
-func (cs *cells) files() uint64 {
-	var n uint64
-	for i := range cs {
-		n += cs[i].Files
-	}
-	return n
-}
-
 func (cs *cells) stats() Stats {
 	var s Stats
 	for t := range s.ByType {

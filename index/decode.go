@@ -39,16 +39,19 @@ func (r *reader) open(key, block []byte) error {
 	r.path = append(r.path[:0], key...)
 	r.count = int(min(r.uvarint(), maxBlockEntries+1))
 	if r.count > maxBlockEntries {
-		return r.fail("too many entries")
+		r.fail("too many entries")
+		return r.err
 	}
 	r.left = r.count
 	if len(r.buf) < 2 {
-		return r.fail("cut short")
+		r.fail("cut short")
+		return r.err
 	}
 	mask := binary.LittleEndian.Uint16(r.buf)
 	r.buf = r.buf[2:]
 	if mask&^allCells != 0 {
-		return r.fail("unknown type")
+		r.fail("unknown type")
+		return r.err
 	}
 	for i := range r.cells {
 		if mask&(1<<i) == 0 {
@@ -64,11 +67,13 @@ func (r *reader) open(key, block []byte) error {
 	case 1:
 		r.unit = 1000
 	default:
-		return r.fail("unknown unit of time")
+		r.fail("unknown unit of time")
+		return r.err
 	}
 	r.base = int64(r.uvarint())
 	if r.nt = int(r.byte()); r.nt > maxTails {
-		return r.fail("too many tails")
+		r.fail("too many tails")
+		return r.err
 	}
 	for i := range r.nt {
 		r.tail[i] = r.bytes(r.uvarint())
@@ -122,7 +127,7 @@ func (r *reader) row() (flags uint8, shared, mid int, text []byte, ok bool) {
 	}
 	r.left--
 	buf := r.buf
-	if len(buf) >= 3 && buf[1]|buf[2] < 0x80 {
+	if len(buf) > 2 && buf[1]|buf[2] < 0x80 {
 		flags, shared, mid, buf = buf[0], int(buf[1]), int(buf[2]), buf[3:]
 	} else {
 		flags = r.byte()
@@ -216,10 +221,10 @@ func (r *reader) bytes(n uint64) []byte {
 	return b
 }
 
-func (r *reader) fail(why string) error {
+// fail ends the reading; r.err says why.
+func (r *reader) fail(why string) {
 	if r.err == nil {
 		r.err = corruptf("block: %s", why)
 	}
 	r.buf, r.left = nil, 0
-	return r.err
 }

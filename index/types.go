@@ -1,3 +1,5 @@
+// Package index keeps what a scan saw of a bucket, one entry a file, in sealed segments of front-coded blocks, and answers
+// queries and counts from them. See DESIGN.md.
 package index
 
 import (
