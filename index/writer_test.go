@@ -164,7 +164,7 @@ func TestAddDoesNotAllocate(t *testing.T) {
 
 func TestOpenWritersNeedLittleMemory(t *testing.T) {
 	s := newStore(t, t.TempDir())
-	entries := flatEntries(20_000)
+	entries := flatEntries(6_000)
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
