@@ -1,0 +1,318 @@
+// Package cluster makes the nodes agree: it replicates commands through Raft and
+// tells which node leads. What a command does is the catalog's matter.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+// leaderWait bounds how long a request waits for a leader: an election takes less,
+// and a client that waits longer would rather hear that there is none.
+const leaderWait = 2500 * time.Millisecond
+
+var (
+	// ErrNoLeader is returned when no leader was found within some seconds: a
+	// majority of the nodes is down or cut off. Nothing was written.
+	ErrNoLeader = errors.New("no leader: a majority of the nodes is down or cannot be reached; try again shortly")
+	// ErrUnknown is returned when the leadership was lost, or the caller gave up,
+	// while a command was under way: it may be carried out yet, or not.
+	ErrUnknown = errors.New("the command may or may not have been carried out")
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("the cluster is closed")
+)
+
+// Config is what Open needs.
+type Config struct {
+	// ID names this node; it must stay the same for its data directory.
+	ID string
+	// Dir holds the log and the metadata of snapshots.
+	Dir string
+	// Catalog is the state machine that committed commands are applied to.
+	Catalog    *catalog.Catalog
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Cluster is this node's part in the group. It is safe for concurrent use.
+type Cluster struct {
+	id     string
+	raft   *raft.Raft
+	fsm    *fsm
+	logger *slog.Logger
+
+	verifier verifier
+	fatal    chan error
+	collect  func() // takes the metrics out of the registry
+	stop     context.CancelCauseFunc
+	work     sync.WaitGroup
+	log      *logStore
+
+	mu sync.Mutex
+	// term is the context of this node's leadership, nil while it does not lead. It
+	// is set only when all that earlier leaders committed is applied here.
+	term    context.Context
+	changed chan struct{} // closed when term changes
+}
+
+// Open starts or resumes the node. A new data directory begins a group of one,
+// which leads within a moment. Other members come by a network that this group of
+// one does not need: no port is opened.
+func Open(c Config) (_ *Cluster, err error) {
+	logger := newLogger(c.Logger)
+	log, err := openLog(filepath.Join(c.Dir, "log"), logger)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, log.Close())
+		}
+	}()
+	snapshots, err := openSnapshots(c.Dir, c.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	address, transport := raft.NewInmemTransport(raft.ServerAddress(c.ID))
+	conf := config(c.ID, logger)
+	known, err := raft.HasExistingState(log, log, snapshots)
+	if err != nil {
+		return nil, fmt.Errorf("read the log in %s: %w", c.Dir, err)
+	}
+	if !known {
+		members := raft.Configuration{Servers: []raft.Server{{ID: conf.LocalID, Address: address}}}
+		if err := raft.BootstrapCluster(conf, log, log, snapshots, transport, members); err != nil {
+			return nil, fmt.Errorf("begin a cluster in %s: %w", c.Dir, err)
+		}
+	}
+	cl := &Cluster{id: c.ID, logger: c.Logger, log: log, fatal: make(chan error, 1), changed: make(chan struct{})}
+	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, fatal: cl.fatal}
+	if cl.raft, err = raft.NewRaft(conf, cl.fsm, log, log, snapshots, transport); err != nil {
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
+	if cl.collect, err = register(c.Registerer, cl.raft); err != nil {
+		return nil, errors.Join(err, cl.raft.Shutdown().Error())
+	}
+	cl.verifier.raft = cl.raft
+	ctx, stop := context.WithCancelCause(context.Background())
+	cl.stop = stop
+	cl.work.Go(func() { cl.follow(ctx) })
+	return cl, nil
+}
+
+// config holds the settings of raft, where they are not its own.
+func config(id string, logger *hclogger) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(id)
+	c.Logger = logger.Named("raft")
+	// The leader is missed after a second at most, and a group of one leads at once.
+	c.HeartbeatTimeout = 500 * time.Millisecond
+	c.ElectionTimeout = 500 * time.Millisecond
+	c.LeaderLeaseTimeout = 250 * time.Millisecond
+	c.CommitTimeout = 10 * time.Millisecond
+	// Many small commands become one write of the log and one of the catalog.
+	c.MaxAppendEntries = 512
+	c.BatchApplyCh = true
+	// The catalog's own file is as durable as the log: what it holds is not restored
+	// over it, and a snapshot costs next to nothing.
+	c.NoSnapshotRestoreOnStart = true
+	c.SnapshotThreshold = 16384
+	c.SnapshotInterval = 30 * time.Second
+	c.TrailingLogs = 10240
+	return c
+}
+
+// follow keeps term: it waits for each change of leadership until ctx ends.
+func (c *Cluster) follow(ctx context.Context) {
+	var resign context.CancelCauseFunc = func(error) {}
+	defer func() {
+		resign(ErrClosed)
+		c.setTerm(nil)
+	}()
+	// The channel may drop a signal, so that raft is asked again each second.
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		leads := c.raft.State() == raft.Leader
+		c.mu.Lock()
+		led := c.term != nil
+		c.mu.Unlock()
+		switch {
+		case leads && !led:
+			// What earlier leaders committed is applied before anyone relies on it.
+			if err := c.raft.Barrier(10 * time.Second).Error(); err != nil {
+				c.logger.Warn("leadership was won and lost before the log was applied", "error", err)
+				break
+			}
+			term, cancel := context.WithCancelCause(ctx)
+			resign = cancel
+			c.setTerm(term)
+			c.logger.Info("this node leads", "term", c.raft.CurrentTerm())
+		case !leads && led:
+			resign(ErrNoLeader)
+			c.setTerm(nil)
+			c.logger.Info("this node no longer leads")
+		}
+		select {
+		case <-c.raft.LeaderCh():
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *Cluster) setTerm(term context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.term = term
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// leading waits for this node to lead, at most leaderWait.
+func (c *Cluster) leading(ctx context.Context) (context.Context, error) {
+	timer := time.NewTimer(leaderWait)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		term, changed := c.term, c.changed
+		c.mu.Unlock()
+		if term != nil {
+			return term, nil
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return nil, ErrNoLeader
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Propose brings a command into the log and answers its result when it is applied on
+// this node. The error is the catalog's refusal (a *catalog.Error), ErrNoLeader
+// when nothing was written, or wraps ErrUnknown.
+func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Result, error) {
+	data, err := catalog.Encode(command)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.leading(ctx); err != nil {
+		return nil, err
+	}
+	future := c.raft.Apply(data, leaderWait)
+	done := make(chan error, 1)
+	go func() { done <- future.Error() }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+	}
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrRaftShutdown):
+		return nil, fmt.Errorf("%w (%w)", ErrNoLeader, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	switch answer := future.Response().(type) {
+	case *pb.Result:
+		return answer, catalog.ResultError(answer)
+	case error:
+		return nil, answer
+	default:
+		return nil, fmt.Errorf("the state machine answered %T", answer)
+	}
+}
+
+// Barrier answers nil when the catalog of this node holds all that was answered to
+// any proposer before Barrier was called. It writes nothing to the log.
+func (c *Cluster) Barrier(ctx context.Context) error {
+	if _, err := c.leading(ctx); err != nil {
+		return err
+	}
+	// A leader answers a proposer after it has applied the command itself, and it
+	// has applied what came before its term. So all there is to prove is that it leads still.
+	if err := c.verifier.verify(ctx); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("%w (%w)", ErrNoLeader, err)
+	}
+	return nil
+}
+
+// Lead runs fn whenever this node leads, with a context that ends when it no longer
+// does, and again the next time, until ctx ends. An error of fn is logged, and fn run
+// again after a second if the node still leads.
+func (c *Cluster) Lead(ctx context.Context, fn func(context.Context) error) error {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		term, changed := c.term, c.changed
+		c.mu.Unlock()
+		if term == nil {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		both, cancel := context.WithCancelCause(ctx)
+		unhook := context.AfterFunc(term, func() { cancel(context.Cause(term)) })
+		err := fn(both)
+		unhook()
+		lost := both.Err() != nil
+		cancel(nil)
+		if !lost {
+			c.logger.Error("the leader's work stopped; it is begun again in a second", "error", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// Leader answers the id of the node that leads, if this node knows one.
+func (c *Cluster) Leader() (id string, ok bool) {
+	_, leader := c.raft.LeaderWithID()
+	return string(leader), leader != ""
+}
+
+// Ready answers nil when this node knows a leader and has applied what it committed
+// before.
+func (c *Cluster) Ready() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.term == nil {
+		return ErrNoLeader
+	}
+	return nil
+}
+
+// Fatal tells once why this node must stop: its state machine cannot go on.
+func (c *Cluster) Fatal() <-chan error { return c.fatal }
+
+// Close ends the leadership and closes the log. Commands under way end with ErrUnknown
+// or ErrNoLeader.
+func (c *Cluster) Close() error {
+	c.stop(ErrClosed)
+	err := c.raft.Shutdown().Error()
+	c.work.Wait()
+	c.collect()
+	return errors.Join(err, c.log.Close())
+}

@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"context"
+	"io"
+	"log"
+	"log/slog"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// hclogger writes what raft logs to slog.
+type hclogger struct {
+	hclog.Logger // what is not overridden discards
+	out          *slog.Logger
+	name         string
+}
+
+func newLogger(out *slog.Logger) *hclogger {
+	return &hclogger{Logger: hclog.NewNullLogger(), out: out}
+}
+
+func (l *hclogger) write(level slog.Level, msg string, args ...any) {
+	for i, a := range args {
+		// hclog's own formats of values.
+		if f, ok := a.(hclog.Format); ok {
+			args[i] = slog.AnyValue([]any(f))
+		}
+	}
+	l.out.Log(context.Background(), level, msg, args...)
+}
+
+func (l *hclogger) Log(level hclog.Level, msg string, args ...any) {
+	l.write(levels[level], msg, args...)
+}
+
+var levels = map[hclog.Level]slog.Level{
+	hclog.Trace: slog.LevelDebug, hclog.Debug: slog.LevelDebug, hclog.Info: slog.LevelInfo,
+	hclog.Warn: slog.LevelWarn, hclog.Error: slog.LevelError,
+}
+
+func (l *hclogger) Trace(string, ...any)           {}
+func (l *hclogger) Debug(msg string, args ...any)  { l.write(slog.LevelDebug, msg, args...) }
+func (l *hclogger) Info(msg string, args ...any)   { l.write(slog.LevelDebug, msg, args...) }
+func (l *hclogger) Warn(msg string, args ...any)   { l.write(slog.LevelWarn, msg, args...) }
+func (l *hclogger) Error(msg string, args ...any)  { l.write(slog.LevelError, msg, args...) }
+func (l *hclogger) Name() string                   { return l.name }
+func (l *hclogger) IsTrace() bool                  { return false }
+func (l *hclogger) IsDebug() bool                  { return l.out.Enabled(context.Background(), slog.LevelDebug) }
+func (l *hclogger) IsInfo() bool                   { return l.IsDebug() }
+func (l *hclogger) IsWarn() bool                   { return true }
+func (l *hclogger) IsError() bool                  { return true }
+func (l *hclogger) Named(name string) hclog.Logger { return l.ResetNamed(name) }
+func (l *hclogger) With(args ...any) hclog.Logger  { c := *l; c.out = l.out.With(args...); return &c }
+func (l *hclogger) ResetNamed(name string) hclog.Logger {
+	c := *l
+	c.name, c.out = name, l.out.With("part", name)
+	return &c
+}
+
+func (l *hclogger) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
+	return slog.NewLogLogger(l.out.Handler(), slog.LevelDebug)
+}
+
+func (l *hclogger) StandardWriter(*hclog.StandardLoggerOptions) io.Writer {
+	return l.StandardLogger(nil).Writer()
+}

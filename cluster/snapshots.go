@@ -1,0 +1,205 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/raft"
+
+	"firescan/catalog"
+)
+
+const (
+	metaFile     = "snapshot.json"
+	receivedFile = "snapshot.received"
+)
+
+// snapshots keeps the metadata of the newest snapshot only. Its content is the
+// catalog itself, streamed when a follower asks for it; that may be newer than the
+// metadata says, and the catalog skips the entries that it holds already.
+//
+// A snapshot that is received has content of its own, until it is restored.
+type snapshots struct {
+	dir     string
+	catalog *catalog.Catalog
+}
+
+var _ raft.SnapshotStore = (*snapshots)(nil)
+
+func openSnapshots(dir string, c *catalog.Catalog) (*snapshots, error) {
+	s := &snapshots{dir: dir, catalog: c}
+	// Received, but the node stopped before it was restored: it is sent again.
+	if err := s.restored(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// restored forgets the received content: it is the catalog now.
+func (s *snapshots) restored() error {
+	if err := os.Remove(filepath.Join(s.dir, receivedFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove a received snapshot: %w", err)
+	}
+	return nil
+}
+
+// Create implements raft.SnapshotStore.
+func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, members raft.Configuration, membersIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+	return &sink{store: s, meta: raft.SnapshotMeta{
+		Version: version, ID: fmt.Sprintf("%d-%d", term, index), Index: index, Term: term,
+		Configuration: members, ConfigurationIndex: membersIndex,
+	}}, nil
+}
+
+// List implements raft.SnapshotStore.
+func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
+	data, err := os.ReadFile(filepath.Join(s.dir, metaFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the snapshot's metadata: %w", err)
+	}
+	var meta raft.SnapshotMeta
+	if err := json.Unmarshal(data, &meta); err != nil {
+		return nil, fmt.Errorf("read the snapshot's metadata in %s: %w", s.dir, err)
+	}
+	return []*raft.SnapshotMeta{&meta}, nil
+}
+
+// Open implements raft.SnapshotStore.
+func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	all, err := s.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(all) == 0 || all[0].ID != id {
+		return nil, nil, fmt.Errorf("snapshot %s is not there", id)
+	}
+	received, err := os.Open(filepath.Join(s.dir, receivedFile))
+	if err == nil {
+		return all[0], received, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("open a received snapshot: %w", err)
+	}
+	content, err := s.copy()
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := content.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(err, content.Close())
+	}
+	// Raft sends the size first, so that it must be known.
+	meta := *all[0]
+	meta.Size = info.Size()
+	return &meta, content, nil
+}
+
+// copy writes the catalog as it is now to a file without a name.
+func (s *snapshots) copy() (_ *os.File, err error) {
+	snapshot, err := s.catalog.Snapshot()
+	if err != nil {
+		return nil, fmt.Errorf("take a snapshot of the catalog: %w", err)
+	}
+	defer snapshot.Release()
+	f, err := os.CreateTemp(s.dir, "snapshot.sending-*")
+	if err != nil {
+		return nil, fmt.Errorf("copy the catalog to send it: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, fmt.Errorf("copy the catalog to send it: %w", err)
+	}
+	if _, err := snapshot.WriteTo(f); err != nil {
+		return nil, fmt.Errorf("copy the catalog to send it: %w", err)
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return f, err
+}
+
+// sink takes a snapshot in: nothing but its metadata when it is our own, its
+// content, too, when another node sends it.
+type sink struct {
+	store   *snapshots
+	meta    raft.SnapshotMeta
+	content *os.File
+	closed  bool
+}
+
+// Write implements io.Writer.
+func (s *sink) Write(p []byte) (int, error) {
+	if s.content == nil {
+		f, err := os.OpenFile(filepath.Join(s.store.dir, receivedFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return 0, fmt.Errorf("receive a snapshot: %w", err)
+		}
+		s.content = f
+	}
+	n, err := s.content.Write(p)
+	s.meta.Size += int64(n)
+	return n, err
+}
+
+// Close implements io.Closer: the snapshot is complete.
+func (s *sink) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if s.content != nil {
+		if err := errors.Join(s.content.Sync(), s.content.Close()); err != nil {
+			return fmt.Errorf("receive a snapshot: %w", err)
+		}
+	}
+	data, err := json.Marshal(s.meta)
+	if err != nil {
+		return fmt.Errorf("write the snapshot's metadata: %w", err)
+	}
+	return replace(filepath.Join(s.store.dir, metaFile), data)
+}
+
+// ID implements raft.SnapshotSink.
+func (s *sink) ID() string { return s.meta.ID }
+
+// Cancel implements raft.SnapshotSink: the snapshot is given up.
+func (s *sink) Cancel() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if s.content == nil {
+		return nil
+	}
+	return errors.Join(s.content.Close(), s.store.restored())
+}
+
+// replace writes a file durably in one step: a crash leaves the old one or the new.
+func replace(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
