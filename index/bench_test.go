@@ -114,7 +114,7 @@ func BenchmarkDelta(b *testing.B) {
 		index++
 		linked = !linked
 		stem := entries[1234].Path[:stemLen(entries[1234].Path)]
-		look := func([]byte) (Type, bool) { return Auth, linked }
+		look := func([]byte) (Type, bool, error) { return Auth, linked, nil }
 		if err := s.ApplyChanges("d", "g", []Change{{Index: index, Stems: [][]byte{stem}}}, look, nil); err != nil {
 			b.Fatal(err)
 		}

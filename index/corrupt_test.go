@@ -21,7 +21,7 @@ func smallShard(t testing.TB, dir string) (Manifest, []Entry) {
 	m := fill(t, s, "d", "g", entries, lost, 1, 70)
 	stem := entries[100].Path[:stemLen(entries[100].Path)]
 	change := []Change{{Index: 2, Stems: [][]byte{stem}, Deleted: [][]byte{entries[140].Path}}}
-	if err := s.ApplyChanges("d", "g", change, func([]byte) (Type, bool) { return Auth, true }, nil); err != nil {
+	if err := s.ApplyChanges("d", "g", change, func([]byte) (Type, bool, error) { return Auth, true, nil }, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -152,7 +152,7 @@ func TestDamageUnderAnOpenMapIsAnError(t *testing.T) {
 		"cuts":    func(s *Store, v *View, id string) error { _, err := v.Cuts(7); return err },
 		"verify":  func(s *Store, v *View, id string) error { _, err := s.Verify("d", id); return err },
 		"delta": func(s *Store, v *View, id string) error {
-			return s.ApplyChanges("d", "g", []Change{{Index: 9, Prefixes: [][]byte{nil}}}, func([]byte) (Type, bool) { return Meta, false }, nil)
+			return s.ApplyChanges("d", "g", []Change{{Index: 9, Prefixes: [][]byte{nil}}}, func([]byte) (Type, bool, error) { return Meta, false, nil }, nil)
 		},
 	}
 	for how, alter := range alter {

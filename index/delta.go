@@ -13,9 +13,10 @@ import (
 // as they are now, and for each stem it asks missing for the records whose storagePath has that stem as they are now, so
 // that applying a change twice is harmless; missing may be nil, then the lists of missing records stay as they are.
 // A segment in which something differs is written anew, in memory that does not grow with it, and synced once; then the
-// shard's readers get all of it at once. ErrStale when generation is not the promoted one; after an error nothing shows.
+// shard's readers get all of it at once. ErrStale when generation is not the promoted one; after an error, also one of look
+// or missing, nothing shows.
 func (s *Store) ApplyChanges(destID, generation string, changes []Change,
-	look func(path []byte) (typ Type, linked bool), missing func(stem []byte) []Missing,
+	look func(path []byte) (typ Type, linked bool, err error), missing func(stem []byte) ([]Missing, error),
 ) error {
 	sh := s.shard(destID)
 	sh.work.Lock()
@@ -76,8 +77,8 @@ type plan struct {
 	spans   []span   // the files to look up
 	deleted [][]byte // the files that are gone; they lie in spans
 	stems   [][]byte // the missing records to look up
-	look    func([]byte) (Type, bool)
-	records func([]byte) []Missing
+	look    func([]byte) (Type, bool, error)
+	records func([]byte) ([]Missing, error)
 }
 
 // plans answers a plan for each segment, nil when the changes do not concern it.
@@ -161,17 +162,20 @@ func (p *plan) concerns(path []byte) bool {
 }
 
 // update brings e up to date; keep is false when the file is gone.
-func (p *plan) update(e *Entry) (keep, changed bool) {
+func (p *plan) update(e *Entry) (keep, changed bool, err error) {
 	if !p.concerns(e.Path) {
-		return true, false
+		return true, false, nil
 	}
 	if p.isDeleted(e.Path) {
-		return false, true
+		return false, true, nil
 	}
-	typ, linked := p.look(e.Path)
+	typ, linked, err := p.look(e.Path)
+	if err != nil {
+		return false, false, err
+	}
 	changed = typ != e.Type || linked != e.Linked
 	e.Type, e.Linked = typ, linked
-	return true, changed
+	return true, changed, nil
 }
 
 // apply answers the segment written anew, or nil when it is right as it is.
@@ -237,8 +241,8 @@ func (p *plan) differs(seg *segment, touched []int) (bool, error) {
 			return false, err
 		}
 		for sc.r.next(&sc.e) {
-			if _, changed := p.update(&sc.e); changed {
-				return true, nil
+			if _, changed, err := p.update(&sc.e); changed || err != nil {
+				return changed, err
 			}
 		}
 		if sc.r.err != nil {
@@ -297,10 +301,15 @@ func (p *plan) rewrite(s *Store, seg *segment, touched []int, lost []Missing, ap
 func (p *plan) copyEntries(w *Writer, r *reader) error {
 	var e Entry
 	for r.next(&e) {
-		if keep, _ := p.update(&e); keep {
-			if err := w.Add(&e); err != nil {
-				return err
-			}
+		keep, _, err := p.update(&e)
+		if err != nil {
+			return err
+		}
+		if !keep {
+			continue
+		}
+		if err := w.Add(&e); err != nil {
+			return err
 		}
 	}
 	if r.err != nil {

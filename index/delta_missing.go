@@ -19,7 +19,11 @@ func (p *plan) missing(seg *segment) (lost []Missing, changed bool, err error) {
 			return nil, false, err
 		}
 		want := map[string]string{}
-		for _, m := range p.records(stem) {
+		records, err := p.records(stem)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, m := range records {
 			if bytes.Compare(m.Path, seg.Start) < 0 || !before(m.Path, p.reach) || !bytes.Equal(m.Path[:stemLen(m.Path)], stem) {
 				continue
 			}

@@ -19,7 +19,7 @@ type world struct {
 	records map[string]string // backup id → storagePath
 }
 
-func (w *world) look(path []byte) (Type, bool) {
+func (w *world) look(path []byte) (Type, bool, error) {
 	typ := Unknown
 	for i, suffix := range []string{".backup", ".meta", ".auth"} {
 		if strings.HasSuffix(string(path), suffix) {
@@ -28,19 +28,19 @@ func (w *world) look(path []byte) (Type, bool) {
 	}
 	for p := range w.pitr {
 		if bytes.HasPrefix(path, []byte(p)) {
-			return Pitr, true
+			return Pitr, true, nil
 		}
 	}
-	return typ, w.linked[string(path[:stemLen(path)])]
+	return typ, w.linked[string(path[:stemLen(path)])], nil
 }
 
-func (w *world) missing(stem []byte) (list []Missing) {
+func (w *world) missing(stem []byte) (list []Missing, err error) {
 	for id, path := range w.records {
 		if path[:stemLen([]byte(path))] == string(stem) {
 			list = append(list, Missing{Org: []byte("org"), BackupID: []byte(id), Path: []byte(path)})
 		}
 	}
-	return list
+	return list, nil
 }
 
 func (w *world) lost() (list []string) {
@@ -65,7 +65,7 @@ func (w *world) sorted() []Entry {
 // relink sets type and link of every file as the links are now.
 func (w *world) relink() {
 	for path, e := range w.files {
-		e.Type, e.Linked = w.look(e.Path)
+		e.Type, e.Linked, _ = w.look(e.Path)
 		w.files[path] = e
 	}
 }
@@ -157,7 +157,7 @@ func (w *world) change(t *rapid.T, index uint64) Change {
 			id := slices.Min(slices.Collect(maps.Keys(w.records)))
 			stem = stemOf(w.records[id])
 			delete(w.records, id)
-			if len(w.missing([]byte(stem))) == 0 { // no other record keeps it linked
+			if left, _ := w.missing([]byte(stem)); len(left) == 0 { // no other record keeps it linked
 				delete(w.linked, stem)
 			}
 			c.Stems = append(c.Stems, []byte(stem))

@@ -16,6 +16,8 @@ import (
 type links interface {
 	Seek(stem []byte) (*catalog.Link, bool)
 	Next() (*catalog.Link, bool)
+	// Err tells whether the walk ended early: then its links are not all there are.
+	Err() error
 }
 
 // classifier tells what the files of a page are and which of them a backup needs,
@@ -38,7 +40,7 @@ type classifier struct {
 // from that ends before a byte not above '.': since a key goes on from its stem
 // with '.', only such keys are not below from. So these few stems and the links in
 // the interval are all that matter.
-func (c *classifier) page(cur links, pitr [][]byte, objects []provider.Object, from, upTo []byte) {
+func (c *classifier) page(cur links, pitr [][]byte, objects []provider.Object, from, upTo []byte) error {
 	c.missing = c.missing[:0]
 	c.fill(pitr, objects)
 	m := merge{classifier: c, from: from, upTo: upTo}
@@ -54,6 +56,7 @@ func (c *classifier) page(cur links, pitr [][]byte, objects []provider.Object, f
 	for l, ok := cur.Seek(from); ok && (len(upTo) == 0 || bytes.Compare(l.Stem, upTo) < 0); l, ok = cur.Next() {
 		m.link(l)
 	}
+	return cur.Err()
 }
 
 // fill makes an entry of every object, without links but for PITR prefixes, and

@@ -37,6 +37,8 @@ func (l *linkList) get() (*catalog.Link, bool) {
 	return &l.all[l.at], true
 }
 
+func (l *linkList) Err() error { return nil }
+
 type record struct {
 	storage string
 	path    string
@@ -98,7 +100,9 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 			for _, k := range part {
 				objects = append(objects, provider.Object{Key: []byte(k)})
 			}
-			c.page(links, prefixes, objects, []byte(from), []byte(upTo))
+			if err := c.page(links, prefixes, objects, []byte(from), []byte(upTo)); err != nil {
+				t.Fatal(err)
+			}
 			for _, e := range c.entries {
 				linked[string(e.Path)] = e.Linked
 			}
@@ -181,7 +185,9 @@ func BenchmarkClassifyPage(b *testing.B) {
 	c := classifier{destination: "here"}
 	b.ReportAllocs()
 	for b.Loop() {
-		c.page(links, nil, objects, []byte("backups/production/"), []byte("backups/production0"))
+		if err := c.page(links, nil, objects, []byte("backups/production/"), []byte("backups/production0")); err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/key")
 }

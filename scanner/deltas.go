@@ -26,9 +26,6 @@ func (k *Keeper) apply(destination string, t target, applied uint64) (more bool,
 	if err := k.Index.ApplyChanges(destination, t.manifest.Generation, changes, l.link, l.missing); err != nil {
 		return false, fmt.Errorf("apply %d deltas to destination %s: %w", len(changes), destination, err)
 	}
-	if l.err != nil {
-		return false, l.err
-	}
 	return len(changes) == deltasAtOnce, nil
 }
 
@@ -37,13 +34,12 @@ type lookup struct {
 	*Keeper
 	target
 	destination string
-	err         error // the first that a look-up met; the answers after it mean nothing
 }
 
 // link tells the type of a file and whether a record needs it: the rule of
 // classifier.page for one file.
-func (l *lookup) link(path []byte) (typ index.Type, linked bool) {
-	l.view(func(tx *catalog.Tx) error {
+func (l *lookup) link(path []byte) (typ index.Type, linked bool, err error) {
+	err = l.Catalog.View(func(tx *catalog.Tx) error {
 		pitr, err := tx.PitrPrefixes(l.bucketID)
 		if err != nil {
 			return err
@@ -51,28 +47,22 @@ func (l *lookup) link(path []byte) (typ index.Type, linked bool) {
 		if typ, linked = typeOf(path, pitr); linked {
 			return nil
 		}
-		stem := catalog.Stem(path)
-		cur := tx.Links(l.bucketID)
-		for link, ok := cur.Seek(stem); ok && bytes.Equal(link.Stem, stem); link, ok = cur.Next() {
-			if link.Kind == catalog.LinkPath || bytes.Equal(link.Path, path) {
-				linked = true
-				return nil
-			}
-		}
-		return nil
+		return l.each(tx, catalog.Stem(path), func(link *catalog.Link) error {
+			linked = linked || link.Kind == catalog.LinkPath || bytes.Equal(link.Path, path)
+			return nil
+		})
 	})
-	return typ, linked
+	return typ, linked, err
 }
 
 // missing lists the records of the destination whose storagePath has the stem. A
 // record that is younger than the scan is not among them: its file may be there,
 // and no list was made since that could tell.
-func (l *lookup) missing(stem []byte) (records []index.Missing) {
-	l.view(func(tx *catalog.Tx) error {
-		cur := tx.Links(l.bucketID)
-		for link, ok := cur.Seek(stem); ok && bytes.Equal(link.Stem, stem); link, ok = cur.Next() {
+func (l *lookup) missing(stem []byte) (records []index.Missing, err error) {
+	err = l.Catalog.View(func(tx *catalog.Tx) error {
+		return l.each(tx, stem, func(link *catalog.Link) error {
 			if link.Kind != catalog.LinkPath || string(link.StorageID) != l.destination {
-				continue
+				return nil
 			}
 			backup, err := tx.Backup(string(link.Org), string(link.BackupID))
 			if err != nil {
@@ -83,14 +73,19 @@ func (l *lookup) missing(stem []byte) (records []index.Missing) {
 					Org: bytes.Clone(link.Org), BackupID: bytes.Clone(link.BackupID), Path: bytes.Clone(link.Path),
 				})
 			}
-		}
-		return nil
+			return nil
+		})
 	})
-	return records
+	return records, err
 }
 
-func (l *lookup) view(fn func(*catalog.Tx) error) {
-	if err := l.Catalog.View(fn); err != nil && l.err == nil {
-		l.err = fmt.Errorf("look up links: %w", err)
+// each calls fn with the links of a stem.
+func (l *lookup) each(tx *catalog.Tx, stem []byte, fn func(*catalog.Link) error) error {
+	cur := tx.Links(l.bucketID)
+	for link, ok := cur.Seek(stem); ok && bytes.Equal(link.Stem, stem); link, ok = cur.Next() {
+		if err := fn(link); err != nil {
+			return err
+		}
 	}
+	return cur.Err()
 }

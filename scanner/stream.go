@@ -108,8 +108,7 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 		if l.classifiedAt == 0 {
 			l.classifiedAt = tx.AppliedIndex()
 		}
-		l.classifier.page(tx.Links(l.bucketID), pitr, objects, []byte(from), []byte(upTo))
-		return nil
+		return l.classifier.page(tx.Links(l.bucketID), pitr, objects, []byte(from), []byte(upTo))
 	})
 	if err != nil {
 		return fmt.Errorf("look up the links of a page: %w", err)
