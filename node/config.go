@@ -1,0 +1,96 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"firescan/catalog"
+)
+
+// Config is what a node is started with. DefaultConfig gives the defaults.
+type Config struct {
+	// NodeID names the node for good; empty takes the name that the data directory
+	// has, or the host's when it is new.
+	NodeID string
+	// DataDir holds all that the node stores. It is made if it does not exist, and
+	// belongs to one process at a time.
+	DataDir string
+	// HTTPAddr is where the public API listens; port 0 takes a free one.
+	HTTPAddr string
+	// TLSCert and TLSKey are PEM files; with them the API is served over TLS only.
+	TLSCert, TLSKey string
+
+	// SecretFile holds the cluster secret; empty is cluster.secret in the data
+	// directory, which is made when it is missing.
+	SecretFile string
+	// MasterKeyFile holds the key that the keyset for credentials is encrypted with;
+	// empty derives it from the cluster secret.
+	MasterKeyFile string
+	// RootToken, when not empty, is made the root token.
+	RootToken catalog.Secret
+
+	// AllowEndpoints says where destinations may have endpoints of their own (see
+	// provider.NewEgress). Without one only the providers' public hosts are reached.
+	AllowEndpoints []string
+	// SyncEvery is how often a verified destination is synced unasked; 0 is never.
+	SyncEvery time.Duration
+	// FreshFor is how long after a sync its result counts as fresh.
+	FreshFor time.Duration
+	// ScanStreams bounds the list requests that are under way at once.
+	ScanStreams int
+
+	// Logger is told what happens; required.
+	Logger *slog.Logger
+	// Version is shown to clients.
+	Version string
+}
+
+// DefaultConfig is the configuration of a node about which nothing is said.
+func DefaultConfig() Config {
+	return Config{
+		DataDir:     "./data",
+		HTTPAddr:    "127.0.0.1:8080",
+		SyncEvery:   24 * time.Hour,
+		FreshFor:    time.Hour,
+		ScanStreams: 64,
+		Logger:      slog.New(slog.DiscardHandler),
+		Version:     "devel",
+	}
+}
+
+// maxStreams keeps a slip of the keyboard from opening a million connections.
+const maxStreams = 4096
+
+// check tells everything that is wrong with the configuration at once.
+func (c *Config) check() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.DataDir == "" {
+		wrong("the data directory is not set: name one with --data-dir")
+	}
+	if _, _, err := net.SplitHostPort(c.HTTPAddr); err != nil {
+		wrong("--http-addr %q is no host:port: %w", c.HTTPAddr, err)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		wrong("--http-tls-cert and --http-tls-key belong together: give both or none")
+	}
+	if c.ScanStreams < 1 || c.ScanStreams > maxStreams {
+		wrong("--scan-streams is %d: give 1 to %d", c.ScanStreams, maxStreams)
+	}
+	if c.SyncEvery < 0 {
+		wrong("--sync-every is %v: give a duration, or 0 for never", c.SyncEvery)
+	}
+	if c.FreshFor < 0 {
+		wrong("--fresh-for is %v: give a duration", c.FreshFor)
+	}
+	if c.RootToken.Reveal() != "" && len(c.RootToken.Reveal()) < minRootToken {
+		wrong("the root token has fewer than %d characters: it guards everything, make a longer one", minRootToken)
+	}
+	return errors.Join(errs...)
+}
+
+// minRootToken is the length of a root token that cannot be guessed.
+const minRootToken = 32

@@ -1,0 +1,110 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// What lies in a data directory.
+const (
+	lockFile       = "lock"
+	idFile         = "node.id"
+	catalogFile    = "catalog.db"
+	raftDir        = "raft"
+	indexDir       = "index"
+	secretFile     = "cluster.secret"
+	rootTokenFile  = "root.token"
+	privateFile    = 0o600
+	privateDir     = 0o700
+	fallbackNodeID = "node-1"
+)
+
+// dataDir is a data directory that this process alone has.
+type dataDir struct {
+	path string
+	lock *flock.Flock
+}
+
+// openDataDir makes the directory if need be and locks it. Nobody but its owner may
+// look in: it holds keys.
+func openDataDir(path string) (*dataDir, error) {
+	if err := os.MkdirAll(path, privateDir); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := os.Chmod(path, privateDir); err != nil {
+		return nil, fmt.Errorf("close the data directory to others (does it belong to this user?): %w", err)
+	}
+	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(privateFile))
+	got, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory %s: %w", path, err)
+	}
+	if !got {
+		return nil, fmt.Errorf("the data directory %s is in use by another firescan: stop that one, or give this node its own --data-dir", path)
+	}
+	return &dataDir{path: path, lock: lock}, nil
+}
+
+func (d *dataDir) join(name string) string { return filepath.Join(d.path, name) }
+
+func (d *dataDir) close() error { return d.lock.Unlock() }
+
+var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// nodeID is the name that this data directory has, or gives it one: a member of
+// the cluster keeps its name for good, whatever its host is called later.
+func (d *dataDir) nodeID(wanted string) (string, error) {
+	file := d.join(idFile)
+	data, err := os.ReadFile(file)
+	stored := strings.TrimSpace(string(data))
+	switch {
+	case err == nil && (wanted == "" || wanted == stored):
+		return stored, nil
+	case err == nil:
+		return "", fmt.Errorf("the data directory %s belongs to node %q, not %q: start it with --node-id %s, or give the new node its own --data-dir", d.path, stored, wanted, stored)
+	case !errors.Is(err, os.ErrNotExist):
+		return "", fmt.Errorf("read the node's name: %w", err)
+	}
+	if wanted == "" {
+		wanted = hostID()
+	}
+	if !validID.MatchString(wanted) {
+		return "", fmt.Errorf("--node-id %q is no name for a node: give up to 63 letters, digits, dots, dashes and underscores", wanted)
+	}
+	return wanted, writeFile(file, []byte(wanted+"\n"))
+}
+
+func hostID() string {
+	if name, err := os.Hostname(); err == nil && validID.MatchString(name) {
+		return name
+	}
+	return fallbackNodeID
+}
+
+// writeFile writes a private file durably in one step: a crash leaves all of it or
+// what was there before.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

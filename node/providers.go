@@ -1,0 +1,127 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/provider"
+	"firescan/provider/s3"
+)
+
+// buckets opens buckets at providers: for destinations with the credentials that
+// they have stored, and with credentials that are only tried. It is safe for concurrent
+// use.
+type buckets struct {
+	catalog  *catalog.Catalog
+	keys     *keys
+	egress   *provider.Egress
+	metrics  *provider.Metrics
+	limiters provider.Limiters
+
+	mu   sync.Mutex
+	open map[string]openBucket // by destination
+}
+
+// openBucket is good as long as its destination stays as it was.
+type openBucket struct {
+	revision  uint64
+	updatedAt int64
+	bucket    provider.Bucket
+}
+
+func newBuckets(c *catalog.Catalog, k *keys, egress *provider.Egress, metrics *provider.Metrics) *buckets {
+	return &buckets{catalog: c, keys: k, egress: egress, metrics: metrics, open: map[string]openBucket{}}
+}
+
+// Open is the bucket of a destination, surrounded by retries, pace and metrics. All
+// who open the bucket, also through another destination, share one pace.
+func (b *buckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if known, ok := b.open[d.Id]; ok && known.revision == d.Revision && known.updatedAt == d.UpdatedAt {
+		return known.bucket, nil
+	}
+	credentials := make(map[string]string, len(d.Sealed))
+	for field, sealed := range d.Sealed {
+		plain, err := b.keys.Open(d.Org, d.Id, field, sealed)
+		if err != nil {
+			return nil, fmt.Errorf("decrypt the credentials of destination %s: %w", d.Id, err)
+		}
+		credentials[field] = plain
+	}
+	account, err := b.account(d.Type, d.Endpoint, d.Region, credentials)
+	if err != nil {
+		return nil, err
+	}
+	limiter := b.limiters.For(catalog.BucketID(d), ceiling(d))
+	bucket := provider.Compose(account.Bucket(d.Bucket), d.Type, limiter, b.metrics, provider.RetryOptions{})
+	b.open[d.Id] = openBucket{d.Revision, d.UpdatedAt, bucket}
+	return bucket, b.forget()
+}
+
+// Account speaks to a provider with credentials that are not stored. Its buckets
+// neither retry nor wait: somebody sits before a form and wants to know.
+func (b *buckets) Account(_ context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
+	return b.account(providerType, endpoint, region, credentials)
+}
+
+func (b *buckets) account(providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
+	if endpoint != "" {
+		if err := b.egress.Check(endpoint); err != nil {
+			return nil, err
+		}
+	}
+	switch providerType {
+	case catalog.TypeS3:
+		return s3.New(s3.Config{
+			Endpoint: endpoint, Region: region,
+			AccessKeyID: credentials[accessKeyID], SecretAccessKey: credentials[secretAccessKey],
+			// Servers of one's own rarely have a name for each bucket.
+			PathStyle: endpoint != "", HTTPClient: b.egress.HTTPClient(),
+		})
+	default:
+		return nil, &provider.Error{
+			Kind: provider.Invalid, Op: "connect",
+			Reason: fmt.Sprintf("this version of firescan connects to %s, not to %s", catalog.TypeS3, providerType),
+		}
+	}
+}
+
+// The credential fields of the Storage API.
+const (
+	accessKeyID     = "accessKeyId"
+	secretAccessKey = "secretAccessKey"
+)
+
+// ceiling is the provider's own limit of calls a second; servers of one's own have
+// none that we know.
+func ceiling(d *pb.Destination) float64 {
+	if d.Type == catalog.TypeS3 && d.Endpoint == "" {
+		return provider.CeilingS3
+	}
+	return 0
+}
+
+// forget drops the buckets of destinations that are gone, and with them their
+// decrypted credentials. It is called when a bucket was opened anew, which is rare.
+func (b *buckets) forget() error {
+	known := map[string]bool{}
+	if err := b.catalog.View(func(tx *catalog.Tx) error {
+		all, err := tx.AllDestinations()
+		for _, d := range all {
+			known[d.Id] = true
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	for id := range b.open {
+		if !known[id] {
+			delete(b.open, id)
+		}
+	}
+	return nil
+}
