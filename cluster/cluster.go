@@ -23,6 +23,9 @@ import (
 // and a client that waits longer would rather hear that there is none.
 const leaderWait = 2500 * time.Millisecond
 
+// barrierWait bounds how long a new leader waits for its turn to apply the log.
+const barrierWait = 10 * time.Second
+
 var (
 	// ErrNoLeader is returned when no leader was found within some seconds: a
 	// majority of the nodes is down or cut off. Nothing was written.
@@ -30,6 +33,9 @@ var (
 	// ErrUnknown is returned when the leadership was lost, or the caller gave up,
 	// while a command was under way: it may be carried out yet, or not.
 	ErrUnknown = errors.New("the command may or may not have been carried out")
+	// ErrFull is returned while the disk has no room for what was committed before.
+	// Nothing was written.
+	ErrFull = errors.New("the disk of this node is full: nothing is written until there is room; free some")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("the cluster is closed")
 )
@@ -97,17 +103,25 @@ func Open(c Config) (_ *Cluster, err error) {
 			return nil, fmt.Errorf("begin a cluster in %s: %w", c.Dir, err)
 		}
 	}
-	cl := &Cluster{id: c.ID, logger: c.Logger, log: log, fatal: make(chan error, 1), changed: make(chan struct{})}
-	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, fatal: cl.fatal}
+	if err := checkLog(c, log, snapshots); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancelCause(context.Background())
+	cl := &Cluster{id: c.ID, logger: c.Logger, log: log, fatal: make(chan error, 1), changed: make(chan struct{}), stop: stop}
+	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, log: c.Logger, fatal: cl.fatal, closing: ctx.Done()}
 	if cl.raft, err = raft.NewRaft(conf, cl.fsm, log, log, snapshots, transport); err != nil {
+		stop(err)
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
+	if err := cl.checkMember(); err != nil {
+		stop(err)
+		return nil, errors.Join(err, cl.raft.Shutdown().Error())
+	}
 	if cl.collect, err = register(c.Registerer, cl.raft); err != nil {
+		stop(err)
 		return nil, errors.Join(err, cl.raft.Shutdown().Error())
 	}
 	cl.verifier.raft = cl.raft
-	ctx, stop := context.WithCancelCause(context.Background())
-	cl.stop = stop
 	cl.work.Go(func() { cl.follow(ctx) })
 	return cl, nil
 }
@@ -117,53 +131,59 @@ func config(id string, logger *hclogger) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(id)
 	c.Logger = logger.Named("raft")
-	// The leader is missed after a second at most, and a group of one leads at once.
-	c.HeartbeatTimeout = 500 * time.Millisecond
-	c.ElectionTimeout = 500 * time.Millisecond
-	c.LeaderLeaseTimeout = 250 * time.Millisecond
+	// A group of one has nobody to wait for: it leads after one to two of these.
+	c.HeartbeatTimeout = 100 * time.Millisecond
+	c.ElectionTimeout = 100 * time.Millisecond
+	c.LeaderLeaseTimeout = 50 * time.Millisecond
 	c.CommitTimeout = 10 * time.Millisecond
-	// Many small commands become one write of the log and one of the catalog.
-	c.MaxAppendEntries = 512
+	// Many small commands become one write of the log and one of the catalog. That
+	// bounds its size, too: 64 of the largest commands are 32 MiB.
+	c.MaxAppendEntries = 64
 	c.BatchApplyCh = true
 	// The catalog's own file is as durable as the log: what it holds is not restored
 	// over it, and a snapshot costs next to nothing.
 	c.NoSnapshotRestoreOnStart = true
-	c.SnapshotThreshold = 16384
-	c.SnapshotInterval = 30 * time.Second
-	c.TrailingLogs = 10240
+	// It is taken often, since entries may be half a megabyte each.
+	c.SnapshotThreshold = 1024
+	c.SnapshotInterval = 10 * time.Second
+	c.TrailingLogs = 1024
 	return c
 }
 
 // follow keeps term: it waits for each change of leadership until ctx ends.
 func (c *Cluster) follow(ctx context.Context) {
-	var resign context.CancelCauseFunc = func(error) {}
-	defer func() {
-		resign(ErrClosed)
-		c.setTerm(nil)
-	}()
+	var (
+		resign context.CancelCauseFunc
+		number uint64 // of the term that resign ends
+	)
+	end := func(why error) {
+		if resign != nil {
+			resign(why)
+			resign = nil
+			c.setTerm(nil)
+		}
+	}
+	defer func() { end(ErrClosed) }()
 	// The channel may drop a signal, so that raft is asked again each second.
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		leads := c.raft.State() == raft.Leader
-		c.mu.Lock()
-		led := c.term != nil
-		c.mu.Unlock()
-		switch {
-		case leads && !led:
+		leads, current := c.raft.State() == raft.Leader, c.raft.CurrentTerm()
+		// A term that was lost and won again between two looks is another one.
+		if resign != nil && (!leads || current != number) {
+			end(ErrNoLeader)
+			c.logger.Info("this node no longer leads", "term", number)
+		}
+		if leads && resign == nil {
 			// What earlier leaders committed is applied before anyone relies on it.
-			if err := c.raft.Barrier(10 * time.Second).Error(); err != nil {
+			if err := c.raft.Barrier(barrierWait).Error(); err != nil {
 				c.logger.Warn("leadership was won and lost before the log was applied", "error", err)
-				break
+			} else {
+				term, cancel := context.WithCancelCause(ctx)
+				resign, number = cancel, current
+				c.setTerm(term)
+				c.logger.Info("this node leads", "term", number)
 			}
-			term, cancel := context.WithCancelCause(ctx)
-			resign = cancel
-			c.setTerm(term)
-			c.logger.Info("this node leads", "term", c.raft.CurrentTerm())
-		case !leads && led:
-			resign(ErrNoLeader)
-			c.setTerm(nil)
-			c.logger.Info("this node no longer leads")
 		}
 		select {
 		case <-c.raft.LeaderCh():
@@ -204,8 +224,8 @@ func (c *Cluster) leading(ctx context.Context) (context.Context, error) {
 }
 
 // Propose brings a command into the log and answers its result when it is applied on
-// this node. The error is the catalog's refusal (a *catalog.Error), ErrNoLeader
-// when nothing was written, or wraps ErrUnknown.
+// this node. The error is the catalog's refusal (a *catalog.Error), ErrNoLeader or
+// ErrFull when nothing was written, or wraps ErrUnknown.
 func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Result, error) {
 	data, err := catalog.Encode(command)
 	if err != nil {
@@ -213,6 +233,9 @@ func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Resul
 	}
 	if _, err := c.leading(ctx); err != nil {
 		return nil, err
+	}
+	if c.fsm.full.Load() {
+		return nil, ErrFull
 	}
 	future := c.raft.Apply(data, leaderWait)
 	done := make(chan error, 1)
@@ -263,7 +286,7 @@ func (c *Cluster) Lead(ctx context.Context, fn func(context.Context) error) erro
 		c.mu.Lock()
 		term, changed := c.term, c.changed
 		c.mu.Unlock()
-		if term == nil {
+		if term == nil || term.Err() != nil {
 			select {
 			case <-changed:
 			case <-ctx.Done():

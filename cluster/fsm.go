@@ -4,21 +4,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/hashicorp/raft"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 )
 
 // errStopped answers commands after the state machine had to stop.
 var errStopped = errors.New("this node's state machine has stopped; its log says why")
 
+// roomEvery is how often a full disk is tried again.
+const roomEvery = time.Second
+
+// machine is the state machine: catalog.Catalog.
+type machine interface {
+	Apply(entries []catalog.Entry) ([]*pb.Result, error)
+	Restore(r io.Reader) error
+}
+
 // fsm hands what raft committed to the catalog. It decides nothing.
 type fsm struct {
-	catalog   *catalog.Catalog
+	catalog   machine
 	snapshots *snapshots
+	log       *slog.Logger
 	fatal     chan<- error
+	closing   <-chan struct{}
 	stopped   bool // only touched by raft's one goroutine
+	// full is set while the disk has no room for what was committed.
+	full atomic.Bool
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -43,7 +61,7 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	}
 	err := errStopped
 	if !f.stopped {
-		results, failed := f.catalog.Apply(entries)
+		results, failed := f.apply(entries)
 		if failed == nil {
 			for i, r := range results {
 				answers[at[i]] = r
@@ -51,12 +69,34 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 			return answers
 		}
 		err = failed
-		f.stop(fmt.Errorf("apply entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, failed))
+		f.stop(failed)
 	}
 	for _, i := range at {
 		answers[i] = err
 	}
 	return answers
+}
+
+// apply waits for room when the disk is full: what was committed is not lost, and
+// this node goes on serving reads meanwhile.
+func (f *fsm) apply(entries []catalog.Entry) ([]*pb.Result, error) {
+	for {
+		results, err := f.catalog.Apply(entries)
+		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+			if f.full.Swap(false) {
+				f.log.Info("the disk has room again; what was committed is applied")
+			}
+			return results, err
+		}
+		if !f.full.Swap(true) {
+			f.log.Error("the disk is full: nothing is written until there is room; free some", "error", err)
+		}
+		select {
+		case <-time.After(roomEvery):
+		case <-f.closing:
+			return nil, fmt.Errorf("the node stopped while it waited for room: %w", err)
+		}
+	}
 }
 
 func (f *fsm) stop(err error) {
@@ -68,7 +108,13 @@ func (f *fsm) stop(err error) {
 }
 
 // Snapshot implements raft.FSM. The catalog is durable, so there is nothing to write.
-func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return noContent{}, nil }
+// A stopped machine has none: the log must keep what was not applied.
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	if f.stopped {
+		return nil, errStopped
+	}
+	return noContent{}, nil
+}
 
 // Restore implements raft.FSM.
 func (f *fsm) Restore(r io.ReadCloser) error {
@@ -76,7 +122,7 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	if err := f.catalog.Restore(r); err != nil {
 		return err
 	}
-	return f.snapshots.restored()
+	return f.snapshots.forget()
 }
 
 // noContent is a snapshot of which only the metadata is kept.

@@ -51,7 +51,8 @@ func (l *hclogger) IsInfo() bool                   { return l.IsDebug() }
 func (l *hclogger) IsWarn() bool                   { return true }
 func (l *hclogger) IsError() bool                  { return true }
 func (l *hclogger) Named(name string) hclog.Logger { return l.ResetNamed(name) }
-func (l *hclogger) With(args ...any) hclog.Logger  { c := *l; c.out = l.out.With(args...); return &c }
+func (l *hclogger) With(args ...any) hclog.Logger { c := *l; c.out = l.out.With(args...); return &c }
+
 func (l *hclogger) ResetNamed(name string) hclog.Logger {
 	c := *l
 	c.name, c.out = name, l.out.With("part", name)

@@ -14,8 +14,11 @@ import (
 )
 
 const (
-	metaFile     = "snapshot.json"
-	receivedFile = "snapshot.received"
+	metaFile = "snapshot.json"
+	// receivedPrefix and the snapshot's id name what another node sent; arriving is it
+	// while it is not there whole.
+	receivedPrefix = "snapshot.received-"
+	arriving       = "snapshot.arriving"
 )
 
 // snapshots keeps the metadata of the newest snapshot only. Its content is the
@@ -32,17 +35,41 @@ var _ raft.SnapshotStore = (*snapshots)(nil)
 
 func openSnapshots(dir string, c *catalog.Catalog) (*snapshots, error) {
 	s := &snapshots{dir: dir, catalog: c}
-	// Received, but the node stopped before it was restored: it is sent again.
-	if err := s.restored(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s, s.resume()
 }
 
-// restored forgets the received content: it is the catalog now.
-func (s *snapshots) restored() error {
-	if err := os.Remove(filepath.Join(s.dir, receivedFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove a received snapshot: %w", err)
+// resume restores what was received when the node stopped before it had done so:
+// raft takes the snapshot for applied as soon as its metadata is there. Without
+// metadata it is sent again.
+func (s *snapshots) resume() error {
+	metas, err := s.List()
+	if err != nil {
+		return err
+	}
+	if len(metas) > 0 {
+		received, err := os.Open(s.received(metas[0].ID))
+		if err == nil {
+			err = errors.Join(s.catalog.Restore(received), received.Close())
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("restore the catalog from a snapshot that was received: %w", err)
+		}
+	}
+	return s.forget()
+}
+
+func (s *snapshots) received(id string) string { return filepath.Join(s.dir, receivedPrefix+id) }
+
+// forget removes what was received: it is the catalog now, or of no use.
+func (s *snapshots) forget() error {
+	files, err := filepath.Glob(filepath.Join(s.dir, receivedPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("look for received snapshots: %w", err)
+	}
+	for _, file := range append(files, filepath.Join(s.dir, arriving)) {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove a received snapshot: %w", err)
+		}
 	}
 	return nil
 }
@@ -80,7 +107,7 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if len(all) == 0 || all[0].ID != id {
 		return nil, nil, fmt.Errorf("snapshot %s is not there", id)
 	}
-	received, err := os.Open(filepath.Join(s.dir, receivedFile))
+	received, err := os.Open(s.received(id))
 	if err == nil {
 		return all[0], received, nil
 	}
@@ -139,7 +166,7 @@ type sink struct {
 // Write implements io.Writer.
 func (s *sink) Write(p []byte) (int, error) {
 	if s.content == nil {
-		f, err := os.OpenFile(filepath.Join(s.store.dir, receivedFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		f, err := os.OpenFile(filepath.Join(s.store.dir, arriving), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 		if err != nil {
 			return 0, fmt.Errorf("receive a snapshot: %w", err)
 		}
@@ -158,6 +185,10 @@ func (s *sink) Close() error {
 	s.closed = true
 	if s.content != nil {
 		if err := errors.Join(s.content.Sync(), s.content.Close()); err != nil {
+			return fmt.Errorf("receive a snapshot: %w", err)
+		}
+		// The content stands under its name before the metadata does (see resume).
+		if err := os.Rename(s.content.Name(), s.store.received(s.meta.ID)); err != nil {
 			return fmt.Errorf("receive a snapshot: %w", err)
 		}
 	}
@@ -180,7 +211,7 @@ func (s *sink) Cancel() error {
 	if s.content == nil {
 		return nil
 	}
-	return errors.Join(s.content.Close(), s.store.restored())
+	return errors.Join(s.content.Close(), s.store.forget())
 }
 
 // replace writes a file durably in one step: a crash leaves the old one or the new.

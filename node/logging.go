@@ -1,0 +1,25 @@
+package node
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// NewLogger makes the logger of a process: format is "json" or "text", level is
+// debug, info, warn or error.
+func NewLogger(out io.Writer, format, level string) (*slog.Logger, error) {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(strings.ToUpper(level))); err != nil {
+		return nil, fmt.Errorf("--log-level %q is unknown: give debug, info, warn or error", level)
+	}
+	opts := &slog.HandlerOptions{Level: least}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(out, opts)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(out, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q is unknown: give json or text", format)
+}

@@ -1,0 +1,197 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"firescan/api"
+	"firescan/catalog"
+	"firescan/cluster"
+	"firescan/index"
+	"firescan/provider"
+)
+
+// Node is one firescan process's worth of parts. New makes it, Run runs it until
+// its context ends, Close lets go of everything.
+type Node struct {
+	config Config
+	id     string
+	log    *slog.Logger
+	// undo closes what New opened, newest first.
+	undo []func() error
+
+	dir       *dataDir
+	listener  net.Listener
+	registry  *prometheus.Registry
+	catalog   *catalog.Catalog
+	index     *index.Store
+	cluster   *cluster.Cluster
+	keys      *keys
+	egress    *provider.Egress
+	buckets   *buckets
+	consensus *consensus
+	scan      *scanning
+	api       *api.Server
+	http      *http.Server
+}
+
+// New makes a node. When it fails, nothing stays open; its error says what to change.
+func New(c Config) (*Node, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	n := &Node{config: c, log: c.Logger}
+	if err := n.open(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// open makes the parts in the order in which they stand on one another.
+func (n *Node) open() (err error) {
+	// The lock comes first: nothing may touch a directory that another process has.
+	if n.dir, err = openDataDir(n.config.DataDir); err != nil {
+		return err
+	}
+	n.later(n.dir.close)
+	if n.id, err = n.dir.nodeID(n.config.NodeID); err != nil {
+		return err
+	}
+	n.log = n.log.With("node", n.id)
+	// A taken port is the likeliest mistake: it is told before files are opened.
+	if n.listener, err = listen(&n.config); err != nil {
+		return err
+	}
+	n.later(func() error { return closeListener(n.listener) })
+	// The secret before the catalog: whether that is new tells whether the secret may be.
+	secret, err := clusterSecret(n.dir, n.config.SecretFile)
+	if err != nil {
+		return err
+	}
+	kek, err := keyEncryptionKey(secret, n.config.MasterKeyFile)
+	if err != nil {
+		return err
+	}
+	registry, metrics := newRegistry(n.config.Version)
+	n.registry = registry
+
+	n.catalog, err = catalog.Open(n.dir.join(catalogFile), catalog.Options{Logger: n.log, Registerer: registry})
+	if err != nil {
+		return err
+	}
+	n.later(n.catalog.Close)
+	// Wrong keys are told now, not when somebody's sync fails.
+	n.keys = &keys{catalog: n.catalog, kek: kek}
+	if _, err := n.keys.open(); err != nil && !errors.Is(err, errNoKeyset) {
+		return err
+	}
+	n.index, err = index.Open(n.dir.join(indexDir), index.Options{Logger: n.log, Registerer: registry})
+	if err != nil {
+		return err
+	}
+	n.later(n.index.Close)
+	if n.egress, err = provider.NewEgress(n.config.AllowEndpoints); err != nil {
+		return fmt.Errorf("--allow-endpoint: %w", err)
+	}
+	n.later(func() error { n.egress.Close(); return nil })
+	calls, err := provider.NewMetrics(registry)
+	if err != nil {
+		return err
+	}
+	n.buckets = newBuckets(n.catalog, n.keys, n.egress, calls)
+	// The cluster begins to apply what was committed, so the catalog must be there.
+	n.cluster, err = cluster.Open(cluster.Config{
+		ID: n.id, Dir: n.dir.join(raftDir), Catalog: n.catalog, Logger: n.log, Registerer: registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.later(n.cluster.Close)
+	n.consensus = &consensus{cluster: n.cluster}
+	n.scan = n.newScanning()
+	if n.api, err = n.newAPI(metrics); err != nil {
+		return err
+	}
+	n.http = newHTTPServer(n.api, n.log)
+	return nil
+}
+
+func (n *Node) later(undo func() error) { n.undo = append(n.undo, undo) }
+
+func closeListener(l net.Listener) error {
+	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Addr is the host:port that the API listens on.
+func (n *Node) Addr() string { return n.listener.Addr().String() }
+
+// URL is where a client on the same machine reaches the API.
+func (n *Node) URL() string {
+	if n.config.TLSCert != "" {
+		return "https://" + n.Addr()
+	}
+	return "http://" + n.Addr()
+}
+
+// Ready answers nil once the node serves requests.
+func (n *Node) Ready() error { return n.consensus.Ready() }
+
+// Run runs the node until ctx ends, which is no error, or until it cannot go on.
+// Requests under way get some seconds to finish. Call it once.
+func (n *Node) Run(ctx context.Context) error {
+	n.log.Info("firescan serves", "url", n.URL(), "data", n.dir.path, "version", n.config.Version)
+	// The work outlives the API: a request under way may wait for a sync.
+	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	parts, failed := errgroup.WithContext(work)
+	parts.Go(func() error { return n.scan.keeper.Run(failed) })
+	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
+	parts.Go(func() error {
+		select {
+		case err := <-n.cluster.Fatal():
+			return fmt.Errorf("this node cannot go on: %w", err)
+		case <-failed.Done():
+			return context.Cause(failed)
+		}
+	})
+	// The API stops first: when ctx ends, or with the part that failed.
+	serving, stopServing := context.WithCancelCause(ctx)
+	unhook := context.AfterFunc(failed, func() { stopServing(context.Cause(failed)) })
+	served := n.serve(serving)
+	unhook()
+	stopServing(nil)
+	stopWork(errStopping)
+	worked := parts.Wait()
+
+	n.log.Info("firescan stops")
+	for _, err := range []error{worked, served} {
+		if err != nil && !errors.Is(err, errStopping) && !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	return nil
+}
+
+// errStopping is the cause of all that ends because the node stops.
+var errStopping = errors.New("the node is stopping")
+
+// Close lets go of all that New opened, newest first. Call it after Run has returned.
+func (n *Node) Close() error {
+	var errs []error
+	for len(n.undo) > 0 {
+		last := len(n.undo) - 1
+		undo := n.undo[last]
+		n.undo = n.undo[:last]
+		errs = append(errs, undo())
+	}
+	return errors.Join(errs...)
+}
