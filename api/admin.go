@@ -1,0 +1,109 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+type tokenView struct {
+	ID        string `json:"id"`
+	Org       string `json:"organizationId,omitempty"`
+	Role      string `json:"role"`
+	Name      string `json:"name"`
+	CreatedAt stamp  `json:"createdAt"`
+	// Token is shown once, when it is made.
+	Token string `json:"token,omitempty"`
+}
+
+func showToken(t *pb.Token) tokenView {
+	return tokenView{ID: t.Id, Org: t.Org, Role: t.Role, Name: t.Name, CreatedAt: stamp(t.CreatedAt)}
+}
+
+func (s *Server) listTokens(c *call) error {
+	list := []tokenView{}
+	if err := c.view(func(tx *catalog.Tx) error {
+		all, err := tx.Tokens()
+		for _, t := range all {
+			list = append(list, showToken(t))
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return c.answer(envelope{Data: list})
+}
+
+func (s *Server) createToken(c *call) error {
+	var in struct {
+		Org  string `json:"organizationId"`
+		Role string `json:"role"`
+		Name string `json:"name"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	wrong := fieldErrors{}
+	role := catalog.Role(in.Role)
+	if !role.Valid() {
+		names := make([]string, 0, len(catalog.Roles()))
+		for _, r := range catalog.Roles() {
+			names = append(names, string(r))
+		}
+		wrong["role"] = "must be one of " + strings.Join(names, ", ")
+	}
+	switch {
+	case role == catalog.RoleRoot && in.Org != "":
+		wrong["organizationId"] = "the root role belongs to no organization"
+	case role != catalog.RoleRoot && !validID(in.Org):
+		wrong["organizationId"] = "is required: 1 to 128 letters, digits, '_', '-', '.' and ':'"
+	}
+	if len(in.Name) > maxName || !printable(in.Name) {
+		wrong["name"] = "must have at most 200 printable characters"
+	}
+	if len(wrong) > 0 {
+		return invalid(wrong)
+	}
+	plain := catalog.NewToken()
+	t := &pb.Token{
+		Id: catalog.NewID(catalog.KindToken), Hash: catalog.HashToken(plain), Org: in.Org, Role: in.Role, Name: in.Name,
+		CreatedAt: s.Now().UnixMilli(),
+	}
+	if _, err := c.propose(&pb.PutToken{Token: t}); err != nil {
+		return err
+	}
+	view := showToken(t)
+	view.Token = plain
+	return c.answerStatus(http.StatusCreated, envelope{Data: view, Message: "Token created; it is shown only now"})
+}
+
+func (s *Server) deleteToken(c *call) error {
+	if c.param("id") == c.token.Id {
+		return invalidField("id", "a token cannot revoke itself; use another root token")
+	}
+	if _, err := c.propose(&pb.DeleteToken{Id: c.param("id")}); err != nil {
+		return orNotFound(err, notFound("Token"))
+	}
+	return c.answer(envelope{Message: "Token revoked"})
+}
+
+// clusterStatus lists the nodes.
+func (s *Server) clusterStatus(c *call) error {
+	nodes, err := s.Members.Nodes(c.context())
+	if err != nil {
+		return err
+	}
+	return c.answer(envelope{Data: struct {
+		Nodes []Member `json:"nodes"`
+	}{slices.Clip(nodes)}})
+}
+
+// validID tells whether an id made elsewhere fits into keys and addresses.
+func validID(id string) bool {
+	return len(id) > 0 && len(id) <= 128 && strings.IndexFunc(id, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)
+	}) < 0
+}

@@ -1,0 +1,200 @@
+package api
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/index"
+)
+
+type backupView struct {
+	ID          string   `json:"id"`
+	ProjectID   string   `json:"projectId"`
+	ProjectName string   `json:"projectName"`
+	Status      string   `json:"status"`
+	Size        int64    `json:"size"`
+	Collections []string `json:"collections"`
+	CreatedAt   stamp    `json:"createdAt"`
+	StoragePath string   `json:"storagePath"`
+}
+
+// backupPage reads the records of a destination that follow a cursor, at most limit
+// of them. next is nil at the end.
+type backupPage func(tx *catalog.Tx, cursor []byte, limit int) (list []*pb.Backup, next []byte, err error)
+
+// listBackups answers the backup records of a destination; with missing=true those
+// whose file the last sync did not see. Without a limit all of them are streamed.
+func (s *Server) listBackups(c *call) error {
+	q := c.query()
+	limit, missing := q.number("limit", 1, maxPage), q.boolean("missing")
+	cursor, err := base64.RawURLEncoding.DecodeString(q.str("cursor"))
+	if err != nil {
+		q.wrong["cursor"] = "is not one that an answer gave"
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	d, err := c.readDestination()
+	if err != nil {
+		return err
+	}
+	page, totals := recordPage(c.org, d.Id), recordTotals(c.org, d.Id)
+	if missing {
+		view, err := s.viewOf(c, d)
+		if err != nil {
+			return err
+		}
+		if view != nil {
+			defer view.Release()
+		}
+		page, totals = missingPage(c.org, view), missingTotals(c.org, view)
+	}
+	return c.streamBackups(page, totals, cursor, limit)
+}
+
+func recordPage(org, destination string) backupPage {
+	return func(tx *catalog.Tx, cursor []byte, limit int) ([]*pb.Backup, []byte, error) {
+		list, err := tx.Backups(org, destination, string(cursor), limit+1)
+		if err != nil || len(list) <= limit {
+			return list, nil, err
+		}
+		return list[:limit], []byte(list[limit-1].Id), nil
+	}
+}
+
+func recordTotals(org, destination string) func(*catalog.Tx) (count, bytes uint64, err error) {
+	return func(tx *catalog.Tx) (uint64, uint64, error) {
+		n, err := tx.Counters(org, destination)
+		return n.Backups, n.BackupBytes, err
+	}
+}
+
+func missingPage(org string, view *index.View) backupPage {
+	return func(tx *catalog.Tx, cursor []byte, limit int) (list []*pb.Backup, next []byte, err error) {
+		if view == nil {
+			return nil, nil, nil
+		}
+		missing, next, err := view.Missing(org, cursor, limit)
+		for _, m := range missing {
+			b, err := tx.Backup(org, string(m.BackupID))
+			if errors.Is(err, catalog.ErrNotFound) {
+				continue // deleted in this moment
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			list = append(list, b)
+		}
+		return list, next, err
+	}
+}
+
+// missingTotals sums the missing records up, page by page.
+func missingTotals(org string, view *index.View) func(*catalog.Tx) (count, bytes uint64, err error) {
+	page := missingPage(org, view)
+	return func(tx *catalog.Tx) (count, bytes uint64, err error) {
+		for cursor := []byte(nil); ; {
+			list, next, err := page(tx, cursor, fileBatch)
+			for _, b := range list {
+				count++
+				bytes += uint64(max(b.Size, 0))
+			}
+			if next == nil || err != nil {
+				return count, bytes, err
+			}
+			cursor = next
+		}
+	}
+}
+
+// streamBackups sends the records batch by batch, in memory that does not grow with
+// their number.
+func (c *call) streamBackups(page backupPage, totals func(*catalog.Tx) (uint64, uint64, error), cursor []byte, limit int) error {
+	buf := []byte(`{"success":true,"data":{"backups":[`)
+	projects := map[string]string{}
+	var next []byte
+	for sent := 0; ; {
+		batch := fileBatch
+		if limit > 0 {
+			batch = limit
+		}
+		var views []backupView
+		if err := c.server.Catalog.View(func(tx *catalog.Tx) error {
+			list, after, err := page(tx, cursor, batch)
+			next = after
+			for _, b := range list {
+				v, err := showBackup(tx, c.org, b, projects)
+				if err != nil {
+					return err
+				}
+				views = append(views, v)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, v := range views {
+			if sent++; sent > 1 {
+				buf = append(buf, ',')
+			}
+			var err error
+			if buf, err = appendJSON(buf, v); err != nil {
+				return err
+			}
+		}
+		if next == nil || limit > 0 {
+			break
+		}
+		cursor = next
+		if err := c.send(buf); err != nil {
+			return err
+		}
+		buf = buf[:0]
+	}
+	var count, bytes uint64
+	if err := c.server.Catalog.View(func(tx *catalog.Tx) (err error) {
+		count, bytes, err = totals(tx)
+		return err
+	}); err != nil {
+		return err
+	}
+	buf = append(buf, `],"totalCount":`...)
+	buf = strconv.AppendUint(buf, count, 10)
+	buf = append(buf, `,"totalSize":`...)
+	buf = strconv.AppendUint(buf, bytes, 10)
+	buf = append(buf, '}')
+	if next != nil {
+		buf = append(buf, `,"meta":{"nextCursor":"`+base64.RawURLEncoding.EncodeToString(next)+`"}`...)
+	}
+	return c.send(append(buf, "}\n"...))
+}
+
+// send sends a part of a JSON document.
+func (c *call) send(part []byte) error {
+	if c.status == 0 {
+		c.Header().Set("Content-Type", "application/json; charset=utf-8")
+		c.WriteHeader(http.StatusOK)
+	}
+	_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(slowClient))
+	_, err := c.Write(part)
+	return err
+}
+
+func showBackup(tx *catalog.Tx, org string, b *pb.Backup, projects map[string]string) (backupView, error) {
+	name, known := projects[b.ProjectId]
+	if !known {
+		var err error
+		if name, err = projectName(tx, org, b.ProjectId); err != nil {
+			return backupView{}, err
+		}
+		projects[b.ProjectId] = name
+	}
+	return backupView{
+		b.Id, b.ProjectId, name, b.Status, b.Size, append([]string{}, b.Collections...), stamp(b.CreatedAt), string(b.StoragePath),
+	}, nil
+}

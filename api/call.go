@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+// slowClient is how long a client may take to send or take the next part of a body.
+const slowClient = 30 * time.Second
+
+// call is one request and its answer.
+type call struct {
+	http.ResponseWriter
+	Request *http.Request
+	server  *Server
+	route   *route
+	params  httprouter.Params
+	// token and org are those of the caller, nil and empty on public routes.
+	token *pb.Token
+	org   string
+	log   *slog.Logger
+
+	status int // that was sent, 0 before
+}
+
+// serve makes the handler of a route: what is the same for all requests.
+func (s *Server) serve(route *route) httprouter.Handle {
+	return func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+		began := time.Now()
+		s.metrics.inFlight.Inc()
+		id := requestID(r)
+		w.Header().Set("X-Request-Id", id)
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		c := &call{
+			ResponseWriter: w, Request: r, server: s, route: route, params: params,
+			log: s.Logger.With("request", id, "method", r.Method, "route", route.path),
+		}
+		defer func() {
+			s.metrics.inFlight.Dec()
+			s.metrics.served(route, c.status, time.Since(began))
+		}()
+		c.run()
+	}
+}
+
+// run does the call, and turns what goes wrong into an answer.
+func (c *call) run() {
+	defer func() {
+		p := recover()
+		switch p {
+		case nil:
+			return
+		case http.ErrAbortHandler:
+			panic(p)
+		}
+		c.log.Error("a request panicked", "panic", p, "stack", string(debug.Stack()))
+		c.refuse(&Error{Code: CodeInternal, Message: "Something went wrong; the log has more under the request id"})
+	}()
+	control := http.NewResponseController(c.ResponseWriter)
+	if t := c.route.timeout; t != noTimeout {
+		ctx, cancel := context.WithTimeout(c.Request.Context(), t)
+		defer cancel()
+		c.Request = c.Request.WithContext(ctx)
+		// Not every test's writer has deadlines.
+		_ = control.SetReadDeadline(time.Now().Add(slowClient))
+		_ = control.SetWriteDeadline(time.Now().Add(t + slowClient))
+		c.Request.Body = http.MaxBytesReader(c.ResponseWriter, c.Request.Body, bodyLimit)
+	}
+	if err := c.authorise(); err != nil {
+		c.refuse(toError(err))
+		return
+	}
+	if err := c.route.handle(c.server, c); err != nil {
+		c.refuse(toError(err))
+	}
+}
+
+// refuse answers an error, unless an answer has begun: then the connection is cut,
+// so that what was sent does not look complete.
+func (c *call) refuse(e *Error) {
+	if e.Code.Status() >= http.StatusInternalServerError {
+		c.log.Error("request failed", "code", e.Code, "error", e)
+	} else {
+		c.log.Debug("request refused", "code", e.Code, "error", e)
+	}
+	if c.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	c.fail(e)
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (c *call) WriteHeader(status int) {
+	c.status = status
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap serves http.ResponseController.
+func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+func (c *call) context() context.Context { return c.Request.Context() }
+
+func (c *call) param(name string) string { return c.params.ByName(name) }
+
+// authorise finds out who calls and whether they may.
+func (c *call) authorise() error {
+	if c.route.access == Public {
+		return nil
+	}
+	scheme, plain, _ := strings.Cut(c.Request.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || plain == "" {
+		return &Error{Code: CodeUnauthorized, Message: "Send a token as 'Authorization: Bearer fsk_…'"}
+	}
+	if err := c.identify(plain); err != nil {
+		return err
+	}
+	c.log = c.log.With("token", c.token.Id)
+	if !c.route.access.Allows(catalog.Role(c.token.Role)) {
+		return &Error{Code: CodeDenied, Message: c.route.access.rule().denied}
+	}
+	if !c.route.access.OfOrganisation() {
+		return nil
+	}
+	switch org := c.Request.Header.Get("X-Organization-Id"); org {
+	case "":
+		return invalidField("X-Organization-Id", "the header is required")
+	case c.token.Org:
+		c.org = org
+		return nil
+	default:
+		return &Error{Code: CodeDenied, Message: "The token is not one of this organization"}
+	}
+}
+
+// identify looks the token up. It is found by its hash: 256 random bits that were
+// hashed leave nothing to learn from how long the comparison takes.
+func (c *call) identify(plain string) error {
+	err := c.server.Catalog.View(func(tx *catalog.Tx) (err error) {
+		c.token, err = tx.TokenByHash(catalog.HashToken(plain))
+		return err
+	})
+	return orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is not known, or was revoked"})
+}
+
+// barrier makes the reads that follow see all that was written before, unless the
+// client asks for what this node has.
+func (c *call) barrier() error {
+	if c.Request.URL.Query().Get("consistency") == "stale" {
+		return nil
+	}
+	return c.server.Consensus.Barrier(c.context())
+}
+
+// propose brings a change into the catalog.
+func (c *call) propose(command Command) (*pb.Result, error) {
+	return c.server.Consensus.Propose(c.context(), command)
+}
+
+// view reads the catalog after a barrier.
+func (c *call) view(fn func(*catalog.Tx) error) error {
+	if err := c.barrier(); err != nil {
+		return err
+	}
+	return c.server.Catalog.View(fn)
+}
+
+// destination reads the one that the path names.
+func (c *call) destination(tx *catalog.Tx) (*pb.Destination, error) {
+	d, err := tx.Destination(c.org, c.param("id"))
+	return d, orNotFound(err, storageNotFound())
+}
+
+// requestID is the client's own if it is a sane one, else a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	sane := len(id) > 0 && len(id) <= 64 && strings.IndexFunc(id, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.'
+	}) < 0
+	if sane {
+		return id
+	}
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// gone tells whether err is only that the client went away.
+func gone(err error) bool { return errors.Is(err, context.Canceled) }

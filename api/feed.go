@@ -1,0 +1,149 @@
+package api
+
+import (
+	"slices"
+	"time"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+// feedKind is one kind of record of the catalog feed.
+type feedKind struct {
+	// name is what the catalog and the lines of an import call it, plural what paths
+	// and answers do, title what messages do.
+	name, plural, title string
+	fresh               func() record
+	read                func(tx *catalog.Tx, org, id string) (record, error)
+}
+
+func feedKinds() []feedKind {
+	return []feedKind{
+		{"project", "projects", "Project", func() record { return &projectRecord{} }, readProject},
+		{"backup", "backups", "Backup", func() record { return &backupRecord{} }, readBackup},
+		{"schedule", "schedules", "Schedule", func() record { return &scheduleRecord{} }, readSchedule},
+		{"pitr", "pitr", "PITR configuration", func() record { return &pitrRecord{} }, readPitr},
+	}
+}
+
+func feedRoutes() []route {
+	var list []route
+	for _, k := range feedKinds() {
+		path := "/api/v1/catalog/" + k.plural + "/:id"
+		list = append(list,
+			route{"GET", path, FeedRead, quick, k.get},
+			route{"PUT", path, FeedWrite, quick, k.put},
+			route{"DELETE", path, FeedWrite, quick, k.remove},
+		)
+	}
+	return list
+}
+
+func (k feedKind) notFound() *Error {
+	e := notFound(k.title)
+	if k.name == "backup" {
+		e.Code = CodeBackupNotFound
+	}
+	return e
+}
+
+func (k feedKind) get(_ *Server, c *call) error {
+	var r record
+	if err := c.view(func(tx *catalog.Tx) (err error) {
+		r, err = k.read(tx, c.org, c.param("id"))
+		return orNotFound(err, k.notFound())
+	}); err != nil {
+		return err
+	}
+	return c.answer(envelope{Data: r})
+}
+
+func (k feedKind) put(_ *Server, c *call) error {
+	r := k.fresh()
+	if err := c.decode(r); err != nil {
+		return err
+	}
+	wrong := fieldErrors{}
+	if !r.setID(c.param("id")) {
+		wrong["id"] = "is not the one of the path"
+	}
+	if r.kind() != "" && r.kind() != k.name {
+		wrong["kind"] = "is not the one of the path"
+	}
+	if r.check(wrong); len(wrong) > 0 {
+		return invalid(wrong)
+	}
+	result, err := c.propose(&pb.PutRecords{Org: c.org, Records: []*pb.Record{r.message(c.org)}})
+	if err != nil {
+		return err
+	}
+	if len(result.Rejected) > 0 {
+		return rejection(result.Rejected[0])
+	}
+	return c.answer(envelope{Data: r, Message: k.title + " stored"})
+}
+
+// rejection is why the catalog did not take a record.
+func rejection(r *pb.Rejection) *Error {
+	if r.Code == catalog.CodeNotFound {
+		return &Error{Code: CodeStorageNotFound, Message: "Storage destination not found", Details: map[string]string{"reason": r.Message}}
+	}
+	return &Error{Code: CodeValidation, Message: "The record was refused: " + r.Message}
+}
+
+func (k feedKind) remove(_ *Server, c *call) error {
+	result, err := c.propose(&pb.DeleteRecords{Org: c.org, Kind: k.name, Ids: []string{c.param("id")}})
+	if err != nil {
+		return orNotFound(err, k.notFound())
+	}
+	if result.Deleted == 0 {
+		return k.notFound()
+	}
+	return c.answer(envelope{Message: k.title + " deleted"})
+}
+
+func readProject(tx *catalog.Tx, org, id string) (record, error) {
+	p, err := tx.Project(org, id)
+	if err != nil {
+		return nil, err
+	}
+	return &projectRecord{ID: p.Id, Name: p.Name}, nil
+}
+
+func readBackup(tx *catalog.Tx, org, id string) (record, error) {
+	b, err := tx.Backup(org, id)
+	if err != nil {
+		return nil, err
+	}
+	r := &backupRecord{
+		ID: b.Id, StorageID: b.StorageId, ProjectID: b.ProjectId, Status: b.Status, Size: b.Size,
+		Collections: slices.Concat([]string{}, b.Collections), StoragePath: string(b.StoragePath),
+	}
+	if b.CreatedAt != 0 {
+		r.CreatedAt = time.UnixMilli(b.CreatedAt).UTC()
+	}
+	for _, f := range b.Files {
+		r.Files = append(r.Files, string(f))
+	}
+	return r, nil
+}
+
+func readSchedule(tx *catalog.Tx, org, id string) (record, error) {
+	s, err := tx.Schedule(org, id)
+	if err != nil {
+		return nil, err
+	}
+	return &scheduleRecord{
+		ID: s.Id, StorageID: s.StorageId, ProjectID: s.ProjectId, Name: s.Name, Enabled: s.Enabled, CronExpression: s.CronExpression,
+	}, nil
+}
+
+func readPitr(tx *catalog.Tx, org, id string) (record, error) {
+	p, err := tx.Pitr(org, id)
+	if err != nil {
+		return nil, err
+	}
+	return &pitrRecord{
+		ID: p.Id, StorageID: p.StorageId, ProjectID: p.ProjectId, Enabled: p.Enabled, Status: p.Status, Prefix: string(p.Prefix),
+	}, nil
+}

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	clients  prometheus.Gauge
+	dropped  prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "firescan_http_requests_total", Help: "Requests served, by route, method and class of status.",
+		}, []string{"route", "method", "class"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "firescan_http_request_seconds", Help: "How long requests took to serve.",
+			Buckets: []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"route"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "firescan_http_requests_in_flight", Help: "Requests being served now.",
+		}),
+		clients: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "firescan_event_clients", Help: "Clients that listen to events.",
+		}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "firescan_event_clients_dropped_total", Help: "Event clients dropped because they did not keep up.",
+		}),
+	}
+	err := errors.Join(r.Register(m.requests), r.Register(m.seconds), r.Register(m.inFlight), r.Register(m.clients), r.Register(m.dropped))
+	if err != nil {
+		return nil, fmt.Errorf("register the metrics of the API: %w", err)
+	}
+	return m, nil
+}
+
+func (m *metrics) served(r *route, status int, took time.Duration) {
+	method := r.method
+	if method == "" {
+		method = "any"
+	}
+	m.requests.WithLabelValues(r.path, method, class(status)).Inc()
+	if r.timeout != noTimeout {
+		m.seconds.WithLabelValues(r.path).Observe(took.Seconds())
+	}
+}
+
+func class(status int) string {
+	switch {
+	case status == 0, status == statusClientClosed:
+		return "aborted"
+	case status < 300:
+		return "2xx"
+	case status < 400:
+		return "3xx"
+	case status < 500:
+		return "4xx"
+	}
+	return "5xx"
+}

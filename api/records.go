@@ -1,0 +1,178 @@
+package api
+
+import (
+	"time"
+	"unicode/utf8"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+// The records of the catalog feed, as they are sent and shown. Pointers tell what
+// was not given.
+
+type projectRecord struct {
+	Kind string `json:"kind,omitempty"` // of an import's line
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+type backupRecord struct {
+	Kind        string    `json:"kind,omitempty"` // of an import's line
+	ID          string    `json:"id"`
+	StorageID   string    `json:"storageId"`
+	ProjectID   string    `json:"projectId"`
+	Status      string    `json:"status"`
+	Size        int64     `json:"size"`
+	Collections []string  `json:"collections"`
+	CreatedAt   time.Time `json:"createdAt"`
+	StoragePath string    `json:"storagePath"`
+	Files       []string  `json:"files,omitempty"`
+}
+
+type scheduleRecord struct {
+	Kind           string `json:"kind,omitempty"` // of an import's line
+	ID             string `json:"id"`
+	StorageID      string `json:"storageId"`
+	ProjectID      string `json:"projectId"`
+	Name           string `json:"name"`
+	Enabled        bool   `json:"enabled"`
+	CronExpression string `json:"cronExpression"`
+}
+
+type pitrRecord struct {
+	Kind      string `json:"kind,omitempty"` // of an import's line
+	ID        string `json:"id"`
+	StorageID string `json:"storageId"`
+	ProjectID string `json:"projectId"`
+	Enabled   bool   `json:"enabled"`
+	Status    string `json:"status"`
+	Prefix    string `json:"prefix"`
+}
+
+// maxKey is the longest object key that providers take, in bytes.
+const maxKey = 1024
+
+// record is what the four have in common.
+type record interface {
+	// kind is what the body says that it is, empty when it does not.
+	kind() string
+	// setID takes the id of the path; it answers false when the body has another one.
+	setID(id string) bool
+	// check collects what cannot be right.
+	check(wrong fieldErrors)
+	// message is the record as the catalog has it.
+	message(org string) *pb.Record
+}
+
+var (
+	_ record = (*projectRecord)(nil)
+	_ record = (*backupRecord)(nil)
+	_ record = (*scheduleRecord)(nil)
+	_ record = (*pitrRecord)(nil)
+)
+
+func setID(own *string, id string) bool {
+	if *own == "" {
+		*own = id
+	}
+	return *own == id
+}
+
+func (r *projectRecord) kind() string  { return r.Kind }
+func (r *backupRecord) kind() string   { return r.Kind }
+func (r *scheduleRecord) kind() string { return r.Kind }
+func (r *pitrRecord) kind() string     { return r.Kind }
+
+func (r *projectRecord) setID(id string) bool  { return setID(&r.ID, id) }
+func (r *backupRecord) setID(id string) bool   { return setID(&r.ID, id) }
+func (r *scheduleRecord) setID(id string) bool { return setID(&r.ID, id) }
+func (r *pitrRecord) setID(id string) bool     { return setID(&r.ID, id) }
+
+func (w fieldErrors) id(name, id string, required bool) {
+	if (required || id != "") && !validID(id) {
+		w[name] = "must have 1 to 128 letters, digits, '_', '-', '.' and ':'"
+	}
+}
+
+func (w fieldErrors) text(name, s string) {
+	if len(s) > maxName || !printable(s) {
+		w[name] = "must have at most 200 printable characters"
+	}
+}
+
+func (w fieldErrors) key(name, key string) {
+	if len(key) > maxKey || !utf8.ValidString(key) {
+		w[name] = "must be an object key of at most 1024 bytes of UTF-8"
+	}
+}
+
+func (r *projectRecord) check(w fieldErrors) {
+	w.id("id", r.ID, true)
+	w.text("name", r.Name)
+}
+
+func (r *backupRecord) check(w fieldErrors) {
+	w.id("id", r.ID, true)
+	w.id("storageId", r.StorageID, true)
+	w.id("projectId", r.ProjectID, false)
+	w.text("status", r.Status)
+	w.key("storagePath", r.StoragePath)
+	if r.Size < 0 {
+		w["size"] = "must not be negative"
+	}
+	for _, f := range r.Files {
+		w.key("files", f)
+		if f == "" {
+			w["files"] = "must not hold an empty key"
+		}
+	}
+}
+
+func (r *scheduleRecord) check(w fieldErrors) {
+	w.id("id", r.ID, true)
+	w.id("storageId", r.StorageID, true)
+	w.id("projectId", r.ProjectID, false)
+	w.text("name", r.Name)
+	w.text("cronExpression", r.CronExpression)
+}
+
+func (r *pitrRecord) check(w fieldErrors) {
+	w.id("id", r.ID, true)
+	w.id("storageId", r.StorageID, true)
+	w.id("projectId", r.ProjectID, false)
+	w.text("status", r.Status)
+	w.key("prefix", r.Prefix)
+	if r.Prefix == "" {
+		w["prefix"] = "is required: an empty one would link every file of the bucket"
+	}
+}
+
+func (r *projectRecord) message(org string) *pb.Record {
+	return &pb.Record{Kind: &pb.Record_Project{Project: &pb.Project{Org: org, Id: r.ID, Name: r.Name}}}
+}
+
+func (r *backupRecord) message(org string) *pb.Record {
+	b := &pb.Backup{
+		Org: org, Id: r.ID, StorageId: r.StorageID, ProjectId: r.ProjectID, Status: r.Status, Size: r.Size,
+		Collections: r.Collections, StoragePath: []byte(r.StoragePath),
+	}
+	if !r.CreatedAt.IsZero() {
+		b.CreatedAt = r.CreatedAt.UnixMilli()
+	}
+	for _, f := range r.Files {
+		b.Files = append(b.Files, []byte(f))
+	}
+	return &pb.Record{Kind: &pb.Record_Backup{Backup: b}}
+}
+
+func (r *scheduleRecord) message(org string) *pb.Record {
+	return &pb.Record{Kind: &pb.Record_Schedule{Schedule: &pb.Schedule{
+		Org: org, Id: r.ID, StorageId: r.StorageID, ProjectId: r.ProjectID, Name: r.Name, Enabled: r.Enabled, CronExpression: r.CronExpression,
+	}}}
+}
+
+func (r *pitrRecord) message(org string) *pb.Record {
+	return &pb.Record{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{
+		Org: org, Id: r.ID, StorageId: r.StorageID, ProjectId: r.ProjectID, Enabled: r.Enabled, Status: r.Status, Prefix: []byte(r.Prefix),
+	}}}
+}

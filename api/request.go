@@ -1,0 +1,154 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Command is a message that the catalog carries out.
+type Command = proto.Message
+
+// decode reads the request's body: one JSON object with no fields but v's.
+func (c *call) decode(v any) error {
+	d := json.NewDecoder(c.Request.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return badJSON(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return invalidField("body", "there is more behind the JSON object")
+	}
+	return nil
+}
+
+// badJSON says what is wrong with a body, by field where that is known.
+func badJSON(err error) error {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return invalidField(or(wrong.Field, "body"), "must be "+kindName(wrong.Type.Kind().String())+", not "+wrong.Value)
+	}
+	if too, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return too
+	}
+	msg := err.Error()
+	if field, ok := strings.CutPrefix(msg, "json: unknown field "); ok {
+		return invalidField(strings.Trim(field, `"`), "is not a field of this request")
+	}
+	if errors.Is(err, io.EOF) {
+		return invalidField("body", "a JSON object is required")
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return invalidField("body", "the JSON is cut short")
+	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return invalidField("body", "is no valid JSON: "+msg)
+	}
+	return invalidField("body", "could not be read")
+}
+
+func kindName(kind string) string {
+	switch kind {
+	case "struct", "map":
+		return "an object"
+	case "slice", "array":
+		return "an array"
+	case "bool":
+		return "a boolean"
+	case "string":
+		return "a string"
+	}
+	return "a number"
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// query reads the parameters of a request and collects what is wrong with them.
+type query struct {
+	call   *call
+	values map[string][]string
+	wrong  fieldErrors
+}
+
+func (c *call) query() *query {
+	return &query{call: c, values: c.Request.URL.Query(), wrong: fieldErrors{}}
+}
+
+func (q *query) str(name string) string {
+	if v := q.values[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+func (q *query) boolean(name string) bool {
+	v := q.str(name)
+	if v == "" {
+		return false
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		q.wrong[name] = "must be true or false"
+	}
+	return b
+}
+
+// number reads a whole number in [least, most]; 0 when it is not given.
+func (q *query) number(name string, least, most int) int {
+	v := q.str(name)
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		q.wrong[name] = fmt.Sprintf("must be a whole number from %d to %d", least, most)
+	}
+	return n
+}
+
+// duration reads a time span such as 90m, 24h or 7d; 0 when it is not given.
+func (q *query) duration(name string) time.Duration {
+	v := q.str(name)
+	if v == "" {
+		return 0
+	}
+	d, err := parseAge(v)
+	if err != nil {
+		q.wrong[name] = "must be a time span such as 90m, 24h or 7d"
+	}
+	return d
+}
+
+func parseAge(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.Atoi(days)
+		if err != nil || n < 0 || n > 36500 {
+			return 0, errors.New("not a number of days")
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err == nil && d < 0 {
+		err = errors.New("negative")
+	}
+	return d, err
+}
+
+// err is what is wrong with the parameters, nil if nothing is.
+func (q *query) err() error {
+	if len(q.wrong) > 0 {
+		return invalid(q.wrong)
+	}
+	return nil
+}

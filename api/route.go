@@ -1,0 +1,87 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+)
+
+const (
+	// bodyLimit bounds the body of most requests, in bytes.
+	bodyLimit = 1 << 20
+	// quick bounds requests that are served from this node and the log.
+	quick = 15 * time.Second
+	// remote bounds requests that ask a provider.
+	remote = 60 * time.Second
+	// noTimeout is for streams, which end with their client or their content.
+	noTimeout = 0
+)
+
+// route is one endpoint. The router, the tests of roles and the description of the
+// API are made from this table.
+type route struct {
+	method, path string
+	access       Access
+	timeout      time.Duration
+	handle       func(*Server, *call) error
+}
+
+// routes are all endpoints.
+func routes() []route {
+	return slices.Concat(
+		[]route{
+			{"GET", "/api/v1/storage/destinations", Read, quick, (*Server).listDestinations},
+			{"POST", "/api/v1/storage/destinations", Edit, quick, (*Server).createDestination},
+			{"GET", "/api/v1/storage/destinations/:id", Read, quick, (*Server).getDestination},
+			{"PUT", "/api/v1/storage/destinations/:id", Edit, quick, (*Server).updateDestination},
+			{"DELETE", "/api/v1/storage/destinations/:id", Remove, quick, (*Server).deleteDestination},
+			{"POST", "/api/v1/storage/destinations/:id/verify", Edit, remote, (*Server).verifyDestination},
+			{"GET", "/api/v1/storage/destinations/:id/linked", Read, quick, (*Server).linkedResources},
+			{"GET", "/api/v1/storage/destinations/:id/backups", Read, quick, (*Server).listBackups},
+			{"GET", "/api/v1/storage/destinations/:id/files", Read, noTimeout, (*Server).listFiles},
+			{"GET", "/api/v1/storage/destinations/:id/files/stats", Read, remote, (*Server).fileStats},
+			{"GET", "/api/v1/storage/destinations/:id/files/export", Read, noTimeout, (*Server).exportFiles},
+			{"GET", "/api/v1/storage/stats", Read, quick, (*Server).storageStats},
+			{"POST", "/api/v1/storage/sync", Edit, quick, (*Server).startSyncs},
+			{"GET", "/api/v1/storage/syncs", Read, quick, (*Server).listSyncs},
+			{"GET", "/api/v1/storage/syncs/:id", Read, quick, (*Server).getSync},
+			{"DELETE", "/api/v1/storage/syncs/:id", Edit, quick, (*Server).cancelSync},
+			{"GET", "/api/v1/storage/events", Read, noTimeout, (*Server).streamEvents},
+			{"POST", "/api/v1/catalog/import", FeedWrite, noTimeout, (*Server).importRecords},
+			{"GET", "/api/v1/admin/tokens", Operate, quick, (*Server).listTokens},
+			{"POST", "/api/v1/admin/tokens", Operate, quick, (*Server).createToken},
+			{"DELETE", "/api/v1/admin/tokens/:id", Operate, quick, (*Server).deleteToken},
+			{"GET", "/api/v1/admin/cluster", Operate, quick, (*Server).clusterStatus},
+			{"GET", "/healthz", Public, quick, (*Server).healthz},
+			{"GET", "/readyz", Public, quick, (*Server).readyz},
+			{"GET", "/metrics", Public, quick, (*Server).showMetrics},
+		},
+		feedRoutes(),
+	)
+}
+
+func (s *Server) newRouter() *httprouter.Router {
+	r := httprouter.New()
+	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
+	r.HandleOPTIONS = false
+	for _, route := range routes() {
+		r.Handle(route.method, route.path, s.serve(&route))
+	}
+	unknown := &route{path: "none", access: Public, timeout: quick, handle: func(_ *Server, c *call) error {
+		return &Error{Code: CodeNotFound, Message: "No such endpoint: " + c.Request.Method + " " + c.Request.URL.Path}
+	}}
+	r.NotFound = handler(s.serve(unknown))
+	wrong := &route{path: "none", access: Public, timeout: quick, handle: func(_ *Server, c *call) error {
+		allowed := c.Header().Get("Allow") // set by the router
+		return &Error{Code: CodeMethod, Message: c.Request.Method + " is not allowed here; allowed: " + strings.ReplaceAll(allowed, ", OPTIONS", "")}
+	}}
+	r.MethodNotAllowed = handler(s.serve(wrong))
+	return r
+}
+
+func handler(h httprouter.Handle) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h(w, r, nil) })
+}

@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/index"
+	"firescan/provider"
+)
+
+// Consensus brings changes into the catalog and tells how far reads must have come.
+type Consensus interface {
+	// Propose answers when the command is applied on this node; its error is a
+	// *catalog.Error, or wraps ErrNoLeader.
+	Propose(ctx context.Context, command proto.Message) (*pb.Result, error)
+	// Barrier answers when this node's catalog holds all that was answered before.
+	Barrier(ctx context.Context) error
+	// Ready answers nil when this node can serve.
+	Ready() error
+}
+
+// Shards opens the index of destinations.
+type Shards interface {
+	View(ctx context.Context, destination string) (*index.View, error)
+}
+
+// Buckets opens the bucket of a destination with its stored credentials.
+type Buckets interface {
+	Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error)
+}
+
+// Secrets encrypts a credential before it enters a command.
+type Secrets interface {
+	Seal(org, destination, field, plain string) ([]byte, error)
+}
+
+// Endpoints says where users may point us to.
+type Endpoints interface {
+	Check(endpoint string) error
+}
+
+// Members lists the nodes of the cluster.
+type Members interface {
+	Nodes(ctx context.Context) ([]Member, error)
+}
+
+// Member is one node as /api/v1/admin/cluster shows it.
+type Member struct {
+	ID           string `json:"id"`
+	Address      string `json:"address"`
+	Leader       bool   `json:"leader"`
+	Voter        bool   `json:"voter"`
+	State        string `json:"state"`
+	AppliedIndex uint64 `json:"appliedIndex"`
+	Version      string `json:"version"`
+	Shards       int    `json:"shards"`
+}
+
+// Config is what a Server needs. All fields are required unless they say otherwise.
+type Config struct {
+	Catalog   *catalog.Catalog
+	Consensus Consensus
+	Shards    Shards
+	Buckets   Buckets
+	Secrets   Secrets
+	Endpoints Endpoints
+	Members   Members
+	// Types are the destination types that Buckets can open.
+	Types []string
+	// Metrics answers GET /metrics.
+	Metrics    http.Handler
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+	// SyncEvery is how often verified destinations are synced; 0 is never.
+	SyncEvery time.Duration
+	// FreshFor is how long after a sync its answer counts as fresh.
+	FreshFor time.Duration
+	// ForceWait bounds how long force=true waits for a sync.
+	ForceWait time.Duration
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Server answers the API. It is an http.Handler that is safe for concurrent use.
+type Server struct {
+	Config
+	router  *httprouter.Router
+	metrics *metrics
+	hub     *hub
+}
+
+// New makes a server.
+func New(c Config) (*Server, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	m, err := newMetrics(c.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Config: c, metrics: m, hub: newHub(m)}
+	s.router = s.newRouter()
+	return s, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+
+// Publish sends an event to the clients of its organisation that listen. It does
+// not block.
+func (s *Server) Publish(e Event) { s.hub.publish(e) }
+
+// Close ends the event streams, so that the HTTP server can shut down.
+func (s *Server) Close() { s.hub.close() }
