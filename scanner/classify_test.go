@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -115,7 +116,7 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 		for _, k := range keys {
 			want := false
 			for _, p := range pitr {
-				want = want || bytes.HasPrefix([]byte(k), []byte(p))
+				want = want || strings.HasPrefix(k, p)
 			}
 			for _, r := range records {
 				want = want || k == r.path || slices.Contains(r.files, k) ||

@@ -52,6 +52,7 @@ type rig struct {
 // newRig makes a rig with one destination for the whole of the bucket; start sets
 // it to work.
 func newRig(t testing.TB, opts mem.Options) *rig {
+	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), account: mem.New(opts, bucket), streams: 8}
 	r.open()
 	t.Cleanup(r.close)

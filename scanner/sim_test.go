@@ -44,6 +44,7 @@ type simResult struct {
 // simulate lists keys with the given streams; every page takes one unit of time,
 // with a little jitter so that no two streams move in step.
 func simulate(t testing.TB, keys []string, plan []PlannedRange, streams int) simResult {
+	t.Helper()
 	page := 1000
 	if len(keys) < page {
 		page = 3 // so that small key spaces have pages, too
@@ -165,7 +166,7 @@ func treeKeys(n int) []string {
 		} else {
 			share = share * 2 / 3
 		}
-		for i := 0; i < share; i++ {
+		for range share {
 			day := rnd.IntN(900)
 			keys = append(keys, fmt.Sprintf("%s/%04d/%02d/%02d/bkp-%08x.backup", name, 2022+day/365, day%365/31+1, day%31+1, rnd.Uint32()))
 		}
@@ -238,7 +239,7 @@ func text(r *rand.Rand, chars string, n int) string {
 	return b.String()
 }
 
-func layoutKeys(name string, make func(*rand.Rand) string, n int) []string {
+func layoutKeys(name string, next func(*rand.Rand) string, n int) []string {
 	switch name {
 	case "flat":
 		return flatKeys(n)
@@ -250,7 +251,7 @@ func layoutKeys(name string, make func(*rand.Rand) string, n int) []string {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	keys := []string{}
 	for range n {
-		keys = append(keys, make(rnd))
+		keys = append(keys, next(rnd))
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -95,7 +94,8 @@ func BenchmarkScan(b *testing.B) {
 	}
 	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
 	line := must(bufio.NewReader(out).ReadString('\n'))(b)
-	url := strings.TrimSpace(line[strings.Index(line, "http://"):])
+	_, address, _ := strings.Cut(line, "http://")
+	url := "http://" + strings.TrimSpace(address)
 
 	dir := b.TempDir()
 	registry := prometheus.NewRegistry()
@@ -134,8 +134,6 @@ func BenchmarkScan(b *testing.B) {
 	}
 	propose(cmd)
 	b.Logf("imported %d records in %v", n, time.Since(start))
-	records = nil
-	runtime.GC()
 
 	store := must(index.Open(filepath.Join(dir, "index"), index.Options{Logger: slog.Default(), Registerer: registry}))(b)
 	defer store.Close()
