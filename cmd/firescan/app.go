@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// Exit codes.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+// envPrefix begins the environment variable of each flag: --http-addr is
+// FIRESCAN_HTTP_ADDR.
+const envPrefix = "FIRESCAN_"
+
+// app is one run of the program: where it reads and writes, and the flags that all
+// commands which talk to a node share.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) (string, bool)
+
+	addr, token, org string
+	caFile           string
+	json             bool
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// run carries out a command line and answers the exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.rootCommand()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		fmt.Fprintln(a.err, "stopped")
+		return exitFailed
+	}
+	fmt.Fprintf(a.err, "firescan: %v\n", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		fmt.Fprintf(a.err, "See `%s --help`.\n", cmd.CommandPath())
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "firescan",
+		Short: "Knows what is in every backup bucket, and which files no backup needs",
+		Long: `firescan lists backup buckets, tells which files belong to a backup and which are
+orphans, keeps the answer in an index and serves it over HTTP.
+
+Every flag is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.`,
+		Example: `  firescan demo
+  firescan serve --data-dir ./data
+  firescan sync --watch production`,
+		SilenceUsage: true, SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.flagsFromEnv(cmd.Flags()) },
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		a.serveCommand(), a.demoCommand(), a.tokenCommand(), a.destinationCommand(), a.syncCommand(), a.syncsCommand(),
+		a.filesCommand(), a.statsCommand(), a.backupsCommand(), a.importCommand(), a.clusterCommand(), a.versionCommand(),
+	)
+	group(root)
+	return root
+}
+
+// group makes a command that only has others under it: without one it shows its help.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = takes(cobra.NoArgs)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
+// takes makes wrong arguments a usage error.
+func takes(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// flagsFromEnv sets the flags that the command line does not, from the environment.
+func (a *app) flagsFromEnv(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "help" {
+			return
+		}
+		name := envName(f.Name)
+		if value, ok := a.getenv(name); ok && value != "" {
+			if err := flags.Set(f.Name, value); err != nil {
+				errs = append(errs, usagef("%s: %w", name, err))
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// terminal tells whether what is written to w is seen by a person at once.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: takes(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintln(a.out, "firescan", version())
+			return nil
+		},
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"firescan/bench/bucketserver"
+	"firescan/catalog"
+	"firescan/node"
+)
+
+const (
+	demoOrg    = "demo"
+	demoBucket = "demo-backups"
+	demoKey    = "AKIADEMODEMODEMODEMO"
+	// Each page of the demo's bucket takes this long, about what S3 takes, so that the
+	// progress can be seen.
+	demoLatency = 50 * time.Millisecond
+)
+
+func (a *app) demoCommand() *cobra.Command {
+	var (
+		files   uint64
+		addr    string
+		once    bool
+		streams int
+	)
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Run a node on a bucket that it serves itself, and show what it does", Args: takes(cobra.NoArgs),
+		Long: `Run a node on a bucket that it serves itself: import a catalog of backups, sync with a
+progress bar, show statistics, orphans and backups that miss their file, and keep
+serving until it is interrupted. All it stores is removed at the end.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if files < 1 {
+				return usagef("--files is 0: give 1 or more")
+			}
+			d := &demo{app: a, files: files, addr: addr, anyPort: !cmd.Flags().Changed("http-addr"), once: once, streams: streams}
+			return d.run(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.Uint64Var(&files, "files", 100_000, "files in the bucket")
+	f.StringVar(&addr, "http-addr", "127.0.0.1:8080", "host:port of the API; a free port when it is taken")
+	f.IntVar(&streams, "scan-streams", 16, "list requests under way at once")
+	f.BoolVar(&once, "once", false, "end after the show")
+	return cmd
+}
+
+// demo is the show.
+type demo struct {
+	app     *app
+	files   uint64
+	addr    string
+	anyPort bool
+	once    bool
+	streams int
+
+	node    *node.Node
+	owner   *client
+	service *client
+}
+
+func (d *demo) run(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "firescan-demo-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	keys, err := bucketserver.NewKeys(bucketserver.Tree, d.files)
+	if err != nil {
+		return err
+	}
+	bucket := bucketserver.New(bucketserver.Options{Keys: keys, Bucket: demoBucket, AccessKey: demoKey, Latency: demoLatency})
+	endpoint, err := bucket.Start("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bucket.Close()) }()
+
+	root := catalog.NewToken()
+	if d.node, err = d.newNode(dir, endpoint, root); err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	g, running := errgroup.WithContext(running)
+	g.Go(func() error { return d.node.Run(running) })
+	g.Go(func() error {
+		defer stop()
+		if err := d.show(running, keys, endpoint, root); err != nil {
+			return err
+		}
+		if !d.once {
+			<-running.Done()
+		}
+		return nil
+	})
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = nil // the usual end of a demo
+	}
+	return errors.Join(err, d.node.Close())
+}
+
+// newNode makes the node, on another port when nobody insists on the one that is taken.
+func (d *demo) newNode(dir, endpoint, root string) (*node.Node, error) {
+	logger, err := node.NewLogger(d.app.err, "text", "error")
+	if err != nil {
+		return nil, err
+	}
+	c := node.DefaultConfig()
+	c.NodeID, c.DataDir, c.HTTPAddr = "demo", filepath.Join(dir, "data"), d.addr
+	c.AllowEndpoints = []string{endpoint[len("http://"):]}
+	c.RootToken, c.ScanStreams = catalog.NewSecret(root), d.streams
+	c.Logger, c.Version = logger, version()
+	n, err := node.New(c)
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" && d.anyPort {
+		c.HTTPAddr = "127.0.0.1:0"
+		n, err = node.New(c)
+	}
+	return n, err
+}
+
+// show does what a newcomer would, step by step.
+func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root string) error {
+	out := d.app.out
+	step := func(format string, args ...any) { fmt.Fprintf(out, "\n"+format+"\n", args...) }
+	if err := d.ready(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "A node serves at %s, and a bucket with %s files at %s.\n", d.node.URL(), count(d.files), endpoint)
+	if err := d.login(ctx, root); err != nil {
+		return err
+	}
+	id, err := d.connect(ctx, endpoint)
+	if err != nil {
+		return err
+	}
+	step("Importing the records of the backups that should be in it …")
+	if err := d.importCatalog(ctx, keys, id); err != nil {
+		return err
+	}
+	step("Listing the bucket …")
+	if err := d.app.syncAndWatch(ctx, d.owner, id); err != nil {
+		return err
+	}
+	step("What is in it:")
+	if err := showData(ctx, d.app, d.owner, http.MethodGet, destinationPath(id, "/files/stats"), nil, d.app.printTotals); err != nil {
+		return err
+	}
+	step("Some files that no backup needs:")
+	var orphans filesAnswer
+	if err := d.owner.call(ctx, http.MethodGet, destinationPath(id, "/files?orphansOnly=true&limit=5"), nil, &orphans.Data); err != nil {
+		return err
+	}
+	d.app.printFiles(&orphans, true)
+	step("Some backups whose file is missing:")
+	if err := showData(ctx, d.app, d.owner, http.MethodGet, destinationPath(id, "/backups?missing=true&limit=5"), nil, d.app.printBackups); err != nil {
+		return err
+	}
+	if !d.once {
+		d.invite(id)
+	}
+	return nil
+}
+
+func (d *demo) ready(ctx context.Context) error {
+	for d.node.Ready() != nil {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// login makes the tokens that the rest of the show uses.
+func (d *demo) login(ctx context.Context, root string) error {
+	admin, err := newClient(d.node.URL(), root, "", "")
+	if err != nil {
+		return err
+	}
+	for role, to := range map[string]**client{"owner": &d.owner, "service": &d.service} {
+		var made struct{ Token string }
+		in := map[string]string{"organizationId": demoOrg, "role": role, "name": "demo"}
+		if err := admin.call(ctx, http.MethodPost, "/api/v1/admin/tokens", in, &made); err != nil {
+			return err
+		}
+		if *to, err = newClient(d.node.URL(), made.Token, demoOrg, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *demo) connect(ctx context.Context, endpoint string) (string, error) {
+	var made destination
+	err := d.owner.call(ctx, http.MethodPost, "/api/v1/storage/destinations", map[string]any{
+		"name": "demo", "type": catalog.TypeS3, "bucket": demoBucket, "region": "us-east-1", "endpoint": endpoint,
+		"credentials": map[string]string{"accessKeyId": demoKey, "secretAccessKey": "demo"},
+	}, &made)
+	return made.ID, err
+}
+
+// importCatalog streams the records that match the bucket: a twentieth of its backups
+// have none, and a hundredth of the records have no file.
+func (d *demo) importCatalog(ctx context.Context, keys *bucketserver.Keys, id string) error {
+	r, w := io.Pipe()
+	var g errgroup.Group
+	g.Go(func() error {
+		return w.CloseWithError(keys.WriteRecords(w, bucketserver.Catalog{Orphans: 0.05, Missing: 0.01, StorageID: id}))
+	})
+	answer, err := d.service.stream(ctx, http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", r)
+	_ = r.CloseWithError(err) // lets the writer go when the answer came before the end
+	if err = errors.Join(err, g.Wait()); err != nil {
+		return err
+	}
+	defer func() { _ = answer.Close() }()
+	raw, err := io.ReadAll(answer)
+	if err != nil {
+		return err
+	}
+	return d.app.printImport(raw)
+}
+
+// invite tells what to try.
+func (d *demo) invite(id string) {
+	fmt.Fprintf(d.app.out, `
+The node keeps serving until you press Ctrl-C. In another terminal:
+
+  export FIRESCAN_ADDR=%s FIRESCAN_ORG=%s FIRESCAN_TOKEN=%s
+  firescan files demo --orphans --limit 10
+  firescan sync --watch demo
+
+or without the command line of firescan:
+
+  curl -s -H "Authorization: Bearer $FIRESCAN_TOKEN" -H "X-Organization-Id: $FIRESCAN_ORG" \
+    "$FIRESCAN_ADDR/api/v1/storage/destinations/%s/files?orphansOnly=true&limit=10"
+  curl -s -H "Authorization: Bearer $FIRESCAN_TOKEN" -H "X-Organization-Id: $FIRESCAN_ORG" "$FIRESCAN_ADDR/api/v1/storage/stats"
+  curl -s "$FIRESCAN_ADDR/metrics"
+`, d.node.URL(), demoOrg, d.owner.token, id)
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// destination is a storage destination as the API shows it.
+type destination struct {
+	ID, Name, Type, Bucket, Path, Region, Endpoint string
+	Verified                                       bool
+	Credentials                                    map[string]string
+	CreatedAt, UpdatedAt                           *time.Time
+}
+
+func (a *app) destinationCommand() *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use: "destination", Aliases: []string{"dest"}, Short: "Add, list, show, verify and remove storage destinations",
+	})
+	cmd.AddCommand(a.destinationAdd(), a.destinationList(), a.destinationShow(), a.destinationVerify(), a.destinationRemove())
+	return cmd
+}
+
+func (a *app) destinationAdd() *cobra.Command {
+	var in struct {
+		Name        string            `json:"name"`
+		Type        string            `json:"type"`
+		Bucket      string            `json:"bucket"`
+		Path        string            `json:"path,omitempty"`
+		Region      string            `json:"region,omitempty"`
+		Endpoint    string            `json:"endpoint,omitempty"`
+		Credentials map[string]string `json:"credentials"`
+	}
+	var keyID, secretFile string
+	cmd := &cobra.Command{
+		Use: "add NAME", Short: "Add a destination and print its id", Args: takes(cobra.ExactArgs(1)),
+		Long: `Add a destination and print its id.
+
+The credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment, or
+--access-key-id and --secret-access-key-file, so that no secret stands on a command line.`,
+		Example: `  firescan destination add production --bucket acme-backups --region eu-central-1
+  pass show s3 | firescan destination add archive --bucket old --access-key-id AKIA… --secret-access-key-file -`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			secret, err := a.secretKey(secretFile)
+			if err != nil {
+				return err
+			}
+			if keyID == "" {
+				keyID, _ = a.getenv("AWS_ACCESS_KEY_ID")
+			}
+			if keyID == "" || secret == "" {
+				return usagef("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --access-key-id and --secret-access-key-file")
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			in.Name = args[0]
+			in.Credentials = map[string]string{"accessKeyId": keyID, "secretAccessKey": secret}
+			return a.show(cmd.Context(), c, http.MethodPost, "/api/v1/storage/destinations", in, func(d *destination) error {
+				fmt.Fprintln(a.out, d.ID)
+				return nil
+			})
+		},
+	}
+	a.reads(a.ofOrg(cmd))
+	f := cmd.Flags()
+	f.StringVar(&in.Type, "type", "S3", "kind of storage")
+	f.StringVar(&in.Bucket, "bucket", "", "bucket")
+	f.StringVar(&in.Path, "path", "", "base folder in the bucket; all of it by default")
+	f.StringVar(&in.Region, "region", "", "region of the bucket")
+	f.StringVar(&in.Endpoint, "endpoint", "", "URL of an S3 server of one's own (the node must allow it: serve --allow-endpoint)")
+	f.StringVar(&keyID, "access-key-id", "", "id of the access key")
+	f.StringVar(&secretFile, "secret-access-key-file", "", "file with the secret of the access key, - for standard input")
+	return cmd
+}
+
+func (a *app) secretKey(file string) (string, error) {
+	if file != "" {
+		return a.secretFrom(file)
+	}
+	secret, _ := a.getenv("AWS_SECRET_ACCESS_KEY")
+	return secret, nil
+}
+
+// show calls the API and prints the answer: as it is with --json, else as print does.
+func (a *app) show(ctx context.Context, c *client, method, path string, body any, print func(*destination) error) error {
+	return showData(ctx, a, c, method, path, body, func(d destination) error { return print(&d) })
+}
+
+// showData calls the API and prints the answer: as it is with --json, else its data
+// as print does.
+func showData[T any](ctx context.Context, a *app, c *client, method, path string, body any, print func(T) error) error {
+	raw, err := c.raw(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printRaw(raw)
+	}
+	var answer struct{ Data T }
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return fmt.Errorf("%s %s: an answer that is not understood (is this a firescan node?): %w", method, path, err)
+	}
+	return print(answer.Data)
+}
+
+func (a *app) destinationList() *cobra.Command {
+	return a.reads(a.ofOrg(&cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List the destinations", Args: takes(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			return showData(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/destinations", nil, func(all []destination) error {
+				return table(a.out, "ID NAME TYPE BUCKET PATH VERIFIED", func(row func(...any)) {
+					for _, d := range all {
+						row(d.ID, d.Name, d.Type, d.Bucket, orDash(d.Path), yes(d.Verified))
+					}
+				})
+			})
+		},
+	}))
+}
+
+func (a *app) destinationShow() *cobra.Command {
+	return a.reads(a.ofOrg(&cobra.Command{
+		Use: "show DESTINATION", Short: "Show a destination, named by id or name", Args: takes(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, id, err := a.destination(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.show(cmd.Context(), c, http.MethodGet, destinationPath(id, ""), nil, func(d *destination) error {
+				return table(a.out, "", func(row func(...any)) {
+					row("id", d.ID)
+					row("name", d.Name)
+					row("type", d.Type)
+					row("bucket", d.Bucket)
+					row("path", orDash(d.Path))
+					row("region", orDash(d.Region))
+					row("endpoint", orDash(d.Endpoint))
+					row("access key", orDash(d.Credentials["accessKeyId"]))
+					row("verified", yes(d.Verified))
+					row("created", when(d.CreatedAt))
+					row("updated", when(d.UpdatedAt))
+				})
+			})
+		},
+	}))
+}
+
+func (a *app) destinationVerify() *cobra.Command {
+	return a.reads(a.ofOrg(&cobra.Command{
+		Use: "verify DESTINATION", Short: "Try whether a destination can be reached, read and written", Args: takes(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, id, err := a.destination(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			type verdict struct {
+				Verified    bool
+				Permissions struct{ Read, Write, Delete bool }
+			}
+			return showData(cmd.Context(), a, c, http.MethodPost, destinationPath(id, "/verify"), nil, func(v verdict) error {
+				return table(a.out, "VERIFIED READ WRITE DELETE", func(row func(...any)) {
+					row(yes(v.Verified), yes(v.Permissions.Read), yes(v.Permissions.Write), yes(v.Permissions.Delete))
+				})
+			})
+		},
+	}))
+}
+
+func (a *app) destinationRemove() *cobra.Command {
+	return a.ofOrg(&cobra.Command{
+		Use: "remove DESTINATION", Aliases: []string{"rm"}, Short: "Remove a destination; its files and backups stay", Args: takes(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, id, err := a.destination(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return c.call(cmd.Context(), http.MethodDelete, destinationPath(id, ""), nil, nil)
+		},
+	})
+}
+
+// destination makes a client and finds the id of a destination that was named by its
+// id or its name.
+func (a *app) destination(ctx context.Context, ref string) (*client, string, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, "", err
+	}
+	var all []destination
+	if err := c.call(ctx, http.MethodGet, "/api/v1/storage/destinations", nil, &all); err != nil {
+		return nil, "", err
+	}
+	var named []string
+	for _, d := range all {
+		if d.ID == ref {
+			return c, ref, nil
+		}
+		if d.Name == ref {
+			named = append(named, d.ID)
+		}
+	}
+	switch len(named) {
+	case 1:
+		return c, named[0], nil
+	case 0:
+		return nil, "", fmt.Errorf("no destination %q: `firescan destination list` shows those that exist", ref)
+	}
+	return nil, "", usagef("%d destinations are called %q: name it by its id (%s)", len(named), ref, strings.Join(named, ", "))
+}

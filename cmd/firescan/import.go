@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// imported is the answer of an import.
+type imported struct {
+	Imported    map[string]uint64
+	FailedCount uint64
+	Errors      []struct {
+		Line    int
+		Message string
+	}
+}
+
+func (a *app) importCommand() *cobra.Command {
+	return a.reads(a.ofOrg(&cobra.Command{
+		Use: "import FILE.ndjson", Short: "Import projects, backups, schedules and PITR configurations", Args: takes(cobra.ExactArgs(1)),
+		Long: `Import records, one a line, each with "kind" project, backup, schedule or pitr; - reads
+them from standard input. Good lines land, bad ones are told by number. It takes a
+token of the role service.`,
+		Example: `  firescan import backups.ndjson
+  pg-export | firescan import -`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			in, size := a.in, int64(0)
+			if args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return fmt.Errorf("open what is to be imported: %w", err)
+				}
+				defer func() { _ = f.Close() }()
+				if info, err := f.Stat(); err == nil {
+					size = info.Size()
+				}
+				in = f
+			}
+			raw, err := a.upload(cmd, c, in, size)
+			if err != nil {
+				return err
+			}
+			return a.printImport(raw)
+		},
+	}))
+}
+
+// upload sends the records, and shows on a terminal how many of them have gone.
+func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) ([]byte, error) {
+	if terminal(a.err) {
+		p := mpb.NewWithContext(cmd.Context(), mpb.WithOutput(a.err), mpb.WithWidth(60))
+		bar := p.AddBar(size,
+			mpb.PrependDecorators(decor.Name("import "), decor.CountersKiloByte("% .1f / % .1f")),
+			mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1000(0), "% .1f")))
+		proxy, err := bar.ProxyReader(in)
+		if err != nil {
+			return nil, err
+		}
+		in = io.NopCloser(proxy) // what it reads is closed by who opened it
+		defer func() {
+			bar.SetTotal(-1, true)
+			p.Wait()
+		}()
+	}
+	answer, err := c.stream(cmd.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", in)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Close() }()
+	return io.ReadAll(answer)
+}
+
+func (a *app) printImport(raw []byte) error {
+	var answer struct{ Data imported }
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return fmt.Errorf("the answer to the import is not understood: %w", err)
+	}
+	if a.json {
+		if err := a.printRaw(raw); err != nil {
+			return err
+		}
+	} else {
+		n := answer.Data.Imported
+		fmt.Fprintf(a.out, "imported %s projects, %s backups, %s schedules, %s PITR configurations\n",
+			count(n["projects"]), count(n["backups"]), count(n["schedules"]), count(n["pitr"]))
+		for _, e := range answer.Data.Errors {
+			fmt.Fprintf(a.err, "line %d: %s\n", e.Line, e.Message)
+		}
+	}
+	if failed := answer.Data.FailedCount; failed > 0 {
+		return fmt.Errorf("%s lines were not imported; mend them and import them again (the others landed, and importing them twice is harmless)", count(failed))
+	}
+	return nil
+}
