@@ -43,7 +43,7 @@ func (s *Server) freshness(tx *catalog.Tx, d *pb.Destination) (freshness, error)
 		}
 	case errors.Is(err, catalog.ErrNotFound):
 		if d.Verified && s.SyncEvery > 0 {
-			f.NextScheduledSyncAt = stamp(now.UnixMilli())
+			f.NextScheduledSyncAt = stamp(max(d.CreatedAt+s.SyncEvery.Milliseconds(), now.UnixMilli()))
 		}
 	default:
 		return f, err

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // member is a cluster of one with its catalog.
 type member struct {
 	*Cluster
-	catalog *catalog.Catalog
+	catalog  *catalog.Catalog
+	registry *prometheus.Registry
 }
 
 func start(t *testing.T, dir string) *member {
@@ -41,7 +42,7 @@ func start(t *testing.T, dir string) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &member{c, cat}
+	m := &member{c, cat, registry}
 	t.Cleanup(m.shut)
 	return m
 }
@@ -244,7 +245,7 @@ func TestSnapshotReachesAFollower(t *testing.T) {
 	if err := to.Restore(received); err != nil {
 		t.Fatal(err)
 	}
-	if n := (&member{nil, cat}).projects(t); n != 21 || cat.AppliedIndex() < meta.Index {
+	if n := (&member{catalog: cat}).projects(t); n != 21 || cat.AppliedIndex() < meta.Index {
 		t.Fatalf("%d projects at index %d, want 21 at %d or later", n, cat.AppliedIndex(), meta.Index)
 	}
 	if again, err := store.List(); err != nil || len(again) != 1 || again[0].Index != meta.Index {
@@ -298,6 +299,9 @@ func TestMetricsOfTwoNodes(t *testing.T) {
 		m := start(t, t.TempDir())
 		if err := m.Barrier(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := m.registry.Gather(); err != nil {
+			t.Error(err)
 		}
 		if m.raft.State() != raft.Leader {
 			t.Error("not leading")

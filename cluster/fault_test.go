@@ -171,7 +171,7 @@ func TestReceivedSnapshotSurvives(t *testing.T) {
 		if whole {
 			want = 5
 		}
-		if n := (&member{nil, cat}).projects(t); n != want {
+		if n := (&member{catalog: cat}).projects(t); n != want {
 			t.Errorf("received whole %v: %d projects after a restart, want %d", whole, n, want)
 		}
 		left, err := filepath.Glob(filepath.Join(dir, "snapshot.[ra]*"))

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// collector shows the state of one raft, read from it when Prometheus asks.
+// collector shows, as firescan_cluster_…, the state of one raft, read from it when Prometheus asks.
 type collector struct {
 	raft   *raft.Raft
 	leader *prometheus.Desc
@@ -24,7 +24,7 @@ type gauge struct {
 }
 
 func newCollector(r *raft.Raft) *collector {
-	c := &collector{raft: r, leader: prometheus.NewDesc("firescan_raft_leader", "1 while this node leads.", nil, nil)}
+	c := &collector{raft: r, leader: prometheus.NewDesc("firescan_cluster_leader", "1 while this node leads.", nil, nil)}
 	for _, g := range []struct{ name, stat, help string }{
 		{"term", "term", "Newest term that this node has seen."},
 		{"last_log_index", "last_log_index", "Index of the newest entry of the log."},
@@ -33,7 +33,7 @@ func newCollector(r *raft.Raft) *collector {
 		{"peers", "num_peers", "Other voting members."},
 		{"last_snapshot_index", "last_snapshot_index", "Index up to which the log was compacted."},
 	} {
-		c.gauges = append(c.gauges, gauge{prometheus.NewDesc("firescan_raft_"+g.name, g.help, nil, nil), g.stat})
+		c.gauges = append(c.gauges, gauge{prometheus.NewDesc("firescan_cluster_"+g.name, g.help, nil, nil), g.stat})
 	}
 	return c
 }

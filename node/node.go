@@ -155,6 +155,7 @@ func (n *Node) Run(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(work)
 	parts.Go(func() error { return n.scan.keeper.Run(failed) })
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
+	parts.Go(func() error { return n.tellStats(failed) })
 	parts.Go(func() error {
 		select {
 		case err := <-n.cluster.Fatal():

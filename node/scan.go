@@ -2,9 +2,9 @@ package node
 
 import (
 	"context"
-	"fmt"
 
 	"firescan/api"
+	"firescan/catalog"
 	"firescan/scanner"
 )
 
@@ -12,6 +12,9 @@ import (
 type scanning struct {
 	keeper      *scanner.Keeper
 	coordinator *scanner.Coordinator
+	// synced names the organisations of which a sync was promoted: their statistics
+	// are to be told anew.
+	synced chan string
 }
 
 func (n *Node) newScanning() *scanning {
@@ -22,11 +25,12 @@ func (n *Node) newScanning() *scanning {
 	keeper := scanner.NewKeeper(scanner.KeeperConfig{
 		Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Logger: n.log,
 	})
+	synced := make(chan string, 64)
 	return &scanning{keeper, scanner.NewCoordinator(scanner.CoordinatorConfig{
 		Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Buckets: n.buckets,
-		Keeper: keeper, Worker: worker, Publisher: publisher{n}, SyncEvery: n.config.SyncEvery,
+		Keeper: keeper, Worker: worker, Publisher: publisher{n, synced}, SyncEvery: n.config.SyncEvery,
 		Logger: n.log, Registerer: n.registry,
-	})}
+	}), synced}
 }
 
 // lead is the leader's work: what the cluster lacks is made first, since no request
@@ -43,11 +47,38 @@ func (n *Node) lead(ctx context.Context) error {
 }
 
 // publisher tells the clients of this node how syncs go on.
-type publisher struct{ node *Node }
+type publisher struct {
+	node   *Node
+	synced chan<- string
+}
 
 // Publish implements scanner.Publisher.
 func (p publisher) Publish(s scanner.Progress) {
 	p.node.api.Publish(progressEvent(s))
+	if s.Status != catalog.SyncCompleted {
+		return
+	}
+	select {
+	case p.synced <- s.Org:
+	default: // the ones that wait will be told no less
+	}
+}
+
+// tellStats sends the final statistics after each sync, until ctx ends.
+func (n *Node) tellStats(ctx context.Context) error {
+	for {
+		select {
+		case org := <-n.scan.synced:
+			stats, err := n.api.Stats(ctx, org)
+			if err != nil {
+				n.log.Warn("the statistics after a sync could not be told", "error", err)
+				continue
+			}
+			n.api.Publish(api.Event{Org: org, Name: "storage:stats-update", Data: stats})
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // progressEvent is a progress as clients see it. A time that cannot be told yet is
@@ -61,23 +92,22 @@ func progressEvent(s scanner.Progress) api.Event {
 	if nodes == nil {
 		nodes = []string{}
 	}
-	return api.Event{Org: s.Org, Name: "storage:sync-progress", Data: syncProgress{
+	return api.Event{Org: s.Org, Name: "storage:sync-progress", Key: s.SyncID, Last: s.Status != catalog.SyncRunning, Data: syncProgress{
 		OrganizationID: s.Org, DestinationID: s.DestinationID, SyncID: s.SyncID, Status: s.Status,
-		FilesScanned: s.FilesScanned, BytesScanned: fmt.Sprint(s.BytesScanned), OrphanFiles: s.OrphanFiles,
+		FilesScanned: s.FilesScanned, BytesScanned: s.BytesScanned, OrphanFiles: s.OrphanFiles,
 		Percent: s.Percent, FilesPerSecond: s.FilesPerSecond, ETASeconds: eta,
 		RangesDone: s.RangesDone, RangesTotal: s.RangesTotal, Nodes: nodes,
 	}}
 }
 
-// syncProgress is the data of storage:sync-progress. Sizes are strings, as in all
-// of the Storage API.
+// syncProgress is the data of storage:sync-progress.
 type syncProgress struct {
 	OrganizationID string   `json:"organizationId"`
 	DestinationID  string   `json:"destinationId"`
 	SyncID         string   `json:"syncId"`
 	Status         string   `json:"status"`
 	FilesScanned   uint64   `json:"filesScanned"`
-	BytesScanned   string   `json:"bytesScanned"`
+	BytesScanned   uint64   `json:"bytesScanned"`
 	OrphanFiles    uint64   `json:"orphanFiles"`
 	Percent        float64  `json:"percent"`
 	FilesPerSecond float64  `json:"filesPerSecond"`

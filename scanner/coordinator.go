@@ -33,8 +33,8 @@ type CoordinatorConfig struct {
 	Keeper    *Keeper
 	Worker    *Worker
 	Publisher Publisher
-	// SyncEvery is how long after the start of its last sync a verified destination
-	// is synced again; 0 is never.
+	// SyncEvery is how long after the start of its last sync, or after it was created,
+	// a verified destination is synced; 0 is never.
 	SyncEvery  time.Duration
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -48,6 +48,12 @@ type Coordinator struct {
 	metrics *metrics
 }
 
+// active is a job at work.
+type active struct {
+	sync   *pb.Sync
+	cancel context.CancelCauseFunc
+}
+
 // NewCoordinator makes a coordinator and registers its metrics.
 func NewCoordinator(c CoordinatorConfig) *Coordinator {
 	return &Coordinator{CoordinatorConfig: c, metrics: newMetrics(c.Registerer)}
@@ -59,7 +65,7 @@ func NewCoordinator(c CoordinatorConfig) *Coordinator {
 func (c *Coordinator) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(errStop)
-	jobs := map[string]context.CancelCauseFunc{}
+	jobs := map[string]active{}
 	ended := make(chan string)
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -72,17 +78,17 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for id, cancel := range jobs {
-			if _, ok := running[id]; !ok {
-				cancel(errEnded)
+		for id, job := range jobs {
+			if running[id] == nil && !c.completed(job.sync) {
+				job.cancel(errEnded)
 			}
 		}
 		for id, s := range running {
-			if jobs[id] != nil || len(jobs) >= maxJobs {
+			if _, has := jobs[id]; has || len(jobs) >= maxJobs {
 				continue
 			}
 			jobCtx, cancel := context.WithCancelCause(ctx)
-			jobs[id] = cancel
+			jobs[id] = active{s, cancel}
 			work.Go(func() {
 				defer cancel(nil)
 				newJob(c, s).run(jobCtx)
@@ -119,6 +125,18 @@ func (c *Coordinator) running() (map[string]*pb.Sync, error) {
 	return byID, err
 }
 
+// completed tells whether a sync that no longer runs has come to its good end: then
+// its job is about to see that, and needs no stopping.
+func (c *Coordinator) completed(s *pb.Sync) (done bool) {
+	// What cannot be read is stopped, which loses nothing that was recorded.
+	_ = c.Catalog.View(func(tx *catalog.Tx) error {
+		now, err := tx.Sync(s.Org, s.Id)
+		done = err == nil && now.Status == catalog.SyncCompleted
+		return nil
+	})
+	return done
+}
+
 // schedule starts the syncs that are due.
 func (c *Coordinator) schedule(ctx context.Context, now time.Time) error {
 	if c.SyncEvery <= 0 {
@@ -135,7 +153,7 @@ func (c *Coordinator) schedule(ctx context.Context, now time.Time) error {
 			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 				return err
 			}
-			if d.Verified && !now.Before(nextSync(last, c.SyncEvery)) {
+			if d.Verified && !now.Before(nextSync(d, last, c.SyncEvery)) {
 				due = append(due, &pb.StartSync{Org: d.Org, DestinationId: d.Id, SyncId: catalog.NewID(catalog.KindSync), At: now.UnixMilli()})
 			}
 		}
@@ -152,11 +170,11 @@ func (c *Coordinator) schedule(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// nextSync is when a verified destination is due: at once when it never was synced,
-// not at all while a sync runs.
-func nextSync(last *pb.Sync, every time.Duration) time.Time {
+// nextSync is when a verified destination is due; not at all while a sync runs. The
+// first one is not hurried: before the catalog was fed, it would find only orphans.
+func nextSync(d *pb.Destination, last *pb.Sync, every time.Duration) time.Time {
 	if last == nil {
-		return time.Time{}
+		return time.UnixMilli(d.CreatedAt).Add(every)
 	}
 	if last.FinishedAt == 0 {
 		return time.Unix(1<<40, 0)

@@ -42,23 +42,23 @@ func (j *job) run(ctx context.Context) {
 	err := j.do(ctx)
 	took := time.Since(j.gauge.started)
 	if err == nil {
-		p := j.gauge.progress("completed", time.Now())
-		j.metrics.ended("completed", took)
+		p := j.gauge.progress(catalog.SyncCompleted, time.Now())
+		j.metrics.ended(catalog.SyncCompleted, took)
 		j.Publisher.Publish(p)
 		log.Info("sync completed", "files", p.FilesScanned, "orphans", p.OrphanFiles, "took", took)
 		return
 	}
 	if ctx.Err() != nil {
 		if errors.Is(context.Cause(ctx), errEnded) {
-			j.metrics.ended("cancelled", took)
-			j.Publisher.Publish(j.gauge.progress("cancelled", time.Now()))
+			j.metrics.ended(catalog.SyncCancelled, took)
+			j.Publisher.Publish(j.gauge.progress(catalog.SyncCancelled, time.Now()))
 			log.Info("sync cancelled")
 		}
 		return
 	}
 	log.Error("sync failed", "error", err, "took", took)
-	j.metrics.ended("failed", took)
-	finish := &pb.FinishSync{SyncId: j.sync.Id, Status: "failed", Error: reason(err), At: time.Now().UnixMilli()}
+	j.metrics.ended(catalog.SyncFailed, took)
+	finish := &pb.FinishSync{SyncId: j.sync.Id, Status: catalog.SyncFailed, Error: reason(err), At: time.Now().UnixMilli()}
 	if _, err := j.Proposer.Propose(ctx, finish); err != nil && !errors.Is(err, catalog.ErrConflict) {
 		log.Error("the end of the sync could not be recorded; it will be tried again from its recorded segments", "error", err)
 		// Not at once: what fails now fails in a moment, too.
@@ -68,7 +68,7 @@ func (j *job) run(ctx context.Context) {
 		}
 		return
 	}
-	j.Publisher.Publish(j.gauge.progress("failed", time.Now()))
+	j.Publisher.Publish(j.gauge.progress(catalog.SyncFailed, time.Now()))
 }
 
 func (j *job) do(ctx context.Context) error {
@@ -190,7 +190,7 @@ func (j *job) publish(ctx context.Context) {
 	tick := time.NewTicker(publishEvery)
 	defer tick.Stop()
 	for {
-		j.Publisher.Publish(j.gauge.progress("running", time.Now()))
+		j.Publisher.Publish(j.gauge.progress(catalog.SyncRunning, time.Now()))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 )
 
@@ -70,7 +71,7 @@ func (g *gauge) progress(status string, now time.Time) Progress {
 		}
 	}
 	p.Percent = g.percent
-	if status == "completed" {
+	if status == catalog.SyncCompleted {
 		p.Percent, p.ETASeconds = 100, 0
 	}
 	return p
