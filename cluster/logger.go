@@ -20,7 +20,13 @@ func newLogger(out *slog.Logger) *hclogger {
 	return &hclogger{Logger: hclog.NewNullLogger(), out: out}
 }
 
+// election is a warning of raft's that each start of a group of one brings.
+const election = "heartbeat timeout reached, starting election"
+
 func (l *hclogger) write(level slog.Level, msg string, args ...any) {
+	if msg == election {
+		level = slog.LevelDebug
+	}
 	for i, a := range args {
 		// hclog's own formats of values.
 		if f, ok := a.(hclog.Format); ok {
@@ -51,7 +57,7 @@ func (l *hclogger) IsInfo() bool                   { return l.IsDebug() }
 func (l *hclogger) IsWarn() bool                   { return true }
 func (l *hclogger) IsError() bool                  { return true }
 func (l *hclogger) Named(name string) hclog.Logger { return l.ResetNamed(name) }
-func (l *hclogger) With(args ...any) hclog.Logger { c := *l; c.out = l.out.With(args...); return &c }
+func (l *hclogger) With(args ...any) hclog.Logger  { c := *l; c.out = l.out.With(args...); return &c }
 
 func (l *hclogger) ResetNamed(name string) hclog.Logger {
 	c := *l

@@ -1,0 +1,49 @@
+package node
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"firescan/catalog"
+)
+
+func TestConfigTellsAllThatIsWrong(t *testing.T) {
+	c := DefaultConfig()
+	if err := c.check(); err != nil {
+		t.Fatalf("the defaults: %v", err)
+	}
+	c.DataDir, c.HTTPAddr, c.TLSCert = "", "8080", "cert.pem"
+	c.ScanStreams, c.SyncEvery, c.FreshFor = 0, -1, -1
+	c.RootToken = catalog.NewSecret("short-and-secret")
+	err := c.check()
+	if err == nil {
+		t.Fatal("a configuration in which everything is wrong was taken")
+	}
+	for _, flag := range []string{"--data-dir", "--http-addr", "--http-tls-key", "--scan-streams", "--sync-every", "--fresh-for", "root token"} {
+		if !strings.Contains(err.Error(), flag) {
+			t.Errorf("the error does not name %s: %v", flag, err)
+		}
+	}
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("the error tells the root token: %v", err)
+	}
+}
+
+func TestNewLogger(t *testing.T) {
+	var out bytes.Buffer
+	l, err := NewLogger(&out, "json", "warn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Info("unseen")
+	l.Warn("seen")
+	if s := out.String(); !strings.HasPrefix(s, "{") || strings.Contains(s, "unseen") || !strings.Contains(s, `"msg":"seen"`) {
+		t.Errorf("logged %q", s)
+	}
+	for _, wrong := range [][2]string{{"xml", "info"}, {"json", "loud"}} {
+		if _, err := NewLogger(&out, wrong[0], wrong[1]); err == nil || !strings.Contains(err.Error(), "--log-") {
+			t.Errorf("format %s, level %s: %v", wrong[0], wrong[1], err)
+		}
+	}
+}

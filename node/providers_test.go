@@ -1,0 +1,75 @@
+package node
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/provider"
+)
+
+func testBuckets(t *testing.T, allow ...string) *buckets {
+	t.Helper()
+	c, err := catalog.Open(t.TempDir()+"/catalog.db", catalog.Options{Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	egress, err := provider.NewEgress(allow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(egress.Close)
+	metrics, err := provider.NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newBuckets(c, &keys{catalog: c}, egress, metrics)
+}
+
+func TestAccountsThatAreRefused(t *testing.T) {
+	b := testBuckets(t, "127.0.0.1:9000")
+	for name, c := range map[string]struct {
+		typ, endpoint string
+		want          provider.Kind
+	}{
+		"a type of a later version": {catalog.TypeGCS, "", provider.Invalid},
+		"an endpoint not allowed":   {catalog.TypeS3, "http://10.0.0.1:9000", provider.Forbidden},
+		"the metadata service":      {catalog.TypeS3, "http://169.254.169.254", provider.Forbidden},
+		"no endpoint at all":        {catalog.TypeS3, "ftp://x", provider.Invalid},
+	} {
+		if _, err := b.Account(t.Context(), c.typ, c.endpoint, "", nil); provider.KindOf(err) != c.want {
+			t.Errorf("%s: %v, want kind %v", name, err, c.want)
+		}
+	}
+	if _, err := b.Account(t.Context(), catalog.TypeS3, "http://127.0.0.1:9000", "", map[string]string{accessKeyID: "k", secretAccessKey: "s"}); err != nil {
+		t.Errorf("an endpoint that is allowed: %v", err)
+	}
+}
+
+func TestForgottenDestinationsAreClosed(t *testing.T) {
+	b := testBuckets(t)
+	b.open["storage_gone"] = openBucket{revision: 1}
+	if err := b.forget(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := b.open["storage_gone"]; ok {
+		t.Error("the credentials of a destination that is gone are still in memory")
+	}
+}
+
+func TestCeilings(t *testing.T) {
+	for _, c := range []struct {
+		d    *pb.Destination
+		want float64
+	}{
+		{&pb.Destination{Type: catalog.TypeS3}, provider.CeilingS3},
+		{&pb.Destination{Type: catalog.TypeS3, Endpoint: "http://minio:9000"}, 0},
+	} {
+		if got := ceiling(c.d); got != c.want {
+			t.Errorf("%v: %v calls a second, want %v", c.d, got, c.want)
+		}
+	}
+}
