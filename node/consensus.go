@@ -40,7 +40,8 @@ func (c *consensus) Ready() error {
 		return leaderless(err)
 	}
 	if !c.ready.Load() {
-		return errStarting
+		// To a client that is the same: try again shortly.
+		return fmt.Errorf("%w: %w", api.ErrNoLeader, errStarting)
 	}
 	return nil
 }

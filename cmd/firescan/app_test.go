@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// testApp is a run of the program without its process.
+func testApp(env map[string]string) (*app, *bytes.Buffer, *bytes.Buffer) {
+	var out, err bytes.Buffer
+	return &app{in: strings.NewReader(""), out: &out, err: &err, getenv: func(name string) (string, bool) {
+		v, ok := env[name]
+		return v, ok
+	}}, &out, &err
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"version"}, exitOK},
+		{[]string{"--help"}, exitOK},
+		{[]string{"destination"}, exitOK},
+		{[]string{"nonsense"}, exitUsage},
+		{[]string{"version", "nonsense"}, exitUsage},
+		{[]string{"destination", "nonsense"}, exitUsage},
+		{[]string{"files"}, exitUsage},
+		{[]string{"files", "x", "--limit", "many"}, exitUsage},
+		{[]string{"stats"}, exitUsage}, // no token
+		{[]string{"stats", "--token", "x", "--org", "x", "--addr", "ftp://x"}, exitUsage},
+		{[]string{"stats", "--token", "x", "--org", "x", "--addr", "http://127.0.0.1:1"}, exitFailed},
+		{[]string{"serve", "--log-level", "loud"}, exitUsage},
+		{[]string{"serve", "--http-addr", "nowhere"}, exitFailed},
+	} {
+		a, out, errs := testApp(nil)
+		if got := a.run(t.Context(), c.args); got != c.want {
+			t.Errorf("firescan %s: exit code %d, want %d\n%s%s", strings.Join(c.args, " "), got, c.want, out, errs)
+		}
+		if c.want == exitUsage && !strings.Contains(errs.String(), "--help") {
+			t.Errorf("firescan %s: the error does not lead to the help: %s", strings.Join(c.args, " "), errs)
+		}
+	}
+}
+
+func TestFlagsComeFromTheEnvironment(t *testing.T) {
+	env := map[string]string{"FIRESCAN_ADDR": "http://127.0.0.1:1", "FIRESCAN_TOKEN": "t", "FIRESCAN_ORG": "o", "FIRESCAN_LIMIT": "x"}
+	a, _, errs := testApp(env)
+	if code := a.run(t.Context(), []string{"stats"}); code != exitFailed || !strings.Contains(errs.String(), "127.0.0.1:1") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	a, _, errs = testApp(env)
+	if code := a.run(t.Context(), []string{"syncs"}); code != exitUsage || !strings.Contains(errs.String(), "FIRESCAN_LIMIT") {
+		t.Errorf("a variable that is no number: exit code %d: %s", code, errs)
+	}
+	a, _, errs = testApp(env)
+	if code := a.run(t.Context(), []string{"syncs", "--limit", "1"}); code != exitFailed {
+		t.Errorf("the command line does not win: exit code %d: %s", code, errs)
+	}
+}
+
+// Every command tells what it does, and each flag what it is for.
+func TestEveryCommandIsDescribed(t *testing.T) {
+	a, _, _ := testApp(nil)
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if cmd.Short == "" {
+			t.Errorf("%s has no description", cmd.CommandPath())
+		}
+		if usage := cmd.Flags().FlagUsages(); strings.Contains(usage, "TODO") {
+			t.Errorf("%s: %s", cmd.CommandPath(), usage)
+		}
+		if !cmd.HasSubCommands() && cmd.RunE == nil {
+			t.Errorf("%s does nothing", cmd.CommandPath())
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(a.rootCommand())
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestErrorsOfTheAPI(t *testing.T) {
+	for _, c := range []struct {
+		status     int
+		body, want string
+	}{
+		{400, `{"success":false,"error":{"code":"VALIDATION_ERROR","message":"Not valid","details":{"fields":{"b":"is wrong","a":"is missing"}}}}`, "Not valid\n  a is missing\n  b is wrong (VALIDATION_ERROR)"},
+		{400, `{"error":{"code":"INVALID_CREDENTIALS","message":"Failed","details":{"reason":"No such key"}}}`, "Failed: No such key (INVALID_CREDENTIALS)\nCheck the key"},
+		{502, `<html>bad gateway</html>`, "502 Bad Gateway, and no answer of a firescan node"},
+		{200, `{"data":[`, "an answer that is not understood"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer tok" || r.Header.Get("X-Organization-Id") != "acme" {
+				t.Errorf("headers %v", r.Header)
+			}
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.body)
+		}))
+		cl, err := newClient(server.URL, "tok", "acme", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var data []string
+		err = cl.call(t.Context(), http.MethodGet, "/x", nil, &data)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("status %d: %v, want %q", c.status, err, c.want)
+		}
+		cl.http.CloseIdleConnections()
+		server.Close()
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:8080": "http://127.0.0.1:8080", "http://h:1/": "http://h:1", "https://h/fire": "https://h/fire",
+		"ftp://h": "", "http://": "", "://": "",
+	} {
+		c, err := newClient(addr, "", "", "")
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%q was taken for an address", addr)
+		case want != "" && (err != nil || c.base != want):
+			t.Errorf("%q: %v, %v", addr, c, err)
+		}
+	}
+}
+
+func TestReadEvents(t *testing.T) {
+	for name, c := range map[string]struct{ stream, want string }{
+		"one":            {"event: a\ndata: 1\n\n", "a=1;"},
+		"comments":       {": hello\n\nevent: a\ndata: 1\n\n: beat\n\n", "a=1;"},
+		"two lines":      {"event: a\ndata: 1\ndata: 2\n\n", "a=1\n2;"},
+		"carriage":       {"event: a\r\ndata: 1\r\n\r\n", "a=1;"},
+		"no name":        {"data:1\n\n", "=1;"},
+		"cut short":      {"event: a\ndata: 1\n\nevent: b\ndata: 2\n", "a=1;"},
+		"other fields":   {"id: 7\nretry: 5\nevent: a\ndata: 1\n\n", "a=1;"},
+		"nothing":        {"", ""},
+		"name, no data":  {"event: a\n\n", ""},
+		"names do reset": {"event: a\ndata: 1\n\ndata: 2\n\n", "a=1;=2;"},
+	} {
+		var got strings.Builder
+		if err := readEvents(strings.NewReader(c.stream), func(name, data string) error {
+			got.WriteString(name + "=" + data + ";")
+			return nil
+		}); err != nil || got.String() != c.want {
+			t.Errorf("%s: %q, %v, want %q", name, got.String(), err, c.want)
+		}
+	}
+	stop := errors.New("enough")
+	if err := readEvents(strings.NewReader("data: 1\n\n"), func(string, string) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("the reader's error is lost: %v", err)
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"firescan/bench/bucketserver"
+)
+
+// checked finds goroutines that tests have left behind.
+type checked struct{ *testing.M }
+
+func (m checked) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(checked{m}, map[string]func(){"firescan": main})
+}
+
+// scriptFiles is how many files the bucket of a script has.
+const scriptFiles = 3000
+
+func TestScripts(t *testing.T) {
+	keys, err := bucketserver.NewKeys(bucketserver.Tree, scriptFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			bucket := bucketserver.New(bucketserver.Options{Keys: keys, Bucket: "backups", AccessKey: "AKIAIOSFODNN7EXAMPLE"})
+			endpoint, err := bucket.Start("127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { _ = bucket.Close() })
+			addr, err := freeAddr()
+			if err != nil {
+				return err
+			}
+			e.Vars = append(e.Vars,
+				"GORACE=atexit_sleep_ms=10", // a second at the end of each process otherwise
+				"BUCKET="+endpoint, "HTTP="+addr, "FIRESCAN_ADDR=http://"+addr, "FIRESCAN_HTTP_ADDR="+addr,
+				"FIRESCAN_ALLOW_ENDPOINT=127.0.0.1:*", "FIRESCAN_ORG=acme", "FIRESCAN_LOG_LEVEL=warn",
+				"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG",
+			)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"ready":   cmdReady,
+			"setenv":  cmdSetenv,
+			"records": func(ts *testscript.TestScript, _ bool, args []string) { cmdRecords(ts, keys, args) },
+		},
+	})
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// cmdReady waits until the node serves.
+func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, ts.Getenv("FIRESCAN_ADDR")+"/readyz", nil)
+		ts.Check(err)
+		resp, err := client.Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("the node does not serve: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// cmdSetenv sets a variable to what the last command printed: setenv NAME.
+func cmdSetenv(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// cmdRecords writes the records of the bucket: records STORAGE-ID FILE.
+func cmdRecords(ts *testscript.TestScript, keys *bucketserver.Keys, args []string) {
+	f, err := os.Create(filepath.Join(ts.Getenv("WORK"), args[1]))
+	ts.Check(err)
+	ts.Check(keys.WriteRecords(f, bucketserver.Catalog{Orphans: 0.1, Missing: 0.1, StorageID: args[0]}))
+	ts.Check(f.Close())
+}
