@@ -81,10 +81,10 @@ func (s *Server) createToken(c *call) error {
 }
 
 func (s *Server) deleteToken(c *call) error {
-	if c.param("id") == c.token.Id {
+	if c.id() == c.token.Id {
 		return invalidField("id", "a token cannot revoke itself; use another root token")
 	}
-	if _, err := c.propose(&pb.DeleteToken{Id: c.param("id")}); err != nil {
+	if _, err := c.propose(&pb.DeleteToken{Id: c.id()}); err != nil {
 		return orNotFound(err, notFound("Token"))
 	}
 	return c.answer(envelope{Message: "Token revoked"})

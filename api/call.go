@@ -113,7 +113,8 @@ func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *call) context() context.Context { return c.Request.Context() }
 
-func (c *call) param(name string) string { return c.params.ByName(name) }
+// id is the one that the path names.
+func (c *call) id() string { return c.params.ByName("id") }
 
 // authorise finds out who calls and whether they may.
 func (c *call) authorise() error {
@@ -179,7 +180,7 @@ func (c *call) view(fn func(*catalog.Tx) error) error {
 
 // destination reads the one that the path names.
 func (c *call) destination(tx *catalog.Tx) (*pb.Destination, error) {
-	d, err := tx.Destination(c.org, c.param("id"))
+	d, err := tx.Destination(c.org, c.id())
 	return d, orNotFound(err, storageNotFound())
 }
 

@@ -109,7 +109,7 @@ func (s *Server) updateDestination(c *call) error {
 }
 
 func (s *Server) deleteDestination(c *call) error {
-	if _, err := c.propose(&pb.DeleteDestination{Org: c.org, Id: c.param("id")}); err != nil {
+	if _, err := c.propose(&pb.DeleteDestination{Org: c.org, Id: c.id()}); err != nil {
 		return orNotFound(err, storageNotFound())
 	}
 	return c.answer(envelope{Message: "Storage destination deleted successfully"})

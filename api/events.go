@@ -171,7 +171,7 @@ func (s *Server) streamEvents(c *call) error {
 			return nil
 		}
 		if err := send(frame); err != nil {
-			return nil //nolint:nilerr // the client went away
+			return nil // the client went away
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (k feedKind) notFound() *Error {
 func (k feedKind) get(_ *Server, c *call) error {
 	var r record
 	if err := c.view(func(tx *catalog.Tx) (err error) {
-		r, err = k.read(tx, c.org, c.param("id"))
+		r, err = k.read(tx, c.org, c.id())
 		return orNotFound(err, k.notFound())
 	}); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (k feedKind) put(_ *Server, c *call) error {
 		return err
 	}
 	wrong := fieldErrors{}
-	if !r.setID(c.param("id")) {
+	if !r.setID(c.id()) {
 		wrong["id"] = "is not the one of the path"
 	}
 	if r.kind() != "" && r.kind() != k.name {
@@ -92,7 +92,7 @@ func rejection(r *pb.Rejection) *Error {
 }
 
 func (k feedKind) remove(_ *Server, c *call) error {
-	result, err := c.propose(&pb.DeleteRecords{Org: c.org, Kind: k.name, Ids: []string{c.param("id")}})
+	result, err := c.propose(&pb.DeleteRecords{Org: c.org, Kind: k.name, Ids: []string{c.id()}})
 	if err != nil {
 		return orNotFound(err, k.notFound())
 	}

@@ -167,7 +167,7 @@ func (m *importer) parse(line []byte) (kind feedKind, r record, problem string) 
 		if err := json.Unmarshal(line, &head); err != nil {
 			return kind, nil, jsonProblem(err)
 		}
-		known := false
+		var known bool
 		if kind, known = m.kinds[head.Kind]; !known {
 			return kind, nil, fmt.Sprintf("kind %q is none of project, backup, schedule, pitr", head.Kind)
 		}

@@ -126,7 +126,7 @@ func (s *Server) getSync(c *call) error {
 
 func (c *call) readSync() (r *pb.Sync, err error) {
 	err = c.view(func(tx *catalog.Tx) error {
-		r, err = tx.Sync(c.org, c.param("id"))
+		r, err = tx.Sync(c.org, c.id())
 		return orNotFound(err, notFound("Sync"))
 	})
 	return r, err

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"firescan/catalog"
+	"firescan/provider/mem"
+)
+
+func line(i int, storage string) string {
+	return fmt.Sprintf(`{"kind":"backup","id":"bkp_%d","storageId":%q,"projectId":"proj_1","status":"completed","size":%d,"collections":["users"],"createdAt":"2024-01-15T10:00:00Z","storagePath":"backups/production/bkp_%d.backup"}`+"\n", i, storage, i, i)
+}
+
+func TestImport(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	body := `{"kind":"project","id":"proj_1","name":"App"}` + "\n" + // 1
+		"\n" + // 2: empty lines are nothing
+		line(1, id) + // 3
+		`{"kind":"backup","id":"bkp_x","storageId":"` + id + `","colour":"red"}` + "\n" + // 4
+		`not json` + "\n" + // 5
+		`{"kind":"bucket","id":"b"}` + "\n" + // 6
+		line(2, "storage_unknown") + // 7
+		`{"kind":"backup","id":"","storageId":"` + id + `","size":-1}` + "\n" + // 8
+		`{"kind":"schedule","id":"sched_1","storageId":"` + id + `","name":"Daily","enabled":true,"cronExpression":"0 2 * * *"}` + "\n" + // 9
+		`{"kind":"pitr","id":"pitr_1","storageId":"` + id + `","prefix":"wal/"}` + "\n" + // 10
+		`{"kind":"pitr","id":"pitr_2","storageId":"` + id + `","prefix":""}` + "\n" + // 11
+		`{"kind":"backup","id":"long","storageId":"` + id + `","status":"` + strings.Repeat("x", maxLine) + `"}` + "\n" + // 12
+		strings.TrimSuffix(line(3, id), "\n") // 13, without a line feed
+	a := r.do(catalog.RoleService, "POST", "/api/v1/catalog/import", body)
+	if a.status != 200 || a.at("message") != "Imported 5 of 12 records" || a.at("data", "failedCount") != 7.0 {
+		t.Fatalf("import: %d %.600s", a.status, a.raw)
+	}
+	var lines []string
+	for i := range a.at("data", "errors").([]any) {
+		lines = append(lines, fmt.Sprint(a.at("data", "errors", i, "line"), " ", a.at("data", "errors", i, "message")))
+	}
+	for i, want := range []string{"4 colour", "5 is no valid JSON", `6 kind "bucket"`, "7 ", "8 id must", "11 prefix", "12 the line is longer"} {
+		if !strings.HasPrefix(lines[i], want) {
+			t.Errorf("error %d is %q, want %q", i, lines[i], want)
+		}
+	}
+	if a.at("data", "imported", "backups") != 2.0 || a.at("data", "imported", "pitr") != 1.0 {
+		t.Errorf("imported %v", a.at("data", "imported"))
+	}
+	got := r.do(catalog.RoleService, "GET", "/api/v1/catalog/backups/bkp_3", "")
+	if got.at("data", "storagePath") != "backups/production/bkp_3.backup" || got.at("data", "createdAt") != "2024-01-15T10:00:00Z" {
+		t.Errorf("imported record: %s", got.raw)
+	}
+	r.do(catalog.RoleService, "GET", "/api/v1/catalog/backups/bkp_2", "").refused(404, CodeBackupNotFound)
+}
+
+// TestImportKeepsTheLastOfAnID sends one id in many batches: the last line wins.
+func TestImportKeepsTheLastOfAnID(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	var body strings.Builder
+	for i := range 20_000 {
+		body.WriteString(line(i%7000, id))
+		if i%900 == 0 {
+			fmt.Fprintf(&body, `{"kind":"backup","id":"again","storageId":%q,"size":%d,"storagePath":"a"}`+"\n", id, i)
+		}
+	}
+	a := r.do(catalog.RoleService, "POST", "/api/v1/catalog/import", body.String())
+	if a.at("data", "failedCount") != 0.0 {
+		t.Fatalf("import: %s", a.raw)
+	}
+	if got := r.do(catalog.RoleService, "GET", "/api/v1/catalog/backups/again", ""); got.at("data", "size") != 19800.0 {
+		t.Errorf("the record is that of line %v, want the last", got.at("data", "size"))
+	}
+	if got := r.owner("GET", "/api/v1/storage/destinations/"+id+"/backups?limit=1", ""); got.at("data", "totalCount") != 7001.0 {
+		t.Errorf("%v backups, want 7001", got.at("data", "totalCount"))
+	}
+}
+
+// TestImportIsBoundedInMemory streams lines that are made on the way.
+func TestImportIsBoundedInMemory(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	m := &importer{call: &call{server: r.server, org: org, Request: nil}, kinds: map[string]feedKind{}, imported: map[string]uint64{}}
+	for _, k := range feedKinds() {
+		m.kinds[k.name] = k
+	}
+	for i := range 100_000 {
+		if err := m.take(t.Context(), i+1, []byte(line(i, id)), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if m.imported["backups"] != 100_000 {
+		t.Fatalf("imported %v", m.imported)
+	}
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 32<<20 {
+		t.Errorf("100,000 lines left %d MiB on the heap", grown>>20)
+	}
+}
+
+func TestFeedRecords(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	for kind, body := range map[string]string{
+		"projects":  `{"name":"App"}`,
+		"backups":   `{"storageId":"` + id + `","projectId":"p","status":"running","size":5,"storagePath":"a/b.backup","files":["a/c"]}`,
+		"schedules": `{"storageId":"` + id + `","projectId":"p","name":"Daily","enabled":true,"cronExpression":"0 2 * * *"}`,
+		"pitr":      `{"storageId":"` + id + `","projectId":"p","enabled":true,"status":"active","prefix":"wal/"}`,
+	} {
+		path := "/api/v1/catalog/" + kind + "/the-id"
+		if a := r.do(catalog.RoleService, "GET", path, ""); a.status != 404 {
+			t.Errorf("%s before: %d", kind, a.status)
+		}
+		if a := r.do(catalog.RoleService, "PUT", path, body); a.status != 200 || a.at("data", "id") != "the-id" {
+			t.Errorf("%s: %d %s", kind, a.status, a.raw)
+		}
+		if a := r.do(catalog.RoleViewer, "GET", path, ""); a.status != 200 || a.at("data", "id") != "the-id" {
+			t.Errorf("%s: %d %s", kind, a.status, a.raw)
+		}
+		r.do(catalog.RoleService, "PUT", path, strings.Replace(body, "{", `{"id":"other",`, 1)).refused(400, CodeValidation)
+		if kind != "projects" {
+			r.do(catalog.RoleService, "PUT", path, strings.Replace(body, id, "storage_unknown", 1)).refused(404, CodeStorageNotFound)
+		}
+		if a := r.do(catalog.RoleService, "DELETE", path, ""); a.status != 200 {
+			t.Errorf("deleting %s: %d %s", kind, a.status, a.raw)
+		}
+		if a := r.do(catalog.RoleService, "DELETE", path, ""); a.status != 404 {
+			t.Errorf("deleting %s again: %d", kind, a.status)
+		}
+	}
+}
+
+func FuzzImportLine(f *testing.F) {
+	f.Add(line(1, "storage_1"))
+	f.Add(`{"kind":"pitr","id":"p","storageId":"s","prefix":"a"}`)
+	f.Add(`{"kind":"backup","id":null,"files":[null,"a"]}`)
+	m := &importer{kinds: map[string]feedKind{}}
+	for _, k := range feedKinds() {
+		m.kinds[k.name] = k
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		_, r, problem := m.parse([]byte(s))
+		if problem == "" && recordID(r.message(org)) == "" {
+			t.Errorf("%q was taken without an id", s)
+		}
+	})
+}
+
+func BenchmarkImportParse(b *testing.B) {
+	m := &importer{kinds: map[string]feedKind{}}
+	for _, k := range feedKinds() {
+		m.kinds[k.name] = k
+	}
+	l := []byte(line(12345, "storage_1"))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, r, problem := m.parse(l)
+		if problem != "" {
+			b.Fatal(problem)
+		}
+		_ = r.message(org)
+	}
+}

@@ -1,0 +1,318 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/index"
+	"firescan/provider"
+	"firescan/provider/mem"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	org        = "org1"
+	secretText = "wJalrXUtnFEMI-canary"
+)
+
+// rig is a server on a real catalog and a real index, without a cluster: commands
+// are applied at once.
+type rig struct {
+	t       testing.TB
+	server  *Server
+	http    *httptest.Server
+	catalog *catalog.Catalog
+	index   *index.Store
+	account *mem.Account
+	tokens  map[catalog.Role]string
+	log     *syncBuffer
+	now     time.Time
+
+	mu      sync.Mutex
+	last    uint64
+	down    error // what Propose and Barrier answer
+	shardUp error // what View answers
+	openErr error // what Open answers
+}
+
+var (
+	_ Consensus = (*rig)(nil)
+	_ Shards    = (*rig)(nil)
+	_ Buckets   = (*rig)(nil)
+	_ Secrets   = (*rig)(nil)
+	_ Endpoints = (*rig)(nil)
+	_ Members   = (*rig)(nil)
+)
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func newRig(t testing.TB, opts mem.Options) *rig {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	r := &rig{t: t, log: &syncBuffer{}, tokens: map[catalog.Role]string{}, account: mem.New(opts, "backups-bucket"), now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
+	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	if r.catalog, err = catalog.Open(filepath.Join(t.TempDir(), "catalog.db"), catalog.Options{Logger: logger, Registerer: registry}); err != nil {
+		t.Fatal(err)
+	}
+	if r.index, err = index.Open(t.TempDir(), index.Options{Logger: logger, Registerer: registry}); err != nil {
+		t.Fatal(err)
+	}
+	r.server, err = New(Config{
+		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Secrets: r, Endpoints: r, Members: r,
+		Types: []string{catalog.TypeS3}, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
+		SyncEvery: 24 * time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.http = httptest.NewServer(r.server)
+	t.Cleanup(func() {
+		r.server.Close()
+		r.http.Close()
+		if err := errors.Join(r.index.Close(), r.catalog.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, role := range catalog.Roles() {
+		plain := catalog.NewToken()
+		of := org
+		if role == catalog.RoleRoot {
+			of = ""
+		}
+		r.propose(&pb.PutToken{Token: &pb.Token{Id: "tok_" + string(role), Hash: catalog.HashToken(plain), Org: of, Role: string(role), Name: "test", CreatedAt: 1}})
+		r.tokens[role] = plain
+	}
+	return r
+}
+
+func (r *rig) Propose(_ context.Context, m proto.Message) (*pb.Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down != nil {
+		return nil, r.down
+	}
+	data, err := catalog.Encode(m)
+	if err != nil {
+		return nil, err
+	}
+	r.last++
+	results, err := r.catalog.Apply([]catalog.Entry{{Index: r.last, Term: 1, Data: data}})
+	if err != nil {
+		return nil, err
+	}
+	return results[0], catalog.ResultError(results[0])
+}
+
+func (r *rig) Barrier(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.down
+}
+
+func (r *rig) Ready() error { return r.Barrier(context.Background()) }
+
+func (r *rig) View(_ context.Context, id string) (*index.View, error) {
+	if r.shardUp != nil {
+		return nil, r.shardUp
+	}
+	return r.index.View(id)
+}
+
+func (r *rig) Open(_ context.Context, d *pb.Destination) (provider.Bucket, error) {
+	if r.openErr != nil {
+		return nil, r.openErr
+	}
+	return r.account.Bucket(d.Bucket), nil
+}
+
+func (r *rig) Seal(_, _, _, plain string) ([]byte, error) {
+	sealed := []byte("sealed:")
+	for _, b := range []byte(plain) {
+		sealed = append(sealed, b^0x55)
+	}
+	return sealed, nil
+}
+
+func (r *rig) Check(endpoint string) error {
+	if strings.Contains(endpoint, "allowed") {
+		return nil
+	}
+	return &provider.Error{Kind: provider.Forbidden, Op: "connect", Reason: "is not allowed: start the node with --allow-endpoint"}
+}
+
+func (r *rig) Nodes(context.Context) ([]Member, error) {
+	return []Member{{ID: "n1", Address: "127.0.0.1:1", Leader: true, Voter: true, State: "alive", Version: "test"}}, nil
+}
+
+func (r *rig) propose(m proto.Message) *pb.Result {
+	r.t.Helper()
+	res, err := r.Propose(context.Background(), m)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return res
+}
+
+// answer is what a request was answered with.
+type answer struct {
+	t      testing.TB
+	status int
+	header http.Header
+	raw    []byte
+	body   map[string]any
+}
+
+// do makes a request as a role of the organisation.
+func (r *rig) do(role catalog.Role, method, path, body string, header ...string) *answer {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, r.http.URL+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+r.tokens[role])
+	if role != catalog.RoleRoot {
+		req.Header.Set("X-Organization-Id", org)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	a := &answer{t: r.t, status: res.StatusCode, header: res.Header}
+	if a.raw, err = io.ReadAll(res.Body); err != nil {
+		r.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	_ = json.Unmarshal(a.raw, &a.body)
+	return a
+}
+
+// owner makes a request that must succeed.
+func (r *rig) owner(method, path, body string) *answer {
+	r.t.Helper()
+	a := r.do(catalog.RoleOwner, method, path, body)
+	if a.status >= 300 || a.body["success"] != true {
+		r.t.Fatalf("%s %s: %d %s", method, path, a.status, a.raw)
+	}
+	return a
+}
+
+// at walks into the answer: keys, or positions of arrays.
+func (a *answer) at(path ...any) any {
+	a.t.Helper()
+	var v any = a.body
+	for _, p := range path {
+		switch k := p.(type) {
+		case string:
+			m, ok := v.(map[string]any)
+			if !ok {
+				a.t.Fatalf("no object at %v of %s", path, a.raw)
+			}
+			v = m[k]
+		case int:
+			l, ok := v.([]any)
+			if !ok || k >= len(l) {
+				a.t.Fatalf("no element at %v of %s", path, a.raw)
+			}
+			v = l[k]
+		}
+	}
+	return v
+}
+
+// refused checks a refusal, and answers details.fields.
+func (a *answer) refused(status int, code Code) map[string]any {
+	a.t.Helper()
+	if a.status != status || a.body["success"] != false || a.at("error", "code") != string(code) || a.at("error", "message") == "" {
+		a.t.Fatalf("answered %d %s, want %d %s", a.status, a.raw, status, code)
+	}
+	details, _ := a.at("error", "details").(map[string]any)
+	fields, _ := details["fields"].(map[string]any)
+	return fields
+}
+
+const createBody = `{"name":"Production S3","type":"s3","bucket":"backups-bucket","path":"/backups/production/","region":"us-east-1",
+	"credentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"` + secretText + `"}}`
+
+func (r *rig) destination() string {
+	r.t.Helper()
+	return r.owner("POST", "/api/v1/storage/destinations", createBody).at("data", "id").(string)
+}
+
+// fill makes a generation of a destination out of entries, in order, as a sync does.
+func (r *rig) fill(id string, entries []index.Entry, missing ...index.Missing) {
+	r.t.Helper()
+	res := r.propose(&pb.StartSync{Org: org, DestinationId: id, SyncId: catalog.NewID(catalog.KindSync), At: r.now.UnixMilli()})
+	var s *pb.Sync
+	if err := r.catalog.View(func(tx *catalog.Tx) (err error) {
+		s, err = tx.Sync(org, res.SyncId)
+		return err
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	segment := catalog.NewID(catalog.KindSegment)
+	w, err := r.index.NewSegment(id, segment, s.Start)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i := range entries {
+		if err := w.Add(&entries[i]); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	for _, m := range missing {
+		if err := w.AddMissing(m); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	at := r.catalog.AppliedIndex()
+	info, err := w.Seal(s.End, at)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.propose(&pb.SealSegments{SyncId: s.Id, Segments: []*pb.Segment{{
+		Id: segment, Start: s.Start, End: s.End, Files: info.Stats.Files(), Bytes: info.Stats.Bytes(), Orphans: info.Stats.OrphanFiles(),
+		Missing: uint64(info.Missing), ClassifiedAt: at, Checksum: info.Checksum, FileSize: uint64(info.FileSize), Node: "n1",
+	}}})
+	r.propose(&pb.PromoteSync{SyncId: s.Id, At: r.now.UnixMilli()})
+	if err := r.index.Promote(id, index.Manifest{Generation: s.Id, Segments: []index.SegmentRef{{ID: segment, Checksum: info.Checksum}}}); err != nil {
+		r.t.Fatal(err)
+	}
+}

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"firescan/catalog"
+	"firescan/provider/mem"
+)
+
+// may is what design §6 gives to each role.
+var may = map[Access][]catalog.Role{
+	Read:      {catalog.RoleViewer, catalog.RoleMember, catalog.RoleAdmin, catalog.RoleOwner},
+	Edit:      {catalog.RoleMember, catalog.RoleAdmin, catalog.RoleOwner},
+	Remove:    {catalog.RoleAdmin, catalog.RoleOwner},
+	FeedRead:  {catalog.RoleViewer, catalog.RoleMember, catalog.RoleAdmin, catalog.RoleOwner, catalog.RoleService},
+	FeedWrite: {catalog.RoleService},
+	Operate:   {catalog.RoleRoot},
+}
+
+// TestRoles tries every endpoint as everybody.
+func TestRoles(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	r.server.Close() // so that event streams end at once
+	for _, route := range routes() {
+		path := strings.ReplaceAll(route.path, ":id", "some-id")
+		name := route.method + " " + route.path
+		if route.access == Public {
+			if a := r.do(catalog.RoleViewer, route.method, path, "", "Authorization", ""); a.status != 200 {
+				t.Errorf("%s as nobody: %d", name, a.status)
+			}
+			continue
+		}
+		for _, auth := range []string{"", "Bearer", "Bearer fsk_unknown", "Basic dXNlcjpwYXNz"} {
+			a := r.do(catalog.RoleViewer, route.method, path, "{}", "Authorization", auth)
+			a.refused(401, CodeUnauthorized)
+			if a.header.Get("WWW-Authenticate") == "" {
+				t.Errorf("%s: 401 without WWW-Authenticate", name)
+			}
+		}
+		for _, role := range catalog.Roles() {
+			a := r.do(role, route.method, path, "{}")
+			if slices.Contains(may[route.access], role) {
+				if a.status == 401 || a.status == 403 {
+					t.Errorf("%s as %s: %d %s", name, role, a.status, a.raw)
+				}
+			} else {
+				a.refused(403, CodeDenied)
+			}
+			if role != catalog.RoleRoot && route.access.OfOrganisation() && slices.Contains(may[route.access], role) {
+				r.do(role, route.method, path, "{}", "X-Organization-Id", "org2").refused(403, CodeDenied)
+				r.do(role, route.method, path, "{}", "X-Organization-Id", "").refused(400, CodeValidation)
+			}
+		}
+	}
+}
+
+func TestUnknownPathsAndMethods(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	r.do(catalog.RoleOwner, "GET", "/api/v1/storage/nothing", "").refused(404, CodeNotFound)
+	r.do(catalog.RoleOwner, "GET", "/", "").refused(404, CodeNotFound)
+	a := r.do(catalog.RoleOwner, "PATCH", "/api/v1/storage/destinations", "")
+	a.refused(405, CodeMethod)
+	if allow := a.header.Get("Allow"); !strings.Contains(allow, "GET") || !strings.Contains(allow, "POST") {
+		t.Errorf("405 allows %q", allow)
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	if id := r.do(catalog.RoleViewer, "GET", "/healthz", "", "X-Request-Id", "my-id_1.2").header.Get("X-Request-Id"); id != "my-id_1.2" {
+		t.Errorf("a sane request id became %q", id)
+	}
+	for _, bad := range []string{"a b", strings.Repeat("x", 65), "<script>"} {
+		if id := r.do(catalog.RoleViewer, "GET", "/healthz", "", "X-Request-Id", bad).header.Get("X-Request-Id"); id == bad || id == "" {
+			t.Errorf("the request id %q was answered as %q", bad, id)
+		}
+	}
+}
+
+func TestNoLeader(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	r.mu.Lock()
+	r.down = fmt.Errorf("wrapped: %w", ErrNoLeader)
+	r.mu.Unlock()
+	for _, path := range []string{"/readyz", "/api/v1/storage/destinations", "/api/v1/storage/destinations/" + id + "/files"} {
+		a := r.do(catalog.RoleOwner, "GET", path, "")
+		a.refused(503, CodeNoLeader)
+		if a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: 503 without Retry-After", path)
+		}
+	}
+	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "").refused(503, CodeNoLeader)
+	r.owner("GET", "/api/v1/storage/destinations?consistency=stale", "")
+	if a := r.do(catalog.RoleViewer, "GET", "/healthz", ""); a.status != 200 {
+		t.Errorf("healthz without a leader: %d", a.status)
+	}
+}
+
+// TestPanicsAreAnswered has a handler that panics and one that fails in mid-stream.
+func TestPanicsAreAnswered(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	r.server.Members = nil // a mistake of ours
+	a := r.do(catalog.RoleRoot, "GET", "/api/v1/admin/cluster", "")
+	a.refused(500, CodeInternal)
+	if strings.Contains(string(a.raw), "nil pointer") || !strings.Contains(r.log.String(), "panicked") {
+		t.Error("a panic belongs into the log, not into the answer")
+	}
+	broken := &route{method: "GET", path: "/broken", access: Public, timeout: noTimeout, handle: func(_ *Server, c *call) error {
+		if err := c.send(make([]byte, 1<<20)); err != nil {
+			return err
+		}
+		return fmt.Errorf("the disk is gone")
+	}}
+	r.server.router.Handle("GET", "/broken", r.server.serve(broken))
+	res, err := http.Get(r.http.URL + "/broken") //nolint:noctx // of a test
+	if err == nil {
+		_, err = fmt.Fscan(res.Body, new(string))
+		for err == nil {
+			_, err = fmt.Fscan(res.Body, new(string))
+		}
+		_ = res.Body.Close()
+	}
+	if err == nil || err.Error() == "EOF" {
+		t.Errorf("a stream that failed ended as if it were whole: %v", err)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	for body, field := range map[string]string{
+		`{"role":"king","organizationId":"o"}`: "role", `{"role":"viewer"}`: "organizationId",
+		`{"role":"root","organizationId":"o"}`: "organizationId", `{"role":"viewer","organizationId":"a b"}`: "organizationId",
+	} {
+		if f := r.do(catalog.RoleRoot, "POST", "/api/v1/admin/tokens", body).refused(400, CodeValidation); f[field] == nil {
+			t.Errorf("%s: fields %v", body, f)
+		}
+	}
+	a := r.do(catalog.RoleRoot, "POST", "/api/v1/admin/tokens", `{"role":"viewer","organizationId":"org1","name":"ci"}`)
+	plain, _ := a.at("data", "token").(string)
+	if a.status != 201 || !strings.HasPrefix(plain, "fsk_") {
+		t.Fatalf("token: %d %s", a.status, a.raw)
+	}
+	r.tokens["new"] = plain
+	if a := r.do("new", "GET", "/api/v1/storage/destinations", ""); a.status != 200 {
+		t.Errorf("the new token is answered %d", a.status)
+	}
+	list := r.do(catalog.RoleRoot, "GET", "/api/v1/admin/tokens", "")
+	if strings.Contains(string(list.raw), plain) || !strings.Contains(string(list.raw), `"name":"ci"`) {
+		t.Errorf("tokens are listed as %s", list.raw)
+	}
+	id, _ := a.at("data", "id").(string)
+	if a := r.do(catalog.RoleRoot, "DELETE", "/api/v1/admin/tokens/"+id, ""); a.status != 200 {
+		t.Errorf("revoking: %d %s", a.status, a.raw)
+	}
+	r.do("new", "GET", "/api/v1/storage/destinations", "").refused(401, CodeUnauthorized)
+	r.do(catalog.RoleRoot, "DELETE", "/api/v1/admin/tokens/tok_root", "").refused(400, CodeValidation)
+	if strings.Contains(r.log.String(), plain) {
+		t.Error("a token is in the log")
+	}
+}

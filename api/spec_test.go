@@ -1,0 +1,118 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	pb "firescan/catalog/catalogpb"
+	"firescan/index"
+	"firescan/provider/mem"
+)
+
+// added are the fields that we answer beyond the specification's examples.
+var added = []string{
+	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "data.byType.unknown", "data.syncIds", "data[].endpoint",
+}
+
+// messages are fields of which the specification gives the value, too.
+var messages = []string{"message", "data.status"}
+
+// TestExamplesOfTheSpecification holds our answers against the example answers of
+// the Storage API: the same keys at every level, with the same JSON types, and the
+// documented messages.
+func TestExamplesOfTheSpecification(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	path := "/api/v1/storage/destinations/" + id
+	r.propose(&pb.PutRecords{Org: org, Records: []*pb.Record{
+		{Kind: &pb.Record_Project{Project: &pb.Project{Org: org, Id: "proj_1", Name: "App"}}},
+		{Kind: &pb.Record_Backup{Backup: &pb.Backup{Org: org, Id: "bkp_1", StorageId: id, ProjectId: "proj_1", Status: "completed", Size: 9, Collections: []string{"users"}, CreatedAt: 1e12, StoragePath: []byte("backups/production/a.backup")}}},
+		{Kind: &pb.Record_Schedule{Schedule: &pb.Schedule{Org: org, Id: "sched_1", StorageId: id, ProjectId: "proj_1", Name: "Daily", Enabled: true, CronExpression: "0 2 * * *"}}},
+		{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{Org: org, Id: "pitr_1", StorageId: id, ProjectId: "proj_1", Enabled: true, Status: "active", Prefix: []byte("wal/")}}},
+	}})
+	verified := r.owner("POST", path+"/verify", "")
+	r.fill(id, []index.Entry{
+		{Path: []byte("backups/production/a.backup"), Size: 9, ModTime: 1e12, Type: index.Backup, Linked: true},
+		{Path: []byte("backups/production/b.backup"), Size: 9, ModTime: 1e12, Type: index.Backup},
+	})
+	for _, c := range []struct {
+		example string
+		answer  func() *answer
+	}{
+		{"destinations-verify", func() *answer { return verified }},
+		{"destinations-list", func() *answer { return r.owner("GET", "/api/v1/storage/destinations", "") }},
+		{"destinations-get", func() *answer { return r.owner("GET", path, "") }},
+		{"destinations-linked", func() *answer { return r.owner("GET", path+"/linked", "") }},
+		{"backups", func() *answer { return r.owner("GET", path+"/backups", "") }},
+		{"files", func() *answer { return r.owner("GET", path+"/files", "") }},
+		{"files-stats", func() *answer { return r.owner("GET", path+"/files/stats", "") }},
+		{"stats", func() *answer { return r.owner("GET", "/api/v1/storage/stats", "") }},
+		{"sync", func() *answer { return r.owner("POST", "/api/v1/storage/sync?destinationId="+id, "") }},
+		{"destinations-create", func() *answer { return r.owner("POST", "/api/v1/storage/destinations", createBody) }},
+		{"destinations-update", func() *answer { return r.owner("PUT", path, `{"name":"P","path":"backups/prod-v2"}`) }},
+		{"destinations-delete", func() *answer {
+			other := r.destination()
+			return r.owner("DELETE", "/api/v1/storage/destinations/"+other, "")
+		}},
+	} {
+		t.Run(c.example, func(t *testing.T) {
+			data, err := os.ReadFile("testdata/spec/" + c.example + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want any
+			if err := json.Unmarshal(data, &want); err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range differences("", want, any(c.answer().body)) {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// differences compares keys and types. Elements of arrays are compared with the
+// first example that has the same keys, or else with the first.
+func differences(at string, want, got any) (list []string) {
+	switch w := want.(type) {
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok {
+			return []string{fmt.Sprintf("%s is %T, want an object", at, got)}
+		}
+		for key, example := range w {
+			place := strings.TrimPrefix(at+"."+key, ".")
+			v, has := g[key]
+			if !has {
+				list = append(list, place+" is not answered")
+				continue
+			}
+			if slices.Contains(messages, place) && v != example {
+				list = append(list, fmt.Sprintf("%s is %q, want %q", place, v, example))
+			}
+			list = append(list, differences(place, example, v)...)
+		}
+		for key := range g {
+			if place := strings.TrimPrefix(at+"."+key, "."); w[key] == nil && !slices.Contains(added, place) {
+				list = append(list, place+" is answered and not documented")
+			}
+		}
+	case []any:
+		g, ok := got.([]any)
+		if !ok || len(g) == 0 {
+			return []string{fmt.Sprintf("%s is %v, want a list with something in it", at, got)}
+		}
+		for i, v := range g {
+			list = append(list, differences(at+"[]", w[min(i, len(w)-1)], v)...)
+		}
+	default:
+		if fmt.Sprintf("%T", want) != fmt.Sprintf("%T", got) {
+			list = append(list, fmt.Sprintf("%s is %T, want %T", at, got, want))
+		}
+	}
+	return list
+}
