@@ -1,0 +1,492 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"golang.org/x/sync/errgroup"
+
+	"firescan/bench/bucketserver"
+	"firescan/catalog"
+	"firescan/provider/providertest/versitygw"
+)
+
+// process is `firescan serve` in a process of its own.
+type process struct {
+	cmd     *exec.Cmd
+	log     bytes.Buffer
+	dir     string
+	root    string
+	owner   *client
+	service *client
+}
+
+// serve starts a node in dir and waits until it is ready. The program is this test's
+// own binary, which TestMain lets be firescan under that name.
+func serve(t *testing.T, dir string, flags ...string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{dir: dir, root: strings.Repeat("r", 40)}
+	args := append([]string{
+		"firescan", "serve", "--node-id", "n1", "--data-dir", dir, "--http-addr", addr, "--allow-endpoint", "127.0.0.1:*", "--log-level", "debug",
+	}, flags...)
+	p.cmd = &exec.Cmd{Path: self, Args: args, Stdout: &p.log, Stderr: &p.log, Env: append(os.Environ(), "FIRESCAN_ROOT_TOKEN="+p.root)}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.end(t, syscall.SIGTERM)
+		if t.Failed() {
+			t.Logf("the node's log:\n%s", lastLines(p.log.String(), 60))
+		}
+	})
+	base := "http://" + addr
+	await(t, "the node serves", func() bool {
+		resp, err := http.Get(base + "/readyz") //nolint:noctx // bounded by await
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	admin, err := newClient(base, p.root, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	for role, to := range map[string]**client{"owner": &p.owner, "service": &p.service} {
+		var made struct{ Token string }
+		in := map[string]string{"organizationId": "acme", "role": role}
+		if err := admin.call(t.Context(), http.MethodPost, "/api/v1/admin/tokens", in, &made); err != nil {
+			t.Fatal(err)
+		}
+		if *to, err = newClient(base, made.Token, "acme", ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup((*to).http.CloseIdleConnections)
+	}
+	admin.http.CloseIdleConnections()
+	return p
+}
+
+// end signals the process and waits for it; SIGTERM must end it cleanly.
+func (p *process) end(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if p.cmd.ProcessState != nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(signal)
+	err := p.cmd.Wait()
+	if signal == syscall.SIGTERM && err != nil {
+		t.Errorf("the node did not end cleanly: %v\n%s", err, lastLines(p.log.String(), 60))
+	}
+}
+
+func lastLines(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// await waits for something that takes a moment.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// connect makes a destination.
+func (p *process) connect(t *testing.T, bucket, endpoint, access, secret string) string {
+	t.Helper()
+	var made destination
+	if err := p.owner.call(t.Context(), http.MethodPost, "/api/v1/storage/destinations", map[string]any{
+		"name": bucket, "type": "S3", "bucket": bucket, "region": "us-east-1", "endpoint": endpoint,
+		"credentials": map[string]string{"accessKeyId": access, "secretAccessKey": secret},
+	}, &made); err != nil {
+		t.Fatal(err)
+	}
+	return made.ID
+}
+
+// sync syncs a destination to the end.
+func (p *process) sync(t *testing.T, id string) syncRecord {
+	t.Helper()
+	var started startedSyncs
+	if err := p.owner.call(t.Context(), http.MethodPost, syncPath(id), nil, &started); err != nil {
+		t.Fatal(err)
+	}
+	ended, err := p.owner.waitForSyncs(t.Context(), started.SyncIDs)
+	if err != nil || len(ended) != 1 || ended[0].Status != "completed" {
+		t.Fatalf("sync: %+v, %v", ended, err)
+	}
+	return ended[0]
+}
+
+// realFile is what is known about a file without firescan.
+type realFile struct {
+	size   int64
+	typ    string
+	orphan bool
+}
+
+// store is a bucket of a real S3 server, filled by the SDK.
+type store struct {
+	client *s3.Client
+	bucket string
+}
+
+func newStore(t *testing.T, endpoint, access, secret string) *store {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 16}
+	t.Cleanup(transport.CloseIdleConnections)
+	s := &store{bucket: "backups", client: s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(endpoint), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(access, secret, ""),
+		HTTPClient:  &http.Client{Transport: transport},
+	})}
+	if _, err := s.client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &s.bucket}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *store) put(t *testing.T, sizes map[string]int) {
+	t.Helper()
+	g, ctx := errgroup.WithContext(t.Context())
+	g.SetLimit(16)
+	for key, size := range sizes {
+		g.Go(func() error {
+			_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(make([]byte, size))})
+			if err != nil {
+				return fmt.Errorf("put %q: %w", key, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// list is the SDK's own listing.
+func (s *store) list(t *testing.T) map[string]realFile {
+	t.Helper()
+	files := map[string]realFile{}
+	pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &s.bucket})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Contents {
+			files[*o.Key] = realFile{size: *o.Size, typ: typeByName(*o.Key)}
+		}
+	}
+	return files
+}
+
+// typeByName is the table of the design, read anew.
+func typeByName(key string) string {
+	segments := strings.Split(key, "/")
+	name := segments[len(segments)-1]
+	if slices.Contains(segments[:len(segments)-1], "pitr") {
+		return "pitr"
+	}
+	for _, packed := range []string{".gz", ".zst", ".enc"} {
+		name = strings.TrimSuffix(name, packed)
+	}
+	for _, c := range []struct{ suffix, typ string }{
+		{".backup", "backup"}, {".meta", "meta"}, {".meta.json", "meta"}, {".auth", "auth"}, {".auth.json", "auth"},
+	} {
+		if strings.HasSuffix(name, c.suffix) {
+			return c.typ
+		}
+	}
+	return "unknown"
+}
+
+// realKeys are keys as backups have them, and all that has gone wrong somewhere.
+func realKeys() map[string]int {
+	keys := map[string]int{}
+	for i := range 700 {
+		stem := fmt.Sprintf("acme/%02d/bkp_%04x", i%7, i*2654435761&0xffff)
+		keys[stem+".backup"], keys[stem+".meta.json"], keys[stem+".auth.gz"] = i, i%3, 1
+	}
+	for i, name := range []string{
+		"with blank", "two  blanks", "plus+plus", "percent%", "%41", "100%25", "a&b", "a&amp;b", `quo"te`, "apos'trophe",
+		"<tag>", "semi;colon", "question?x=1", "hash#mark", "equals=", "star*", "tilde~", "colon:", "comma,", "at@", "grüße",
+		"日本語", "emoji🔥", "combining e\u0301", "composed \u00e9", "tab\there", "caret^", "pipe|", "brace{1}",
+	} {
+		keys["odd/"+name+".backup"], keys["odd/"+name+".meta"] = i+1, i
+	}
+	long := strings.Repeat(strings.Repeat("l", 127)+"/", 7)
+	for i := range 3 {
+		keys[long+strings.Repeat("n", 1024-len(long)-8-i)+".backup"] = i // 1,024 bytes and a little less
+	}
+	keys["acme/pitr/2024/log-1"], keys["notes.txt"], keys["README"] = 5, 6, 7
+	return keys
+}
+
+func stem(key string) string { return string(catalog.Stem([]byte(key))) }
+
+// TestSystem holds a node that lists a real S3 server against a listing by the SDK.
+func TestSystem(t *testing.T) {
+	endpoint, access, secret := versitygw.Start(t)
+	s := newStore(t, endpoint, access, secret)
+	s.put(t, realKeys())
+	files := s.list(t)
+	if len(files) != len(realKeys()) {
+		t.Fatalf("the server holds %d objects, put were %d", len(files), len(realKeys()))
+	}
+
+	p := serve(t, t.TempDir())
+	id := p.connect(t, s.bucket, endpoint, access, secret)
+	var verdict struct{ Verified bool }
+	if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/verify"), nil, &verdict); err != nil || !verdict.Verified {
+		t.Fatalf("verify: %+v, %v", verdict, err)
+	}
+
+	// Every second stem has a backup record; one record has no file.
+	backups := map[string]map[string]any{} // by stem
+	for i, key := range slices.Sorted(maps.Keys(files)) {
+		if typeByName(key) == "backup" && i%2 == 0 {
+			backups[stem(key)] = map[string]any{
+				"kind": "backup", "id": fmt.Sprintf("bkp_%d", i), "storageId": id, "projectId": "proj", "status": "completed", "size": 1,
+				"collections": []string{"users"}, "createdAt": "2024-01-15T10:00:00Z", "storagePath": key,
+			}
+		}
+	}
+	var lines bytes.Buffer
+	enc := json.NewEncoder(&lines)
+	for _, b := range backups {
+		if err := enc.Encode(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fmt.Fprintf(&lines, `{"kind":"backup","id":"bkp_lost","storageId":%q,"projectId":"proj","status":"completed","size":1,"collections":[],"createdAt":"2024-01-15T10:00:00Z","storagePath":"acme/lost.backup"}`+"\n", id)
+	answer, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Close()
+	for key, f := range files {
+		f.orphan = backups[stem(key)] == nil
+		files[key] = f
+	}
+
+	done := p.sync(t, id)
+	if done.FilesScanned != uint64(len(files)) || done.MissingBackups != 1 {
+		t.Errorf("the sync tells %+v, there are %d files and one backup without", done, len(files))
+	}
+	p.compare(t, id, files)
+
+	// A backup is deleted: its files are orphans without a new sync, and back again.
+	victim := slices.Sorted(maps.Keys(backups))[len(backups)/2]
+	path := "/api/v1/catalog/backups/" + backups[victim]["id"].(string) //nolint:forcetypeassert // made above
+	setOrphan := func(orphan bool) {
+		for key, f := range files {
+			if stem(key) == victim {
+				f.orphan = orphan
+				files[key] = f
+			}
+		}
+	}
+	if err := p.service.call(t.Context(), http.MethodDelete, path, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	setOrphan(true)
+	p.compare(t, id, files)
+	record := maps.Clone(backups[victim])
+	delete(record, "kind")
+	if err := p.service.call(t.Context(), http.MethodPut, path, record, nil); err != nil {
+		t.Fatal(err)
+	}
+	setOrphan(false)
+	p.compare(t, id, files)
+
+	// Nothing is lost by a restart.
+	p.end(t, syscall.SIGTERM)
+	p = serve(t, p.dir)
+	p.compare(t, id, files)
+	p.end(t, syscall.SIGKILL)
+	p = serve(t, p.dir)
+	p.compare(t, id, files)
+}
+
+// compare lists with every filter, page by page, and holds the pages and the totals
+// against what is known.
+func (p *process) compare(t *testing.T, id string, files map[string]realFile) {
+	t.Helper()
+	for name, filter := range map[string]struct {
+		query url.Values
+		keep  func(key string, f realFile) bool
+	}{
+		"all":            {url.Values{}, func(string, realFile) bool { return true }},
+		"orphans":        {url.Values{"orphansOnly": {"true"}}, func(_ string, f realFile) bool { return f.orphan }},
+		"backups":        {url.Values{"type": {"backup"}}, func(_ string, f realFile) bool { return f.typ == "backup" }},
+		"meta":           {url.Values{"type": {"meta"}}, func(_ string, f realFile) bool { return f.typ == "meta" }},
+		"auth":           {url.Values{"type": {"auth"}}, func(_ string, f realFile) bool { return f.typ == "auth" }},
+		"pitr":           {url.Values{"type": {"pitr"}}, func(_ string, f realFile) bool { return f.typ == "pitr" }},
+		"unknown":        {url.Values{"type": {"unknown"}}, func(_ string, f realFile) bool { return f.typ == "unknown" }},
+		"prefix":         {url.Values{"prefix": {"odd/p"}}, func(k string, _ realFile) bool { return strings.HasPrefix(k, "odd/p") }},
+		"prefix+orphans": {url.Values{"prefix": {"acme/03/"}, "orphansOnly": {"true"}}, func(k string, f realFile) bool { return f.orphan && strings.HasPrefix(k, "acme/03/") }},
+		"old":            {url.Values{"minAge": {"24h"}}, func(string, realFile) bool { return false }},
+	} {
+		var want []string
+		var size, orphans int64
+		for _, key := range slices.Sorted(maps.Keys(files)) {
+			if f := files[key]; filter.keep(key, f) {
+				want = append(want, key)
+				size += f.size
+				if f.orphan {
+					orphans++
+				}
+			}
+		}
+		got, last := p.list(t, id, filter.query)
+		if !slices.EqualFunc(got, want, func(f file, key string) bool {
+			return f.Path == key && f.Size == fmt.Sprint(files[key].size) && f.Type == files[key].typ && f.IsOrphan == files[key].orphan
+		}) {
+			t.Errorf("%s: %d files, want %d; first difference %s", name, len(got), len(want), difference(got, want, files))
+		}
+		if last.Data.Total != uint64(len(want)) || last.Data.TotalSize != fmt.Sprint(size) || last.Data.OrphanCount != uint64(orphans) {
+			t.Errorf("%s: totals %+v, want %d files, %d bytes, %d orphans", name, last.Data, len(want), size, orphans)
+		}
+	}
+	var stats destinationTotals
+	if err := p.owner.call(t.Context(), http.MethodGet, destinationPath(id, "/files/stats"), nil, &stats); err != nil {
+		t.Fatal(err)
+	}
+	counted := map[string]uint64{}
+	for _, f := range files {
+		counted[f.typ]++
+	}
+	for typ, n := range counted {
+		if stats.ByType[typ].Count != n {
+			t.Errorf("stats tell %d files of type %s, there are %d", stats.ByType[typ].Count, typ, n)
+		}
+	}
+}
+
+// list follows the cursor to the end. The page size is odd, so that pages end in the
+// middle of things.
+func (p *process) list(t *testing.T, id string, q url.Values) (files []file, last filesAnswer) {
+	t.Helper()
+	q = maps.Clone(q)
+	q.Set("limit", "311")
+	for {
+		raw, err := p.owner.raw(t.Context(), http.MethodGet, destinationPath(id, "/files?")+q.Encode(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = filesAnswer{}
+		if err := json.Unmarshal(raw, &last); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, last.Data.Files...)
+		if last.Meta.NextCursor == "" {
+			return files, last
+		}
+		q.Set("cursor", last.Meta.NextCursor)
+	}
+}
+
+func difference(got []file, want []string, files map[string]realFile) string {
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got):
+			return fmt.Sprintf("%q is missing", want[i])
+		case i >= len(want):
+			return fmt.Sprintf("%q is too many", got[i].Path)
+		case got[i].Path != want[i] || got[i].IsOrphan != files[want[i]].orphan || got[i].Type != files[want[i]].typ:
+			return fmt.Sprintf("%+v, want %q %+v", got[i], want[i], files[want[i]])
+		}
+	}
+	return "in the sizes"
+}
+
+// TestKilledSyncGoesOn kills a node in the middle of a sync. When it starts again, the
+// sync goes on, and ends as one that nobody disturbed.
+func TestKilledSyncGoesOn(t *testing.T) {
+	keys, err := bucketserver.NewKeys(bucketserver.Tree, 60_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := bucketserver.Catalog{Orphans: 0.1, Missing: 0.02}
+	bucket := bucketserver.New(bucketserver.Options{Keys: keys, Bucket: "backups", Latency: 20 * time.Millisecond})
+	endpoint, err := bucket.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bucket.Close() })
+	flags := []string{"--scan-streams", "2"}
+	p := serve(t, filepath.Join(t.TempDir(), "data"), flags...)
+	records.StorageID = p.connect(t, "backups", endpoint, "AKIATEST", "secret")
+	id := records.StorageID
+	var lines bytes.Buffer
+	if err := keys.WriteRecords(&lines, records); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Close()
+	want, err := keys.Expect(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var started startedSyncs
+	if err := p.owner.call(t.Context(), http.MethodPost, syncPath(id), nil, &started); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		before := bucket.Counts().Lists
+		await(t, "the sync has listed some pages", func() bool { return bucket.Counts().Lists >= before+10 })
+		p.end(t, syscall.SIGKILL)
+		p = serve(t, p.dir, flags...)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ended, err := p.owner.waitForSyncs(ctx, started.SyncIDs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := ended[0]
+	if s.Status != "completed" || s.FilesScanned != want.Digest.Files || s.OrphanFiles != want.OrphanTotal().Files || s.MissingBackups != want.Missing {
+		t.Errorf("the sync ended as %+v, want %d files, %d orphans, %d missing", s, want.Digest.Files, want.OrphanTotal().Files, want.Missing)
+	}
+	var stats destinationTotals
+	if err := p.owner.call(t.Context(), http.MethodGet, destinationPath(id, "/files/stats"), nil, &stats); err != nil {
+		t.Fatal(err)
+	}
+	if stats.TotalFiles != want.Digest.Files || stats.TotalSize != fmt.Sprint(want.Digest.Bytes) || stats.OrphanFiles != want.OrphanTotal().Files {
+		t.Errorf("stats %+v", stats)
+	}
+}
