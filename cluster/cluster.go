@@ -61,16 +61,29 @@ type Cluster struct {
 
 	verifier verifier
 	fatal    chan error
-	collect  func() // takes the metrics out of the registry
-	stop     context.CancelCauseFunc
+	collect  func()        // takes the metrics out of the registry
+	closing  chan struct{} // closed by stop
+	stop     func()
 	work     sync.WaitGroup
 	log      *logStore
 
 	mu sync.Mutex
-	// term is the context of this node's leadership, nil while it does not lead. It
-	// is set only when all that earlier leaders committed is applied here.
-	term    context.Context
+	// term is this node's leadership, nil while it does not lead. It is set only
+	// when all that earlier leaders committed is applied here.
+	term    *term
 	changed chan struct{} // closed when term changes
+}
+
+// term is one leadership of this node.
+type term struct {
+	number uint64
+	ended  chan struct{}
+	why    error // that it ended; read it only after
+}
+
+func (t *term) end(why error) {
+	t.why = why
+	close(t.ended)
 }
 
 // Open starts or resumes the node. A new data directory begins a group of one,
@@ -106,23 +119,20 @@ func Open(c Config) (_ *Cluster, err error) {
 	if err := checkLog(c, log, snapshots); err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancelCause(context.Background())
-	cl := &Cluster{id: c.ID, logger: c.Logger, log: log, fatal: make(chan error, 1), changed: make(chan struct{}), stop: stop}
-	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, log: c.Logger, fatal: cl.fatal, closing: ctx.Done()}
+	cl := &Cluster{id: c.ID, logger: c.Logger, log: log, fatal: make(chan error, 1), changed: make(chan struct{}), closing: make(chan struct{})}
+	cl.stop = sync.OnceFunc(func() { close(cl.closing) })
+	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, log: c.Logger, fatal: cl.fatal, closing: cl.closing}
 	if cl.raft, err = raft.NewRaft(conf, cl.fsm, log, log, snapshots, transport); err != nil {
-		stop(err)
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
 	if err := cl.checkMember(); err != nil {
-		stop(err)
 		return nil, errors.Join(err, cl.raft.Shutdown().Error())
 	}
 	if cl.collect, err = register(c.Registerer, cl.raft); err != nil {
-		stop(err)
 		return nil, errors.Join(err, cl.raft.Shutdown().Error())
 	}
 	cl.verifier.raft = cl.raft
-	cl.work.Go(func() { cl.follow(ctx) })
+	cl.work.Go(cl.follow)
 	return cl, nil
 }
 
@@ -150,16 +160,13 @@ func config(id string, logger *hclogger) *raft.Config {
 	return c
 }
 
-// follow keeps term: it waits for each change of leadership until ctx ends.
-func (c *Cluster) follow(ctx context.Context) {
-	var (
-		resign context.CancelCauseFunc
-		number uint64 // of the term that resign ends
-	)
+// follow keeps term: it waits for each change of leadership until the cluster closes.
+func (c *Cluster) follow() {
+	var mine *term
 	end := func(why error) {
-		if resign != nil {
-			resign(why)
-			resign = nil
+		if mine != nil {
+			mine.end(why)
+			mine = nil
 			c.setTerm(nil)
 		}
 	}
@@ -168,57 +175,62 @@ func (c *Cluster) follow(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		leads, current := c.raft.State() == raft.Leader, c.raft.CurrentTerm()
+		leads, number := c.raft.State() == raft.Leader, c.raft.CurrentTerm()
 		// A term that was lost and won again between two looks is another one.
-		if resign != nil && (!leads || current != number) {
+		if mine != nil && (!leads || mine.number != number) {
+			c.logger.Info("this node no longer leads", "term", mine.number)
 			end(ErrNoLeader)
-			c.logger.Info("this node no longer leads", "term", number)
 		}
-		if leads && resign == nil {
+		if leads && mine == nil {
 			// What earlier leaders committed is applied before anyone relies on it.
 			if err := c.raft.Barrier(barrierWait).Error(); err != nil {
 				c.logger.Warn("leadership was won and lost before the log was applied", "error", err)
 			} else {
-				term, cancel := context.WithCancelCause(ctx)
-				resign, number = cancel, current
-				c.setTerm(term)
+				mine = &term{number: number, ended: make(chan struct{})}
+				c.setTerm(mine)
 				c.logger.Info("this node leads", "term", number)
 			}
 		}
 		select {
 		case <-c.raft.LeaderCh():
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-c.closing:
 			return
 		}
 	}
 }
 
-func (c *Cluster) setTerm(term context.Context) {
+func (c *Cluster) setTerm(t *term) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.term = term
+	c.term = t
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
+// leads is the present term, nil when this node does not lead, and a channel that is
+// closed when that changes.
+func (c *Cluster) leads() (*term, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.term, c.changed
+}
+
 // leading waits for this node to lead, at most leaderWait.
-func (c *Cluster) leading(ctx context.Context) (context.Context, error) {
+func (c *Cluster) leading(ctx context.Context) error {
 	timer := time.NewTimer(leaderWait)
 	defer timer.Stop()
 	for {
-		c.mu.Lock()
-		term, changed := c.term, c.changed
-		c.mu.Unlock()
-		if term != nil {
-			return term, nil
+		t, changed := c.leads()
+		if t != nil {
+			return nil
 		}
 		select {
 		case <-changed:
 		case <-timer.C:
-			return nil, ErrNoLeader
+			return ErrNoLeader
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -231,7 +243,7 @@ func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Resul
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.leading(ctx); err != nil {
+	if err := c.leading(ctx); err != nil {
 		return nil, err
 	}
 	if c.fsm.full.Load() {
@@ -264,7 +276,7 @@ func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Resul
 // Barrier answers nil when the catalog of this node holds all that was answered to
 // any proposer before Barrier was called. It writes nothing to the log.
 func (c *Cluster) Barrier(ctx context.Context) error {
-	if _, err := c.leading(ctx); err != nil {
+	if err := c.leading(ctx); err != nil {
 		return err
 	}
 	// A leader answers a proposer after it has applied the command itself, and it
@@ -283,23 +295,22 @@ func (c *Cluster) Barrier(ctx context.Context) error {
 // again after a second if the node still leads.
 func (c *Cluster) Lead(ctx context.Context, fn func(context.Context) error) error {
 	for ctx.Err() == nil {
-		c.mu.Lock()
-		term, changed := c.term, c.changed
-		c.mu.Unlock()
-		if term == nil || term.Err() != nil {
+		t, changed := c.leads()
+		if t == nil {
 			select {
 			case <-changed:
 			case <-ctx.Done():
 			}
 			continue
 		}
-		both, cancel := context.WithCancelCause(ctx)
-		unhook := context.AfterFunc(term, func() { cancel(context.Cause(term)) })
-		err := fn(both)
-		unhook()
-		lost := both.Err() != nil
-		cancel(nil)
-		if !lost {
+		err := t.run(ctx, fn)
+		select {
+		case <-t.ended:
+			<-changed // the term is taken back right after it has ended
+			continue
+		default:
+		}
+		if ctx.Err() == nil {
 			c.logger.Error("the leader's work stopped; it is begun again in a second", "error", err)
 			select {
 			case <-time.After(time.Second):
@@ -308,6 +319,22 @@ func (c *Cluster) Lead(ctx context.Context, fn func(context.Context) error) erro
 		}
 	}
 	return context.Cause(ctx)
+}
+
+// run runs fn with a context that ends with the term.
+func (t *term) run(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() {
+		select {
+		case <-t.ended:
+			cancel(t.why)
+		case <-ctx.Done():
+		}
+	})
+	return fn(ctx)
 }
 
 // Leader answers the id of the node that leads, if this node knows one.
@@ -319,9 +346,7 @@ func (c *Cluster) Leader() (id string, ok bool) {
 // Ready answers nil when this node knows a leader and has applied what it committed
 // before.
 func (c *Cluster) Ready() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.term == nil {
+	if t, _ := c.leads(); t == nil {
 		return ErrNoLeader
 	}
 	return nil
@@ -333,7 +358,7 @@ func (c *Cluster) Fatal() <-chan error { return c.fatal }
 // Close ends the leadership and closes the log. Commands under way end with ErrUnknown
 // or ErrNoLeader.
 func (c *Cluster) Close() error {
-	c.stop(ErrClosed)
+	c.stop()
 	err := c.raft.Shutdown().Error()
 	c.work.Wait()
 	c.collect()

@@ -124,7 +124,7 @@ func TestRefusalsReachTheProposer(t *testing.T) {
 	if _, err := m.Propose(ctx, project(1)); err == nil {
 		t.Error("a cancelled proposal was answered")
 	}
-	m.Cluster.stop(ErrClosed)
+	m.Cluster.stop()
 	m.Cluster.work.Wait()
 	began := time.Now()
 	if _, err := m.Propose(t.Context(), project(1)); !errors.Is(err, ErrNoLeader) {
@@ -153,7 +153,7 @@ func TestLeadEndsWithTheTerm(t *testing.T) {
 		})
 	}()
 	<-began
-	m.Cluster.stop(ErrClosed)
+	m.Cluster.stop()
 	if err := <-ended; !errors.Is(err, ErrClosed) {
 		t.Errorf("the leader's work ended with %v, want ErrClosed", err)
 	}

@@ -68,11 +68,15 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 
 // serve answers requests until ctx ends, and then lets those under way finish.
 func (n *Node) serve(ctx context.Context) error {
-	stopped := make(chan error, 1)
-	go func() { stopped <- n.http.Serve(n.listener) }()
+	stopped := make(chan struct{})
+	var failed error // read it only after stopped is closed
+	go func() {
+		defer close(stopped)
+		failed = n.http.Serve(n.listener)
+	}()
 	select {
-	case err := <-stopped:
-		return fmt.Errorf("serve the API: %w", err)
+	case <-stopped:
+		return fmt.Errorf("serve the API: %w", failed)
 	case <-ctx.Done():
 	}
 	n.api.Close() // ends the event streams, which would last as long as their clients

@@ -32,7 +32,7 @@ func run(t *testing.T, c Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background()) //nolint:usetesting // it ends in Cleanup, which t.Context precedes
+	ctx, stop := context.WithCancel(context.Background())
 	r := &running{n, stop, make(chan error, 1)}
 	go func() { r.done <- n.Run(ctx) }()
 	t.Cleanup(func() { r.end(t) })

@@ -45,7 +45,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // run carries out a command line and answers the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
-	root := a.rootCommand()
+	root := a.rootCommand() //nolint:contextcheck // requests bring contexts of their own
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {

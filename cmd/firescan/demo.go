@@ -88,7 +88,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, bucket.Close()) }()
 
 	root := catalog.NewToken()
-	if d.node, err = d.newNode(dir, endpoint, root); err != nil {
+	if d.node, err = d.newNode(dir, endpoint, root); err != nil { //nolint:contextcheck // requests bring contexts of their own
 		return err
 	}
 	running, stop := context.WithCancel(ctx)
@@ -134,7 +134,7 @@ func (d *demo) newNode(dir, endpoint, root string) (*node.Node, error) {
 // show does what a newcomer would, step by step.
 func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root string) error {
 	out := d.app.out
-	step := func(format string, args ...any) { fmt.Fprintf(out, "\n"+format+"\n", args...) }
+	step := func(title string) { fmt.Fprintf(out, "\n%s\n", title) }
 	if err := d.ready(ctx); err != nil {
 		return err
 	}

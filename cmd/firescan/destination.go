@@ -89,14 +89,14 @@ func (a *app) secretKey(file string) (string, error) {
 	return secret, nil
 }
 
-// show calls the API and prints the answer: as it is with --json, else as print does.
-func (a *app) show(ctx context.Context, c *client, method, path string, body any, print func(*destination) error) error {
-	return showData(ctx, a, c, method, path, body, func(d destination) error { return print(&d) })
+// show calls the API and prints the answer: as it is with --json, else as out does.
+func (a *app) show(ctx context.Context, c *client, method, path string, body any, out func(*destination) error) error {
+	return showData(ctx, a, c, method, path, body, func(d destination) error { return out(&d) })
 }
 
 // showData calls the API and prints the answer: as it is with --json, else its data
-// as print does.
-func showData[T any](ctx context.Context, a *app, c *client, method, path string, body any, print func(T) error) error {
+// as out does.
+func showData[T any](ctx context.Context, a *app, c *client, method, path string, body any, out func(T) error) error {
 	raw, err := c.raw(ctx, method, path, body)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func showData[T any](ctx context.Context, a *app, c *client, method, path string
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return fmt.Errorf("%s %s: an answer that is not understood (is this a firescan node?): %w", method, path, err)
 	}
-	return print(answer.Data)
+	return out(answer.Data)
 }
 
 func (a *app) destinationList() *cobra.Command {

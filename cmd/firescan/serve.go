@@ -60,7 +60,7 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 
 // runNode runs a node until ctx ends.
 func runNode(ctx context.Context, c node.Config) error {
-	n, err := node.New(c)
+	n, err := node.New(c) //nolint:contextcheck // requests bring contexts of their own
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // pollEvery is how often the syncs are asked for: the events tell how they go, their
@@ -34,14 +32,16 @@ func (a *app) syncAndWatch(ctx context.Context, c *client, destination string) e
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
 	ready := make(chan struct{})
-	var g errgroup.Group
-	g.Go(func() error { return c.listen(listening, ready, view.see) })
-	heard := make(chan error, 1)
-	go func() { heard <- g.Wait() }()
+	heard := make(chan struct{})
+	var deaf error // read it only after heard is closed
+	go func() {
+		defer close(heard)
+		deaf = c.listen(listening, ready, view.see)
+	}()
 	select {
 	case <-ready:
-	case err := <-heard:
-		return err
+	case <-heard:
+		return deaf
 	}
 	var started startedSyncs
 	if err := c.call(ctx, http.MethodPost, syncPath(destination), nil, &started); err != nil {
@@ -49,7 +49,7 @@ func (a *app) syncAndWatch(ctx context.Context, c *client, destination string) e
 	}
 	ended, err := c.waitForSyncs(ctx, started.SyncIDs)
 	stop()
-	<-heard
+	<-heard // from here on the records alone tell the end
 	if err != nil {
 		return err
 	}
