@@ -27,6 +27,7 @@ const envPrefix = "FIRESCAN_"
 // app is one run of the program: where it reads and writes, and the flags that all
 // commands which talk to a node share.
 type app struct {
+	program  string // as it was called
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) (string, bool)

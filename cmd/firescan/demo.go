@@ -239,15 +239,15 @@ func (d *demo) invite(id string) {
 	fmt.Fprintf(d.app.out, `
 The node keeps serving until you press Ctrl-C. In another terminal:
 
-  export FIRESCAN_ADDR=%s FIRESCAN_ORG=%s FIRESCAN_TOKEN=%s
-  firescan files demo --orphans --limit 10
-  firescan sync --watch demo
+  export FIRESCAN_ADDR=%[1]s FIRESCAN_ORG=%[2]s FIRESCAN_TOKEN=%[3]s
+  %[4]s files demo --orphans --limit 10
+  %[4]s sync --watch demo
 
 or without the command line of firescan:
 
   curl -s -H "Authorization: Bearer $FIRESCAN_TOKEN" -H "X-Organization-Id: $FIRESCAN_ORG" \
-    "$FIRESCAN_ADDR/api/v1/storage/destinations/%s/files?orphansOnly=true&limit=10"
+    "$FIRESCAN_ADDR/api/v1/storage/destinations/%[5]s/files?orphansOnly=true&limit=10"
   curl -s -H "Authorization: Bearer $FIRESCAN_TOKEN" -H "X-Organization-Id: $FIRESCAN_ORG" "$FIRESCAN_ADDR/api/v1/storage/stats"
   curl -s "$FIRESCAN_ADDR/metrics"
-`, d.node.URL(), demoOrg, d.owner.token, id)
+`, d.node.URL(), demoOrg, d.owner.token, d.app.program, id)
 }
