@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 const scriptFiles = 3000
 
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
 	keys, err := bucketserver.NewKeys(bucketserver.Tree, scriptFiles)
 	if err != nil {
 		t.Fatal(err)

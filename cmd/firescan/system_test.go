@@ -256,6 +256,9 @@ func stem(key string) string { return string(catalog.Stem([]byte(key))) }
 
 // TestSystem holds a node that lists a real S3 server against a listing by the SDK.
 func TestSystem(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
 	endpoint, access, secret := versitygw.Start(t)
 	s := newStore(t, endpoint, access, secret)
 	s.put(t, realKeys())
@@ -433,6 +436,9 @@ func difference(got []file, want []string, files map[string]realFile) string {
 // TestKilledSyncGoesOn kills a node in the middle of a sync. When it starts again, the
 // sync goes on, and ends as one that nobody disturbed.
 func TestKilledSyncGoesOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
 	keys, err := bucketserver.NewKeys(bucketserver.Tree, 60_000)
 	if err != nil {
 		t.Fatal(err)
