@@ -83,7 +83,7 @@ func TestImportIsBoundedInMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	m := &importer{call: &call{server: r.server, org: org, Request: nil}, kinds: map[string]feedKind{}, imported: map[string]uint64{}}
+	m := &importer{call: &call{server: r.server, org: org, Request: nil}, kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{}}
 	for _, k := range feedKinds() {
 		m.kinds[k.name] = k
 	}
@@ -147,8 +147,12 @@ func FuzzImportLine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		_, r, problem := m.parse([]byte(s))
-		if problem == "" && recordID(r.message(org)) == "" {
-			t.Errorf("%q was taken without an id", s)
+		wrong := fieldErrors{}
+		if problem != "" {
+			return
+		}
+		if r.check(wrong); len(wrong) > 0 {
+			t.Errorf("%q was taken: %v", s, wrong)
 		}
 	})
 }

@@ -138,6 +138,17 @@ func (r *rig) Propose(_ context.Context, m proto.Message) (*pb.Result, error) {
 	return results[0], catalog.ResultError(results[0])
 }
 
+func (r *rig) ProposeAll(ctx context.Context, all []proto.Message) (results []*pb.Result, err error) {
+	for _, m := range all {
+		res, err := r.Propose(ctx, m)
+		if res == nil {
+			return nil, err
+		}
+		results = append(results, res)
+	}
+	return results, nil
+}
+
 func (r *rig) Barrier(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,6 +21,9 @@ type Consensus interface {
 	// Propose answers when the command is applied on this node; its error is a
 	// *catalog.Error, or wraps ErrNoLeader.
 	Propose(ctx context.Context, command proto.Message) (*pb.Result, error)
+	// ProposeAll does that for several commands at once, in this order. A refusal is in
+	// the result of its command; after an error those before may have been applied.
+	ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error)
 	// Barrier answers when this node's catalog holds all that was answered before.
 	Barrier(ctx context.Context) error
 	// Ready answers nil when this node can serve.

@@ -18,6 +18,9 @@ type Entry struct {
 	Data        []byte
 }
 
+// entriesPerTrim is how large a batch must be to have read a good part of the file.
+const entriesPerTrim = 16
+
 // Apply carries out a batch of committed entries, which must ascend, and makes
 // them durable together with the applied index, in one transaction. It answers
 // one result an entry, in their order. What is applied depends on the entries
@@ -68,6 +71,9 @@ func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 	}
 	c.metrics.observe(len(entries), time.Since(begun))
 	c.advance(last)
+	if len(entries) >= entriesPerTrim {
+		c.trim()
+	}
 	return results, nil
 }
 

@@ -41,6 +41,7 @@ type Catalog struct {
 	db *bbolt.DB // nil when closed
 
 	applied atomic.Uint64
+	views   atomic.Uint64 // since Open
 
 	changedMu sync.Mutex
 	changed   chan struct{}
@@ -99,7 +100,24 @@ func (c *Catalog) View(fn func(*Tx) error) error {
 	if c.db == nil {
 		return ErrClosed
 	}
-	return c.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx}) })
+	err := c.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx}) })
+	if c.views.Add(1)%viewsPerTrim == 0 {
+		c.trim()
+	}
+	return err
+}
+
+// viewsPerTrim is after how many reads the mapped pages are given back. A scan looks
+// up the links of a page of keys in each, which touches some 20 pages of the file, and the
+// kernel maps their 15 neighbours, too.
+const viewsPerTrim = 64
+
+// trim gives the mapped pages of the file back, so that a node does not come to
+// hold the whole catalog in memory by having read it once. The caller holds mu.
+func (c *Catalog) trim() {
+	if info, err := os.Stat(c.path); err == nil {
+		dropMapped(c.db, info.Size())
+	}
 }
 
 // AppliedIndex is the index of the last entry that Apply has made durable.

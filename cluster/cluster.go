@@ -13,10 +13,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
 )
 
 // leaderWait bounds how long a request waits for a leader: an election takes less,
@@ -232,44 +230,6 @@ func (c *Cluster) leading(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-	}
-}
-
-// Propose brings a command into the log and answers its result when it is applied on
-// this node. The error is the catalog's refusal (a *catalog.Error), ErrNoLeader or
-// ErrFull when nothing was written, or wraps ErrUnknown.
-func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Result, error) {
-	data, err := catalog.Encode(command)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.leading(ctx); err != nil {
-		return nil, err
-	}
-	if c.fsm.full.Load() {
-		return nil, ErrFull
-	}
-	future := c.raft.Apply(data, leaderWait)
-	done := make(chan error, 1)
-	go func() { done <- future.Error() }()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
-	}
-	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrRaftShutdown):
-		return nil, fmt.Errorf("%w (%w)", ErrNoLeader, err)
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
-	}
-	switch answer := future.Response().(type) {
-	case *pb.Result:
-		return answer, catalog.ResultError(answer)
-	case error:
-		return nil, answer
-	default:
-		return nil, fmt.Errorf("the state machine answered %T", answer)
 	}
 }
 

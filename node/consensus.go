@@ -31,6 +31,12 @@ func (c *consensus) Propose(ctx context.Context, command proto.Message) (*pb.Res
 	return r, leaderless(err)
 }
 
+// ProposeAll implements api.Consensus.
+func (c *consensus) ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error) {
+	r, err := c.cluster.ProposeAll(ctx, commands)
+	return r, leaderless(err)
+}
+
 // Barrier implements api.Consensus.
 func (c *consensus) Barrier(ctx context.Context) error { return leaderless(c.cluster.Barrier(ctx)) }
 
