@@ -45,7 +45,14 @@ func (s *Server) listBackups(c *call) error {
 	}
 	page, totals := recordPage(c.org, d.Id), recordTotals(c.org, d.Id)
 	if missing {
-		view, err := s.viewOf(c, d)
+		var fresh freshness
+		if err := s.Catalog.View(func(tx *catalog.Tx) (err error) {
+			fresh, err = s.freshness(tx, d)
+			return err
+		}); err != nil {
+			return err
+		}
+		view, err := s.viewOf(c.context(), d, fresh)
 		if err != nil {
 			return err
 		}
@@ -182,7 +189,10 @@ func (c *call) send(part []byte) error {
 	}
 	_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(slowClient))
 	_, err := c.Write(part)
-	return err
+	if err != nil {
+		return clientGone(err)
+	}
+	return nil
 }
 
 func showBackup(tx *catalog.Tx, org string, b *pb.Backup, projects map[string]string) (backupView, error) {

@@ -27,6 +27,7 @@ const (
 	CodeMethod            Code = "METHOD_NOT_ALLOWED"
 	CodeStorageInUse      Code = "STORAGE_IN_USE"
 	CodeSyncInProgress    Code = "SYNC_IN_PROGRESS"
+	CodeConflict          Code = "CONFLICT"
 	CodeTooLarge          Code = "PAYLOAD_TOO_LARGE"
 	CodeRateLimited       Code = "RATE_LIMITED"
 	CodeInternal          Code = "INTERNAL"
@@ -52,7 +53,7 @@ func (c Code) Status() int {
 		return http.StatusNotFound
 	case CodeMethod:
 		return http.StatusMethodNotAllowed
-	case CodeStorageInUse, CodeSyncInProgress:
+	case CodeStorageInUse, CodeSyncInProgress, CodeConflict:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -148,10 +149,20 @@ func toError(err error) *Error {
 		}
 	case errors.Is(err, ErrUnavailable), errors.Is(err, index.ErrNoShard):
 		return indexUnavailable(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{
+			Code: CodeNoLeader, Err: err,
+			Message: "The cluster did not answer in time; a change may have been made all the same, try again shortly",
+		}
 	case errors.Is(err, context.Canceled):
-		return &Error{Code: codeClientClosed, Message: "The client went away", Err: err}
+		return clientGone(err)
 	}
 	return fromCatalog(err)
+}
+
+// clientGone is for the log and the metrics: nobody reads the answer.
+func clientGone(cause error) *Error {
+	return &Error{Code: codeClientClosed, Message: "The client went away", Err: cause}
 }
 
 func indexUnavailable(cause error) *Error {
@@ -178,6 +189,8 @@ func fromCatalog(err error) *Error {
 		}
 	case errors.Is(err, catalog.ErrInvalid):
 		return &Error{Code: CodeValidation, Message: refused.Message, Err: err}
+	case errors.Is(err, catalog.ErrConflict):
+		return &Error{Code: CodeConflict, Message: refused.Message, Err: err}
 	case errors.Is(err, catalog.ErrSyncRunning):
 		return &Error{Code: CodeSyncInProgress, Message: "A sync of this destination is running", Err: err}
 	}

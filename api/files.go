@@ -73,7 +73,7 @@ func (s *Server) openShard(c *call, force bool) (*shard, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if sh.view, err = s.viewOf(c, d); err != nil {
+	if sh.view, err = s.viewOf(c.context(), d, sh.meta); err != nil {
 		return nil, err
 	}
 	return sh, nil
@@ -259,7 +259,10 @@ func (w *fileWriter) flush() error {
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(slowClient))
 	_, err := w.Write(w.buf)
 	w.buf = w.buf[:0]
-	return err
+	if err != nil {
+		return clientGone(err)
+	}
+	return nil
 }
 
 // end sends the rest.

@@ -62,9 +62,20 @@ func (c *call) start(d *pb.Destination) (id string, err error) {
 	return result.SyncId, nil
 }
 
+// mayForce refuses force=true to those who may read and not sync.
+func (c *call) mayForce() error {
+	if Edit.Allows(catalog.Role(c.token.Role)) {
+		return nil
+	}
+	return &Error{Code: CodeDenied, Message: Edit.rule().denied + "; ask without force=true"}
+}
+
 // force starts or joins a sync and waits for its end, but not longer than ForceWait:
 // then the answer comes from the last one, and says that a sync is running.
 func (c *call) force(d *pb.Destination) error {
+	if err := c.mayForce(); err != nil {
+		return err
+	}
 	id, err := c.start(d)
 	if err != nil {
 		return err

@@ -84,11 +84,8 @@ func (s *Server) importRecords(c *call) error {
 	}
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
-	lines := bufio.NewReaderSize(c.Request.Body, 256<<10)
+	lines := bufio.NewReaderSize(patient{c.Request.Body, control}, 256<<10)
 	for n := 1; ; n++ {
-		if n%1000 == 1 {
-			_ = control.SetReadDeadline(time.Now().Add(slowClient))
-		}
 		line, err := readLine(lines)
 		if len(bytes.TrimSpace(line)) > 0 || errors.Is(err, errLongLine) {
 			if lineErr := m.take(ctx, n, line, err); lineErr != nil {
@@ -102,6 +99,9 @@ func (s *Server) importRecords(c *call) error {
 			return m.cut(n, err)
 		}
 	}
+	// A deadline that passes while the last lines are applied would read as a client
+	// that left.
+	_ = control.SetReadDeadline(time.Time{})
 	if err := m.finish(ctx); err != nil {
 		return err
 	}
@@ -112,6 +112,18 @@ func (s *Server) importRecords(c *call) error {
 		debug.FreeOSMemory()
 	}
 	return m.answer()
+}
+
+// patient gives the client slowClient for each part of the body, whatever the
+// number of its lines and however long those before took to be applied.
+type patient struct {
+	body    io.Reader
+	control *http.ResponseController
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	_ = p.control.SetReadDeadline(time.Now().Add(slowClient))
+	return p.body.Read(b)
 }
 
 var errLongLine = fmt.Errorf("the line is longer than %d bytes", maxLine)
@@ -188,20 +200,20 @@ func (w *window) add() *batch {
 func (m *importer) parse(line []byte) (kind feedKind, r record, problem string) {
 	kind = m.kinds["backup"]
 	r = kind.fresh()
-	err := decodeLine(line, r)
+	err := decodeObject(line, r)
 	if err != nil || r.kind() != kind.name {
 		var head struct {
 			Kind string `json:"kind"`
 		}
 		if err := json.Unmarshal(line, &head); err != nil {
-			return kind, nil, jsonProblem(err)
+			return kind, nil, jsonProblem(badJSON(err))
 		}
 		var known bool
 		if kind, known = m.kinds[head.Kind]; !known {
 			return kind, nil, fmt.Sprintf("kind %q is none of project, backup, schedule, pitr", head.Kind)
 		}
 		r = kind.fresh()
-		err = decodeLine(line, r)
+		err = decodeObject(line, r)
 	}
 	if err != nil {
 		return kind, nil, jsonProblem(err)
@@ -211,18 +223,6 @@ func (m *importer) parse(line []byte) (kind feedKind, r record, problem string) 
 		return kind, nil, wrong.String()
 	}
 	return kind, r, ""
-}
-
-func decodeLine(line []byte, r record) error {
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(r); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more behind the JSON object")
-	}
-	return nil
 }
 
 // String lists the problems in order of the fields' names.
@@ -235,8 +235,9 @@ func (w fieldErrors) String() string {
 	return strings.Join(list, "; ")
 }
 
+// jsonProblem is why a line was not taken, in words.
 func jsonProblem(err error) string {
-	if e, ok := errors.AsType[*Error](badJSON(err)); ok {
+	if e, ok := errors.AsType[*Error](err); ok {
 		if d, ok := e.Details.(map[string]any); ok {
 			if fields, ok := d["fields"].(fieldErrors); ok {
 				return strings.TrimPrefix(fields.String(), "body ")

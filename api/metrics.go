@@ -48,9 +48,7 @@ func (m *metrics) served(r *route, status int, took time.Duration) {
 		method = "any"
 	}
 	m.requests.WithLabelValues(r.path, method, class(status)).Inc()
-	if r.timeout != noTimeout {
-		m.seconds.WithLabelValues(r.path).Observe(took.Seconds())
-	}
+	m.seconds.WithLabelValues(r.path).Observe(took.Seconds())
 }
 
 func class(status int) string {

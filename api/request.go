@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -18,7 +21,25 @@ type Command = proto.Message
 
 // decode reads the request's body: one JSON object with no fields but v's.
 func (c *call) decode(v any) error {
-	d := json.NewDecoder(c.Request.Body)
+	body, err := io.ReadAll(c.Request.Body)
+	if err != nil {
+		return badJSON(err)
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return badJSON(io.EOF)
+	}
+	return decodeObject(body, v)
+}
+
+// decodeObject reads one JSON object with no fields but v's.
+func decodeObject(data []byte, v any) error {
+	if err := exact(data); err != nil {
+		return err
+	}
+	if text := bytes.TrimSpace(data); len(text) > 0 && text[0] == 'n' {
+		return invalidField("body", "a JSON object is required") // null would leave v as it is
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return badJSON(err)
@@ -29,8 +50,49 @@ func (c *call) decode(v any) error {
 	return nil
 }
 
+// exact refuses JSON that encoding/json would change on the way: it puts U+FFFD for
+// bytes that are no UTF-8 and for half a surrogate pair. A storagePath that was changed
+// so names another file, and the one it meant would pass for an orphan.
+func exact(data []byte) error {
+	if !utf8.Valid(data) {
+		return invalidField("body", "is no valid UTF-8")
+	}
+	for {
+		i := bytes.IndexByte(data, '\\')
+		if i < 0 || i+1 >= len(data) {
+			return nil
+		}
+		unit, ok := escapedUnit(data[i:])
+		if !ok {
+			data = data[i+2:] // another escape, or no JSON
+			continue
+		}
+		data = data[i+6:]
+		if !utf16.IsSurrogate(unit) {
+			continue
+		}
+		low, ok := escapedUnit(data)
+		if !ok || utf16.DecodeRune(unit, low) == utf8.RuneError {
+			return invalidField("body", "has half a surrogate pair, which is no character")
+		}
+		data = data[6:]
+	}
+}
+
+// escapedUnit reads the UTF-16 unit of the escape that data begins with.
+func escapedUnit(data []byte) (rune, bool) {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	return rune(n), err == nil
+}
+
 // badJSON says what is wrong with a body, by field where that is known.
 func badJSON(err error) error {
+	if known, ok := errors.AsType[*Error](err); ok {
+		return known
+	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return invalidField(or(wrong.Field, "body"), "must be "+kindName(wrong.Type.Kind().String())+", not "+wrong.Value)
 	}

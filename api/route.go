@@ -75,8 +75,10 @@ func (s *Server) newRouter() *httprouter.Router {
 	}}
 	r.NotFound = handler(s.serve(unknown))
 	wrong := &route{path: "none", access: Public, timeout: quick, handle: func(_ *Server, c *call) error {
-		allowed := c.Header().Get("Allow") // set by the router
-		return &Error{Code: CodeMethod, Message: c.Request.Method + " is not allowed here; allowed: " + strings.ReplaceAll(allowed, ", OPTIONS", "")}
+		// The router set it, and adds OPTIONS, which we do not answer.
+		allowed := strings.ReplaceAll(c.Header().Get("Allow"), ", OPTIONS", "")
+		c.Header().Set("Allow", allowed)
+		return &Error{Code: CodeMethod, Message: c.Request.Method + " is not allowed here; allowed: " + allowed}
 	}}
 	r.MethodNotAllowed = handler(s.serve(wrong))
 	return r

@@ -101,6 +101,9 @@ func (s *Server) storageStats(c *call) error {
 		return err
 	}
 	if force {
+		if err := c.mayForce(); err != nil {
+			return err
+		}
 		var all []*pb.Destination
 		if err := s.Catalog.View(func(tx *catalog.Tx) (err error) {
 			all, err = tx.Destinations(c.org)
@@ -149,7 +152,7 @@ func (s *Server) sum(ctx context.Context, org string) (*StorageStats, *statsMeta
 	data, meta := &StorageStats{Destinations: []DestinationStats{}}, &statsMeta{}
 	var total index.Totals
 	for i, d := range all {
-		t, err := s.totals(ctx, d)
+		t, err := s.totals(ctx, d, fresh[i])
 		if err != nil {
 			return nil, nil, err
 		}
@@ -178,13 +181,10 @@ func (m *statsMeta) add(data *StorageStats, f freshness, first bool) {
 	}
 }
 
-// totals sums a destination up; one without an index counts for nothing.
-func (s *Server) totals(ctx context.Context, d *pb.Destination) (t index.Totals, err error) {
-	view, err := s.Shards.View(ctx, d.Id)
-	if errors.Is(err, index.ErrNoShard) {
-		return t, nil
-	}
-	if err != nil {
+// totals sums a destination up; one that was never synced counts for nothing.
+func (s *Server) totals(ctx context.Context, d *pb.Destination, f freshness) (t index.Totals, err error) {
+	view, err := s.viewOf(ctx, d, f)
+	if view == nil {
 		return t, err
 	}
 	defer view.Release()
@@ -192,10 +192,12 @@ func (s *Server) totals(ctx context.Context, d *pb.Destination) (t index.Totals,
 	return stats.Totals(), nil
 }
 
-// viewOf opens the shard of a destination, nil before its first sync.
-func (s *Server) viewOf(c *call, d *pb.Destination) (*index.View, error) {
-	view, err := s.Shards.View(c.context(), d.Id)
-	if errors.Is(err, index.ErrNoShard) {
+// viewOf opens the shard of a destination, nil before its first sync. That a
+// destination was synced and has no shard here is a failure: an empty answer would
+// say that its bucket is empty.
+func (s *Server) viewOf(ctx context.Context, d *pb.Destination, f freshness) (*index.View, error) {
+	view, err := s.Shards.View(ctx, d.Id)
+	if errors.Is(err, index.ErrNoShard) && f.LastSyncAt == 0 {
 		return nil, nil //nolint:nilnil // no shard is an answer, not a failure
 	}
 	return view, err

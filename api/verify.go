@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 
 	pb "firescan/catalog/catalogpb"
@@ -24,6 +25,11 @@ func (s *Server) verifyDestination(c *call) error {
 				}
 			}
 			return fromProvider(known, d.Type)
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			return fromProvider(&provider.Error{
+				Kind: provider.Unavailable, Op: "verify", Bucket: d.Bucket, Reason: "no answer in time", Err: err,
+			}, d.Type)
 		}
 		return err
 	}
