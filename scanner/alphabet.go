@@ -12,17 +12,28 @@ import (
 // between them. Midpoints in ASCII fall into gaps when ids are hex or base62;
 // midpoints in the alphabet that was seen do not.
 //
-// A place is a number of slashes and an offset behind the last of them, so that
-// `a/2024-01` and `longer/2023-12` line up. Characters are runes, since the order
-// of code points is the bytewise order of UTF-8 and a made-up key must be valid.
+// A place is an offset in a folder. What is known of a folder itself counts when it
+// tells enough; else what is known of all folders as deep, so that `a/2024-01` and
+// `longer/2023-12` teach one another. Characters are runes, since the order of code
+// points is the bytewise order of UTF-8 and a made-up key must be valid.
 type alphabet struct {
-	places map[place]*charSet
+	folders map[string]*charTable
+	levels  []*charTable
+}
+
+// place is where a character stands.
+type place struct {
+	level, offset int
+	folder        *charTable // nil when nothing is known of it alone
+}
+
+// charTable is what is known of the places in one folder, or in all on one level.
+type charTable struct {
+	sets []*charSet // by offset
 	// varying holds what was seen at places that show more than one character: a
 	// place of which little is known may well show these too.
 	varying []rune
 }
-
-type place struct{ level, offset int }
 
 // charSet is what is known of one place: which characters were seen there, and
 // which of the others were shown to be missing at least under one prefix.
@@ -38,17 +49,21 @@ const (
 	maxDepth = 256
 	// maxMadeUp bounds a made-up key in bytes, below what providers take.
 	maxMadeUp = 900
+	// maxFolders bounds the folders that are known by themselves.
+	maxFolders = 4096
+	// telling is how many varying characters make a folder known by itself.
+	telling = 4
 	// lastChar sorts behind what keys hold: the last private character that is
 	// no noncharacter and not rewritten by servers.
 	lastChar = '\U0010FFFD'
 )
 
-func newAlphabet() *alphabet { return &alphabet{places: map[place]*charSet{}} }
+func newAlphabet() *alphabet { return &alphabet{folders: map[string]*charTable{}} }
 
 // walk calls see with every character of key from byte position from on, its
 // place, and its byte position, until see answers false.
-func walk(key string, from int, see func(p place, c rune, at int) bool) {
-	p := place{}
+func (a *alphabet) walk(key string, from int, see func(p place, c rune, at int) bool) {
+	p := place{folder: a.folders[""]}
 	n := 0
 	for i, c := range key {
 		if n++; n > maxDepth {
@@ -57,25 +72,31 @@ func walk(key string, from int, see func(p place, c rune, at int) bool) {
 		if i >= from && !see(p, c, i) {
 			return
 		}
-		if c == '/' {
-			p = place{level: p.level + 1}
-		} else {
-			p.offset++
-		}
+		p = a.behind(p, c, key, i)
 	}
+}
+
+// behind is the place behind the character c of key at byte position at.
+func (a *alphabet) behind(p place, c rune, key string, at int) place {
+	if c == '/' {
+		return place{level: p.level + 1, folder: a.folders[key[:at+1]]}
+	}
+	p.offset++
+	return p
 }
 
 // observe learns which characters a key shows.
 func (a *alphabet) observe(key string) {
-	walk(key, 0, func(p place, c rune, _ int) bool {
-		set := a.place(p)
-		if usable(c) && insert(&set.seen, c) {
-			set.likely = nil
-			if len(set.seen) == 2 {
-				a.vary(set.seen[0])
-			}
-			if len(set.seen) >= 2 {
-				a.vary(c)
+	for i := range len(key) {
+		if prefix := key[:i]; (i == 0 || key[i-1] == '/') && a.folders[prefix] == nil && len(a.folders) < maxFolders {
+			a.folders[strings.Clone(prefix)] = &charTable{}
+		}
+	}
+	a.walk(key, 0, func(p place, c rune, _ int) bool {
+		if usable(c) {
+			a.level(p.level).show(p.offset, c)
+			if p.folder != nil {
+				p.folder.show(p.offset, c)
 			}
 		}
 		return true
@@ -88,8 +109,8 @@ func (a *alphabet) observe(key string) {
 func (a *alphabet) observeGap(lo, hi string, open bool) {
 	cp := runeStart(lo, commonPrefix(lo, hi))
 	above := lastChar
-	walk(hi, cp, func(_ place, c rune, _ int) bool { above = c; return false })
-	walk(lo, cp, func(p place, c rune, at int) bool {
+	a.walk(hi, cp, func(_ place, c rune, _ int) bool { above = c; return false })
+	a.walk(lo, cp, func(p place, c rune, at int) bool {
 		from := c + 1
 		if open && at+utf8.RuneLen(c) == len(lo) {
 			from = c
@@ -104,7 +125,7 @@ func (a *alphabet) observeGap(lo, hi string, open bool) {
 func (a *alphabet) observeEnd(last, end string) {
 	a.observeGap(last, end, false)
 	cp := commonPrefix(last, end)
-	walk(last, cp, func(p place, c rune, at int) bool {
+	a.walk(last, cp, func(p place, c rune, at int) bool {
 		if at > cp {
 			a.miss(p, c+1, lastChar)
 		}
@@ -114,26 +135,52 @@ func (a *alphabet) observeEnd(last, end string) {
 
 // miss notes the varying characters in [from, to) as missing at a place.
 func (a *alphabet) miss(p place, from, to rune) {
-	set := a.place(p)
-	for _, c := range a.varying {
+	a.level(p.level).miss(p.offset, from, to)
+	if p.folder != nil {
+		p.folder.miss(p.offset, from, to)
+	}
+}
+
+func (a *alphabet) level(n int) *charTable {
+	for len(a.levels) <= n {
+		a.levels = append(a.levels, &charTable{})
+	}
+	return a.levels[n]
+}
+
+func (t *charTable) at(offset int) *charSet {
+	for len(t.sets) <= offset {
+		t.sets = append(t.sets, &charSet{})
+	}
+	return t.sets[offset]
+}
+
+func (t *charTable) show(offset int, c rune) {
+	set := t.at(offset)
+	if !insert(&set.seen, c) {
+		return
+	}
+	set.likely = nil
+	if len(set.seen) == 2 {
+		t.vary(set.seen[0])
+		t.vary(set.seen[1])
+	} else if len(set.seen) > 2 {
+		t.vary(c)
+	}
+}
+
+func (t *charTable) miss(offset int, from, to rune) {
+	set := t.at(offset)
+	for _, c := range t.varying {
 		if c >= from && c < to && insert(&set.absent, c) {
 			set.likely = nil
 		}
 	}
 }
 
-func (a *alphabet) place(p place) *charSet {
-	set := a.places[p]
-	if set == nil {
-		set = &charSet{}
-		a.places[p] = set
-	}
-	return set
-}
-
-func (a *alphabet) vary(c rune) {
-	if c != '/' && insert(&a.varying, c) {
-		for _, set := range a.places {
+func (t *charTable) vary(c rune) {
+	if c != '/' && insert(&t.varying, c) {
+		for _, set := range t.sets {
 			set.likely = nil
 		}
 	}
@@ -157,13 +204,20 @@ func usable(c rune) bool {
 
 // at answers the characters to expect at a place, and whether each was seen there.
 func (a *alphabet) at(p place) (chars []rune, sure bool) {
-	set := a.places[p]
-	if set == nil {
+	t := p.folder
+	if t == nil || len(t.varying) < telling || p.offset >= len(t.sets) || len(t.sets[p.offset].seen) == 0 {
+		if p.level >= len(a.levels) {
+			return nil, false
+		}
+		t = a.levels[p.level]
+	}
+	if p.offset >= len(t.sets) || len(t.sets[p.offset].seen) == 0 {
 		return nil, false
 	}
+	set := t.sets[p.offset]
 	if set.likely == nil {
 		set.likely = slices.Clone(set.seen)
-		for _, c := range a.varying {
+		for _, c := range t.varying {
 			if _, gone := slices.BinarySearch(set.absent, c); !gone {
 				insert(&set.likely, c)
 			}
@@ -176,7 +230,7 @@ func (a *alphabet) at(p place) (chars []rune, sure bool) {
 // mixed radix whose digits are the ranks of the characters in their places.
 func (a *alphabet) fraction(key string, from int) float64 {
 	v, unit := 0.0, 1.0
-	walk(key, from, func(p place, c rune, _ int) bool {
+	a.walk(key, from, func(p place, c rune, _ int) bool {
 		chars, _ := a.at(p)
 		if len(chars) == 0 {
 			return false
@@ -192,7 +246,7 @@ func (a *alphabet) fraction(key string, from int) float64 {
 // unit is how much of the whole key space the keys with this prefix take.
 func (a *alphabet) unit(prefix string) float64 {
 	u := 1.0
-	walk(prefix, 0, func(p place, _ rune, _ int) bool {
+	a.walk(prefix, 0, func(p place, _ rune, _ int) bool {
 		if chars, _ := a.at(p); len(chars) > 1 {
 			u /= float64(len(chars))
 		}
@@ -228,7 +282,7 @@ func (a *alphabet) between(lo, hi string, part float64) string {
 	}
 	var key strings.Builder
 	key.WriteString(lo[:cp])
-	p := placeOf(lo[:cp])
+	p := a.placeOf(lo[:cp])
 	for unit := 1.0; unit > grain; {
 		chars, _ := a.at(p)
 		if len(chars) == 0 {
@@ -239,11 +293,7 @@ func (a *alphabet) between(lo, hi string, part float64) string {
 		unit /= float64(len(chars))
 		c := chars[digit]
 		key.WriteRune(c)
-		if c == '/' {
-			p = place{level: p.level + 1}
-		} else {
-			p.offset++
-		}
+		p = a.behind(p, c, key.String(), key.Len()-1)
 		if key.Len() > maxMadeUp {
 			break
 		}
@@ -264,7 +314,7 @@ func (a *alphabet) scales(lo, hi string, deepest, n int) []string {
 		return nil
 	}
 	var depths [][]string
-	walk(lo, cp, func(p place, c rune, at int) bool {
+	a.walk(lo, cp, func(p place, c rune, at int) bool {
 		if at > deepest {
 			return false
 		}
@@ -303,9 +353,9 @@ func spread(depths [][]string, n int) []string {
 }
 
 // placeOf is the place of the character that would follow prefix.
-func placeOf(prefix string) place {
+func (a *alphabet) placeOf(prefix string) place {
 	at := strings.LastIndexByte(prefix, '/') + 1
-	return place{strings.Count(prefix, "/"), utf8.RuneCountInString(prefix[at:])}
+	return place{strings.Count(prefix, "/"), utf8.RuneCountInString(prefix[at:]), a.folders[prefix[:at]]}
 }
 
 // runeStart moves at back to where the character around it begins.
@@ -320,16 +370,25 @@ func runeStart(s string, at int) int {
 // are well known: those of the first places at which keys there may part.
 func (a *alphabet) sure(lo, hi string) bool {
 	cp := runeStart(lo, commonPrefix(lo, hi))
-	choices := 1
-	ok := true
-	walk(lo, cp, func(p place, _ rune, _ int) bool {
+	below := lastChar
+	a.walk(hi, cp, func(_ place, c rune, _ int) bool { below = c; return false })
+	choices, sure := 1, true
+	a.walk(lo, cp, func(p place, c rune, at int) bool {
 		chars, known := a.at(p)
+		if at == cp {
+			// Only what lies between the two can be chosen here.
+			from, _ := slices.BinarySearch(chars, c)
+			to, _ := slices.BinarySearch(chars, below)
+			if to <= from+1 {
+				return true
+			}
+		}
 		if !known {
-			ok = false
+			sure = false
 			return false
 		}
 		choices *= max(len(chars), 1)
 		return choices < 64
 	})
-	return ok
+	return sure
 }

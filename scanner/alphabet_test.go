@@ -77,16 +77,16 @@ func TestMidpointsFollowTheAlphabet(t *testing.T) {
 // where neighbouring keys leave no room for them.
 func TestGapsTeachWhatIsMissing(t *testing.T) {
 	a := newAlphabet()
-	for _, k := range []string{"x/a", "x/b", "x/c", "x/d", "y/a", "y/d"} {
+	for _, k := range []string{"xa", "xb", "xc", "xd", "ya", "yd"} {
 		a.observe(k)
 	}
-	p := place{level: 0, offset: 0}
+	p := a.placeOf("")
 	if _, sure := a.at(p); sure {
 		t.Fatal("nothing is known of a key beginning with a, b, c or d, yet it is held to be")
 	}
-	a.observeEnd("y/d", "")
-	a.observeGap("", "x/a", true)
-	a.observeGap("\x00", "x/a", false)
+	a.observeEnd("yd", "")
+	a.observeGap("", "xa", true)
+	a.observeGap("\x00", "xa", false)
 	if chars, sure := a.at(p); !sure {
 		t.Errorf("no key lies before x or after y, yet %q are expected", string(chars))
 	}

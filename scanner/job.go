@@ -122,6 +122,7 @@ func (j *job) load() error {
 		if errors.Is(err, catalog.ErrNotFound) {
 			err = nil
 		}
+		j.gauge.expected = j.generation.GetFiles()
 		return err
 	})
 }

@@ -24,38 +24,64 @@ const (
 	probeTime = 2 * time.Second
 )
 
-// probe finds keys that cut space at its folders, level by level, until there are
+// probe finds keys that cut space behind its folders, level by level, until there are
 // enough for the streams. It makes at most one list for each folder looked into, as
 // many at once as there are streams. A list that fails or takes long is passed
 // over: the cuts are only a start, and the scan itself will meet what is wrong.
+//
+// A range that ends with a folder has no unknown ground behind its last key, so that
+// what is left of it can be reckoned from the first page on.
 func probe(ctx context.Context, bucket provider.Bucket, prefix string, space Range, streams int) []string {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	var cuts []string
+	var folders []string // that were not looked into, or not to their end
 	level := []string{prefix}
-	for depth := 0; depth < probeLevels && len(level) > 0 && len(level) <= streams && len(cuts) < streams; depth++ {
-		found := make([][]string, len(level))
+	for depth := 0; depth < probeLevels && len(level) > 0 && len(level) <= streams && len(folders)+len(level) < streams; depth++ {
+		found := make([]listing, len(level))
 		var group errgroup.Group
 		for i, folder := range level {
 			group.Go(func() error {
-				var page provider.Page
-				req := provider.ListRequest{Prefix: folder, Start: max(folder, space.Start), End: space.End, Delimiter: "/"}
-				if err := bucket.List(ctx, req, &page); err == nil {
-					found[i] = slices.Clone(page.Prefixes)
-				}
+				found[i] = look(ctx, bucket, folder, space)
 				return nil
 			})
 		}
 		_ = group.Wait()
-		level = slices.Concat(found...)
-		for _, folder := range level {
-			if cut := after(folder); space.Splittable(cut) {
-				cuts = append(cuts, cut)
+		var next []string
+		for i, l := range found {
+			next = append(next, l.folders...)
+			if !l.whole {
+				folders = append(folders, level[i])
 			}
+		}
+		level = next
+	}
+	var cuts []string
+	for _, folder := range append(folders, level...) {
+		if cut := after(provider.PrefixEnd(folder)); folder != "" && space.Splittable(cut) {
+			cuts = append(cuts, cut)
 		}
 	}
 	slices.Sort(cuts)
 	return thin(slices.Compact(cuts), 2*streams)
+}
+
+// listing is what one list with a delimiter tells of a folder.
+type listing struct {
+	folders []string
+	// whole is set when there is nothing behind the last of them.
+	whole bool
+}
+
+func look(ctx context.Context, bucket provider.Bucket, folder string, space Range) (l listing) {
+	var page provider.Page
+	req := provider.ListRequest{Prefix: folder, Start: max(folder, space.Start), End: space.End, Delimiter: "/"}
+	if err := bucket.List(ctx, req, &page); err != nil {
+		return l
+	}
+	l.folders = slices.Clone(page.Prefixes)
+	n := len(page.Objects)
+	l.whole = !page.More && len(l.folders) > 0 && (n == 0 || string(page.Objects[n-1].Key) < l.folders[len(l.folders)-1])
+	return l
 }
 
 // thin answers at most n of the keys, evenly spread.

@@ -1,7 +1,6 @@
 package scanner
 
 import (
-	"math"
 	"time"
 
 	"firescan/catalog"
@@ -15,8 +14,8 @@ type Progress struct {
 	Status                     string
 	FilesScanned, BytesScanned uint64
 	OrphanFiles                uint64
-	// Percent, 0 to 100, never falls. On a first scan it is what the densities of
-	// the ranges tell, and near 0 until they tell something.
+	// Percent, 0 to 100, never falls. A later scan expects the files of the last
+	// generation; a first one what the densities of the ranges tell, page by page.
 	Percent float64
 	// FilesPerSecond is the mean since the start.
 	FilesPerSecond float64
@@ -36,12 +35,12 @@ type gauge struct {
 	sync    *pb.Sync
 	node    string
 	started time.Time
-	// before counts what an earlier run of the same sync had sealed already.
-	before  uint64
-	bytes   uint64
-	orphans uint64
-	tally   *Tally
-	percent float64
+	// before, bytes and orphans count what an earlier run of the same sync had sealed.
+	before, bytes, orphans uint64
+	// expected is how many files the last generation has; 0 when there is none.
+	expected uint64
+	tally    *Tally
+	percent  float64
 }
 
 func (g *gauge) progress(status string, now time.Time) Progress {
@@ -60,14 +59,15 @@ func (g *gauge) progress(status string, now time.Time) Progress {
 	if t := g.tally.table.Load(); t != nil {
 		o := t.outlook()
 		p.RangesDone, p.RangesTotal = o.done, o.total
-		if !math.IsInf(o.left, 1) {
-			if done := float64(p.FilesScanned); done > 0 {
-				// Not 100 before the generation is promoted.
-				g.percent = max(g.percent, min(100*done/(done+o.left), 99.9))
-			}
-			if p.FilesPerSecond > 0 {
-				p.ETASeconds = o.left / p.FilesPerSecond
-			}
+		if p.FilesScanned < g.expected {
+			o.left = float64(g.expected - p.FilesScanned)
+		}
+		if done := float64(p.FilesScanned); done > 0 {
+			// Not 100 before the generation is promoted.
+			g.percent = max(g.percent, min(100*done/(done+o.left), 99.9))
+		}
+		if p.FilesPerSecond > 0 {
+			p.ETASeconds = o.left / p.FilesPerSecond
 		}
 	}
 	p.Percent = g.percent

@@ -2,14 +2,19 @@ package scanner
 
 import (
 	"container/heap"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"firescan/bench/bucketserver"
+	"firescan/provider"
 )
 
 // A simulated bucket and clock: the table is driven as the streams of a worker
@@ -113,90 +118,33 @@ func simulate(t testing.TB, keys []string, plan []PlannedRange, streams int) sim
 	return res
 }
 
-// simProbe is probe over sorted keys; it tells how many rounds it took too.
-func simProbe(keys []string, streams int) (cuts []string, rounds int) {
-	level := []string{""}
-	for ; rounds < probeLevels && len(level) > 0 && len(level) <= streams && len(cuts) < streams; rounds++ {
-		var found []string
-		for _, folder := range level {
-			at, n := sort.SearchStrings(keys, folder), 0
-			for at < len(keys) && n < 1000 && strings.HasPrefix(keys[at], folder) {
-				n++
-				slash := strings.IndexByte(keys[at][len(folder):], '/')
-				if slash < 0 {
-					at++
-					continue
-				}
-				sub := keys[at][:len(folder)+slash+1]
-				found = append(found, sub)
-				at = sort.SearchStrings(keys, sub[:len(sub)-1]+"0")
-			}
-		}
-		level = found
-		for _, f := range found {
-			cuts = append(cuts, after(f))
-		}
-	}
-	slices.Sort(cuts)
-	return thin(cuts, 2*streams), rounds
+// keyBucket lists sorted keys as a provider does, folders folded.
+type keyBucket struct {
+	provider.Bucket
+	keys   []string
+	levels *sync.Map // the depths at which lists were made
 }
 
-func flatKeys(n int) []string {
-	rnd := rand.New(rand.NewPCG(7, 7))
-	keys := make([]string, 0, n)
-	for len(keys) < n {
-		id := fmt.Sprintf("backups/production/bkp_%016x", rnd.Uint64())
-		for _, ext := range []string{".backup", ".meta", ".auth"}[:1+rnd.IntN(3)] {
-			keys = append(keys, id+ext)
+func (b keyBucket) List(_ context.Context, req provider.ListRequest, page *provider.Page) error {
+	b.levels.Store(strings.Count(req.Prefix, "/"), true)
+	page.Reset()
+	at := sort.SearchStrings(b.keys, max(req.Prefix, req.Start))
+	for n := 0; at < len(b.keys) && strings.HasPrefix(b.keys[at], req.Prefix); n++ {
+		if n == 1000 {
+			page.More = true
+			return nil
 		}
+		slash := strings.IndexByte(b.keys[at][len(req.Prefix):], '/')
+		if slash < 0 {
+			page.Objects = append(page.Objects, provider.Object{Key: []byte(b.keys[at])})
+			at++
+			continue
+		}
+		folder := b.keys[at][:len(req.Prefix)+slash+1]
+		page.Prefixes = append(page.Prefixes, folder)
+		at = sort.SearchStrings(b.keys, provider.PrefixEnd(folder))
 	}
-	slices.Sort(keys)
-	return keys
-}
-
-func treeKeys(n int) []string {
-	rnd := rand.New(rand.NewPCG(8, 7))
-	keys := make([]string, 0, n)
-	names := []string{"alpha", "billing", "crm", "data-lake", "eu-west", "payments", "search", "web-prod", "zeta"}
-	for p := range 40 {
-		name := fmt.Sprintf("%s-%02d", names[p%len(names)], p)
-		share := n / 40
-		if p%7 == 0 {
-			share *= 3
-		} else {
-			share = share * 2 / 3
-		}
-		for range share {
-			day := rnd.IntN(900)
-			keys = append(keys, fmt.Sprintf("%s/%04d/%02d/%02d/bkp-%08x.backup", name, 2022+day/365, day%365/31+1, day%31+1, rnd.Uint32()))
-		}
-	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
-}
-
-func skewedKeys(n int) []string {
-	rnd := rand.New(rand.NewPCG(9, 7))
-	keys := make([]string, 0, n)
-	const b62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	for i := 0; len(keys) < n; i++ {
-		switch r := rnd.IntN(100); {
-		case r < 60:
-			var id [12]byte
-			for j := range id {
-				id[j] = b62[rnd.IntN(62)]
-			}
-			keys = append(keys, fmt.Sprintf("tenants/acme-corp/exports/%s.backup", id))
-		case r < 85:
-			keys = append(keys, fmt.Sprintf("tenants/big/%d.meta", 1700000000000+rnd.Int64N(30000000000)))
-		case r < 95:
-			keys = append(keys, fmt.Sprintf("tenants/t%05d/%08x.backup", rnd.IntN(3000), rnd.Uint32()))
-		default:
-			keys = append(keys, fmt.Sprintf("pitr/%s/%d", []string{"a", "bb", "ccc"}[rnd.IntN(3)], i))
-		}
-	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	return nil
 }
 
 // layouts are key spaces of about n keys; each has its own difficulty.
@@ -208,7 +156,7 @@ var layouts = []struct {
 	most float64
 }{
 	{"flat", nil, 26},
-	{"tree", nil, 28},
+	{"tree", nil, 31},
 	{"skewed", nil, 32},
 	{"uuid", func(r *rand.Rand) string {
 		return fmt.Sprintf("b/%08x-%04x-4%03x-%04x-%012x.backup", r.Uint32(), r.Uint32()&0xffff, r.Uint32()&0xfff, r.Uint32()&0xffff, r.Uint64()>>16)
@@ -239,17 +187,22 @@ func text(r *rand.Rand, chars string, n int) string {
 	return b.String()
 }
 
-func layoutKeys(name string, next func(*rand.Rand) string, n int) []string {
-	switch name {
-	case "flat":
-		return flatKeys(n)
-	case "tree":
-		return treeKeys(n)
-	case "skewed":
-		return skewedKeys(n)
+// layoutKeys makes about n keys of a layout in order. Those without a maker are the
+// benchmarks' own.
+func layoutKeys(t testing.TB, name string, next func(*rand.Rand) string, n int) []string {
+	t.Helper()
+	keys := make([]string, 0, n)
+	if next == nil {
+		computed, err := bucketserver.NewKeys(bucketserver.Layout(name), uint64(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range uint64(n) {
+			keys = append(keys, string(computed.AppendKey(nil, i)))
+		}
+		return keys
 	}
 	rnd := rand.New(rand.NewPCG(3, 4))
-	keys := []string{}
 	for range n {
 		keys = append(keys, next(rnd))
 	}
@@ -268,8 +221,11 @@ func TestSimulatedScans(t *testing.T) {
 	for _, l := range layouts {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
-			keys := layoutKeys(l.name, l.keys, n)
-			cuts, probes := simProbe(keys, 64)
+			keys := layoutKeys(t, l.name, l.keys, n)
+			bucket := keyBucket{keys: keys, levels: &sync.Map{}}
+			cuts := probe(t.Context(), bucket, "", Range{}, 64)
+			probes := 0
+			bucket.levels.Range(func(any, any) bool { probes++; return true })
 			first := simulate(t, keys, planned([]Range{{}}, cuts), 64)
 			first.makespan += float64(probes)
 			ideal := float64(len(keys)) / 1000 / 64

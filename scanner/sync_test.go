@@ -306,6 +306,15 @@ func TestProgressIsHonest(t *testing.T) {
 		}
 		last[p.SyncID] = p
 	}
+	moved := 0
+	for _, p := range r.progress {
+		if p.Percent > 5 && p.Percent < 100 {
+			moved++
+		}
+	}
+	if moved < 2 {
+		t.Errorf("of %d events only %d show a sync on its way", len(r.progress), moved)
+	}
 	if len(last) != 2 {
 		t.Fatalf("progress of %d syncs, want 2", len(last))
 	}

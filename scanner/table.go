@@ -2,7 +2,6 @@ package scanner
 
 import (
 	"context"
-	"math"
 	"slices"
 	"sync"
 )
@@ -257,22 +256,35 @@ func (t *table) wake() {
 
 // outlook is what the table expects of the rest.
 type outlook struct {
-	left        float64 // keys; +Inf while unknown
+	left        float64 // keys
 	done, total int     // ranges
 }
 
+// outlook reckons what is left. A range of which nothing is known counts as the mean
+// of those that something is known of, a page at the least.
 func (t *table) outlook() outlook {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := outlook{done: t.done, total: t.done + len(t.waiting) + len(t.held)}
+	known, unknown := 0, 0
+	count := func(h *hold) {
+		if left := h.left(); left < unknownKeys {
+			o.left += left
+			known++
+		} else {
+			unknown++
+		}
+	}
 	for _, h := range t.waiting {
-		o.left += h.left()
+		count(h)
 	}
 	for h := range t.held {
-		o.left += h.left()
+		count(h)
 	}
-	if o.left >= unknownKeys/1e3 {
-		o.left = math.Inf(1)
+	mean := t.pageSize
+	if known > 0 {
+		mean = max(mean, o.left/float64(known))
 	}
+	o.left += mean * float64(unknown)
 	return o
 }
