@@ -283,7 +283,7 @@ func TestEmptyBucket(t *testing.T) {
 func TestProgressIsHonest(t *testing.T) {
 	r := newRig(t, mem.Options{PageSize: 20, Faults: mem.Faults{
 		BeforeList: func(context.Context, string, provider.ListRequest) error {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(15 * time.Millisecond)
 			return nil
 		},
 	}})
