@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -34,7 +33,7 @@ func (s *Server) listBackups(c *call) error {
 	limit, missing := q.number("limit", 1, maxPage), q.boolean("missing")
 	cursor, err := base64.RawURLEncoding.DecodeString(q.str("cursor"))
 	if err != nil {
-		q.wrong["cursor"] = "is not one that an answer gave"
+		q.wrong["cursor"] = notOurs
 	}
 	if err := q.err(); err != nil {
 		return err
@@ -87,6 +86,9 @@ func missingPage(org string, view *index.View) backupPage {
 			return nil, nil, nil
 		}
 		missing, next, err := view.Missing(org, cursor, limit)
+		if errors.Is(err, index.ErrInvalid) {
+			return nil, nil, invalidField("cursor", notOurs)
+		}
 		for _, m := range missing {
 			b, err := tx.Backup(org, string(m.BackupID))
 			if errors.Is(err, catalog.ErrNotFound) {
@@ -187,9 +189,8 @@ func (c *call) send(part []byte) error {
 		c.Header().Set("Content-Type", "application/json; charset=utf-8")
 		c.WriteHeader(http.StatusOK)
 	}
-	_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(slowClient))
-	_, err := c.Write(part)
-	if err != nil {
+	c.hurry()
+	if _, err := c.Write(part); err != nil {
 		return clientGone(err)
 	}
 	return nil

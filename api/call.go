@@ -20,6 +20,13 @@ import (
 // slowClient is how long a client may take to send or take the next part of a body.
 const slowClient = 30 * time.Second
 
+// hurry gives the client time to take the next part of the answer. The deadline of an
+// earlier request of the connection holds on until there is another.
+func (c *call) hurry() {
+	// Not every test's writer has deadlines.
+	_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(slowClient))
+}
+
 // call is one request and its answer.
 type call struct {
 	http.ResponseWriter
@@ -74,7 +81,6 @@ func (c *call) run() {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), t)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
-		// Not every test's writer has deadlines.
 		// A read deadline that passes reads as a client that left, also when its body was
 		// taken long ago: so it must lie behind the route's own.
 		end := time.Now().Add(t + slowClient)
@@ -109,6 +115,14 @@ func (c *call) refuse(e *Error) {
 func (c *call) WriteHeader(status int) {
 	c.status = status
 	c.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (c *call) Write(p []byte) (int, error) {
+	if c.status == 0 {
+		c.status = http.StatusOK
+	}
+	return c.ResponseWriter.Write(p)
 }
 
 // Unwrap serves http.ResponseController.

@@ -50,12 +50,14 @@ func (c *call) sendJSON(status int, body []byte) {
 	h := c.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.hurry()
 	c.WriteHeader(status)
 	_, _ = c.Write(body)
 }
 
 // fail answers an error.
 func (c *call) fail(e *Error) {
+	c.Header().Del("Content-Disposition") // of the file that it would have been
 	switch e.Code {
 	case CodeUnauthorized:
 		c.Header().Set("WWW-Authenticate", `Bearer realm="firescan"`)

@@ -13,8 +13,8 @@ import (
 const (
 	// eventQueue is how many events a client may be behind before it is dropped.
 	eventQueue = 64
-	// heartbeat keeps proxies from closing a quiet stream.
-	heartbeat = 15 * time.Second
+	// usualHeartbeat keeps proxies from closing a quiet stream.
+	usualHeartbeat = 15 * time.Second
 )
 
 // Event is something that the clients of an organisation are told.
@@ -72,7 +72,9 @@ func (h *hub) publish(e Event) {
 
 func (h *hub) keep(e Event, frame []byte) {
 	if e.Last {
-		delete(h.newest[e.Org], e.Key)
+		if delete(h.newest[e.Org], e.Key); len(h.newest[e.Org]) == 0 {
+			delete(h.newest, e.Org)
+		}
 		return
 	}
 	if h.newest[e.Org] == nil {
@@ -143,7 +145,7 @@ func (s *Server) streamEvents(c *call) error {
 	c.WriteHeader(http.StatusOK)
 	control := http.NewResponseController(c.ResponseWriter)
 	send := func(frame []byte) error {
-		_ = control.SetWriteDeadline(time.Now().Add(slowClient))
+		c.hurry()
 		if _, err := c.Write(frame); err != nil {
 			return err
 		}
@@ -152,7 +154,7 @@ func (s *Server) streamEvents(c *call) error {
 	if err := send([]byte(": connected\n\n")); err != nil {
 		return err
 	}
-	tick := time.NewTicker(heartbeat)
+	tick := time.NewTicker(s.heartbeat)
 	defer tick.Stop()
 	for {
 		var frame []byte

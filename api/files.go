@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strconv"
-	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -13,6 +12,9 @@ import (
 
 // fileBatch is how many files are read and sent at once where there is no limit.
 const fileBatch = 1000
+
+// notOurs is what is wrong with a cursor that was made up.
+const notOurs = "is not one that an answer gave"
 
 // fileFilter reads the parameters that choose files.
 func (s *Server) fileFilter(q *query) index.Query {
@@ -29,7 +31,7 @@ func (s *Server) fileFilter(q *query) index.Query {
 	if cursor := q.str("cursor"); cursor != "" {
 		path, err := base64.RawURLEncoding.DecodeString(cursor)
 		if err != nil || len(path) == 0 {
-			q.wrong["cursor"] = "is not one that an answer gave"
+			q.wrong["cursor"] = notOurs
 		}
 		filter.Cursor = path
 	}
@@ -256,7 +258,7 @@ func (w *fileWriter) flush() error {
 		w.Header().Set("Content-Type", w.contentType)
 		w.WriteHeader(http.StatusOK)
 	}
-	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(slowClient))
+	w.hurry()
 	_, err := w.Write(w.buf)
 	w.buf = w.buf[:0]
 	if err != nil {

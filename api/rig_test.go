@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -42,6 +43,7 @@ type rig struct {
 	http    *httptest.Server
 	catalog *catalog.Catalog
 	index   *index.Store
+	shards  string // where the index is
 	account *mem.Account
 	tokens  map[catalog.Role]string
 	log     *syncBuffer
@@ -49,6 +51,7 @@ type rig struct {
 
 	mu      sync.Mutex
 	last    uint64
+	windows []int // how many commands came at once
 	down    error // what Propose and Barrier answer
 	shardUp error // what View answers
 	openErr error // what Open answers
@@ -89,7 +92,8 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 	if r.catalog, err = catalog.Open(filepath.Join(t.TempDir(), "catalog.db"), catalog.Options{Logger: logger, Registerer: registry}); err != nil {
 		t.Fatal(err)
 	}
-	if r.index, err = index.Open(t.TempDir(), index.Options{Logger: logger, Registerer: registry}); err != nil {
+	r.shards = t.TempDir()
+	if r.index, err = index.Open(r.shards, index.Options{Logger: logger, Registerer: registry}); err != nil {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
@@ -120,33 +124,31 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 	return r
 }
 
-func (r *rig) Propose(_ context.Context, m proto.Message) (*pb.Result, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.down != nil {
-		return nil, r.down
-	}
-	data, err := catalog.Encode(m)
-	if err != nil {
-		return nil, err
-	}
-	r.last++
-	results, err := r.catalog.Apply([]catalog.Entry{{Index: r.last, Term: 1, Data: data}})
+func (r *rig) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) {
+	results, err := r.ProposeAll(ctx, []proto.Message{m})
 	if err != nil {
 		return nil, err
 	}
 	return results[0], catalog.ResultError(results[0])
 }
 
-func (r *rig) ProposeAll(ctx context.Context, all []proto.Message) (results []*pb.Result, err error) {
-	for _, m := range all {
-		res, err := r.Propose(ctx, m)
-		if res == nil {
+func (r *rig) ProposeAll(_ context.Context, all []proto.Message) ([]*pb.Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down != nil {
+		return nil, r.down
+	}
+	entries := make([]catalog.Entry, len(all))
+	for i, m := range all {
+		data, err := catalog.Encode(m)
+		if err != nil {
 			return nil, err
 		}
-		results = append(results, res)
+		r.last++
+		entries[i] = catalog.Entry{Index: r.last, Term: 1, Data: data}
 	}
-	return results, nil
+	r.windows = append(r.windows, len(all))
+	return r.catalog.Apply(entries)
 }
 
 func (r *rig) Barrier(context.Context) error {
@@ -324,6 +326,31 @@ func (r *rig) fill(id string, entries []index.Entry, missing ...index.Missing) {
 	}}})
 	r.propose(&pb.PromoteSync{SyncId: s.Id, At: r.now.UnixMilli()})
 	if err := r.index.Promote(id, index.Manifest{Generation: s.Id, Segments: []index.SegmentRef{{ID: segment, Checksum: info.Checksum}}}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// corrupt tears the segments of a destination, as a disk does, and opens the index again.
+func (r *rig) corrupt(id string) {
+	r.t.Helper()
+	if err := r.index.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(r.shards, id, "*.seg"))
+	if err != nil || len(segments) == 0 {
+		r.t.Fatalf("segments %v, %v", segments, err)
+	}
+	for _, name := range segments {
+		info, err := os.Stat(name)
+		if err == nil {
+			err = os.Truncate(name, info.Size()/2)
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	opts := index.Options{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}
+	if r.index, err = index.Open(r.shards, opts); err != nil {
 		r.t.Fatal(err)
 	}
 }

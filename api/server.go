@@ -98,6 +98,8 @@ type Server struct {
 	router  *httprouter.Router
 	metrics *metrics
 	hub     *hub
+	// heartbeat is how often a quiet event stream is written to, and its token looked at.
+	heartbeat time.Duration
 }
 
 // New makes a server.
@@ -109,7 +111,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: c, metrics: m, hub: newHub(m)}
+	s := &Server{Config: c, metrics: m, hub: newHub(m), heartbeat: usualHeartbeat}
 	s.router = s.newRouter()
 	return s, nil
 }

@@ -1,0 +1,72 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"firescan/catalog"
+	"firescan/index"
+	"firescan/provider/mem"
+)
+
+// TestADeadlineEndsWithItsRequest has a short request and then a long one on the same
+// connection, which must not be cut by the deadline of the first.
+func TestADeadlineEndsWithItsRequest(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	add := func(path string, handle func(c *call) error) {
+		of := &route{method: "GET", path: path, access: Public, timeout: noTimeout, handle: func(_ *Server, c *call) error { return handle(c) }}
+		r.server.router.Handle("GET", path, r.server.serve(of))
+	}
+	add("/short", func(c *call) error {
+		err := c.answer(envelope{})
+		// What a short request leaves behind, when that time has passed.
+		_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		return err
+	})
+	add("/long", func(c *call) error {
+		time.Sleep(50 * time.Millisecond)
+		return c.answer(envelope{Message: "done"})
+	})
+	r.do(catalog.RoleViewer, "GET", "/short", "")
+	if a := r.do(catalog.RoleViewer, "GET", "/long", ""); a.at("message") != "done" {
+		t.Errorf("the long request was answered with %d %q", a.status, a.raw)
+	}
+}
+
+func TestRequestsAreCounted(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	r.do(catalog.RoleViewer, "GET", "/metrics", "")
+	r.do(catalog.RoleViewer, "GET", "/api/v1/storage/destinations/"+id, "")
+	r.do(catalog.RoleViewer, "GET", "/api/v1/storage/destinations/none", "")
+	r.do(catalog.RoleViewer, "GET", "/some/where/else", "")
+	m := string(r.do(catalog.RoleViewer, "GET", "/metrics", "").raw)
+	for _, line := range []string{
+		`{class="2xx",method="GET",route="/metrics"} 1`,
+		`{class="2xx",method="GET",route="/api/v1/storage/destinations/:id"} 1`,
+		`{class="4xx",method="GET",route="/api/v1/storage/destinations/:id"} 1`,
+		`{class="4xx",method="any",route="none"} 1`,
+	} {
+		if !strings.Contains(m, "firescan_http_requests_total"+line+"\n") {
+			t.Errorf("the metrics have no %s", line)
+		}
+	}
+	if strings.Contains(m, id) {
+		t.Error("an id is a label: that is a series for each destination")
+	}
+}
+
+// TestAFailedExportIsNoFile has the index fail before the first line is sent.
+func TestAFailedExportIsNoFile(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	r.fill(id, []index.Entry{{Path: []byte("backups/production/a.backup")}})
+	r.corrupt(id)
+	a := r.do(catalog.RoleViewer, "GET", "/api/v1/storage/destinations/"+id+"/files/export", "")
+	a.refused(http.StatusServiceUnavailable, CodeIndexUnavailable)
+	if h := a.header.Get("Content-Disposition"); h != "" {
+		t.Errorf("a refusal is sent as a file: %s", h)
+	}
+}
