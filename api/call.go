@@ -20,8 +20,7 @@ import (
 // slowClient is how long a client may take to send or take the next part of a body.
 const slowClient = 30 * time.Second
 
-// hurry gives the client time to take the next part of the answer. The deadline of an
-// earlier request of the connection holds on until there is another.
+// hurry gives the client time to take the next part of a stream, and no more.
 func (c *call) hurry() {
 	// Not every test's writer has deadlines.
 	_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(slowClient))

@@ -4,36 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"firescan/catalog"
 	"firescan/index"
 	"firescan/provider/mem"
 )
-
-// TestADeadlineEndsWithItsRequest has a short request and then a long one on the same
-// connection, which must not be cut by the deadline of the first.
-func TestADeadlineEndsWithItsRequest(t *testing.T) {
-	r := newRig(t, mem.Options{})
-	add := func(path string, handle func(c *call) error) {
-		of := &route{method: "GET", path: path, access: Public, timeout: noTimeout, handle: func(_ *Server, c *call) error { return handle(c) }}
-		r.server.router.Handle("GET", path, r.server.serve(of))
-	}
-	add("/short", func(c *call) error {
-		err := c.answer(envelope{})
-		// What a short request leaves behind, when that time has passed.
-		_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-		return err
-	})
-	add("/long", func(c *call) error {
-		time.Sleep(50 * time.Millisecond)
-		return c.answer(envelope{Message: "done"})
-	})
-	r.do(catalog.RoleViewer, "GET", "/short", "")
-	if a := r.do(catalog.RoleViewer, "GET", "/long", ""); a.at("message") != "done" {
-		t.Errorf("the long request was answered with %d %q", a.status, a.raw)
-	}
-}
 
 func TestRequestsAreCounted(t *testing.T) {
 	r := newRig(t, mem.Options{})

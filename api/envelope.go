@@ -50,7 +50,6 @@ func (c *call) sendJSON(status int, body []byte) {
 	h := c.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	c.hurry()
 	c.WriteHeader(status)
 	_, _ = c.Write(body)
 }
