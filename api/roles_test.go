@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,24 +12,73 @@ import (
 	"firescan/provider/mem"
 )
 
-// may is what design §6 gives to each role.
-var may = map[Access][]catalog.Role{
-	Read:      {catalog.RoleViewer, catalog.RoleMember, catalog.RoleAdmin, catalog.RoleOwner},
-	Edit:      {catalog.RoleMember, catalog.RoleAdmin, catalog.RoleOwner},
-	Remove:    {catalog.RoleAdmin, catalog.RoleOwner},
-	FeedRead:  {catalog.RoleViewer, catalog.RoleMember, catalog.RoleAdmin, catalog.RoleOwner, catalog.RoleService},
-	FeedWrite: {catalog.RoleService},
-	Operate:   {catalog.RoleRoot},
+// The roles that design §6 gives a right to, by what they may do.
+var (
+	readers  = []catalog.Role{catalog.RoleViewer, catalog.RoleMember, catalog.RoleAdmin, catalog.RoleOwner}
+	editors  = readers[1:]
+	removers = readers[2:]
+	feeders  = []catalog.Role{catalog.RoleService}
+	roots    = []catalog.Role{catalog.RoleRoot}
+)
+
+// may says for each endpoint who may use it, written by hand and not taken from the
+// table of routes: so an endpoint that is given away there is found here.
+var may = map[string][]catalog.Role{
+	"GET /api/v1/storage/destinations":                  readers,
+	"POST /api/v1/storage/destinations":                 editors,
+	"GET /api/v1/storage/destinations/:id":              readers,
+	"PUT /api/v1/storage/destinations/:id":              editors,
+	"DELETE /api/v1/storage/destinations/:id":           removers,
+	"POST /api/v1/storage/destinations/:id/verify":      editors,
+	"GET /api/v1/storage/destinations/:id/linked":       readers,
+	"GET /api/v1/storage/destinations/:id/backups":      readers,
+	"GET /api/v1/storage/destinations/:id/files":        readers,
+	"GET /api/v1/storage/destinations/:id/files/stats":  readers,
+	"GET /api/v1/storage/destinations/:id/files/export": readers,
+	"GET /api/v1/storage/stats":                         readers,
+	"POST /api/v1/storage/sync":                         editors,
+	"GET /api/v1/storage/syncs":                         readers,
+	"GET /api/v1/storage/syncs/:id":                     readers,
+	"DELETE /api/v1/storage/syncs/:id":                  editors,
+	"GET /api/v1/storage/events":                        readers,
+	"POST /api/v1/catalog/import":                       feeders,
+	"GET /api/v1/catalog/projects/:id":                  append(feeders, readers...),
+	"PUT /api/v1/catalog/projects/:id":                  feeders,
+	"DELETE /api/v1/catalog/projects/:id":               feeders,
+	"GET /api/v1/catalog/backups/:id":                   append(feeders, readers...),
+	"PUT /api/v1/catalog/backups/:id":                   feeders,
+	"DELETE /api/v1/catalog/backups/:id":                feeders,
+	"GET /api/v1/catalog/schedules/:id":                 append(feeders, readers...),
+	"PUT /api/v1/catalog/schedules/:id":                 feeders,
+	"DELETE /api/v1/catalog/schedules/:id":              feeders,
+	"GET /api/v1/catalog/pitr/:id":                      append(feeders, readers...),
+	"PUT /api/v1/catalog/pitr/:id":                      feeders,
+	"DELETE /api/v1/catalog/pitr/:id":                   feeders,
+	"GET /api/v1/admin/tokens":                          roots,
+	"POST /api/v1/admin/tokens":                         roots,
+	"DELETE /api/v1/admin/tokens/:id":                   roots,
+	"GET /api/v1/admin/cluster":                         roots,
+	"GET /healthz":                                      nil, // everybody
+	"GET /readyz":                                       nil,
+	"GET /metrics":                                      nil,
 }
 
 // TestRoles tries every endpoint as everybody.
 func TestRoles(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.Close() // so that event streams end at once
+	if n := len(routes()); n != len(may) {
+		t.Errorf("%d endpoints, and rights of %d", n, len(may))
+	}
 	for _, route := range routes() {
 		path := strings.ReplaceAll(route.path, ":id", "some-id")
 		name := route.method + " " + route.path
-		if route.access == Public {
+		allowed, known := may[name]
+		if !known {
+			t.Errorf("%s: nobody said who may", name)
+			continue
+		}
+		if allowed == nil {
 			if a := r.do(catalog.RoleViewer, route.method, path, "", "Authorization", ""); a.status != 200 {
 				t.Errorf("%s as nobody: %d", name, a.status)
 			}
@@ -43,14 +93,14 @@ func TestRoles(t *testing.T) {
 		}
 		for _, role := range catalog.Roles() {
 			a := r.do(role, route.method, path, "{}")
-			if slices.Contains(may[route.access], role) {
+			if slices.Contains(allowed, role) {
 				if a.status == 401 || a.status == 403 {
 					t.Errorf("%s as %s: %d %s", name, role, a.status, a.raw)
 				}
 			} else {
 				a.refused(403, CodeDenied)
 			}
-			if role != catalog.RoleRoot && route.access.OfOrganisation() && slices.Contains(may[route.access], role) {
+			if role != catalog.RoleRoot && slices.Contains(allowed, role) {
 				r.do(role, route.method, path, "{}", "X-Organization-Id", "org2").refused(403, CodeDenied)
 				r.do(role, route.method, path, "{}", "X-Organization-Id", "").refused(400, CodeValidation)
 			}
@@ -119,13 +169,10 @@ func TestPanicsAreAnswered(t *testing.T) {
 	r.server.router.Handle("GET", "/broken", r.server.serve(broken))
 	res, err := http.Get(r.http.URL + "/broken") //nolint:noctx // of a test
 	if err == nil {
-		_, err = fmt.Fscan(res.Body, new(string))
-		for err == nil {
-			_, err = fmt.Fscan(res.Body, new(string))
-		}
+		_, err = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
 	}
-	if err == nil || err.Error() == "EOF" {
+	if err == nil {
 		t.Errorf("a stream that failed ended as if it were whole: %v", err)
 	}
 }
