@@ -107,14 +107,17 @@ func (c *Catalog) View(fn func(*Tx) error) error {
 	return err
 }
 
-// viewsPerTrim is after how many reads the mapped pages are given back. A scan looks
-// up the links of a page of keys in each, which touches some 20 pages of the file, and the
-// kernel maps their 15 neighbours, too.
-const viewsPerTrim = 64
+// viewsPerTrim is after how many reads it is looked whether the mapped pages have
+// become many. A scan looks up the links of a page of keys in each, which touches some 20
+// pages of the file, and the kernel maps their 15 neighbours, too.
+const viewsPerTrim = 32
 
-// trim gives the mapped pages of the file back, so that a node does not come to
-// hold the whole catalog in memory by having read it once. The caller holds mu.
+// trim gives the mapped pages of the file back when they are many, so that a node does
+// not come to hold the whole catalog in memory by having read it once. The caller holds mu.
 func (c *Catalog) trim() {
+	if mapped() < mappedMost {
+		return
+	}
 	if info, err := os.Stat(c.path); err == nil {
 		dropMapped(c.db, info.Size())
 	}

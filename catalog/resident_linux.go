@@ -1,10 +1,35 @@
 package catalog
 
 import (
+	"bytes"
+	"os"
+	"strconv"
 	"syscall"
 
 	"go.etcd.io/bbolt"
 )
+
+// mappedMost is how many bytes of mapped files the process may hold, those of the index
+// included, before the catalog gives its own back.
+const mappedMost = 96 << 20
+
+// mapped is how many bytes of mapped files the process holds: the third number of
+// /proc/self/statm, in pages; see proc_pid_statm(5).
+func mapped() int {
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(data)
+	if len(fields) < 3 {
+		return 0
+	}
+	pages, err := strconv.Atoi(string(fields[2]))
+	if err != nil {
+		return 0
+	}
+	return pages * os.Getpagesize()
+}
 
 // dropMapped takes the pages of the mapped file out of the process. They are the
 // file's, so nothing is lost, and who reads them next finds them in the page cache; see
