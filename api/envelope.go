@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -78,6 +79,25 @@ func (s stamp) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return appendTime(make([]byte, 0, 26), int64(s)), nil
+}
+
+// noTime is what a text that is no time is decoded to; whoever checks the fields says so.
+const noTime stamp = math.MinInt64
+
+// UnmarshalJSON reads RFC 3339, in years that it can be written with in UTC, or null.
+func (s *stamp) UnmarshalJSON(data []byte) error {
+	var text *string
+	if err := json.Unmarshal(data, &text); err != nil || text == nil {
+		*s = 0
+		return err
+	}
+	t, err := time.Parse(time.RFC3339Nano, *text)
+	if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
+		*s = noTime
+		return nil
+	}
+	*s = stamp(t.UnixMilli())
+	return nil
 }
 
 // appendTime appends Unix milliseconds as a quoted RFC 3339 time in UTC, with a

@@ -149,6 +149,8 @@ func toError(err error) *Error {
 		}
 	case errors.Is(err, ErrUnavailable), errors.Is(err, index.ErrNoShard):
 		return indexUnavailable(err)
+	case errors.Is(err, catalog.ErrTooLarge):
+		return &Error{Code: CodeTooLarge, Message: "The record is too large to be stored", Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{
 			Code: CodeNoLeader, Err: err,

@@ -1,9 +1,6 @@
 package api
 
 import (
-	"slices"
-	"time"
-
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 )
@@ -80,7 +77,15 @@ func (k feedKind) put(_ *Server, c *call) error {
 	if len(result.Rejected) > 0 {
 		return rejection(result.Rejected[0])
 	}
-	return c.answer(envelope{Data: r, Message: k.title + " stored"})
+	// What is answered is what is stored, which is in a normal form.
+	var stored record
+	if err := c.server.Catalog.View(func(tx *catalog.Tx) (err error) {
+		stored, err = k.read(tx, c.org, c.id())
+		return orNotFound(err, k.notFound())
+	}); err != nil {
+		return err
+	}
+	return c.answer(envelope{Data: stored, Message: k.title + " stored"})
 }
 
 // rejection is why the catalog did not take a record.
@@ -117,10 +122,7 @@ func readBackup(tx *catalog.Tx, org, id string) (record, error) {
 	}
 	r := &backupRecord{
 		ID: b.Id, StorageID: b.StorageId, ProjectID: b.ProjectId, Status: b.Status, Size: b.Size,
-		Collections: slices.Concat([]string{}, b.Collections), StoragePath: string(b.StoragePath),
-	}
-	if b.CreatedAt != 0 {
-		r.CreatedAt = time.UnixMilli(b.CreatedAt).UTC()
+		Collections: append([]string{}, b.Collections...), CreatedAt: stamp(b.CreatedAt), StoragePath: string(b.StoragePath),
 	}
 	for _, f := range b.Files {
 		r.Files = append(r.Files, string(f))

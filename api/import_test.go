@@ -105,38 +105,6 @@ func TestImportIsBoundedInMemory(t *testing.T) {
 	}
 }
 
-func TestFeedRecords(t *testing.T) {
-	r := newRig(t, mem.Options{})
-	id := r.destination()
-	for kind, body := range map[string]string{
-		"projects":  `{"name":"App"}`,
-		"backups":   `{"storageId":"` + id + `","projectId":"p","status":"running","size":5,"storagePath":"a/b.backup","files":["a/c"]}`,
-		"schedules": `{"storageId":"` + id + `","projectId":"p","name":"Daily","enabled":true,"cronExpression":"0 2 * * *"}`,
-		"pitr":      `{"storageId":"` + id + `","projectId":"p","enabled":true,"status":"active","prefix":"wal/"}`,
-	} {
-		path := "/api/v1/catalog/" + kind + "/the-id"
-		if a := r.do(catalog.RoleService, "GET", path, ""); a.status != 404 {
-			t.Errorf("%s before: %d", kind, a.status)
-		}
-		if a := r.do(catalog.RoleService, "PUT", path, body); a.status != 200 || a.at("data", "id") != "the-id" {
-			t.Errorf("%s: %d %s", kind, a.status, a.raw)
-		}
-		if a := r.do(catalog.RoleViewer, "GET", path, ""); a.status != 200 || a.at("data", "id") != "the-id" {
-			t.Errorf("%s: %d %s", kind, a.status, a.raw)
-		}
-		r.do(catalog.RoleService, "PUT", path, strings.Replace(body, "{", `{"id":"other",`, 1)).refused(400, CodeValidation)
-		if kind != "projects" {
-			r.do(catalog.RoleService, "PUT", path, strings.Replace(body, id, "storage_unknown", 1)).refused(404, CodeStorageNotFound)
-		}
-		if a := r.do(catalog.RoleService, "DELETE", path, ""); a.status != 200 {
-			t.Errorf("deleting %s: %d %s", kind, a.status, a.raw)
-		}
-		if a := r.do(catalog.RoleService, "DELETE", path, ""); a.status != 404 {
-			t.Errorf("deleting %s again: %d", kind, a.status)
-		}
-	}
-}
-
 func FuzzImportLine(f *testing.F) {
 	f.Add(line(1, "storage_1"))
 	f.Add(`{"kind":"pitr","id":"p","storageId":"s","prefix":"a"}`)

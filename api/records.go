@@ -1,7 +1,6 @@
 package api
 
 import (
-	"time"
 	"unicode/utf8"
 
 	pb "firescan/catalog/catalogpb"
@@ -17,16 +16,16 @@ type projectRecord struct {
 }
 
 type backupRecord struct {
-	Kind        string    `json:"kind,omitempty"` // of an import's line
-	ID          string    `json:"id"`
-	StorageID   string    `json:"storageId"`
-	ProjectID   string    `json:"projectId"`
-	Status      string    `json:"status"`
-	Size        int64     `json:"size"`
-	Collections []string  `json:"collections"`
-	CreatedAt   time.Time `json:"createdAt"`
-	StoragePath string    `json:"storagePath"`
-	Files       []string  `json:"files,omitempty"`
+	Kind        string   `json:"kind,omitempty"` // of an import's line
+	ID          string   `json:"id"`
+	StorageID   string   `json:"storageId"`
+	ProjectID   string   `json:"projectId"`
+	Status      string   `json:"status"`
+	Size        int64    `json:"size"`
+	Collections []string `json:"collections"`
+	CreatedAt   stamp    `json:"createdAt"`
+	StoragePath string   `json:"storagePath"`
+	Files       []string `json:"files,omitempty"`
 }
 
 type scheduleRecord struct {
@@ -117,6 +116,9 @@ func (r *backupRecord) check(w fieldErrors) {
 	w.id("projectId", r.ProjectID, false)
 	w.text("status", r.Status)
 	w.key("storagePath", r.StoragePath)
+	if r.CreatedAt == noTime {
+		w["createdAt"] = "must be a time such as 2024-01-15T10:00:00Z"
+	}
 	if r.Size < 0 {
 		w["size"] = "must not be negative"
 	}
@@ -154,10 +156,7 @@ func (r *projectRecord) message(org string) *pb.Record {
 func (r *backupRecord) message(org string) *pb.Record {
 	b := &pb.Backup{
 		Org: org, Id: r.ID, StorageId: r.StorageID, ProjectId: r.ProjectID, Status: r.Status, Size: r.Size,
-		Collections: r.Collections, StoragePath: []byte(r.StoragePath),
-	}
-	if !r.CreatedAt.IsZero() {
-		b.CreatedAt = r.CreatedAt.UnixMilli()
+		Collections: r.Collections, CreatedAt: int64(r.CreatedAt), StoragePath: []byte(r.StoragePath),
 	}
 	for _, f := range r.Files {
 		b.Files = append(b.Files, []byte(f))
