@@ -42,7 +42,7 @@ func (s *Server) listBackups(c *call) error {
 	if err != nil {
 		return err
 	}
-	page, totals := recordPage(c.org, d.Id), recordTotals(c.org, d.Id)
+	page, totals := recordPage(c.org, d.Id), s.recordTotals(c.org, d.Id)
 	if missing {
 		var fresh freshness
 		if err := s.Catalog.View(func(tx *catalog.Tx) (err error) {
@@ -58,7 +58,7 @@ func (s *Server) listBackups(c *call) error {
 		if view != nil {
 			defer view.Release()
 		}
-		page, totals = missingPage(c.org, view), missingTotals(c.org, view)
+		page, totals = missingPage(c.org, view), s.missingTotals(c.org, view)
 	}
 	return c.streamBackups(page, totals, cursor, limit)
 }
@@ -73,10 +73,17 @@ func recordPage(org, destination string) backupPage {
 	}
 }
 
-func recordTotals(org, destination string) func(*catalog.Tx) (count, bytes uint64, err error) {
-	return func(tx *catalog.Tx) (uint64, uint64, error) {
-		n, err := tx.Counters(org, destination)
-		return n.Backups, n.BackupBytes, err
+// backupTotals sums up the list that a page is of.
+type backupTotals func() (count, bytes uint64, err error)
+
+func (s *Server) recordTotals(org, destination string) backupTotals {
+	return func() (count, bytes uint64, err error) {
+		err = s.Catalog.View(func(tx *catalog.Tx) error {
+			n, err := tx.Counters(org, destination)
+			count, bytes = n.Backups, n.BackupBytes
+			return err
+		})
+		return count, bytes, err
 	}
 }
 
@@ -103,27 +110,31 @@ func missingPage(org string, view *index.View) backupPage {
 	}
 }
 
-// missingTotals sums the missing records up, page by page.
-func missingTotals(org string, view *index.View) func(*catalog.Tx) (count, bytes uint64, err error) {
+// missingTotals sums the missing records up. There may be as many of them as there
+// are records, so each page has a transaction of its own.
+func (s *Server) missingTotals(org string, view *index.View) backupTotals {
 	page := missingPage(org, view)
-	return func(tx *catalog.Tx) (count, bytes uint64, err error) {
+	return func() (count, bytes uint64, err error) {
 		for cursor := []byte(nil); ; {
-			list, next, err := page(tx, cursor, fileBatch)
-			for _, b := range list {
-				count++
-				bytes += uint64(max(b.Size, 0))
-			}
-			if next == nil || err != nil {
+			err := s.Catalog.View(func(tx *catalog.Tx) error {
+				list, next, err := page(tx, cursor, fileBatch)
+				for _, b := range list {
+					count++
+					bytes += uint64(max(b.Size, 0))
+				}
+				cursor = next
+				return err
+			})
+			if cursor == nil || err != nil {
 				return count, bytes, err
 			}
-			cursor = next
 		}
 	}
 }
 
 // streamBackups sends the records batch by batch, in memory that does not grow with
 // their number.
-func (c *call) streamBackups(page backupPage, totals func(*catalog.Tx) (uint64, uint64, error), cursor []byte, limit int) error {
+func (c *call) streamBackups(page backupPage, totals backupTotals, cursor []byte, limit int) error {
 	buf := []byte(`{"success":true,"data":{"backups":[`)
 	projects := map[string]string{}
 	var next []byte
@@ -165,11 +176,8 @@ func (c *call) streamBackups(page backupPage, totals func(*catalog.Tx) (uint64, 
 		}
 		buf = buf[:0]
 	}
-	var count, bytes uint64
-	if err := c.server.Catalog.View(func(tx *catalog.Tx) (err error) {
-		count, bytes, err = totals(tx)
-		return err
-	}); err != nil {
+	count, bytes, err := totals()
+	if err != nil {
 		return err
 	}
 	buf = append(buf, `],"totalCount":`...)

@@ -295,13 +295,3 @@ func TestBackups(t *testing.T) {
 		t.Errorf("missing: %s", missing.raw)
 	}
 }
-
-func BenchmarkListFiles(b *testing.B) {
-	r := newRig(b, mem.Options{})
-	id := r.destination()
-	r.fill(id, someFiles(r, id, 20_000))
-	b.ReportAllocs()
-	for b.Loop() {
-		r.do(catalog.RoleViewer, "GET", "/api/v1/storage/destinations/"+id+"/files?limit=100&orphansOnly=false", "")
-	}
-}
