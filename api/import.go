@@ -148,7 +148,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	return whole, err
 }
 
-// take adds a line's record to the batch.
+// take adds a line's record to the window, or counts it as a bad one.
 func (m *importer) take(ctx context.Context, n int, line []byte, err error) error {
 	if errors.Is(err, errLongLine) {
 		m.fail(n, errLongLine.Error())
@@ -159,7 +159,11 @@ func (m *importer) take(ctx context.Context, n int, line []byte, err error) erro
 		m.fail(n, problem)
 		return nil
 	}
-	msg := r.message(m.call.org)
+	return m.add(ctx, n, kind.plural, r.message(m.call.org))
+}
+
+// add puts a record into the window, and sends the window before when it is full.
+func (m *importer) add(ctx context.Context, n int, kind string, msg *pb.Record) error {
 	size := proto.Size(msg) + 8
 	if size > batchBytes {
 		m.fail(n, "the record is too large")
@@ -176,7 +180,7 @@ func (m *importer) take(ctx context.Context, n int, line []byte, err error) erro
 	}
 	b.records = append(b.records, msg)
 	b.lines = append(b.lines, n)
-	b.kinds = append(b.kinds, kind.plural)
+	b.kinds = append(b.kinds, kind)
 	b.bytes += size
 	return nil
 }

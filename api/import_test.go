@@ -1,12 +1,24 @@
 package api
 
 import (
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
-	"runtime"
+	"io"
+	"net"
+	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 	"firescan/provider/mem"
 )
 
@@ -76,32 +88,139 @@ func TestImportKeepsTheLastOfAnID(t *testing.T) {
 	}
 }
 
-// TestImportIsBoundedInMemory streams lines that are made on the way.
-func TestImportIsBoundedInMemory(t *testing.T) {
-	r := newRig(t, mem.Options{})
-	id := r.destination()
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	m := &importer{call: &call{server: r.server, org: org, Request: nil}, kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{}}
+// slowLog is a log that takes commands only when it is let, and then at once.
+type slowLog struct {
+	Consensus
+	let      chan struct{}
+	commands int
+	greatest int // bytes of a command
+	records  int
+}
+
+func (l *slowLog) ProposeAll(_ context.Context, all []proto.Message) ([]*pb.Result, error) {
+	<-l.let
+	results := make([]*pb.Result, len(all))
+	for i, m := range all {
+		results[i] = &pb.Result{}
+		l.commands++
+		l.greatest = max(l.greatest, proto.Size(m))
+		l.records += len(m.(*pb.PutRecords).Records)
+	}
+	return results, nil
+}
+
+func newImporter(log Consensus) *importer {
+	m := &importer{
+		call:  &call{server: &Server{Config: Config{Consensus: log}}, org: org},
+		kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{},
+	}
 	for _, k := range feedKinds() {
 		m.kinds[k.name] = k
 	}
-	for i := range 100_000 {
-		if err := m.take(t.Context(), i+1, []byte(line(i, id)), nil); err != nil {
+	return m
+}
+
+// TestImportIsBoundedInMemory has a log that stands still: the importer then reads on
+// until it holds two windows, the one under way and the next, and no further.
+func TestImportIsBoundedInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const lines = 20_000
+		log := &slowLog{let: make(chan struct{})}
+		m := newImporter(log)
+		record := (&backupRecord{ID: "b", StorageID: "s", Files: slices.Repeat([]string{strings.Repeat("x", 1000)}, 8)}).message(org)
+		var taken atomic.Int32
+		done := make(chan error)
+		go func() {
+			for i := range lines {
+				if err := m.add(t.Context(), i+1, "backups", record); err != nil {
+					done <- err
+					return
+				}
+				taken.Add(1)
+			}
+			done <- m.finish(t.Context())
+		}()
+		synctest.Wait()
+		// Two windows of commands that are full: not a command more, and less than one
+		// record in each command is lacking.
+		held := int(taken.Load()) * 8000
+		if most := 2 * windowBatches * batchBytes; held > most || held < most*9/10 {
+			t.Errorf("the importer holds %d KiB when the log stands still, want about %d KiB", held>>10, most>>10)
+		}
+		close(log.let)
+		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := m.finish(t.Context()); err != nil {
+		if log.records != lines || m.imported["backups"] != lines || m.failed != 0 {
+			t.Errorf("%d lines became %d records, counted as %v and %d bad ones", lines, log.records, m.imported, m.failed)
+		}
+		if log.greatest > catalog.MaxEntry*9/10 {
+			t.Errorf("a command of %d bytes, of %d that the log takes", log.greatest, catalog.MaxEntry)
+		}
+	})
+}
+
+// TestImportIsCutShort has a client that leaves in the middle of a line.
+func TestImportIsCutShort(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.http.URL, "http://"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if m.imported["backups"] != 100_000 {
-		t.Fatalf("imported %v", m.imported)
+	defer conn.Close()
+	body := line(1, id) + line(2, id)[:40]
+	fmt.Fprintf(conn, "POST /api/v1/catalog/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Organization-Id: %s\r\nContent-Length: %d\r\n\r\n%s",
+		r.tokens[catalog.RoleService], org, len(body)+100, body)
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
 	}
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 32<<20 {
-		t.Errorf("100,000 lines left %d MiB on the heap", grown>>20)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "cut short in line 2") {
+		t.Errorf("a body that is cut short is answered with %d %s (%v)", res.StatusCode, text, err)
+	}
+}
+
+// TestImportWithoutALeader says from which line on nothing landed.
+func TestImportWithoutALeader(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	r.mu.Lock()
+	r.down = ErrNoLeader
+	r.mu.Unlock()
+	a := r.do(catalog.RoleService, "POST", "/api/v1/catalog/import", "\n"+line(1, id))
+	a.refused(http.StatusServiceUnavailable, CodeNoLeader)
+	if a.header.Get("Retry-After") == "" || a.at("error", "details", "failedFromLine") != 2.0 {
+		t.Errorf("import without a leader: %v %s", a.header, a.raw)
+	}
+}
+
+// TestManyBadLines tells the first hundred, in order, and counts all; those that the
+// catalog refuses are found later than those that cannot be read.
+func TestManyBadLines(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	var body strings.Builder
+	for i := range 3000 {
+		if i%2 == 0 {
+			body.WriteString(line(i, "storage_unknown"))
+		} else {
+			body.WriteString("bad\n")
+		}
+	}
+	a := r.do(catalog.RoleService, "POST", "/api/v1/catalog/import", body.String())
+	list := a.at("data", "errors").([]any)
+	if a.at("data", "failedCount") != 3000.0 || len(list) != shownErrors {
+		t.Fatalf("%v bad lines, %d are told", a.at("data", "failedCount"), len(list))
+	}
+	for i := range list {
+		if got := a.at("data", "errors", i, "line"); got != float64(i+1) {
+			t.Fatalf("bad line %d is told to be %v", i+1, got)
+		}
 	}
 }
 
@@ -109,10 +228,7 @@ func FuzzImportLine(f *testing.F) {
 	f.Add(line(1, "storage_1"))
 	f.Add(`{"kind":"pitr","id":"p","storageId":"s","prefix":"a"}`)
 	f.Add(`{"kind":"backup","id":null,"files":[null,"a"]}`)
-	m := &importer{kinds: map[string]feedKind{}}
-	for _, k := range feedKinds() {
-		m.kinds[k.name] = k
-	}
+	m := newImporter(nil)
 	f.Fuzz(func(t *testing.T, s string) {
 		_, r, problem := m.parse([]byte(s))
 		wrong := fieldErrors{}
@@ -126,10 +242,7 @@ func FuzzImportLine(f *testing.F) {
 }
 
 func BenchmarkImportParse(b *testing.B) {
-	m := &importer{kinds: map[string]feedKind{}}
-	for _, k := range feedKinds() {
-		m.kinds[k.name] = k
-	}
+	m := newImporter(nil)
 	l := []byte(line(12345, "storage_1"))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -139,4 +252,32 @@ func BenchmarkImportParse(b *testing.B) {
 		}
 		_ = r.message(org)
 	}
+}
+
+// TestLinesOfAnyLength has lines around the sizes of the buffer and of the limit.
+func TestLinesOfAnyLength(t *testing.T) {
+	const buffer = 256 << 10
+	rapid.Check(t, func(t *rapid.T) {
+		lengths := rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 100, buffer - 1, buffer, buffer + 1, maxLine - 1, maxLine + 1, maxLine + buffer}), 1, 4).Draw(t, "lengths")
+		var text strings.Builder
+		for i, n := range lengths {
+			if i > 0 {
+				text.WriteByte('\n')
+			}
+			text.WriteString(strings.Repeat(string(rune('a'+i)), n))
+		}
+		r := bufio.NewReaderSize(strings.NewReader(text.String()), buffer)
+		for i, n := range lengths {
+			got, err := readLine(r)
+			if last := i == len(lengths)-1; errors.Is(err, io.EOF) != last {
+				t.Fatalf("line %d of %d: %v", i, len(lengths), err)
+			}
+			if errors.Is(err, errLongLine) != (n > maxLine) {
+				t.Fatalf("line %d of %d bytes: %v", i, n, err)
+			}
+			if n <= maxLine && strings.TrimSuffix(string(got), "\n") != strings.Repeat(string(rune('a'+i)), n) {
+				t.Fatalf("line %d of %d bytes is read as %d", i, n, len(got))
+			}
+		}
+	})
 }
