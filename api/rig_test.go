@@ -324,10 +324,11 @@ func (r *rig) fill(id string, entries []index.Entry, missing ...index.Missing) {
 		Id: segment, Start: s.Start, End: s.End, Files: info.Stats.Files(), Bytes: info.Stats.Bytes(), Orphans: info.Stats.OrphanFiles(),
 		Missing: uint64(info.Missing), ClassifiedAt: at, Checksum: info.Checksum, FileSize: uint64(info.FileSize), Node: "n1",
 	}}})
-	r.propose(&pb.PromoteSync{SyncId: s.Id, At: r.now.UnixMilli()})
+	// In this order, since nobody here brings a shard up to date when it is asked for.
 	if err := r.index.Promote(id, index.Manifest{Generation: s.Id, Segments: []index.SegmentRef{{ID: segment, Checksum: info.Checksum}}}); err != nil {
 		r.t.Fatal(err)
 	}
+	r.propose(&pb.PromoteSync{SyncId: s.Id, At: r.now.UnixMilli()})
 }
 
 // corrupt tears the segments of a destination, as a disk does, and opens the index again.

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"testing"
+	"time"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/index"
+	"firescan/provider/mem"
+)
+
+// running waits for a sync to run, and answers its id.
+func (r *rig) running() (id string) {
+	r.t.Helper()
+	for {
+		changed := r.catalog.Changed()
+		if err := r.catalog.View(func(tx *catalog.Tx) error {
+			all, err := tx.RunningSyncs()
+			if len(all) > 0 {
+				id = all[0].Id
+			}
+			return err
+		}); err != nil {
+			r.t.Fatal(err)
+		}
+		if id != "" {
+			return id
+		}
+		select {
+		case <-changed:
+		case <-time.After(10 * time.Second):
+			r.t.Fatal("no sync was started")
+		}
+	}
+}
+
+// TestForceWaitsForTheSync lets a sync end while a client waits for it: with the files
+// that it found, or with none when it failed.
+func TestForceWaitsForTheSync(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	r.server.ForceWait = time.Minute
+	id := r.destination()
+	path := "/api/v1/storage/destinations/" + id
+	for _, url := range []string{path + "/files?force=true", path + "/files/stats?force=true"} {
+		answered := make(chan *answer)
+		go func() { answered <- r.do(catalog.RoleMember, "GET", url, "") }()
+		r.running()
+		r.now = r.now.Add(time.Minute)
+		r.fill(id, []index.Entry{{Path: []byte("backups/production/a.backup"), Size: 9, Type: index.Backup}})
+		a := <-answered
+		if a.status != 200 || a.at("meta", "isSyncing") != false || a.at("meta", "isFresh") != true || a.at("data", "orphanSize") != "9" {
+			t.Errorf("%s after the sync: %d %s", url, a.status, a.raw)
+		}
+	}
+	answered := make(chan *answer)
+	go func() { answered <- r.do(catalog.RoleMember, "GET", path+"/files?force=true&limit=1", "") }()
+	r.propose(&pb.FinishSync{SyncId: r.running(), Status: "failed", Error: "the bucket is gone", At: r.now.UnixMilli()})
+	if a := <-answered; a.status != 200 || a.at("meta", "isSyncing") != false || a.at("data", "total") != 1.0 {
+		t.Errorf("after a sync that failed: %d %s", a.status, a.raw)
+	}
+	// For all destinations force does not wait.
+	if a := r.owner("GET", "/api/v1/storage/stats?force=true", ""); a.at("meta", "isSyncing") != true {
+		t.Errorf("stats with force: %s", a.raw)
+	}
+	if s := r.owner("GET", "/api/v1/storage/syncs?limit=2", ""); s.at("data", "syncs", 1, "error") != "the bucket is gone" || s.at("data", "syncs", 1, "status") != "failed" {
+		t.Errorf("syncs: %s", s.raw)
+	}
+}
+
+// TestForceEndsWhenTheDestinationGoes deletes it under a client that waits.
+func TestForceEndsWhenTheDestinationGoes(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	r.server.ForceWait = time.Minute
+	id := r.destination()
+	answered := make(chan *answer)
+	go func() {
+		answered <- r.do(catalog.RoleMember, "GET", "/api/v1/storage/destinations/"+id+"/files?force=true", "")
+	}()
+	r.running()
+	r.owner("DELETE", "/api/v1/storage/destinations/"+id, "")
+	(<-answered).refused(404, CodeStorageNotFound)
+}
