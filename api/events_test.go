@@ -102,20 +102,49 @@ func TestSlowListenersAreDropped(t *testing.T) {
 
 func TestRevokedTokensHearNoMore(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	c := &call{server: r.server}
-	if err := r.catalog.View(func(tx *catalog.Tx) (err error) {
-		c.token, err = tx.Token("tok_viewer")
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if !c.stillKnown() {
-		t.Error("a good token is not known")
-	}
+	r.server.heartbeat = time.Millisecond
+	lines, stop := r.listenTo(catalog.RoleViewer)
+	defer stop()
+	expect(t, lines, ": connected", ": heartbeat", ": heartbeat")
 	r.propose(&pb.DeleteToken{Id: "tok_viewer"})
-	if c.stillKnown() {
-		t.Error("a revoked token is still known")
+	for range lines { // ends
 	}
+}
+
+// TestListenersThatLeaveAreForgotten has a client that closes its connection.
+func TestListenersThatLeaveAreForgotten(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	r.server.heartbeat = time.Millisecond
+	lines, stop := r.listenTo(catalog.RoleViewer)
+	expect(t, lines, ": connected")
+	stop()
+	h := r.server.hub
+	for begun := time.Now(); ; {
+		h.mu.Lock()
+		n := len(h.clients)
+		h.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("a client that left is still kept")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestTheHubKeepsNothingOfWhatEnded publishes syncs to their end.
+func TestTheHubKeepsNothingOfWhatEnded(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	for _, sync := range []string{"a", "b"} {
+		r.server.Publish(Event{Org: org, Name: "storage:sync-progress", Key: sync, Data: 1})
+		r.server.Publish(Event{Org: org, Name: "storage:sync-progress", Key: sync, Data: 2, Last: true})
+	}
+	if n := len(r.server.hub.newest); n != 0 {
+		t.Errorf("the hub keeps events of %d organisations", n)
+	}
+	r.server.Close()
+	r.do(catalog.RoleViewer, "GET", "/api/v1/storage/events", "").refused(http.StatusServiceUnavailable, CodeIndexUnavailable)
 }
 
 func TestSyncs(t *testing.T) {
