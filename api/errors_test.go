@@ -1,0 +1,166 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/provider"
+	"firescan/provider/mem"
+)
+
+// TestErrorsOfTheSpecification holds our refusals against its examples, to the letter
+// where the example is general.
+func TestErrorsOfTheSpecification(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	path := "/api/v1/storage/destinations/" + r.destination()
+	verify := func(e *provider.Error) *answer {
+		r.openErr = e
+		return r.do(catalog.RoleMember, "POST", path+"/verify", "")
+	}
+	for _, c := range []struct {
+		answer *answer
+		want   string
+	}{
+		{
+			r.do(catalog.RoleViewer, "GET", "/api/v1/storage/destinations/storage_none", ""),
+			`{"success":false,"error":{"code":"STORAGE_NOT_FOUND","message":"Storage destination not found"}}`,
+		},
+		{
+			verify(&provider.Error{Kind: provider.Credentials, Op: "list", Reason: "The AWS Access Key Id you provided does not exist"}),
+			`{"success":false,"error":{"code":"INVALID_CREDENTIALS","message":"Failed to connect to storage provider",
+				"details":{"provider":"S3","reason":"The AWS Access Key Id you provided does not exist"}}}`,
+		},
+		{
+			verify(&provider.Error{Kind: provider.NoBucket, Op: "list", Bucket: "my-bucket"}),
+			`{"success":false,"error":{"code":"BUCKET_NOT_FOUND","message":"Bucket 'my-bucket' does not exist or is not accessible"}}`,
+		},
+	} {
+		var want map[string]any
+		if err := json.Unmarshal([]byte(c.want), &want); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(c.answer.body, want) {
+			t.Errorf("answered %s\nwant %s", c.answer.raw, c.want)
+		}
+	}
+}
+
+// TestProviderErrors has each kind of failure, and nothing of it in the answer but its
+// reason.
+func TestProviderErrors(t *testing.T) {
+	for kind, want := range map[provider.Kind]Code{
+		provider.Credentials: CodeCredentials, provider.NoBucket: CodeBucketNotFound, provider.Denied: CodeDenied,
+		provider.Forbidden: CodeValidation, provider.Invalid: CodeValidation, provider.Throttled: CodeProvider,
+		provider.Unavailable: CodeProvider, provider.Corrupt: CodeProvider,
+	} {
+		e := toError(&provider.Error{Kind: kind, Op: "list", Bucket: "b", Reason: "because", Err: errors.New("inner matters")})
+		if e.Code != want || strings.Contains(e.Message, "inner") {
+			t.Errorf("%v is answered with %s %q, want %s", kind, e.Code, e.Message, want)
+		}
+		details, err := json.Marshal(e.Details)
+		if err != nil || strings.Contains(string(details), "inner") || kind != provider.NoBucket && !strings.Contains(string(details), "because") {
+			t.Errorf("%v has the details %s", kind, details)
+		}
+	}
+}
+
+// TestEveryCodeHasItsStatus is design §6, written by hand.
+func TestEveryCodeHasItsStatus(t *testing.T) {
+	for status, codes := range map[int][]Code{
+		400: {CodeValidation, CodeCredentials},
+		401: {CodeUnauthorized},
+		403: {CodeDenied},
+		404: {CodeNotFound, CodeStorageNotFound, CodeBucketNotFound, CodeBackupNotFound},
+		405: {CodeMethod},
+		409: {CodeStorageInUse, CodeSyncInProgress, CodeConflict},
+		413: {CodeTooLarge},
+		429: {CodeRateLimited},
+		500: {CodeInternal, "SOMETHING_ELSE"},
+		502: {CodeProvider},
+		503: {CodeNoLeader, CodeIndexUnavailable},
+	} {
+		for _, code := range codes {
+			if code.Status() != status {
+				t.Errorf("%s has status %d, want %d", code, code.Status(), status)
+			}
+		}
+	}
+}
+
+// TestSecretsAreNotEchoed sends secrets where they do not belong, and looks for them in
+// the answers, the log and the catalog.
+func TestSecretsAreNotEchoed(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	const path = "/api/v1/storage/destinations"
+	number := `31415926535897`
+	for _, body := range []string{
+		strings.Replace(createBody, `"`+secretText+`"`, `["`+secretText+`"]`, 1),
+		strings.Replace(createBody, `"`+secretText+`"`, `{"`+secretText+`":1}`, 1),
+		strings.Replace(createBody, `"`+secretText+`"`, number, 1),
+		strings.Replace(createBody, secretText, secretText+`\q`, 1),
+		strings.Replace(createBody, secretText, secretText+"\xff", 1),
+		createBody + secretText,
+		createBody[:len(createBody)-8],
+	} {
+		for _, a := range []*answer{
+			r.do(catalog.RoleOwner, "POST", path, body),
+			r.do(catalog.RoleOwner, "PUT", path+"/"+id, body),
+		} {
+			a.refused(400, CodeValidation)
+			if strings.Contains(string(a.raw), secretText) || strings.Contains(string(a.raw), number) {
+				t.Errorf("the answer shows the secret: %s", a.raw)
+			}
+		}
+	}
+	r.owner("PUT", path+"/"+id, `{"credentials":{"accessKeyId":"AKIAI44QH8DHBEXAMPLE","secretAccessKey":"`+secretText+`"}}`)
+	shown := r.owner("GET", path+"/"+id, "")
+	if got := shown.at("data", "credentials"); !reflect.DeepEqual(got, map[string]any{"accessKeyId": "AKIA...XXXX"}) {
+		t.Errorf("credentials are shown as %v", got)
+	}
+	if log := r.log.String(); strings.Contains(log, secretText) || strings.Contains(log, number) || strings.Contains(log, "AKIAI44QH8DHBEXAMPLE") {
+		t.Error("the log shows credentials")
+	}
+	if err := r.catalog.View(func(tx *catalog.Tx) error {
+		d, err := tx.Destination(org, id)
+		if err != nil {
+			return err
+		}
+		if text := d.String(); strings.Contains(text, secretText) || strings.Contains(text, "AKIAI44QH8DHBEXAMPLE") {
+			t.Errorf("the catalog holds credentials in the clear: %s", text)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestADestinationThatChangesWhileItIsVerified must not count as verified: what was
+// tried is not what it is now.
+func TestADestinationThatChangesWhileItIsVerified(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	path := "/api/v1/storage/destinations/" + id
+	r.server.Buckets = changing{r, func() { r.owner("PUT", path, `{"bucket":"another-bucket"}`) }}
+	r.do(catalog.RoleMember, "POST", path+"/verify", "").refused(409, CodeConflict)
+	if r.owner("GET", path, "").at("data", "verified") != false {
+		t.Error("it counts as verified")
+	}
+}
+
+// changing does something while a bucket is opened.
+type changing struct {
+	Buckets
+	meanwhile func()
+}
+
+func (c changing) Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error) {
+	c.meanwhile()
+	return c.Buckets.Open(ctx, d)
+}
