@@ -16,13 +16,33 @@ import (
 // another organisation's. Any other error means that the file is damaged.
 type Tx struct {
 	tx *bbolt.Tx
+	// opened are the buckets that this transaction has looked up, nil for those that do
+	// not exist. bbolt remembers them only where they may change, and then it must be asked.
+	opened map[place]*bbolt.Bucket
 }
 
-func (tx *Tx) bucket(name string) *bbolt.Bucket { return tx.tx.Bucket([]byte(name)) }
+func (tx *Tx) bucket(name string) *bbolt.Bucket {
+	return tx.open(place{bucket: name}, func() *bbolt.Bucket { return tx.tx.Bucket([]byte(name)) })
+}
 
 // nested is the bucket of a bucket identity; nil if it has nothing.
 func (tx *Tx) nested(name, bucketID string) *bbolt.Bucket {
-	return tx.bucket(name).Bucket([]byte(bucketID))
+	return tx.open(place{name, bucketID}, func() *bbolt.Bucket { return tx.bucket(name).Bucket([]byte(bucketID)) })
+}
+
+func (tx *Tx) open(at place, look func() *bbolt.Bucket) *bbolt.Bucket {
+	if tx.tx.Writable() {
+		return look()
+	}
+	b, known := tx.opened[at]
+	if !known {
+		if tx.opened == nil {
+			tx.opened = map[place]*bbolt.Bucket{}
+		}
+		b = look()
+		tx.opened[at] = b
+	}
+	return b
 }
 
 // AppliedIndex is the index of the last entry that this state includes.
