@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -249,20 +248,6 @@ func TestStats(t *testing.T) {
 	r.now = r.now.Add(48 * time.Hour)
 	if m := r.owner("GET", "/api/v1/storage/destinations/"+id+"/files/stats", ""); m.at("meta", "needsSync") != true {
 		t.Errorf("after two days: %s", m.raw)
-	}
-}
-
-func TestDamagedIndex(t *testing.T) {
-	r := newRig(t, mem.Options{})
-	id := r.destination()
-	r.fill(id, someFiles(r, id, 10))
-	r.shardUp = &index.CorruptError{Destination: id, Segment: "seg_1", Err: os.ErrInvalid}
-	for _, path := range []string{"/files", "/files/stats", "/files/export", "/backups?missing=true"} {
-		a := r.do(catalog.RoleViewer, "GET", "/api/v1/storage/destinations/"+id+path, "")
-		a.refused(503, CodeIndexUnavailable)
-		if strings.Contains(string(a.raw), "seg_1") {
-			t.Errorf("%s shows inner matters: %s", path, a.raw)
-		}
 	}
 }
 

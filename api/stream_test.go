@@ -119,19 +119,3 @@ func TestStreamsTakeNoMoreMemoryTheLongerTheyAre(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkFilesPage(b *testing.B) {
-	r := newRig(b, mem.Options{})
-	id := r.destination()
-	r.fill(id, someFiles(r, id, 20_000))
-	for _, filter := range []string{"", "&orphansOnly=true", "&type=backup", "&prefix=backups/production/a", "&minAge=7d"} {
-		b.Run("limit=100"+filter, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if s, err := r.stream("/api/v1/storage/destinations/"+id+"/files?limit=100"+filter, func() {}); err != nil || s.bytes < 1000 {
-					b.Fatal(s.bytes, err)
-				}
-			}
-		})
-	}
-}
