@@ -52,16 +52,18 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		fmt.Fprintln(a.err, "stopped")
-		return exitFailed
+	code, text := exitFailed, err.Error()
+	_, unwatched := errors.AsType[*unwatchedError](err)
+	_, usage := errors.AsType[usageError](err)
+	switch {
+	case usage:
+		code, text = exitUsage, text+"; see `"+cmd.CommandPath()+" --help`"
+	case unwatched:
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		text = "stopped"
 	}
-	fmt.Fprintf(a.err, "firescan: %v\n", err)
-	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintf(a.err, "See `%s --help`.\n", cmd.CommandPath())
-		return exitUsage
-	}
-	return exitFailed
+	fmt.Fprintln(a.err, "firescan:", oneLine(text))
+	return code
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -69,9 +71,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:   "firescan",
 		Short: "Knows what is in every backup bucket, and which files no backup needs",
 		Long: `firescan lists backup buckets, tells which files belong to a backup and which are
-orphans, keeps the answer in an index and serves it over HTTP.
-
-Every flag is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.`,
+orphans, keeps the answer in an index and serves it over HTTP.`,
 		Example: `  firescan demo
   firescan serve --data-dir ./data
   firescan sync --watch production`,
@@ -83,10 +83,13 @@ Every flag is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.`,
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		a.serveCommand(), a.demoCommand(), a.tokenCommand(), a.destinationCommand(), a.syncCommand(), a.syncsCommand(),
-		a.filesCommand(), a.statsCommand(), a.backupsCommand(), a.importCommand(), a.clusterCommand(), a.versionCommand(),
+		a.serveCommand(), a.demoCommand(), a.tokenCommand(), a.destinationCommand(), a.syncCommand(), a.filesCommand(),
+		a.statsCommand(), a.backupsCommand(), a.importCommand(), a.clusterCommand(), a.versionCommand(),
 	)
 	group(root)
+	root.SetUsageTemplate(root.UsageTemplate() + `
+Every flag is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.
+`)
 	return root
 }
 
@@ -128,15 +131,20 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// terminal tells whether what is written to w is seen by a person at once.
+// terminal tells whether what is written to w is seen by a person at once, with room
+// for a bar: some terminals have no columns.
 func terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if !ok {
+		return false
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	return err == nil && columns > 0
 }
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: takes(cobra.NoArgs),
+		Use: "version", Short: "Print the version", Args: takes(cobra.NoArgs), Example: `  firescan version`,
 		RunE: func(*cobra.Command, []string) error {
 			fmt.Fprintln(a.out, "firescan", version())
 			return nil

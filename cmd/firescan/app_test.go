@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // testApp is a run of the program without its process.
@@ -30,6 +31,11 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"destination", "nonsense"}, exitUsage},
 		{[]string{"files"}, exitUsage},
 		{[]string{"files", "x", "--limit", "many"}, exitUsage},
+		{[]string{"files", "x", "--limit", "0"}, exitUsage},
+		{[]string{"backups", "x", "--limit", "1001"}, exitUsage},
+		{[]string{"demo", "--keys", "0"}, exitUsage},
+		{[]string{"token", "revoke", "fsk_secret"}, exitUsage},
+		{[]string{"sync", "cancel"}, exitUsage},
 		{[]string{"stats"}, exitUsage}, // no token
 		{[]string{"stats", "--token", "x", "--org", "x", "--addr", "ftp://x"}, exitUsage},
 		{[]string{"stats", "--token", "x", "--org", "x", "--addr", "http://127.0.0.1:1"}, exitFailed},
@@ -39,6 +45,9 @@ func TestExitCodes(t *testing.T) {
 		a, out, errs := testApp(nil)
 		if got := a.run(t.Context(), c.args); got != c.want {
 			t.Errorf("firescan %s: exit code %d, want %d\n%s%s", strings.Join(c.args, " "), got, c.want, out, errs)
+		}
+		if lines := strings.Count(errs.String(), "\n"); c.want != exitOK && (lines != 1 || !strings.HasPrefix(errs.String(), "firescan: ")) {
+			t.Errorf("firescan %s: %d lines of errors: %s", strings.Join(c.args, " "), lines, errs)
 		}
 		if c.want == exitUsage && !strings.Contains(errs.String(), "--help") {
 			t.Errorf("firescan %s: the error does not lead to the help: %s", strings.Join(c.args, " "), errs)
@@ -53,16 +62,16 @@ func TestFlagsComeFromTheEnvironment(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	a, _, errs = testApp(env)
-	if code := a.run(t.Context(), []string{"syncs"}); code != exitUsage || !strings.Contains(errs.String(), "FIRESCAN_LIMIT") {
+	if code := a.run(t.Context(), []string{"sync", "list"}); code != exitUsage || !strings.Contains(errs.String(), "FIRESCAN_LIMIT") {
 		t.Errorf("a variable that is no number: exit code %d: %s", code, errs)
 	}
 	a, _, errs = testApp(env)
-	if code := a.run(t.Context(), []string{"syncs", "--limit", "1"}); code != exitFailed {
+	if code := a.run(t.Context(), []string{"sync", "list", "--limit", "1"}); code != exitFailed {
 		t.Errorf("the command line does not win: exit code %d: %s", code, errs)
 	}
 }
 
-// Every command tells what it does, and each flag what it is for.
+// Every command tells what it does and shows how, and each flag what it is for.
 func TestEveryCommandIsDescribed(t *testing.T) {
 	a, _, _ := testApp(nil)
 	var visit func(cmd *cobra.Command)
@@ -70,9 +79,14 @@ func TestEveryCommandIsDescribed(t *testing.T) {
 		if cmd.Short == "" {
 			t.Errorf("%s has no description", cmd.CommandPath())
 		}
-		if usage := cmd.Flags().FlagUsages(); strings.Contains(usage, "TODO") {
-			t.Errorf("%s: %s", cmd.CommandPath(), usage)
+		if !strings.HasPrefix(cmd.Example, "  ") || !strings.Contains(cmd.Example, cmd.CommandPath()) {
+			t.Errorf("%s has no example of itself: %q", cmd.CommandPath(), cmd.Example)
 		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" {
+				t.Errorf("%s --%s is not described", cmd.CommandPath(), f.Name)
+			}
+		})
 		if !cmd.HasSubCommands() && cmd.RunE == nil {
 			t.Errorf("%s does nothing", cmd.CommandPath())
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"sync"
@@ -55,8 +54,10 @@ func (b *bars) see(p progress) {
 	s.mu.Lock()
 	s.now = p
 	s.mu.Unlock()
-	// The last step is the end's, told by the record of the sync.
-	s.bar.SetCurrent(min(int64(p.Percent*100), barSteps-1))
+	if p.Percent != nil {
+		// The last step is the end's, told by the record of the sync.
+		s.bar.SetCurrent(min(int64(*p.Percent*100), barSteps-1))
+	}
 }
 
 func (s *syncBar) text(decor.Statistics) string {
@@ -67,10 +68,7 @@ func (s *syncBar) text(decor.Statistics) string {
 
 // end fills the bar of a sync that has completed, and leaves others where they stand.
 func (b *bars) end(r syncRecord) {
-	b.see(progress{
-		SyncID: r.ID, DestinationID: r.DestinationID, Status: r.Status, FilesScanned: r.FilesScanned,
-		OrphanFiles: r.OrphanFiles, FilesPerSecond: r.FilesPerSecond, Percent: 100,
-	})
+	b.see(r.progress())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.bySync[r.ID]; s != nil {
@@ -120,7 +118,11 @@ func (l *progressLines) see(p progress) {
 		return
 	}
 	l.last[p.SyncID] = now
-	fmt.Fprintf(l.out, "%s: %.0f%% %s\n", nameOf(l.names, p.DestinationID), p.Percent, progressText(p))
+	percent := ""
+	if p.Percent != nil {
+		percent = fmt.Sprintf(" %.0f%%", *p.Percent)
+	}
+	fmt.Fprintf(l.out, "%s:%s%s\n", nameOf(l.names, p.DestinationID), percent, progressText(p))
 }
 
 // progressText is what is said beside a bar.
@@ -134,13 +136,7 @@ func progressText(p progress) string {
 
 func nameOf(names map[string]string, id string) string {
 	if name := names[id]; name != "" {
-		return name
+		return pathText(name)
 	}
 	return id
-}
-
-func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +20,16 @@ import (
 	"syscall"
 	"time"
 )
+
+const (
+	connectTimeout = 10 * time.Second
+	// callTimeout is for whole calls that are no streams. The node gives up first, so
+	// that its reason is seen: after a minute, for what asks a provider.
+	callTimeout = 75 * time.Second
+)
+
+// errNoAnswer is why a call was given up.
+var errNoAnswer = fmt.Errorf("nothing came within %v; is the node overloaded, or is something between it and here?", callTimeout)
 
 // client calls the API of a node.
 type client struct {
@@ -36,8 +48,10 @@ func newClient(addr, token, org, caFile string) (*client, error) {
 	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4,
-		// Answers begin quickly, or with what was asked to wait for (25 s).
-		ResponseHeaderTimeout: 2 * time.Minute,
+		DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSHandshakeTimeout: connectTimeout,
+		// Counted from the end of what is sent, so that it holds for streams, too.
+		ResponseHeaderTimeout: callTimeout,
 	}
 	if caFile != "" {
 		pem, err := os.ReadFile(caFile)
@@ -77,30 +91,35 @@ type apiError struct {
 }
 
 func (e *apiError) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Message)
+	parts := make([]string, 0, len(e.Details.Fields)+1)
 	for _, name := range slices.Sorted(maps.Keys(e.Details.Fields)) {
-		fmt.Fprintf(&b, "\n  %s %s", name, e.Details.Fields[name])
+		parts = append(parts, name+" "+e.Details.Fields[name])
 	}
 	if e.Details.Reason != "" {
-		fmt.Fprintf(&b, ": %s", e.Details.Reason)
+		parts = append(parts, e.Details.Reason)
+	}
+	text := e.Message
+	if len(parts) > 0 {
+		text += ": " + strings.Join(parts, "; ")
 	}
 	if e.Code != "" {
-		fmt.Fprintf(&b, " (%s)", e.Code)
+		text += " (" + e.Code + ")"
 	}
 	if next := nextStep[e.Code]; next != "" {
-		b.WriteString("\n" + next)
+		text += "; " + next
 	}
-	return b.String()
+	return text
 }
+
+// refused tells whether the token was the reason.
+func (e *apiError) refused() bool { return e.Code == "UNAUTHORIZED" || e.Code == "PERMISSION_DENIED" }
 
 // nextStep says what to do about errors whose message cannot.
 var nextStep = map[string]string{
-	"UNAUTHORIZED":      "Set FIRESCAN_TOKEN to a token made with `firescan token create --org ORG --role ROLE`.",
-	"STORAGE_NOT_FOUND": "`firescan destination list` shows those that exist.",
-	"INVALID_CREDENTIALS": "Check the key, its secret and the region, then change them with " +
-		"`firescan destination remove` and `add`.",
-	"INDEX_UNAVAILABLE": "`firescan sync --watch` lists the bucket anew.",
+	"UNAUTHORIZED":        "set FIRESCAN_TOKEN to a token made with `firescan token create --org ORG --role ROLE`",
+	"STORAGE_NOT_FOUND":   "`firescan destination list` shows those that exist",
+	"INVALID_CREDENTIALS": "check the key, its secret and the region; `firescan destination remove` and `add` change them",
+	"INDEX_UNAVAILABLE":   "`firescan sync --watch` lists the bucket anew",
 }
 
 // call sends body, when not nil, as JSON, and decodes the data of the answer into
@@ -127,6 +146,8 @@ func (c *client) raw(ctx context.Context, method, path string, body any) ([]byte
 		}
 		reader, contentType = bytes.NewReader(data), "application/json"
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
+	defer cancel()
 	answer, err := c.stream(ctx, method, path, contentType, reader)
 	if err != nil {
 		return nil, err
@@ -134,7 +155,7 @@ func (c *client) raw(ctx context.Context, method, path string, body any) ([]byte
 	defer func() { _ = answer.Close() }()
 	raw, err := io.ReadAll(answer)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: the answer was cut short: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: the answer was cut short: %w", method, path, cmp.Or(context.Cause(ctx), err))
 	}
 	return raw, nil
 }
@@ -163,7 +184,8 @@ func (c *client) stream(ctx context.Context, method, path, contentType string, b
 	defer func() { _ = resp.Body.Close() }()
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	var answer struct{ Error *apiError }
-	if err := json.Unmarshal(raw, &answer); err != nil || answer.Error == nil {
+	_ = json.Unmarshal(raw, &answer) // details that are not known yet do no harm
+	if answer.Error == nil || answer.Error.Message == "" {
 		return nil, fmt.Errorf("%s %s: %s, and no answer of a firescan node (is FIRESCAN_ADDR right?)", method, c.base+path, resp.Status)
 	}
 	answer.Error.Status = resp.StatusCode
@@ -173,10 +195,13 @@ func (c *client) stream(ctx context.Context, method, path, contentType string, b
 // unreached says what to do when no answer came.
 func (c *client) unreached(ctx context.Context, err error) error {
 	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing listens at %s: is a node running? Start one with `firescan serve`, or set FIRESCAN_ADDR to where it is", c.base)
+		return fmt.Errorf("nothing listens at %s: is a node running there? Start one with `firescan serve`, or set FIRESCAN_ADDR", c.base)
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // the address is told already
 	}
 	return fmt.Errorf("no answer from %s: %w", c.base, err)
 }

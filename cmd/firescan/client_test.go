@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -14,8 +15,11 @@ func TestErrorsOfTheAPI(t *testing.T) {
 		status     int
 		body, want string
 	}{
-		{400, `{"success":false,"error":{"code":"VALIDATION_ERROR","message":"Not valid","details":{"fields":{"b":"is wrong","a":"is missing"}}}}`, "Not valid\n  a is missing\n  b is wrong (VALIDATION_ERROR)"},
-		{400, `{"error":{"code":"INVALID_CREDENTIALS","message":"Failed","details":{"reason":"No such key"}}}`, "Failed: No such key (INVALID_CREDENTIALS)\nCheck the key"},
+		{400, `{"success":false,"error":{"code":"VALIDATION_ERROR","message":"Not valid","details":{"fields":{"b":"is wrong","a":"is missing"}}}}`, "Not valid: a is missing; b is wrong (VALIDATION_ERROR)"},
+		{400, `{"error":{"code":"INVALID_CREDENTIALS","message":"Failed","details":{"reason":"No such key"}}}`, "Failed: No such key (INVALID_CREDENTIALS); check the key"},
+		{401, `{"error":{"code":"UNAUTHORIZED","message":"Who?"}}`, "Who? (UNAUTHORIZED); set FIRESCAN_TOKEN to a token made with `firescan token create"},
+		{409, `{"error":{"code":"NEW","message":"A later version says so","details":{"fields":[1],"more":{}}}}`, "A later version says so (NEW)"},
+		{500, `{"error":{}}`, "no answer of a firescan node"},
 		{502, `<html>bad gateway</html>`, "502 Bad Gateway, and no answer of a firescan node"},
 		{200, `{"data":[`, "an answer that is not understood"},
 	} {
@@ -37,6 +41,48 @@ func TestErrorsOfTheAPI(t *testing.T) {
 		}
 		cl.http.CloseIdleConnections()
 		server.Close()
+	}
+}
+
+// Where nothing answers, the next step is told, and a call that was given up is told
+// from one that the user stopped.
+func TestNoAnswer(t *testing.T) {
+	refused, err := newClient("127.0.0.1:1", "t", "o", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = refused.call(t.Context(), http.MethodGet, "/x", nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "nothing listens at http://127.0.0.1:1: is a node running there? Start one with `firescan serve`, or set FIRESCAN_ADDR") {
+		t.Errorf("refused: %v", err)
+	}
+
+	asked := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cut" {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "{")
+			return
+		}
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	c, err := newClient(server.URL, "t", "o", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.call(t.Context(), http.MethodGet, "/cut", nil, nil); err == nil || !strings.Contains(err.Error(), "cut short") {
+		t.Errorf("half an answer: %v", err)
+	}
+	for _, cause := range []error{context.Canceled, errNoAnswer} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go func() {
+			<-asked
+			cancel(cause)
+		}()
+		if err := c.call(ctx, http.MethodGet, "/x", nil, nil); !errors.Is(err, cause) || !strings.Contains(err.Error(), "no answer from "+server.URL) {
+			t.Errorf("given up: %v, want %v", err, cause)
+		}
 	}
 }
 

@@ -1,18 +1,19 @@
 package main
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/spf13/cobra"
 )
 
 func (a *app) clusterCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "cluster", Short: "See the cluster"})
+	cmd := group(&cobra.Command{Use: "cluster", Short: "See the cluster", Example: "  firescan cluster status"})
 	var dataDir string
 	status := &cobra.Command{
 		Use: "status", Short: "List the nodes", Args: takes(cobra.NoArgs),
-		Long: "List the nodes. It takes the root token: FIRESCAN_ROOT_TOKEN, FIRESCAN_TOKEN, or the file in --data-dir.",
+		Long: "List the nodes. " + takesRoot,
+		Example: `  firescan cluster status
+  firescan cluster status --json | jq '.data.nodes[] | select(.leader) | .id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var raw []byte
 			if err := a.asRoot(dataDir, func(c *client) (err error) {
@@ -21,29 +22,23 @@ func (a *app) clusterCommand() *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			if a.json {
-				return a.printRaw(raw)
-			}
-			var answer struct {
-				Data struct {
-					Nodes []struct {
-						ID, Address, State, Version string
-						Leader, Voter               bool
-						AppliedIndex                uint64
-						Shards                      int
+			return printData(a, raw, func(data struct{ Nodes []member }) error {
+				return table(a.out, "NODE ADDRESS STATE LEADER VOTER APPLIED SHARDS VERSION", func(row func(...any)) {
+					for _, n := range data.Nodes {
+						row(n.ID, orDash(n.Address), n.State, yes(n.Leader), yes(n.Voter), n.AppliedIndex, n.Shards, orDash(n.Version))
 					}
-				}
-			}
-			if err := json.Unmarshal(raw, &answer); err != nil {
-				return err
-			}
-			return table(a.out, "NODE ADDRESS STATE LEADER VOTER APPLIED SHARDS VERSION", func(row func(...any)) {
-				for _, n := range answer.Data.Nodes {
-					row(n.ID, orDash(n.Address), n.State, yes(n.Leader), yes(n.Voter), n.AppliedIndex, n.Shards, orDash(n.Version))
-				}
+				})
 			})
 		},
 	}
 	cmd.AddCommand(dataDirFlag(a.reads(a.talks(status)), &dataDir))
 	return cmd
+}
+
+// member is a node as the API lists it.
+type member struct {
+	ID, Address, State, Version string
+	Leader, Voter               bool
+	AppliedIndex                uint64
+	Shards                      int
 }

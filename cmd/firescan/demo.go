@@ -23,14 +23,14 @@ const (
 	demoOrg    = "demo"
 	demoBucket = "demo-backups"
 	demoKey    = "AKIADEMODEMODEMODEMO"
-	// Each page of the demo's bucket takes this long, about what S3 takes, so that the
-	// progress can be seen.
-	demoLatency = 50 * time.Millisecond
+	// Each page of the demo's bucket takes this long, several times what S3 takes, so
+	// that a bucket of its size is listed in seconds that can be watched.
+	demoLatency = 300 * time.Millisecond
 )
 
 func (a *app) demoCommand() *cobra.Command {
 	var (
-		files   uint64
+		keys    uint64
 		addr    string
 		once    bool
 		streams int
@@ -40,16 +40,18 @@ func (a *app) demoCommand() *cobra.Command {
 		Long: `Run a node on a bucket that it serves itself: import a catalog of backups, sync with a
 progress bar, show statistics, orphans and backups that miss their file, and keep
 serving until it is interrupted. All it stores is removed at the end.`,
+		Example: `  firescan demo
+  firescan demo --keys 1000000 --once`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if files < 1 {
-				return usagef("--files is 0: give 1 or more")
+			if keys < 1 {
+				return usagef("--keys is 0: give 1 or more")
 			}
-			d := &demo{app: a, files: files, addr: addr, anyPort: !cmd.Flags().Changed("http-addr"), once: once, streams: streams}
+			d := &demo{app: a, files: keys, addr: addr, anyPort: !cmd.Flags().Changed("http-addr"), once: once, streams: streams}
 			return d.run(cmd.Context())
 		},
 	}
 	f := cmd.Flags()
-	f.Uint64Var(&files, "files", 100_000, "files in the bucket")
+	f.Uint64Var(&keys, "keys", 100_000, "files in the bucket")
 	f.StringVar(&addr, "http-addr", "127.0.0.1:8080", "host:port of the API; a free port when it is taken")
 	f.IntVar(&streams, "scan-streams", 16, "list requests under way at once")
 	f.BoolVar(&once, "once", false, "end after the show")
@@ -146,11 +148,15 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 	if err != nil {
 		return err
 	}
+	step("Can the bucket be reached, read and written?")
+	if err := showData(ctx, d.app, d.owner, http.MethodPost, destinationPath(id, "/verify"), nil, d.app.printVerdict); err != nil {
+		return err
+	}
 	step("Importing the records of the backups that should be in it …")
 	if err := d.importCatalog(ctx, keys, id); err != nil {
 		return err
 	}
-	step("Listing the bucket …")
+	step(fmt.Sprintf("Listing the bucket, each page of which takes %v …", demoLatency))
 	if err := d.app.syncAndWatch(ctx, d.owner, id); err != nil {
 		return err
 	}
@@ -165,7 +171,11 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 	}
 	d.app.printFiles(&orphans, true)
 	step("Some backups whose file is missing:")
-	if err := showData(ctx, d.app, d.owner, http.MethodGet, destinationPath(id, "/backups?missing=true&limit=5"), nil, d.app.printBackups); err != nil {
+	var missing backupsAnswer
+	if err := d.owner.call(ctx, http.MethodGet, destinationPath(id, "/backups?missing=true&limit=5"), nil, &missing.Data); err != nil {
+		return err
+	}
+	if err := d.app.printBackups(missing.Data.Backups, true); err != nil {
 		return err
 	}
 	if !d.once {

@@ -22,6 +22,7 @@ type destination struct {
 func (a *app) destinationCommand() *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use: "destination", Aliases: []string{"dest"}, Short: "Add, list, show, verify and remove storage destinations",
+		Example: "  firescan destination list",
 	})
 	cmd.AddCommand(a.destinationAdd(), a.destinationList(), a.destinationShow(), a.destinationVerify(), a.destinationRemove())
 	return cmd
@@ -101,12 +102,17 @@ func showData[T any](ctx context.Context, a *app, c *client, method, path string
 	if err != nil {
 		return err
 	}
+	return printData(a, raw, out)
+}
+
+// printData prints an answer: as it is with --json, else its data as out does.
+func printData[T any](a *app, raw []byte, out func(T) error) error {
 	if a.json {
 		return a.printRaw(raw)
 	}
 	var answer struct{ Data T }
 	if err := json.Unmarshal(raw, &answer); err != nil {
-		return fmt.Errorf("%s %s: an answer that is not understood (is this a firescan node?): %w", method, path, err)
+		return fmt.Errorf("an answer that is not understood (is this a firescan node?): %w", err)
 	}
 	return out(answer.Data)
 }
@@ -114,6 +120,8 @@ func showData[T any](ctx context.Context, a *app, c *client, method, path string
 func (a *app) destinationList() *cobra.Command {
 	return a.reads(a.ofOrg(&cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the destinations", Args: takes(cobra.NoArgs),
+		Example: `  firescan destination list
+  firescan destination list --json | jq -r '.data[].id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -122,7 +130,7 @@ func (a *app) destinationList() *cobra.Command {
 			return showData(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/destinations", nil, func(all []destination) error {
 				return table(a.out, "ID NAME TYPE BUCKET PATH VERIFIED", func(row func(...any)) {
 					for _, d := range all {
-						row(d.ID, d.Name, d.Type, d.Bucket, orDash(d.Path), yes(d.Verified))
+						row(d.ID, pathText(d.Name), d.Type, d.Bucket, pathText(orDash(d.Path)), yes(d.Verified))
 					}
 				})
 			})
@@ -133,6 +141,7 @@ func (a *app) destinationList() *cobra.Command {
 func (a *app) destinationShow() *cobra.Command {
 	return a.reads(a.ofOrg(&cobra.Command{
 		Use: "show DESTINATION", Short: "Show a destination, named by id or name", Args: takes(cobra.ExactArgs(1)),
+		Example: `  firescan destination show production`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := a.destination(cmd.Context(), args[0])
 			if err != nil {
@@ -141,10 +150,10 @@ func (a *app) destinationShow() *cobra.Command {
 			return a.show(cmd.Context(), c, http.MethodGet, destinationPath(id, ""), nil, func(d *destination) error {
 				return table(a.out, "", func(row func(...any)) {
 					row("id", d.ID)
-					row("name", d.Name)
+					row("name", pathText(d.Name))
 					row("type", d.Type)
 					row("bucket", d.Bucket)
-					row("path", orDash(d.Path))
+					row("path", pathText(orDash(d.Path)))
 					row("region", orDash(d.Region))
 					row("endpoint", orDash(d.Endpoint))
 					row("access key", orDash(d.Credentials["accessKeyId"]))
@@ -160,27 +169,35 @@ func (a *app) destinationShow() *cobra.Command {
 func (a *app) destinationVerify() *cobra.Command {
 	return a.reads(a.ofOrg(&cobra.Command{
 		Use: "verify DESTINATION", Short: "Try whether a destination can be reached, read and written", Args: takes(cobra.ExactArgs(1)),
+		Long: `Try whether a destination can be reached, read and written. From then on the node syncs
+it unasked (serve --sync-every).`,
+		Example: `  firescan destination verify production`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := a.destination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			type verdict struct {
-				Verified    bool
-				Permissions struct{ Read, Write, Delete bool }
-			}
-			return showData(cmd.Context(), a, c, http.MethodPost, destinationPath(id, "/verify"), nil, func(v verdict) error {
-				return table(a.out, "VERIFIED READ WRITE DELETE", func(row func(...any)) {
-					row(yes(v.Verified), yes(v.Permissions.Read), yes(v.Permissions.Write), yes(v.Permissions.Delete))
-				})
-			})
+			return showData(cmd.Context(), a, c, http.MethodPost, destinationPath(id, "/verify"), nil, a.printVerdict)
 		},
 	}))
+}
+
+// verdict is the answer of a verification.
+type verdict struct {
+	Verified    bool
+	Permissions struct{ Read, Write, Delete bool }
+}
+
+func (a *app) printVerdict(v verdict) error {
+	return table(a.out, "VERIFIED READ WRITE DELETE", func(row func(...any)) {
+		row(yes(v.Verified), yes(v.Permissions.Read), yes(v.Permissions.Write), yes(v.Permissions.Delete))
+	})
 }
 
 func (a *app) destinationRemove() *cobra.Command {
 	return a.ofOrg(&cobra.Command{
 		Use: "remove DESTINATION", Aliases: []string{"rm"}, Short: "Remove a destination; its files and backups stay", Args: takes(cobra.ExactArgs(1)),
+		Example: `  firescan destination remove archive`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := a.destination(cmd.Context(), args[0])
 			if err != nil {

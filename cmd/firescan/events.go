@@ -15,21 +15,22 @@ import (
 type progress struct {
 	DestinationID, SyncID, Status string
 	FilesScanned, OrphanFiles     uint64
-	Percent, FilesPerSecond       float64
+	Percent                       *float64 // nil: not known
+	FilesPerSecond                float64
 	ETASeconds                    *float64
 }
 
 const progressEvent = "storage:sync-progress"
 
 // listen opens the stream of events and calls see with each progress, until the
-// stream or ctx ends. It has begun to listen when ready is closed.
-func (c *client) listen(ctx context.Context, ready chan<- struct{}, see func(progress)) error {
+// stream or ctx ends. It calls open when it has begun to listen.
+func (c *client) listen(ctx context.Context, open func(), see func(progress)) error {
 	stream, err := c.stream(ctx, http.MethodGet, "/api/v1/storage/events", "", nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stream.Close() }()
-	close(ready)
+	open()
 	return readEvents(stream, func(name, data string) error {
 		if name != progressEvent {
 			return nil

@@ -3,10 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,14 +43,14 @@ func (a *app) filesCommand() *cobra.Command {
   firescan files production --type backup --prefix backups/2024/ --limit 20
   firescan files production --all --json | jq -r '.data.files[].path'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if limit < 1 {
-				return usagef("--limit is %d: give 1 or more, or --all", limit)
+			q, err := pageQuery(limit, all, a.json)
+			if err != nil {
+				return err
 			}
 			c, id, err := a.destination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			q := url.Values{}
 			for name, value := range map[string]string{"type": typ, "prefix": prefix, "cursor": cursor, "minAge": minimum} {
 				if value != "" {
 					q.Set(name, value)
@@ -61,14 +59,7 @@ func (a *app) filesCommand() *cobra.Command {
 			if orphans {
 				q.Set("orphansOnly", "true")
 			}
-			if all && a.json {
-				return a.pipe(cmd, c, destinationPath(id, "/files?")+q.Encode())
-			}
-			q.Set("limit", strconv.Itoa(limit))
-			if all {
-				q.Set("limit", "1000")
-			}
-			return a.files(cmd, c, id, q, all)
+			return a.files(cmd, c, destinationPath(id, "/files?"), q, all)
 		},
 	}
 	a.reads(a.ofOrg(cmd))
@@ -77,34 +68,19 @@ func (a *app) filesCommand() *cobra.Command {
 	f.StringVar(&typ, "type", "", "only this type: backup, meta, auth, pitr or unknown")
 	f.StringVar(&prefix, "prefix", "", "only paths that begin with this")
 	f.StringVar(&minimum, "min-age", "", "only files last modified longer ago than this (24h)")
-	f.IntVar(&limit, "limit", 100, "most files to list")
-	f.StringVar(&cursor, "cursor", "", "go on where an earlier list ended")
-	f.BoolVar(&all, "all", false, "list all files")
+	pageFlags(f, &limit, &cursor, &all)
 	return cmd
 }
 
-// pipe prints an answer of any size as it comes.
-func (a *app) pipe(cmd *cobra.Command, c *client, path string) error {
-	answer, err := c.stream(cmd.Context(), http.MethodGet, path, "", nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Close() }()
-	if _, err := io.Copy(a.out, answer); err != nil {
-		return fmt.Errorf("the list was cut short: %w", err)
-	}
-	return nil
-}
-
 // files prints one page of files, or page after page.
-func (a *app) files(cmd *cobra.Command, c *client, id string, q url.Values, all bool) error {
+func (a *app) files(cmd *cobra.Command, c *client, path string, q url.Values, all bool) error {
+	if a.json {
+		return a.pipe(cmd, c, path+q.Encode())
+	}
 	for first := true; ; first = false {
-		raw, err := c.raw(cmd.Context(), http.MethodGet, destinationPath(id, "/files?")+q.Encode(), nil)
+		raw, err := c.raw(cmd.Context(), http.MethodGet, path+q.Encode(), nil)
 		if err != nil {
 			return err
-		}
-		if a.json {
-			return a.printRaw(raw)
 		}
 		var page filesAnswer
 		if err := json.Unmarshal(raw, &page); err != nil {
@@ -144,7 +120,5 @@ func (a *app) filesFooter(page *filesAnswer, next string) {
 	}
 	fmt.Fprintf(a.err, "%s files (%s) match, %s of them orphans (%s); synced %s\n",
 		count(d.Total), sizeText(d.TotalSize), count(d.OrphanCount), sizeText(d.OrphanSize), when(page.Meta.LastSyncAt))
-	if next != "" {
-		fmt.Fprintf(a.err, "There are more: --cursor %s, or --all\n", next)
-	}
+	a.moreFooter(next)
 }

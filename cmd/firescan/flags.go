@@ -61,9 +61,12 @@ func (a *app) asRoot(dataDir string, do func(*client) error) error {
 			return err
 		}
 		err = do(c)
-		if e, ok := errors.AsType[*apiError](err); !ok || (e.Code != "UNAUTHORIZED" && e.Code != "PERMISSION_DENIED") {
+		e, ok := errors.AsType[*apiError](err)
+		if !ok || !e.refused() {
 			return err
 		}
+		err = fmt.Errorf("this takes the root token, and none at hand is it: set FIRESCAN_TOKEN to it, "+
+			"or FIRESCAN_DATA_DIR to the node's data directory (%s)", e.Code)
 	}
 	return err
 }

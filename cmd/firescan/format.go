@@ -10,10 +10,12 @@ import (
 	"unicode"
 )
 
-// table prints aligned columns.
+// table prints aligned columns, under a header unless that is empty.
 func table(w io.Writer, header string, rows func(row func(cells ...any))) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, strings.Join(strings.Fields(header), "\t"))
+	if header != "" {
+		fmt.Fprintln(t, strings.Join(strings.Fields(header), "\t"))
+	}
 	rows(func(cells ...any) {
 		for i, c := range cells {
 			if i > 0 {
@@ -26,21 +28,21 @@ func table(w io.Writer, header string, rows func(row func(cells ...any))) error 
 	return t.Flush()
 }
 
-// bytesText shows a size for people: 1.2 GB.
+// bytesText shows a size for people, in the units of IEC 80000-13: 1.2 GiB.
 func bytesText[N int64 | uint64 | float64](n N) string {
-	const units = "kMGTPE"
+	const units = "KMGTPE"
 	v, unit := float64(n), -1
-	for v >= 999.5 && unit < len(units)-1 {
-		v /= 1000
+	for v >= 1023.5 && unit < len(units)-1 {
+		v /= 1024
 		unit++
 	}
 	switch {
 	case unit < 0:
 		return fmt.Sprintf("%d B", int64(n))
 	case v < 9.95:
-		return fmt.Sprintf("%.1f %cB", v, units[unit])
+		return fmt.Sprintf("%.1f %ciB", v, units[unit])
 	}
-	return fmt.Sprintf("%.0f %cB", v, units[unit])
+	return fmt.Sprintf("%.0f %ciB", v, units[unit])
 }
 
 // sizeText shows a size that the API sends as a string.
@@ -69,7 +71,18 @@ func when(t *time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// pathText shows an object key on one line, quoted where it would disturb the terminal.
+// oneLine puts a message on one line that cannot disturb the terminal: it may quote
+// what others have named.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
+}
+
+// pathText shows an object key or a name on one line, quoted where it would disturb the terminal.
 func pathText(p string) string {
 	for _, r := range p {
 		if !unicode.IsPrint(r) {

@@ -9,14 +9,14 @@ import (
 
 func TestBytesText(t *testing.T) {
 	for n, want := range map[int64]string{
-		0: "0 B", 999: "999 B", 1000: "1.0 kB", 9949: "9.9 kB", 9950: "10 kB", 12_345: "12 kB", 999_499: "999 kB",
-		999_500: "1.0 MB", 6_200_000: "6.2 MB", 1 << 62: "4.6 EB",
+		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10_188: "9.9 KiB", 10_189: "10 KiB", 12_345: "12 KiB", 1<<20 - 513: "1023 KiB",
+		1<<20 - 512: "1.0 MiB", 6_200_000: "5.9 MiB", 1 << 62: "4.0 EiB",
 	} {
 		if got := bytesText(n); got != want {
 			t.Errorf("%d bytes: %q, want %q", n, got, want)
 		}
 	}
-	if got := sizeText("6200000"); got != "6.2 MB" {
+	if got := sizeText("6200000"); got != "5.9 MiB" {
 		t.Errorf("a size in a string: %q", got)
 	}
 	if got := sizeText("n/a"); got != "n/a" {
@@ -42,6 +42,16 @@ func TestPathsDoNotDisturbTheTerminal(t *testing.T) {
 	}
 }
 
+func TestOneLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"all is well": "all is well", "a\nb\n": "a; b", "a\x1b[2J\tb": "a [2J b", "ä\u202e": "ä ", "": "",
+	} {
+		if got := oneLine(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	if err := table(&out, "A LONG", func(row func(...any)) {
@@ -52,6 +62,10 @@ func TestTable(t *testing.T) {
 	}
 	if got, want := out.String(), "A      LONG\nalpha  1\nb      22\n"; got != want {
 		t.Errorf("table:\n%swant:\n%s", got, want)
+	}
+	out.Reset()
+	if err := table(&out, "", func(row func(...any)) { row("id", 1) }); err != nil || out.String() != "id  1\n" {
+		t.Errorf("without a header: %q, %v", out.String(), err)
 	}
 }
 

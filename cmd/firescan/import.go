@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
@@ -56,29 +57,65 @@ token of the role service.`,
 	}))
 }
 
-// upload sends the records, and shows on a terminal how many of them have gone.
-func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) ([]byte, error) {
+// upload sends the records, and shows how much of them has gone.
+func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) (raw []byte, err error) {
 	if terminal(a.err) {
-		p := mpb.NewWithContext(cmd.Context(), mpb.WithOutput(a.err), mpb.WithWidth(60))
+		p := mpb.NewWithContext(cmd.Context(), mpb.WithOutput(a.err), mpb.WithWidth(100))
 		bar := p.AddBar(size,
-			mpb.PrependDecorators(decor.Name("import "), decor.CountersKiloByte("% .1f / % .1f")),
-			mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1000(0), "% .1f")))
-		proxy, err := bar.ProxyReader(in)
-		if err != nil {
-			return nil, err
-		}
-		in = io.NopCloser(proxy) // what it reads is closed by who opened it
+			mpb.PrependDecorators(decor.Name("import "), decor.CountersKibiByte("% .1f / % .1f")),
+			mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f")))
+		in = &counted{in, func(n int64) { bar.SetCurrent(n) }, 0}
 		defer func() {
-			bar.SetTotal(-1, true)
+			if err == nil {
+				bar.SetTotal(-1, true)
+			} else {
+				bar.Abort(false)
+			}
 			p.Wait()
 		}()
+	} else {
+		in = &counted{in, uploadLines(a.err, size, time.Now), 0}
 	}
 	answer, err := c.stream(cmd.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", in)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = answer.Close() }()
-	return io.ReadAll(answer)
+	if raw, err = io.ReadAll(answer); err != nil {
+		return nil, fmt.Errorf("the answer to the import was cut short; importing again is harmless: %w", err)
+	}
+	return raw, nil
+}
+
+// counted tells how much has been read.
+type counted struct {
+	io.Reader
+	see func(n int64)
+	n   int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	c.see(c.n)
+	return n, err
+}
+
+// uploadLines prints how much has gone at most once in some seconds.
+func uploadLines(out io.Writer, size int64, now func() time.Time) func(n int64) {
+	last := now()
+	return func(n int64) {
+		at := now()
+		if at.Sub(last) < lineEvery {
+			return
+		}
+		last = at
+		of := ""
+		if size > 0 {
+			of = " of " + bytesText(size)
+		}
+		fmt.Fprintf(out, "import: %s%s\n", bytesText(n), of)
+	}
 }
 
 func (a *app) printImport(raw []byte) error {
@@ -95,7 +132,7 @@ func (a *app) printImport(raw []byte) error {
 		fmt.Fprintf(a.out, "imported %s projects, %s backups, %s schedules, %s PITR configurations\n",
 			count(n["projects"]), count(n["backups"]), count(n["schedules"]), count(n["pitr"]))
 		for _, e := range answer.Data.Errors {
-			fmt.Fprintf(a.err, "line %d: %s\n", e.Line, e.Message)
+			fmt.Fprintf(a.err, "line %d: %s\n", e.Line, oneLine(e.Message))
 		}
 	}
 	if failed := answer.Data.FailedCount; failed > 0 {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ready":   cmdReady,
 			"setenv":  cmdSetenv,
+			"grepenv": cmdGrepenv,
 			"records": func(ts *testscript.TestScript, _ bool, args []string) { cmdRecords(ts, keys, args) },
 		},
 	})
@@ -107,6 +109,15 @@ func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 // cmdSetenv sets a variable to what the last command printed: setenv NAME.
 func cmdSetenv(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// cmdGrepenv sets a variable to what a group of a pattern matches: grepenv NAME PATTERN FILE.
+func cmdGrepenv(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile(args[2]))
+	if found == nil {
+		ts.Fatalf("%s does not match %s", args[2], args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // cmdRecords writes the records of the bucket: records STORAGE-ID FILE.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,6 +20,46 @@ type syncRecord struct {
 	BytesScanned                              uint64
 	FilesPerSecond                            float64
 	Error                                     string
+
+	raw json.RawMessage
+}
+
+// UnmarshalJSON keeps the record as it came, too.
+func (s *syncRecord) UnmarshalJSON(data []byte) error {
+	type fields syncRecord
+	var f fields
+	if err := json.Unmarshal(data, &f); err != nil {
+		return err
+	}
+	*s = syncRecord(f)
+	s.raw = bytes.Clone(data)
+	return nil
+}
+
+// progress is what the record of a sync tells about how it goes.
+func (s *syncRecord) progress() progress {
+	return progress{
+		SyncID: s.ID, DestinationID: s.DestinationID, Status: s.Status, FilesScanned: s.FilesScanned,
+		OrphanFiles: s.OrphanFiles, FilesPerSecond: s.FilesPerSecond,
+	}
+}
+
+// printSyncs prints syncs as the API lists them.
+func (a *app) printSyncs(syncs []syncRecord) error {
+	var answer struct {
+		Success bool `json:"success"`
+		Data    struct {
+			Syncs []json.RawMessage `json:"syncs"`
+		} `json:"data"`
+	}
+	answer.Success = true
+	answer.Data.Syncs = []json.RawMessage{}
+	for _, s := range syncs {
+		answer.Data.Syncs = append(answer.Data.Syncs, s.raw)
+	}
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(answer)
 }
 
 // ended tells whether nothing will change about the sync any more.
@@ -27,8 +69,15 @@ func (a *app) syncCommand() *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
 		Use: "sync [DESTINATION]", Short: "List a bucket anew, or all of them", Args: takes(cobra.MaximumNArgs(1)),
+		Long: `List a bucket anew, or all of them, and print the ids of the syncs. A sync that runs
+already is joined.
+
+With --watch it shows the progress, waits for the end and fails when a sync did. Ctrl-C
+ends the watching, not the sync.`,
 		Example: `  firescan sync --watch production
-  firescan sync`,
+  firescan sync
+  firescan sync list production
+  firescan sync cancel sync_01m86gqawnd9677dhgzggntypt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := a.syncTarget(cmd, args)
 			if err != nil {
@@ -42,6 +91,7 @@ func (a *app) syncCommand() *cobra.Command {
 	}
 	a.reads(a.ofOrg(cmd))
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
+	cmd.AddCommand(a.syncListCommand(), a.syncCancelCommand())
 	return cmd
 }
 
@@ -72,10 +122,12 @@ func (a *app) startSync(cmd *cobra.Command, c *client, id string) error {
 	})
 }
 
-func (a *app) syncsCommand() *cobra.Command {
+func (a *app) syncListCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use: "syncs [DESTINATION]", Short: "List syncs, newest first", Args: takes(cobra.MaximumNArgs(1)),
+		Use: "list [DESTINATION]", Aliases: []string{"ls"}, Short: "List syncs, newest first", Args: takes(cobra.MaximumNArgs(1)),
+		Example: `  firescan sync list
+  firescan sync list production --limit 1 --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := a.syncTarget(cmd, args)
 			if err != nil {
@@ -90,16 +142,21 @@ func (a *app) syncsCommand() *cobra.Command {
 				return table(a.out, "SYNC DESTINATION STATUS STARTED FILES ORPHANS MISSING FILES/S ERROR", func(row func(...any)) {
 					for _, s := range l.Syncs {
 						row(s.ID, s.DestinationID, s.Status, when(s.StartedAt), count(s.FilesScanned), count(s.OrphanFiles),
-							count(s.MissingBackups), count(uint64(s.FilesPerSecond)), orDash(s.Error))
+							count(s.MissingBackups), count(uint64(s.FilesPerSecond)), pathText(orDash(s.Error)))
 					}
 				})
 			})
 		},
 	}
 	a.reads(a.ofOrg(cmd))
-	cmd.Flags().IntVar(&limit, "limit", 20, "most syncs to list")
-	cancel := &cobra.Command{
-		Use: "cancel SYNC", Short: "End a running sync", Args: takes(cobra.ExactArgs(1)),
+	cmd.Flags().IntVar(&limit, "limit", 20, "most syncs to list, up to 1000")
+	return cmd
+}
+
+func (a *app) syncCancelCommand() *cobra.Command {
+	return a.reads(a.ofOrg(&cobra.Command{
+		Use: "cancel SYNC", Short: "End a running sync and print its status", Args: takes(cobra.ExactArgs(1)),
+		Example: `  firescan sync cancel sync_01m86gqawnd9677dhgzggntypt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -111,7 +168,5 @@ func (a *app) syncsCommand() *cobra.Command {
 				return nil
 			})
 		},
-	}
-	cmd.AddCommand(a.reads(a.ofOrg(cancel)))
-	return cmd
+	}))
 }

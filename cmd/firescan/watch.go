@@ -7,21 +7,40 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// pollEvery is how often the syncs are asked for: the events tell how they go, their
-// records how they ended, also when an event was lost.
-const pollEvery = 500 * time.Millisecond
+const (
+	// pollEvery is how often the syncs are asked for: the events tell how they go, their
+	// records how they ended, and how they go while no events come.
+	pollEvery = 500 * time.Millisecond
+	// listenWithin is how long a sync waits for the events to come: something between
+	// the node and here may hold them back.
+	listenWithin = 5 * time.Second
+)
+
+// unwatchedError says that the watching ended, and the sync did not.
+type unwatchedError struct{ syncs []string }
+
+func (e *unwatchedError) Error() string {
+	if len(e.syncs) != 1 {
+		return "stopped watching; the syncs go on: `firescan sync list` shows them, `firescan sync cancel SYNC` ends one"
+	}
+	return "stopped watching; the sync goes on: `firescan sync list` shows it, `firescan sync cancel " + e.syncs[0] + "` ends it"
+}
+
+// Unwrap tells that it was the user who stopped.
+func (e *unwatchedError) Unwrap() error { return context.Canceled }
 
 // syncAndWatch starts a sync of a destination, or of all, and shows it to its end.
 func (a *app) syncAndWatch(ctx context.Context, c *client, destination string) error {
-	var names map[string]string
 	var all []struct{ ID, Name string }
 	if err := c.call(ctx, http.MethodGet, "/api/v1/storage/destinations", nil, &all); err != nil {
 		return err
 	}
-	names = make(map[string]string, len(all))
+	names := make(map[string]string, len(all))
 	for _, d := range all {
 		names[d.ID] = d.Name
 	}
@@ -29,54 +48,100 @@ func (a *app) syncAndWatch(ctx context.Context, c *client, destination string) e
 	defer view.close()
 
 	// Listening begins before the sync does, so that not even its first event is missed.
-	listening, stop := context.WithCancel(ctx)
-	defer stop()
-	ready := make(chan struct{})
-	heard := make(chan struct{})
-	var deaf error // read it only after heard is closed
-	go func() {
-		defer close(heard)
-		deaf = c.listen(listening, ready, view.see)
-	}()
-	select {
-	case <-ready:
-	case <-heard:
-		return deaf
-	}
+	ears := newEars(ctx, c, view.see)
+	defer ears.close()
 	var started startedSyncs
 	if err := c.call(ctx, http.MethodPost, syncPath(destination), nil, &started); err != nil {
 		return err
 	}
-	ended, err := c.waitForSyncs(ctx, started.SyncIDs)
-	stop()
-	<-heard // from here on the records alone tell the end
+	ended, err := c.waitForSyncs(ctx, started.SyncIDs, func(s syncRecord) {
+		if !ears.open.Load() {
+			view.see(s.progress())
+		}
+	})
+	ears.close() // from here on the records alone tell the end
+	if ctx.Err() != nil {
+		view.close()
+		return &unwatchedError{started.SyncIDs}
+	}
 	if err != nil {
 		return err
 	}
 	return a.report(view, ended, names)
 }
 
-// waitForSyncs waits until all syncs have ended.
-func (c *client) waitForSyncs(ctx context.Context, ids []string) ([]syncRecord, error) {
-	ended := make([]syncRecord, len(ids))
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for i := 0; i < len(ids); {
-		err := c.call(ctx, http.MethodGet, "/api/v1/storage/syncs/"+url.PathEscape(ids[i]), nil, &ended[i])
-		if e, ok := errors.AsType[*apiError](err); err != nil && (!ok || e.Code != "NO_LEADER") {
-			return nil, fmt.Errorf("lost sight of the sync, which goes on; `firescan syncs` shows it: %w", err)
+// ears listen to events, again and again, for they are lost with each connection.
+type ears struct {
+	open atomic.Bool // events come
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// newEars answers when it has begun to listen, or cannot for now: then the records
+// have to do.
+func newEars(ctx context.Context, c *client, see func(progress)) *ears {
+	ctx, stop := context.WithCancel(ctx)
+	e := &ears{stop: stop, done: make(chan struct{})}
+	tried := make(chan struct{})
+	begun := sync.OnceFunc(func() { close(tried) })
+	go func() {
+		defer close(e.done)
+		for ctx.Err() == nil {
+			_ = c.listen(ctx, func() { e.open.Store(true); begun() }, see)
+			e.open.Store(false)
+			begun()
+			sleep(ctx, pollEvery)
 		}
-		if err == nil && ended[i].ended() {
-			i++
-			continue
+	}()
+	select {
+	case <-tried:
+	case <-time.After(listenWithin):
+	case <-ctx.Done():
+	}
+	return e
+}
+
+func (e *ears) close() {
+	e.stop()
+	<-e.done
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// waitForSyncs waits until all syncs have ended, and shows each look at one that has
+// not.
+func (c *client) waitForSyncs(ctx context.Context, ids []string, show ...func(syncRecord)) ([]syncRecord, error) {
+	syncs := make([]syncRecord, len(ids))
+	for {
+		running := 0
+		for i, id := range ids {
+			if syncs[i].ended() {
+				continue
+			}
+			err := c.call(ctx, http.MethodGet, "/api/v1/storage/syncs/"+url.PathEscape(id), nil, &syncs[i])
+			if e, ok := errors.AsType[*apiError](err); err != nil && (!ok || e.Code != "NO_LEADER") {
+				return nil, fmt.Errorf("lost sight of the sync, which goes on; `firescan sync list` shows it: %w", err)
+			}
+			if syncs[i].ended() {
+				continue
+			}
+			running++
+			for _, f := range show {
+				f(syncs[i])
+			}
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if running == 0 {
+			return syncs, nil
+		}
+		if sleep(ctx, pollEvery); ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 	}
-	return ended, nil
 }
 
 // report tells how the syncs ended.
@@ -87,7 +152,7 @@ func (a *app) report(view *progressView, ended []syncRecord, names map[string]st
 	view.close()
 	var failed []error
 	for _, s := range ended {
-		name := names[s.DestinationID]
+		name := nameOf(names, s.DestinationID)
 		if s.Status != "completed" {
 			why := s.Error
 			if why == "" {
@@ -103,7 +168,7 @@ func (a *app) report(view *progressView, ended []syncRecord, names map[string]st
 		}
 	}
 	if a.json {
-		if err := printJSON(a.out, ended); err != nil {
+		if err := a.printSyncs(ended); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestImport(t *testing.T) {
+	for name, c := range map[string]struct {
+		status    int
+		answer    string
+		code      int
+		out, errs string
+	}{
+		"all good": {
+			200, `{"success":true,"data":{"imported":{"backups":1234,"projects":1},"failedCount":0,"errors":[]}}`,
+			exitOK, "imported 1 projects, 1,234 backups, 0 schedules, 0 PITR configurations\n", "",
+		},
+		"bad lines": {
+			200, `{"success":true,"data":{"imported":{"backups":1},"failedCount":2,"errors":[{"line":2,"message":"id\nis missing"},{"line":7,"message":"no"}]}}`,
+			exitFailed, "imported 0 projects, 1 backups, 0 schedules, 0 PITR configurations\n",
+			"line 2: id; is missing\nline 7: no\nfirescan: 2 lines were not imported",
+		},
+		"refused": {
+			401, `{"success":false,"error":{"code":"UNAUTHORIZED","message":"Who?"}}`,
+			exitFailed, "", "firescan: Who? (UNAUTHORIZED); set FIRESCAN_TOKEN",
+		},
+		"not understood": {200, `[]`, exitFailed, "", "firescan: the answer to the import is not understood"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const records = "{}\n{}\n"
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if body, err := io.ReadAll(r.Body); err != nil || string(body) != records {
+					t.Errorf("sent %q, %v", body, err)
+				}
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.answer)
+			}))
+			defer server.Close()
+			a, out, errs := testApp(nil)
+			a.in = strings.NewReader(records)
+			code := a.run(t.Context(), []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
+			if code != c.code || out.String() != c.out || !strings.HasPrefix(errs.String(), c.errs) {
+				t.Errorf("exit code %d\nout: %serr: %s", code, out, errs)
+			}
+		})
+	}
+}
+
+// An import that is refused before it was read ends, and tells why.
+func TestImportRefusedUnread(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"success":false,"error":{"code":"PERMISSION_DENIED","message":"Not you"}}`)
+	}))
+	defer server.Close()
+	a, _, errs := testApp(nil)
+	a.in = endless{}
+	code := a.run(t.Context(), []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
+	if code != exitFailed || !strings.Contains(errs.String(), "Not you (PERMISSION_DENIED)") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestUploadLines(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Unix(0, 0)
+	see := uploadLines(&out, 4096, func() time.Time { return now })
+	for n := range int64(3) {
+		see(n * 1024) // at once: nothing to tell yet
+	}
+	now = now.Add(lineEvery)
+	see(2048)
+	see(3072)
+	if got := out.String(); got != "import: 2.0 KiB of 4.0 KiB\n" {
+		t.Errorf("printed %q", got)
+	}
+	now = now.Add(lineEvery)
+	see = uploadLines(&out, 0, func() time.Time { return now })
+	now = now.Add(lineEvery)
+	see(512)
+	if got := out.String(); !strings.HasSuffix(got, "import: 512 B\n") {
+		t.Errorf("from standard input: %q", got)
+	}
+}
