@@ -91,12 +91,10 @@ func (s *stamp) UnmarshalJSON(data []byte) error {
 		*s = 0
 		return err
 	}
-	t, err := time.Parse(time.RFC3339Nano, *text)
-	if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
-		*s = noTime
-		return nil
+	*s = noTime
+	if t, err := time.Parse(time.RFC3339Nano, *text); err == nil && t.UTC().Year() >= 0 && t.UTC().Year() <= 9999 {
+		*s = stamp(t.UnixMilli())
 	}
-	*s = stamp(t.UnixMilli())
 	return nil
 }
 
