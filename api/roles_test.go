@@ -145,7 +145,15 @@ func TestNoLeader(t *testing.T) {
 		}
 	}
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "").refused(503, CodeNoLeader)
-	r.owner("GET", "/api/v1/storage/destinations?consistency=stale", "")
+	d := "/api/v1/storage/destinations/" + id
+	for _, path := range []string{
+		"/api/v1/storage/destinations", d, d + "/linked", d + "/backups", d + "/files", d + "/files/stats", "/api/v1/storage/stats", "/api/v1/storage/syncs",
+	} {
+		r.do(catalog.RoleOwner, "GET", path, "").refused(503, CodeNoLeader)
+		r.owner("GET", path+"?consistency=stale", "")
+	}
+	// A sync is a change, also where the answer may be old.
+	r.do(catalog.RoleOwner, "GET", d+"/files?consistency=stale&force=true", "").refused(503, CodeNoLeader)
 	if a := r.do(catalog.RoleViewer, "GET", "/healthz", ""); a.status != 200 {
 		t.Errorf("healthz without a leader: %d", a.status)
 	}
