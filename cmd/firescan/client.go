@@ -98,7 +98,7 @@ func (e *apiError) Error() string {
 	if e.Details.Reason != "" {
 		parts = append(parts, e.Details.Reason)
 	}
-	text := e.Message
+	text := strings.TrimSuffix(e.Message, "; see details.fields") // which follow
 	if len(parts) > 0 {
 		text += ": " + strings.Join(parts, "; ")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,7 +38,11 @@ token of the role service.`,
 				return err
 			}
 			in, size := a.in, int64(0)
-			if args[0] != "-" {
+			if args[0] == "-" {
+				var stop func()
+				in, stop = interruptible(cmd.Context(), a.in)
+				defer stop()
+			} else {
 				f, err := os.Open(args[0])
 				if err != nil {
 					return fmt.Errorf("open what is to be imported: %w", err)
@@ -61,8 +66,12 @@ token of the role service.`,
 func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) (raw []byte, err error) {
 	if terminal(a.err) {
 		p := mpb.NewWithContext(cmd.Context(), mpb.WithOutput(a.err), mpb.WithWidth(100))
+		sent := decor.CountersKibiByte("% .1f / % .1f")
+		if size == 0 {
+			sent = decor.CurrentKibiByte("% .1f")
+		}
 		bar := p.AddBar(size,
-			mpb.PrependDecorators(decor.Name("import "), decor.CountersKibiByte("% .1f / % .1f")),
+			mpb.PrependDecorators(decor.Name("import "), sent),
 			mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f")))
 		in = &counted{in, func(n int64) { bar.SetCurrent(n) }, 0}
 		defer func() {
@@ -85,6 +94,22 @@ func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) (r
 		return nil, fmt.Errorf("the answer to the import was cut short; importing again is harmless: %w", err)
 	}
 	return raw, nil
+}
+
+// interruptible lets the reads of in end with ctx: a request waits for the read that is
+// under way, and on standard input that may take forever. What was read last is lost
+// with stop, and a read of in that never ends is left to the end of the process.
+func interruptible(ctx context.Context, in io.Reader) (r io.Reader, stop func()) {
+	pr, pw := io.Pipe()
+	go func() {
+		_, err := io.Copy(pw, in)
+		_ = pw.CloseWithError(err)
+	}()
+	forget := context.AfterFunc(ctx, func() { _ = pr.CloseWithError(context.Cause(ctx)) })
+	return pr, func() {
+		forget()
+		_ = pr.Close()
+	}
 }
 
 // counted tells how much has been read.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -63,6 +64,25 @@ func TestImportRefusedUnread(t *testing.T) {
 	a.in = endless{}
 	code := a.run(t.Context(), []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
 	if code != exitFailed || !strings.Contains(errs.String(), "Not you (PERMISSION_DENIED)") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// An import whose input never comes ends when the user stops it.
+func TestImportStopped(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		stop()
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	defer server.Close()
+	a, _, errs := testApp(nil)
+	in, out := io.Pipe()
+	defer func() { _ = out.Close() }() // lets the last read go
+	a.in = in
+	code := a.run(ctx, []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
+	if code != exitFailed || errs.String() != "firescan: stopped\n" {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
