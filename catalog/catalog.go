@@ -41,7 +41,6 @@ type Catalog struct {
 	db *bbolt.DB // nil when closed
 
 	applied atomic.Uint64
-	views   atomic.Uint64 // since Open
 
 	changedMu sync.Mutex
 	changed   chan struct{}
@@ -100,20 +99,21 @@ func (c *Catalog) View(fn func(*Tx) error) error {
 	if c.db == nil {
 		return ErrClosed
 	}
-	err := c.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx}) })
-	if c.views.Add(1)%viewsPerTrim == 0 {
-		c.trim()
-	}
-	return err
+	return c.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx}) })
 }
 
-// viewsPerTrim is after how many reads it is looked whether the mapped pages have
-// become many. A scan looks up the links of a page of keys in each, which touches some 20
-// pages of the file, and the kernel maps their 15 neighbours, too.
-const viewsPerTrim = 32
+// Trim gives the mapped pages of the file back when they are many, so that a node does
+// not come to hold the whole catalog in memory by having read it once from end to
+// end. It costs nearly nothing when they are few; what is read again comes from the page cache.
+func (c *Catalog) Trim() {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.db != nil {
+		c.trim()
+	}
+}
 
-// trim gives the mapped pages of the file back when they are many, so that a node does
-// not come to hold the whole catalog in memory by having read it once. The caller holds mu.
+// trim is Trim for who holds mu.
 func (c *Catalog) trim() {
 	if mapped() < mappedMost {
 		return

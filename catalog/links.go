@@ -1,9 +1,10 @@
 package catalog
 
 import (
-	"go.etcd.io/bbolt"
+	"fmt"
 
-	pb "firescan/catalog/catalogpb"
+	"go.etcd.io/bbolt"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // LinkCursor walks the links of one bucket in ascending bytewise order of their
@@ -58,12 +59,15 @@ func (c *LinkCursor) at(key, value []byte) (*Link, bool) {
 	return &c.reader.link, true
 }
 
-// LinkedBackup finds the record of an organisation that links a file of a
-// bucket: one that names the path, rather than one that shares its stem. Records
-// of other organisations do not count, although they make the file linked.
-func (tx *Tx) LinkedBackup(bucketID, org string, path []byte) (*pb.Backup, bool, error) {
+// Owner tells whose a file is.
+type Owner struct{ BackupID, ProjectID string }
+
+// Owner finds the record of an organisation that links a file of a bucket: the one
+// that names the path, or else one whose storagePath shares its stem. It answers
+// false when none does.
+func (tx *Tx) Owner(bucketID, org string, path []byte) (Owner, bool, error) {
 	stem := Stem(path)
-	var id string
+	var id, storage string
 	links := tx.Links(bucketID)
 	for l, ok := links.Seek(stem); ok && string(l.Stem) == string(stem); l, ok = links.Next() {
 		if string(l.Org) != org {
@@ -71,15 +75,50 @@ func (tx *Tx) LinkedBackup(bucketID, org string, path []byte) (*pb.Backup, bool,
 		}
 		named := string(l.Path) == string(path)
 		if named || l.Kind == LinkPath && id == "" {
-			id = string(l.BackupID)
+			id, storage = string(l.BackupID), string(l.StorageID)
 		}
 		if named {
 			break
 		}
 	}
 	if err := links.Err(); err != nil || id == "" {
-		return nil, false, err
+		return Owner{}, false, err
 	}
-	b, err := tx.Backup(org, id)
-	return b, err == nil, err
+	project, err := tx.projectOf(org, storage, id)
+	return Owner{id, project}, err == nil, err
 }
+
+// projectOf reads the project of a backup record and nothing else of it: lists of files
+// ask for it file by file.
+func (tx *Tx) projectOf(org, storage, id string) (string, error) {
+	at := backupShelf().of(org, storage)
+	var record []byte
+	if b := tx.nested(at.bucket, at.nested); b != nil {
+		record = b.Get([]byte(id))
+	}
+	if record == nil {
+		return "", missing("backup", id)
+	}
+	for len(record) > 0 {
+		field, kind, n := protowire.ConsumeTag(record)
+		if n < 0 {
+			return "", fmt.Errorf("the record of backup %q is damaged: %w", id, protowire.ParseError(n))
+		}
+		record = record[n:]
+		if field == projectField && kind == protowire.BytesType {
+			value, n := protowire.ConsumeBytes(record)
+			if n < 0 {
+				return "", fmt.Errorf("the record of backup %q is damaged: %w", id, protowire.ParseError(n))
+			}
+			return string(value), nil
+		}
+		if n = protowire.ConsumeFieldValue(field, kind, record); n < 0 {
+			return "", fmt.Errorf("the record of backup %q is damaged: %w", id, protowire.ParseError(n))
+		}
+		record = record[n:]
+	}
+	return "", nil
+}
+
+// projectField is the number of Backup.project_id in catalog.proto.
+const projectField = 4

@@ -120,11 +120,11 @@ func TestLinksOutliveDestinations(t *testing.T) {
 	wantLinks(t, c, "s3//elsewhere")
 }
 
-func TestLinkedBackup(t *testing.T) {
+func TestOwner(t *testing.T) {
 	c := openTest(t)
 	putDestination(t, c, testDestination("o1", "d1"), true)
 	putDestination(t, c, testDestination("o2", "d2"), true)
-	putBackup(t, c, "o1", &pb.Backup{Id: "b1", StorageId: "d1", StoragePath: []byte("p/x.backup")})
+	putBackup(t, c, "o1", &pb.Backup{Id: "b1", StorageId: "d1", ProjectId: "p1", StoragePath: []byte("p/x.backup")})
 	putBackup(t, c, "o1", &pb.Backup{Id: "b2", StorageId: "d1", Files: [][]byte{[]byte("p/x.meta"), []byte("p/z")}})
 	putBackup(t, c, "o2", &pb.Backup{Id: "b3", StorageId: "d2", StoragePath: []byte("p/y.backup")})
 	err := c.View(func(tx *Tx) error {
@@ -132,15 +132,15 @@ func TestLinkedBackup(t *testing.T) {
 			"p/x.backup": "b1", "p/x.auth": "b1", "p/x": "b1", "p/x.meta": "b2", "p/z": "b2",
 			"p/z.meta": "", "p/y.backup": "", "p/": "", "q": "",
 		} {
-			b, ok, err := tx.LinkedBackup("s3//bucket", "o1", []byte(path))
+			b, ok, err := tx.Owner("s3//bucket", "o1", []byte(path))
 			if err != nil {
 				return err
 			}
-			if b.GetId() != want || ok != (want != "") {
-				t.Errorf("%s belongs to %q, want %q", path, b.GetId(), want)
+			if b.BackupID != want || ok != (want != "") || ok && b.ProjectID != map[string]string{"b1": "p1"}[want] {
+				t.Errorf("%s belongs to %q, want %q", path, b, want)
 			}
 		}
-		if _, ok, err := tx.LinkedBackup("s3//nothing", "o1", []byte("p/x")); ok || err != nil {
+		if _, ok, err := tx.Owner("s3//nothing", "o1", []byte("p/x")); ok || err != nil {
 			t.Errorf("a bucket without links: %v %v", ok, err)
 		}
 		return nil

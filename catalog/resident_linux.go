@@ -11,7 +11,7 @@ import (
 
 // mappedMost is how many bytes of mapped files the process may hold, those of the index
 // included, before the catalog gives its own back.
-const mappedMost = 96 << 20
+const mappedMost = 64 << 20
 
 // mapped is how many bytes of mapped files the process holds: the third number of
 // /proc/self/statm, in pages; see proc_pid_statm(5).

@@ -38,6 +38,10 @@ func (s *scan) stream(ctx context.Context) error {
 	}
 }
 
+// pagesPerTrim is after how many pages a stream looks whether the catalog has mapped
+// much. The links of a page lie on some 20 pages of the file.
+const pagesPerTrim = 2
+
 // lister is one stream with its buffers, and the segment that it is building.
 type lister struct {
 	*scan
@@ -48,6 +52,7 @@ type lister struct {
 	id           string
 	start        string // of the segment
 	files        uint64
+	pages        int    // of this stream
 	classifiedAt uint64 // the catalog index of the segment's first page
 }
 
@@ -134,6 +139,10 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 		if err := l.writer.AddMissing(m); err != nil {
 			return fmt.Errorf("write a segment: %w", err)
 		}
+	}
+	// A scan reads the links of the whole bucket once.
+	if l.pages++; l.pages%pagesPerTrim == 0 {
+		l.Catalog.Trim()
 	}
 	l.files += uint64(len(l.entries))
 	l.tally.Files.Add(uint64(len(l.entries)))
