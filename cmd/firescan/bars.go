@@ -125,10 +125,14 @@ func (l *progressLines) see(p progress) {
 	fmt.Fprintf(l.out, "%s:%s%s\n", nameOf(l.names, p.DestinationID), percent, progressText(p))
 }
 
+// leastForETA is the percent below which the time that is left is a guess, and not told.
+const leastForETA = 1
+
 // progressText is what is said beside a bar.
 func progressText(p progress) string {
 	text := fmt.Sprintf(" %s files, %s orphans, %s/s", count(p.FilesScanned), count(p.OrphanFiles), count(uint64(p.FilesPerSecond)))
-	if p.ETASeconds != nil && *p.ETASeconds >= 1 {
+	guess := p.Percent != nil && *p.Percent < leastForETA
+	if p.ETASeconds != nil && *p.ETASeconds >= 1 && !guess {
 		text += fmt.Sprintf(", %v left", time.Duration(*p.ETASeconds*float64(time.Second)).Round(time.Second))
 	}
 	return text

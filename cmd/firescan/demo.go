@@ -25,7 +25,7 @@ const (
 	demoKey    = "AKIADEMODEMODEMODEMO"
 	// Each page of the demo's bucket takes this long, several times what S3 takes, so
 	// that a bucket of its size is listed in seconds that can be watched.
-	demoLatency = 300 * time.Millisecond
+	demoLatency = 200 * time.Millisecond
 )
 
 func (a *app) demoCommand() *cobra.Command {

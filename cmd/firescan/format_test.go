@@ -79,4 +79,10 @@ func TestWhenAndProgress(t *testing.T) {
 	if !strings.Contains(text, "1,500 files") || !strings.Contains(text, "2,500/s") || !strings.Contains(text, "1m30s left") {
 		t.Errorf("progress %q", text)
 	}
+	for percent, told := range map[float64]bool{0: false, 0.9: false, 1: true, 50: true} {
+		text := progressText(progress{Percent: &percent, ETASeconds: &eta})
+		if strings.Contains(text, "left") != told {
+			t.Errorf("at %v %%: progress %q", percent, text)
+		}
+	}
 }
