@@ -28,22 +28,22 @@ type consensus struct {
 // Propose implements api.Consensus.
 func (c *consensus) Propose(ctx context.Context, command proto.Message) (*pb.Result, error) {
 	r, err := c.cluster.Propose(ctx, command)
-	return r, leaderless(err)
+	return r, answerable(err)
 }
 
 // ProposeAll implements api.Consensus.
 func (c *consensus) ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error) {
 	r, err := c.cluster.ProposeAll(ctx, commands)
-	return r, leaderless(err)
+	return r, answerable(err)
 }
 
 // Barrier implements api.Consensus.
-func (c *consensus) Barrier(ctx context.Context) error { return leaderless(c.cluster.Barrier(ctx)) }
+func (c *consensus) Barrier(ctx context.Context) error { return answerable(c.cluster.Barrier(ctx)) }
 
 // Ready implements api.Consensus.
 func (c *consensus) Ready() error {
 	if err := c.cluster.Ready(); err != nil {
-		return leaderless(err)
+		return answerable(err)
 	}
 	if !c.ready.Load() {
 		// To a client that is the same: try again shortly.
@@ -52,11 +52,24 @@ func (c *consensus) Ready() error {
 	return nil
 }
 
-// leaderless gives the lack of a leader the API's own name: the rooms of a floor do
-// not know one another.
-func leaderless(err error) error {
-	if errors.Is(err, cluster.ErrNoLeader) {
+// answerable gives what the cluster cannot do the API's own name: the rooms of a floor
+// do not know one another. All of it is worth another try, but only after ErrNoLeader
+// and ErrFull is it certain that nothing was written.
+func answerable(err error) error {
+	unavailable := func(message string) error {
+		return &api.Error{Code: api.CodeNoLeader, Message: message, Err: err}
+	}
+	switch {
+	case err == nil, errors.Is(err, context.Canceled): // the client went away
+		return err
+	case errors.Is(err, cluster.ErrNoLeader):
 		return fmt.Errorf("%w: %w", api.ErrNoLeader, err)
+	case errors.Is(err, cluster.ErrFull):
+		return unavailable("The disk of this node is full; nothing was written, try again when there is room")
+	case errors.Is(err, cluster.ErrUnknown):
+		return unavailable("The change could not be confirmed in time; it may have been made, look before sending it again")
+	case errors.Is(err, cluster.ErrClosed):
+		return unavailable("This node is stopping; try again shortly")
 	}
 	return err
 }
