@@ -1,0 +1,317 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"firescan/bench/bucketserver"
+	"firescan/provider/providertest/versitygw"
+)
+
+// computed is a destination on a bucket of computed keys, and what is true about it.
+type computed struct {
+	*process
+	id     string
+	bucket *bucketserver.Server
+	want   *bucketserver.Expected
+}
+
+// serveKeys serves a bucket of n keys, connects it to a node for an organisation of its
+// own, since the records of all such buckets have the same ids, and feeds the node the
+// records that match it.
+func (p *process) serveKeys(t *testing.T, n uint64, o bucketserver.Options) *computed {
+	t.Helper()
+	p = p.as(t, fmt.Sprintf("org-%d", orgs.Add(1)))
+	keys, err := bucketserver.NewKeys(bucketserver.Tree, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Keys, o.Bucket = keys, "backups"
+	c := &computed{process: p, bucket: bucketserver.New(o)}
+	endpoint, err := c.bucket.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.bucket.Close() })
+	c.id = p.connect(t, o.Bucket, endpoint, "AKIATEST", "secret")
+	records := bucketserver.Catalog{Orphans: 0.1, Missing: 0.02, StorageID: c.id}
+	if c.want, err = keys.Expect(records); err != nil {
+		t.Fatal(err)
+	}
+	var lines bytes.Buffer
+	if err := keys.WriteRecords(&lines, records); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Close()
+	return c
+}
+
+var orgs atomic.Uint64
+
+// restart starts the node again, which has ended.
+func (c *computed) restart(t *testing.T, flags ...string) {
+	t.Helper()
+	c.process = serve(t, c.dir, flags...).as(t, c.org)
+}
+
+// trySync syncs a destination to its end, whichever that is.
+func (p *process) trySync(t *testing.T, id string) syncRecord {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var started startedSyncs
+	if err := p.owner.call(ctx, http.MethodPost, syncPath(id), nil, &started); err != nil {
+		t.Fatal(err)
+	}
+	ended, err := p.owner.waitForSyncs(ctx, started.SyncIDs)
+	if err != nil || len(ended) != 1 {
+		t.Fatalf("sync: %+v, %v", ended, err)
+	}
+	return ended[0]
+}
+
+// fails checks that a sync fails, that it says why, and that it promotes nothing.
+func (p *process) fails(t *testing.T, id, why string) {
+	t.Helper()
+	s := p.trySync(t, id)
+	if s.Status != "failed" || !strings.Contains(s.Error, why) {
+		t.Errorf("the sync ended as %s with %q, want it failed with %q", s.Status, s.Error, why)
+	}
+	if files, last := p.list(t, id, url.Values{}); len(files) > 0 || last.Meta.LastSyncAt != nil || !last.Meta.NeedsSync {
+		t.Errorf("a failed first sync left %d files, %+v", len(files), last.Meta)
+	}
+}
+
+func isCode(err error, code string) bool {
+	e, ok := err.(*apiError) //nolint:errorlint // the client answers it bare
+	return ok && e.Code == code
+}
+
+// right checks a sync's record, if there is one, and every file that the node tells.
+func (c *computed) right(t *testing.T, s *syncRecord) {
+	t.Helper()
+	orphans := c.want.OrphanTotal()
+	if s != nil && (s.Status != "completed" || s.FilesScanned != c.want.Digest.Files ||
+		s.OrphanFiles != orphans.Files || s.MissingBackups != c.want.Missing) {
+		t.Errorf("the sync ended as %+v, want %d files, %d orphans, %d missing", *s, c.want.Digest.Files, orphans.Files, c.want.Missing)
+	}
+	var got bucketserver.Digest
+	var orphaned uint64
+	files, _ := c.list(t, c.id, url.Values{})
+	for _, f := range files {
+		size, err := strconv.ParseInt(f.Size, 10, 64)
+		if err != nil || f.LastModified == nil {
+			t.Fatalf("file %+v: %v", f, err)
+		}
+		got.Add([]byte(f.Path), size, f.LastModified.Unix(), nil)
+		if f.IsOrphan {
+			orphaned++
+		}
+	}
+	// ETags are not shown, so the digest over them cannot be told.
+	want := c.want.Digest
+	want.TagSum, got.TagSum = 0, 0
+	if got != want || orphaned != orphans.Files {
+		t.Errorf("the files listed are %+v with %d orphans, want %+v with %d", got, orphaned, want, orphans.Files)
+	}
+}
+
+// switchable is a fault that can be mended.
+type switchable struct {
+	mended atomic.Bool
+	fault  bucketserver.FaultFunc
+}
+
+func (s *switchable) decide(r bucketserver.ListRequest) bucketserver.Fault {
+	if s.mended.Load() {
+		return bucketserver.None
+	}
+	return s.fault(r)
+}
+
+// TestFaultsThatStay holds a node against buckets of which one part can never be
+// listed: what was listed must not pass for all of it. When the fault has gone, a
+// new sync is right.
+func TestFaultsThatStay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
+	// Few streams: after the storm the pace is slow for a while, and each stream that looks
+	// for work takes its share of it.
+	p := serve(t, t.TempDir(), "--scan-streams", "4")
+	for fault, why := range map[bucketserver.Fault]string{
+		bucketserver.Truncated: "corrupt", bucketserver.Empty: "corrupt", bucketserver.NoToken: "corrupt",
+		bucketserver.Repeated: "corrupt", bucketserver.Unsorted: "corrupt",
+		bucketserver.ServerError: "unavailable", bucketserver.Reset: "unavailable", bucketserver.SlowDown: "throttled",
+	} {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			const files, page = 3000, 100
+			keys, err := bucketserver.NewKeys(bucketserver.Tree, files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Behind this key no page can be had; nine tenths of the bucket are well.
+			from := string(keys.AppendKey(nil, files*9/10))
+			ill := &switchable{fault: func(r bucketserver.ListRequest) bucketserver.Fault {
+				if r.From >= from && r.MaxKeys != 1 {
+					return fault
+				}
+				return bucketserver.None
+			}}
+			c := p.serveKeys(t, files, bucketserver.Options{PageSize: page, Fault: ill.decide})
+			c.fails(t, c.id, why)
+			if c.bucket.Counts().Faults < 6 {
+				t.Errorf("the page was asked for %d times, want that it is tried again", c.bucket.Counts().Faults)
+			}
+			ill.mended.Store(true)
+			s := c.trySync(t, c.id)
+			c.right(t, &s)
+		})
+	}
+}
+
+// TestFaultsThatPass holds a node against a bucket where each page fails twice, every
+// time in another way: the sync must be right all the same.
+func TestFaultsThatPass(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
+	// Throttling has a test of its own: it slows all calls down.
+	kinds := []bucketserver.Fault{
+		bucketserver.Truncated, bucketserver.Empty, bucketserver.NoToken, bucketserver.Repeated, bucketserver.Unsorted,
+		bucketserver.ServerError, bucketserver.Reset,
+	}
+	var mu sync.Mutex
+	asked, turn := map[string]int{}, 0
+	p := serve(t, t.TempDir())
+	c := p.serveKeys(t, 10_000, bucketserver.Options{PageSize: 500, Fault: func(r bucketserver.ListRequest) bucketserver.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.From]++
+		if asked[r.From] > 2 {
+			return bucketserver.None
+		}
+		turn++
+		return kinds[turn%len(kinds)]
+	}})
+	s := c.trySync(t, c.id)
+	c.right(t, &s)
+	if faults := c.bucket.Counts().Faults; faults < 20 {
+		t.Errorf("only %d faults were met", faults)
+	}
+}
+
+// TestThrottlingStorm gives many streams a bucket that serves few of their requests.
+func TestThrottlingStorm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
+	p := serve(t, t.TempDir(), "--scan-streams", "16")
+	c := p.serveKeys(t, 8000, bucketserver.Options{PageSize: 100, Rate: 100})
+	s := c.trySync(t, c.id)
+	c.right(t, &s)
+	n := c.bucket.Counts()
+	if n.Throttled == 0 {
+		t.Error("nothing was throttled: the test tests nothing")
+	}
+	// A node that does not slow down is refused far more often than it is served.
+	if served := n.Requests - n.Throttled; n.Throttled > 2*served {
+		t.Errorf("%d requests were served and %d refused: the node does not slow down", served, n.Throttled)
+	}
+}
+
+// TestMistakesOfPeople holds a node against settings that are wrong, at a server that
+// checks signatures, and against their correction.
+func TestMistakesOfPeople(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
+	endpoint, access, secret := versitygw.Start(t)
+	s := newStore(t, endpoint, access, secret)
+	s.put(t, map[string]int{"a.backup": 1, "b.backup": 2})
+	p := serve(t, t.TempDir())
+
+	for _, c := range []struct{ name, bucket, access, secret, verify, why string }{
+		{"unknown key", s.bucket, "nobody", secret, "INVALID_CREDENTIALS", "credentials"},
+		{"wrong secret", s.bucket, access, "wrong", "INVALID_CREDENTIALS", "credentials"},
+		{"missing bucket", "nowhere", access, secret, "BUCKET_NOT_FOUND", "bucket"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := p.connect(t, c.bucket, endpoint, c.access, c.secret)
+			if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/verify"), nil, nil); !isCode(err, c.verify) {
+				t.Errorf("verify: %v, want %s", err, c.verify)
+			}
+			p.fails(t, id, c.why)
+			// The settings are mended, and nothing of the old ones stays behind.
+			if err := p.owner.call(t.Context(), http.MethodPut, destinationPath(id, ""), map[string]any{
+				"bucket": s.bucket, "credentials": map[string]string{"accessKeyId": access, "secretAccessKey": secret},
+			}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if done := p.sync(t, id); done.FilesScanned != 2 {
+				t.Errorf("the sync after the correction: %+v", done)
+			}
+		})
+	}
+	var made destination
+	for _, refused := range []string{"http://10.1.2.3:9000", "http://169.254.169.254", "http://localhost:1"} {
+		err := p.owner.call(t.Context(), http.MethodPost, "/api/v1/storage/destinations", map[string]any{
+			"name": "refused", "type": "S3", "bucket": "b", "region": "us-east-1", "endpoint": refused,
+			"credentials": map[string]string{"accessKeyId": access, "secretAccessKey": secret},
+		}, &made)
+		if e, ok := err.(*apiError); !ok || e.Code != "VALIDATION_ERROR" || e.Details.Fields["endpoint"] == "" { //nolint:errorlint // as above
+			t.Errorf("endpoint %s: %v, want VALIDATION_ERROR with details.fields.endpoint", refused, err)
+		}
+	}
+	p.end(t, syscall.SIGTERM)
+	if strings.Contains(p.log.String(), secret) {
+		t.Error("the log holds a secret key")
+	}
+}
+
+// TestEndpointThatIsNoLongerAllowed restarts a node with narrower rules: they hold for
+// destinations that exist, too, and what is known of them is served on.
+func TestEndpointThatIsNoLongerAllowed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
+	p := serve(t, t.TempDir())
+	c := p.serveKeys(t, 1000, bucketserver.Options{})
+	c.sync(t, c.id)
+	c.end(t, syscall.SIGTERM)
+	before := c.bucket.Counts().Requests
+	c.restart(t, "--allow-endpoint", "10.9.0.0/16")
+	if s := c.trySync(t, c.id); s.Status != "failed" || !strings.Contains(s.Error, "forbidden") {
+		t.Errorf("the sync ended as %s with %q, want that the endpoint is forbidden", s.Status, s.Error)
+	}
+	if n := c.bucket.Counts().Requests - before; n != 0 {
+		t.Errorf("%d requests were sent to an endpoint that is not allowed", n)
+	}
+	c.right(t, nil)
+}
+
+func projectName(i int) string { return fmt.Sprintf("proj_%05d", i) }
+
+// putProject stores a record of some size.
+func (p *process) putProject(t *testing.T, i int) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	return p.service.call(ctx, http.MethodPut, "/api/v1/catalog/projects/"+projectName(i),
+		map[string]string{"id": projectName(i), "name": strings.Repeat("n", 200)}, nil)
+}
