@@ -37,11 +37,12 @@ token of the role service.`,
 			if err != nil {
 				return err
 			}
-			in, size := a.in, int64(0)
+			var in io.Reader
+			var size int64
 			if args[0] == "-" {
-				var stop func()
-				in, stop = interruptible(cmd.Context(), a.in)
+				r, stop := interruptible(cmd.Context(), a.in)
 				defer stop()
+				in = r
 			} else {
 				f, err := os.Open(args[0])
 				if err != nil {
