@@ -25,6 +25,9 @@ type Progress struct {
 	Nodes                   []string
 }
 
+// tellingPercent is from where on a first scan tells the time that is left.
+const tellingPercent = 25
+
 // Publisher tells the world how syncs go on. It must not block.
 type Publisher interface {
 	Publish(Progress)
@@ -66,7 +69,8 @@ func (g *gauge) progress(status string, now time.Time) Progress {
 			// Not 100 before the generation is promoted.
 			g.percent = max(g.percent, min(100*done/(done+o.left), 99.9))
 		}
-		if p.FilesPerSecond > 0 {
+		// What a first scan reckons from its first pages is no ground for a promise.
+		if p.FilesPerSecond > 0 && (g.expected > 0 || g.percent >= tellingPercent) {
 			p.ETASeconds = o.left / p.FilesPerSecond
 		}
 	}

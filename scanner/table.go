@@ -45,6 +45,10 @@ type hold struct {
 // unknownKeys stands for a range of which nothing is known: more than any other.
 const unknownKeys = 1e12
 
+// reckonable is up to how many keys a range may be reckoned to have for people to be told:
+// more than that comes from characters that are only supposed yet.
+const reckonable = 1e9
+
 func newTable(plan []PlannedRange, pageSize int) *table {
 	t := &table{
 		changed:  make(chan struct{}),
@@ -268,7 +272,7 @@ func (t *table) outlook() outlook {
 	o := outlook{done: t.done, total: t.done + len(t.waiting) + len(t.held)}
 	known, unknown := 0, 0
 	count := func(h *hold) {
-		if left := h.left(); left < unknownKeys {
+		if left := h.left(); left < reckonable {
 			o.left += left
 			known++
 		} else {
