@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"regexp"
 	"time"
 
 	"firescan/catalog"
+	"firescan/provider"
 )
 
 // Config is what a node is started with. DefaultConfig gives the defaults.
@@ -64,8 +66,9 @@ func DefaultConfig() Config {
 // maxStreams keeps a slip of the keyboard from opening a million connections.
 const maxStreams = 4096
 
-// check tells everything that is wrong with the configuration at once.
-func (c *Config) check() error {
+// Validate tells everything that is wrong with the configuration at once, by the names
+// of the flags. It looks at nothing outside of it, such as files and ports.
+func (c *Config) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.DataDir == "" {
@@ -86,11 +89,20 @@ func (c *Config) check() error {
 	if c.FreshFor < 0 {
 		wrong("--fresh-for is %v: give a duration", c.FreshFor)
 	}
-	if c.RootToken.Reveal() != "" && len(c.RootToken.Reveal()) < minRootToken {
-		wrong("the root token has fewer than %d characters: it guards everything, make a longer one", minRootToken)
+	if egress, err := provider.NewEgress(c.AllowEndpoints); err != nil {
+		wrong("--allow-endpoint: %w", err)
+	} else {
+		egress.Close()
+	}
+	if token := c.RootToken.Reveal(); token != "" && (len(token) < minRootToken || !validRootToken.MatchString(token)) {
+		wrong("FIRESCAN_ROOT_TOKEN is no token that can be used: give at least %d letters, digits and -._~+/, such as `openssl rand -hex 32` makes", minRootToken)
 	}
 	return errors.Join(errs...)
 }
 
 // minRootToken is the length of a root token that cannot be guessed.
 const minRootToken = 32
+
+// validRootToken is what can be sent as a bearer token (RFC 6750, section 2.1), so that
+// one with a blank in it is told at the start and not by a 401.
+var validRootToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)

@@ -35,7 +35,7 @@ type dataDir struct {
 // look in: it holds keys.
 func openDataDir(path string) (*dataDir, error) {
 	if err := os.MkdirAll(path, privateDir); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
+		return nil, fmt.Errorf("make the data directory: %w (name one that this user can write to with --data-dir)", err)
 	}
 	if err := os.Chmod(path, privateDir); err != nil {
 		return nil, fmt.Errorf("close the data directory to others (does it belong to this user?): %w", err)
@@ -43,7 +43,7 @@ func openDataDir(path string) (*dataDir, error) {
 	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(privateFile))
 	got, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock the data directory %s: %w", path, err)
+		return nil, fmt.Errorf("lock the data directory %s: %w (can this user write to it? choose another with --data-dir)", path, err)
 	}
 	if !got {
 		return nil, fmt.Errorf("the data directory %s is in use by another firescan: stop that one, or give this node its own --data-dir", path)

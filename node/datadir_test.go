@@ -72,3 +72,15 @@ func TestWriteFileIsPrivate(t *testing.T) {
 		t.Errorf("left behind %v, %v", left, err)
 	}
 }
+
+func TestDataDirThatCannotBe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, privateFile); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, filepath.Join(file, "data"), "/proc/self/data"} {
+		if _, err := openDataDir(path); err == nil || !strings.Contains(err.Error(), "--data-dir") {
+			t.Errorf("%s: %v, want an error that names the flag", path, err)
+		}
+	}
+}

@@ -20,7 +20,7 @@ const (
 	idle        = 2 * time.Minute
 	maxHeaders  = 64 << 10
 	// grace is how long requests under way may take when the node stops.
-	grace = 10 * time.Second
+	grace = 5 * time.Second
 	// forceWait is how long force=true waits for a sync, below the 30 s after which
 	// proxies commonly give up.
 	forceWait = 25 * time.Second

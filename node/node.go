@@ -44,7 +44,7 @@ type Node struct {
 
 // New makes a node. When it fails, nothing stays open; its error says what to change.
 func New(c Config) (*Node, error) {
-	if err := c.check(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	n := &Node{config: c, log: c.Logger}
@@ -98,7 +98,7 @@ func (n *Node) open() (err error) {
 	}
 	n.later(n.index.Close)
 	if n.egress, err = provider.NewEgress(n.config.AllowEndpoints); err != nil {
-		return fmt.Errorf("--allow-endpoint: %w", err)
+		return err
 	}
 	n.later(func() error { n.egress.Close(); return nil })
 	calls, err := provider.NewMetrics(registry)

@@ -40,7 +40,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"stats", "--token", "x", "--org", "x", "--addr", "ftp://x"}, exitUsage},
 		{[]string{"stats", "--token", "x", "--org", "x", "--addr", "http://127.0.0.1:1"}, exitFailed},
 		{[]string{"serve", "--log-level", "loud"}, exitUsage},
-		{[]string{"serve", "--http-addr", "nowhere"}, exitFailed},
+		{[]string{"serve", "--http-addr", "nowhere"}, exitUsage},
 	} {
 		a, out, errs := testApp(nil)
 		if got := a.run(t.Context(), c.args); got != c.want {

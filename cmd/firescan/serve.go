@@ -32,6 +32,9 @@ is made and written to <data-dir>/root.token.`,
 			if token, ok := a.getenv("FIRESCAN_ROOT_TOKEN"); ok {
 				c.RootToken = catalog.NewSecret(token)
 			}
+			if err := c.Validate(); err != nil {
+				return usageError{err}
+			}
 			return runNode(cmd.Context(), c)
 		},
 	}
