@@ -38,7 +38,7 @@ type call struct {
 	org   string
 	log   *slog.Logger
 
-	status int // that was sent, 0 before
+	status int // that was sent, 0 before; of a stream that was cut, what it was cut for
 }
 
 // serve makes the handler of a route: what is the same for all requests.
@@ -105,6 +105,7 @@ func (c *call) refuse(e *Error) {
 		c.log.Debug("request refused", "code", e.Code, "error", e)
 	}
 	if c.status != 0 {
+		c.status = e.Code.Status() // what is counted: it began well and did not end so
 		panic(http.ErrAbortHandler)
 	}
 	c.fail(e)

@@ -1,6 +1,9 @@
 package api
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,6 +33,32 @@ func TestRequestsAreCounted(t *testing.T) {
 	}
 	if strings.Contains(m, id) {
 		t.Error("an id is a label: that is a series for each destination")
+	}
+}
+
+// TestAStreamThatWasCutIsCountedAsWhatItIs: its answer began with 200, but an operator
+// who looks at the metrics must not see it as served.
+func TestAStreamThatWasCutIsCountedAsWhatItIs(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	for path, c := range map[string]struct {
+		err   error
+		class string
+	}{
+		"/failed": {errors.New("the disk is gone"), "5xx"},
+		"/left":   {clientGone(io.ErrClosedPipe), "aborted"},
+		"/whole":  {nil, "2xx"},
+	} {
+		stream := &route{method: "GET", path: path, access: Public, timeout: noTimeout, handle: func(_ *Server, call *call) error {
+			return errors.Join(call.send([]byte("begun")), c.err)
+		}}
+		r.server.router.Handle("GET", path, r.server.serve(stream))
+		if _, err := r.stream(path, func() {}); errors.Is(err, http.ErrAbortHandler) != (c.err != nil) {
+			t.Errorf("%s: %v", path, err)
+		}
+		want := fmt.Sprintf("firescan_http_requests_total{class=%q,method=\"GET\",route=%q} 1\n", c.class, path)
+		if m := string(r.do(catalog.RoleViewer, "GET", "/metrics", "").raw); !strings.Contains(m, want) {
+			t.Errorf("the metrics have no %s", want)
+		}
 	}
 }
 
