@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -134,6 +136,39 @@ func TestVerify(t *testing.T) {
 				t.Errorf("verified is %v, want %v", got, c.verified)
 			}
 		})
+	}
+}
+
+// TestVerifyForAClientThatLeft has the client go while the provider is asked: that is
+// no failure of the provider, and says nothing about the destination.
+func TestVerifyForAClientThatLeft(t *testing.T) {
+	var leave context.CancelFunc
+	r := newRig(t, mem.Options{Faults: mem.Faults{Put: func(ctx context.Context, _, bucket string) error {
+		if leave == nil {
+			return nil
+		}
+		leave()
+		<-ctx.Done()
+		return provider.Ended(ctx, "put", bucket)
+	}}})
+	path := "/api/v1/storage/destinations/" + r.destination()
+	r.owner("POST", path+"/verify", "")
+	var ctx context.Context
+	ctx, leave = context.WithCancel(t.Context())
+	defer leave()
+	req := httptest.NewRequestWithContext(ctx, http.MethodPost, path+"/verify", http.NoBody)
+	req.Header.Set("Authorization", "Bearer "+r.tokens[catalog.RoleMember])
+	req.Header.Set("X-Organization-Id", org)
+	r.server.ServeHTTP(httptest.NewRecorder(), req)
+	if s := r.log.String(); strings.Contains(s, "level=ERROR") {
+		t.Errorf("a client that left is logged as a failure: %s", s)
+	}
+	want := `firescan_http_requests_total{class="aborted",method="POST",route="/api/v1/storage/destinations/:id/verify"} 1`
+	if m := string(r.do(catalog.RoleViewer, "GET", "/metrics", "").raw); !strings.Contains(m, want) {
+		t.Errorf("the metrics have no %s", want)
+	}
+	if r.owner("GET", path, "").at("data", "verified") != true {
+		t.Error("a verified destination is no longer, since a client left")
 	}
 }
 

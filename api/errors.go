@@ -135,6 +135,9 @@ func toError(err error) *Error {
 			Message: fmt.Sprintf("The request's body is larger than %d bytes", e.Limit),
 		}
 	}
+	if gone(err) { // also where a provider was asked meanwhile
+		return clientGone(err)
+	}
 	if e, ok := errors.AsType[*index.CorruptError](err); ok {
 		return indexUnavailable(e)
 	}
@@ -156,8 +159,6 @@ func toError(err error) *Error {
 			Code: CodeNoLeader, Err: err,
 			Message: "The cluster did not answer in time; a change may have been made all the same, try again shortly",
 		}
-	case errors.Is(err, context.Canceled):
-		return clientGone(err)
 	}
 	return fromCatalog(err)
 }
