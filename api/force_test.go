@@ -1,8 +1,12 @@
 package api
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -80,4 +84,43 @@ func TestForceEndsWhenTheDestinationGoes(t *testing.T) {
 	r.running()
 	r.owner("DELETE", "/api/v1/storage/destinations/"+id, "")
 	(<-answered).refused(404, CodeStorageNotFound)
+}
+
+// vanishing is a consensus before which a destination is deleted just as its sync is
+// to be started.
+type vanishing struct {
+	*rig
+	id string
+}
+
+func (v vanishing) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) {
+	if start, ok := m.(*pb.StartSync); ok && start.DestinationId == v.id {
+		if _, err := v.rig.Propose(ctx, &pb.DeleteDestination{Org: org, Id: v.id}); err != nil {
+			return nil, err
+		}
+	}
+	return v.rig.Propose(ctx, m)
+}
+
+// TestADestinationThatGoesDoesNotStopTheOthers deletes one of several between the
+// moment when they are listed and the one when they are synced.
+func TestADestinationThatGoesDoesNotStopTheOthers(t *testing.T) {
+	for _, c := range []struct{ method, path string }{
+		{"POST", "/api/v1/storage/sync"}, {"GET", "/api/v1/storage/stats?force=true"},
+	} {
+		r := newRig(t, mem.Options{})
+		ids := []string{r.destination(), r.destination(), r.destination()}
+		slices.Sort(ids) // as they are listed
+		r.server.Consensus = vanishing{r, ids[0]}
+		r.owner(c.method, c.path, "")
+		synced := []string{}
+		for i := range 2 {
+			synced = append(synced, r.owner("GET", "/api/v1/storage/syncs", "").at("data", "syncs", i, "destinationId").(string))
+		}
+		if slices.Sort(synced); !slices.Equal(synced, ids[1:]) {
+			t.Errorf("%s syncs %v, want %v", c.path, synced, ids[1:])
+		}
+		r.server.Consensus = vanishing{r, ids[1]}
+		r.do(catalog.RoleMember, "POST", "/api/v1/storage/sync?destinationId="+ids[1], "").refused(404, CodeStorageNotFound)
+	}
 }

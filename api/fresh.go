@@ -62,6 +62,23 @@ func (c *call) start(d *pb.Destination) (id string, err error) {
 	return result.SyncId, nil
 }
 
+// startAll starts or joins the syncs of those destinations that are still there, and
+// answers their ids.
+func (c *call) startAll(all []*pb.Destination) ([]string, error) {
+	ids := make([]string, 0, len(all))
+	for _, d := range all {
+		id, err := c.start(d)
+		if known, ok := errors.AsType[*Error](err); ok && known.Code == CodeStorageNotFound {
+			continue // deleted in this moment, which is no reason to leave out the others
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
 // mayForce refuses force=true to those who may read and not sync.
 func (c *call) mayForce() error {
 	if Edit.Allows(catalog.Role(c.token.Role)) {

@@ -111,10 +111,8 @@ func (s *Server) storageStats(c *call) error {
 		}); err != nil {
 			return err
 		}
-		for _, d := range all {
-			if _, err := c.start(d); err != nil {
-				return err
-			}
+		if _, err := c.startAll(all); err != nil {
+			return err
 		}
 	}
 	data, meta, err := s.sum(c.context(), c.org)

@@ -60,16 +60,15 @@ func (s *Server) startSyncs(c *call) error {
 	}); err != nil {
 		return err
 	}
-	started := []string{}
-	for _, d := range todo {
-		sync, err := c.start(d)
-		if err != nil {
-			return err
-		}
-		started = append(started, sync)
+	started, err := c.startAll(todo)
+	if err != nil {
+		return err
+	}
+	if id != "" && len(started) == 0 {
+		return storageNotFound()
 	}
 	status, message := "syncing", "Storage sync started. Subscribe to Socket.io events for progress updates."
-	if len(todo) == 0 {
+	if len(started) == 0 {
 		status, message = "idle", "There are no storage destinations to sync"
 	}
 	return c.answer(envelope{Message: message, Data: struct {
