@@ -312,7 +312,7 @@ func (b *bench) scanTwice(ctx context.Context, bk *bucket) ([]row, []string, err
 	if err != nil {
 		return nil, nil, err
 	}
-	imp, err := n.importRecords(ctx, bk.keys, catalog(dest), bk.want.Records())
+	imp, err := n.importRecords(ctx, bk.keys, catalog(dest, bk.keys.Len()), bk.want.Records())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -135,7 +135,7 @@ func TestAWrongFigureFailsTheMeasurement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := keys.Expect(catalog(""))
+	want, err := keys.Expect(catalog("", keys.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func measureFake(t *testing.T, url string, keys *bucketserver.Keys, want *bucket
 	if err != nil || dest != "storage_1" {
 		t.Fatalf("connect: %q, %v", dest, err)
 	}
-	if _, err := n.importRecords(ctx, keys, catalog(dest), want.Records()); err != nil {
+	if _, err := n.importRecords(ctx, keys, catalog(dest, keys.Len()), want.Records()); err != nil {
 		return err
 	}
 	for range 2 {

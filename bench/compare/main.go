@@ -212,7 +212,7 @@ func (b *bench) newBucket(ctx context.Context, layout bucketserver.Layout, n uin
 	if err != nil {
 		return nil, err
 	}
-	want, err := keys.Expect(catalog(""))
+	want, err := keys.Expect(catalog("", n))
 	if err != nil {
 		return nil, err
 	}
@@ -223,6 +223,16 @@ func (b *bench) newBucket(ctx context.Context, layout bucketserver.Layout, n uin
 	return &bucket{keys: keys, want: want, server: s}, nil
 }
 
-func catalog(storageID string) bucketserver.Catalog {
-	return bucketserver.Catalog{StorageID: storageID, Orphans: orphanShare, Missing: missingShare}
+// catalog is the catalog of a bucket of n keys: a record for most of the backups up to a
+// million keys. Beyond that the records stay about a third of a million, so that what
+// grows is the bucket, and the rest are orphans.
+func catalog(storageID string, n uint64) bucketserver.Catalog {
+	orphans := orphanShare
+	if n > plentyKeys {
+		orphans = 1 - (1-orphans)*plentyKeys/float64(n)
+	}
+	return bucketserver.Catalog{StorageID: storageID, Orphans: orphans, Missing: missingShare}
 }
+
+// plentyKeys is up to how many keys the catalog grows with the bucket.
+const plentyKeys = 1_000_000

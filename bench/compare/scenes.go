@@ -30,7 +30,7 @@ func (b *bench) bigScene(ctx context.Context) error {
 		return err
 	}
 	b.log.Info("importing", "records", bk.want.Records())
-	imp, err := n.importRecords(ctx, bk.keys, catalog(dest), bk.want.Records())
+	imp, err := n.importRecords(ctx, bk.keys, catalog(dest, bk.keys.Len()), bk.want.Records())
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (b *bench) importScene(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	want, err := keys.Expect(catalog(""))
+	want, err := keys.Expect(catalog("", 0))
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (b *bench) importScene(ctx context.Context) error {
 		return err
 	}
 	b.log.Info("importing", "records", want.Records())
-	imp, err := n.importRecords(ctx, keys, catalog(dest), want.Records())
+	imp, err := n.importRecords(ctx, keys, catalog(dest, 0), want.Records())
 	if err != nil {
 		return err
 	}
