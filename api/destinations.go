@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 
 	"firescan/catalog"
@@ -86,15 +87,11 @@ func (s *Server) updateDestination(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	d, err := c.readDestination()
+	d, err := c.update(&in)
+	for try := 1; try < updateTries && errors.Is(err, catalog.ErrConflict); try++ {
+		d, err = c.update(&in)
+	}
 	if err != nil {
-		return err
-	}
-	if err := s.fill(d, &in, false); err != nil {
-		return err
-	}
-	d.UpdatedAt = s.Now().UnixMilli()
-	if _, err := c.propose(&pb.PutDestination{Destination: d}); err != nil {
 		return orNotFound(err, storageNotFound())
 	}
 	return c.answer(envelope{Message: "Storage destination updated successfully", Data: struct {
@@ -106,6 +103,26 @@ func (s *Server) updateDestination(c *call) error {
 		Endpoint  *string `json:"endpoint,omitempty"`
 		UpdatedAt stamp   `json:"updatedAt"`
 	}{d.Id, d.Name, in.Bucket, d.Path, in.Region, in.Endpoint, stamp(d.UpdatedAt)}})
+}
+
+// updateTries is how often a change is made to what others change at the same time.
+const updateTries = 20
+
+// update changes the destination that the path names as it is now. When another change
+// of it comes in between, the answer is catalog.ErrConflict: what was not given must
+// stay as the other one left it, the credentials above all.
+func (c *call) update(in *destinationInput) (*pb.Destination, error) {
+	d, err := c.readDestination()
+	if err != nil {
+		return nil, err
+	}
+	base := d.UpdatedAt
+	if err := c.server.fill(d, in, false); err != nil {
+		return nil, err
+	}
+	d.UpdatedAt = max(c.server.Now().UnixMilli(), base+1)
+	_, err = c.propose(&pb.PutDestination{Destination: d, BaseUpdatedAt: base})
+	return d, err
 }
 
 func (s *Server) deleteDestination(c *call) error {

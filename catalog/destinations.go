@@ -24,6 +24,8 @@ func (b *batch) putDestination(m *pb.PutDestination) (*pb.Result, error) {
 		d.Revision, d.Verified = 1, false
 	case old == nil || old.GetOrg() != d.GetOrg():
 		return nil, missing("storage destination", d.GetId())
+	case m.GetBaseUpdatedAt() != 0 && m.GetBaseUpdatedAt() != old.GetUpdatedAt():
+		return nil, refuse(CodeConflict, "storage destination %q was changed meanwhile", d.GetId())
 	default:
 		inherit(d, old)
 	}

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write golden files that are missing; an
 // goldenCommands has every command with every field set, in the order of their numbers.
 func goldenCommands() []proto.Message {
 	return []proto.Message{
-		&pb.PutDestination{Create: true, Destination: &pb.Destination{
+		&pb.PutDestination{Create: true, BaseUpdatedAt: 1700000000123, Destination: &pb.Destination{
 			Org: "org", Id: "storage_1", Name: "n", Type: TypeS3, Bucket: "b", Path: "p", Region: "r", Endpoint: "http://e", Verified: true,
 			Sealed: map[string][]byte{"b": {2}, "a": {1}}, Masked: map[string]string{"b": "2", "a": "1"}, CreatedAt: 1, UpdatedAt: 2, Revision: 3,
 		}},

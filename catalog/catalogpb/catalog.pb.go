@@ -1435,7 +1435,10 @@ type PutDestination struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Destination *Destination           `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
 	// create refuses an id that exists; otherwise the id must exist.
-	Create        bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	Create bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	// base_updated_at, when not 0, is the updated_at of the destination that the new one
+	// was made from: when it has another one by now, the answer is CONFLICT.
+	BaseUpdatedAt int64 `protobuf:"varint,3,opt,name=base_updated_at,json=baseUpdatedAt,proto3" json:"base_updated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1482,6 +1485,13 @@ func (x *PutDestination) GetCreate() bool {
 		return x.Create
 	}
 	return false
+}
+
+func (x *PutDestination) GetBaseUpdatedAt() int64 {
+	if x != nil {
+		return x.BaseUpdatedAt
+	}
+	return 0
 }
 
 type DeleteDestination struct {
@@ -2378,10 +2388,11 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x05Delta\x12\x14\n" +
 	"\x05stems\x18\x01 \x03(\fR\x05stems\x12\x1a\n" +
 	"\bprefixes\x18\x02 \x03(\fR\bprefixes\x12\x18\n" +
-	"\adeleted\x18\x03 \x03(\fR\adeleted\"l\n" +
+	"\adeleted\x18\x03 \x03(\fR\adeleted\"\x94\x01\n" +
 	"\x0ePutDestination\x12B\n" +
 	"\vdestination\x18\x01 \x01(\v2 .firescan.catalog.v1.DestinationR\vdestination\x12\x16\n" +
-	"\x06create\x18\x02 \x01(\bR\x06create\"5\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\x12&\n" +
+	"\x0fbase_updated_at\x18\x03 \x01(\x03R\rbaseUpdatedAt\"5\n" +
 	"\x11DeleteDestination\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"w\n" +
