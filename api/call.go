@@ -99,11 +99,16 @@ func (c *call) run() {
 // refuse answers an error, unless an answer has begun: then the connection is cut,
 // so that what was sent does not look complete.
 func (c *call) refuse(e *Error) {
-	if e.Code.Status() >= http.StatusInternalServerError {
-		c.log.Error("request failed", "code", e.Code, "error", e)
-	} else {
-		c.log.Debug("request refused", "code", e.Code, "error", e)
+	level := slog.LevelDebug
+	switch status := e.Code.Status(); {
+	case c.route.access == Public && status == http.StatusServiceUnavailable:
+		// A probe asks until it likes the answer.
+	case status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn // passes by itself
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
 	}
+	c.log.Log(context.Background(), level, "request not served", "code", e.Code, "error", e)
 	if c.status != 0 {
 		c.status = e.Code.Status() // what is counted: it began well and did not end so
 		panic(http.ErrAbortHandler)

@@ -79,7 +79,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			return err
 		}
 		for id, job := range jobs {
-			if running[id] == nil && !c.completed(job.sync) {
+			if running[id] == nil && !c.endedItself(job.sync) {
 				job.cancel(errEnded)
 			}
 		}
@@ -125,16 +125,16 @@ func (c *Coordinator) running() (map[string]*pb.Sync, error) {
 	return byID, err
 }
 
-// completed tells whether a sync that no longer runs has come to its good end: then
-// its job is about to see that, and needs no stopping.
-func (c *Coordinator) completed(s *pb.Sync) (done bool) {
+// endedItself tells whether a sync that no longer runs has come to its own end, good or
+// bad: then its job is about to see that, and needs no stopping.
+func (c *Coordinator) endedItself(s *pb.Sync) (ended bool) {
 	// What cannot be read is stopped, which loses nothing that was recorded.
 	_ = c.Catalog.View(func(tx *catalog.Tx) error {
 		now, err := tx.Sync(s.Org, s.Id)
-		done = err == nil && now.Status == catalog.SyncCompleted
+		ended = err == nil && now.Status != catalog.SyncCancelled
 		return nil
 	})
-	return done
+	return ended
 }
 
 // schedule starts the syncs that are due.
