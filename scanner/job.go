@@ -58,6 +58,7 @@ func (j *job) run(ctx context.Context) {
 	}
 	log.Error("sync failed", "error", err, "took", took)
 	j.metrics.ended(catalog.SyncFailed, took)
+	j.sweep()
 	finish := &pb.FinishSync{SyncId: j.sync.Id, Status: catalog.SyncFailed, Error: reason(err), At: time.Now().UnixMilli()}
 	if _, err := j.Proposer.Propose(ctx, finish); err != nil && !errors.Is(err, catalog.ErrConflict) {
 		log.Error("the end of the sync could not be recorded; it will be tried again from its recorded segments", "error", err)
@@ -69,6 +70,19 @@ func (j *job) run(ctx context.Context) {
 		return
 	}
 	j.Publisher.Publish(j.gauge.progress(catalog.SyncFailed, time.Now()))
+}
+
+// sweep removes what a sync that came to nothing has sealed: a full disk must not stay
+// full because of it. It must come before the sync is recorded as ended, since from then
+// on another one of the destination may seal segments.
+func (j *job) sweep() {
+	keep, err := j.Keeper.segments(j.sync.DestinationId)
+	if err == nil {
+		err = j.Index.Sweep(j.sync.DestinationId, keep)
+	}
+	if err != nil {
+		j.Logger.Warn("the segments of an ended sync stay until the next one", "sync", j.sync.Id, "error", err)
+	}
 }
 
 func (j *job) do(ctx context.Context) error {

@@ -45,6 +45,9 @@ type shardState struct {
 	mu sync.Mutex
 	// current is the catalog index that the shard was last seen to agree with.
 	current atomic.Uint64
+	// promoted is set while there is a generation: then the index must have it, or it
+	// was found damaged meanwhile.
+	promoted atomic.Bool
 }
 
 // NewKeeper makes a keeper. Run keeps the shards up to date; View does for one.
@@ -149,7 +152,9 @@ func (k *Keeper) state(destination string) *shardState {
 func (k *Keeper) catchUp(destination string) error {
 	s := k.state(destination)
 	if s.current.Load() >= k.Catalog.AppliedIndex() {
-		return nil
+		if _, _, whole := k.Index.Generation(destination); whole || !s.promoted.Load() {
+			return nil
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,9 +170,11 @@ func (k *Keeper) catchUp(destination string) error {
 		if err := forget(destination); err != nil {
 			return err
 		}
+		s.promoted.Store(false)
 		s.current.Store(t.index)
 		return nil
 	}
+	s.promoted.Store(true)
 	if err := k.Index.Promote(destination, *t.manifest); err != nil {
 		return err
 	}

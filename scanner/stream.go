@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -51,6 +52,7 @@ type lister struct {
 	writer       *index.Writer // nil until there is something to write
 	id           string
 	start        string // of the segment
+	began        time.Time
 	files        uint64
 	pages        int    // of this stream
 	classifiedAt uint64 // the catalog index of the segment's first page
@@ -81,7 +83,7 @@ func (l *lister) list(ctx context.Context, h *hold) error {
 		if !more {
 			return l.seal(ctx, upTo)
 		}
-		if l.files >= sealAfter {
+		if l.files >= sealAfter || l.files > 0 && time.Since(l.began) > sealEvery {
 			if err := l.seal(ctx, upTo); err != nil {
 				return err
 			}
@@ -154,7 +156,7 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 
 // begin makes ready for a segment that starts at a key.
 func (l *lister) begin(start string) {
-	l.writer, l.id, l.start = nil, catalog.NewID(catalog.KindSegment), start
+	l.writer, l.id, l.start, l.began = nil, catalog.NewID(catalog.KindSegment), start, time.Now()
 	l.files, l.classifiedAt = 0, 0
 }
 

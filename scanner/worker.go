@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
@@ -18,6 +19,10 @@ import (
 // sealAfter is the number of files after which a segment is sealed, so that a
 // crash costs no more than that of a range.
 const sealAfter = 250_000
+
+// sealEvery is how long a stream gathers at most before it seals, so that a crash costs no
+// more than that of its work where pages come slowly.
+const sealEvery = 10 * time.Second
 
 // pageSize is what providers list at most in one page.
 const pageSize = 1000
