@@ -48,6 +48,11 @@ type shardState struct {
 	// promoted is set while there is a generation: then the index must have it, or it
 	// was found damaged meanwhile.
 	promoted atomic.Bool
+	// failed is why the generation could not be promoted, and when, so that readers of a
+	// damaged shard do not have its files read again each.
+	failed   error
+	failedAt time.Time
+	failedOf string // the generation
 }
 
 // NewKeeper makes a keeper. Run keeps the shards up to date; View does for one.
@@ -175,8 +180,13 @@ func (k *Keeper) catchUp(destination string) error {
 		return nil
 	}
 	s.promoted.Store(true)
-	if err := k.Index.Promote(destination, *t.manifest); err != nil {
-		return err
+	if s.failed != nil && s.failedOf == t.manifest.Generation && time.Since(s.failedAt) < lookEvery {
+		return s.failed
+	}
+	s.failed = k.Index.Promote(destination, *t.manifest)
+	if s.failed != nil {
+		s.failedAt, s.failedOf = time.Now(), t.manifest.Generation
+		return s.failed
 	}
 	for {
 		_, applied, _ := k.Index.Generation(destination)
