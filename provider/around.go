@@ -1,6 +1,9 @@
 package provider
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // around is a bucket every call of which runs inside of a func; the decorators differ in
 // that func alone. op is the call's name as in Error.Op.
@@ -25,6 +28,80 @@ func (a around) Put(ctx context.Context, key string, body []byte) error {
 	return a.run(ctx, "put", func(ctx context.Context) error { return a.inner.Put(ctx, key, body) })
 }
 
-func (a around) Delete(ctx context.Context, key string) error {
-	return a.run(ctx, "delete", func(ctx context.Context) error { return a.inner.Delete(ctx, key) })
+func (a around) Delete(ctx context.Context, key, tag string) error {
+	return a.run(ctx, "delete", func(ctx context.Context) error { return a.inner.Delete(ctx, key, tag) })
+}
+
+// DeleteBatch runs the batch as one call, whose outcome is that of the object that went
+// worst. When it is run again, it is for the objects that failed for a temporary reason.
+func (a around) DeleteBatch(ctx context.Context, objects []Deletion) []error {
+	errs := make([]error, len(objects))
+	pending := make([]int, len(objects))
+	for i := range pending {
+		pending[i] = i
+	}
+	err := a.run(ctx, "delete batch", func(ctx context.Context) error {
+		batch := make([]Deletion, len(pending))
+		for n, i := range pending {
+			batch[n] = objects[i]
+		}
+		var again []int
+		var worst error
+		for n, err := range a.inner.DeleteBatch(ctx, batch) {
+			i := pending[n]
+			errs[i] = err
+			if err != nil && KindOf(err).Temporary() {
+				again = append(again, i)
+			}
+			worst = worse(worst, err)
+		}
+		pending = again
+		return worst
+	})
+	// What never came to an answer has the error of the call: it was given up, or timed out.
+	for _, i := range pending {
+		if err != nil && (errs[i] == nil || errors.Is(errs[i], context.Canceled) || errors.Is(errs[i], context.DeadlineExceeded)) {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// worse is the error that says more about the call as a whole: throttling, then what
+// passes, then what does not.
+func worse(a, b error) error {
+	rank := func(err error) int {
+		switch kind := KindOf(err); {
+		case err == nil:
+			return 0
+		case kind == Throttled:
+			return 3
+		case kind.Temporary():
+			return 2
+		}
+		return 1
+	}
+	if rank(b) > rank(a) {
+		return b
+	}
+	return a
+}
+
+// Unwrap is the bucket inside; see As.
+func (a around) Unwrap() Bucket { return a.inner }
+
+// As finds what a bucket can do beyond the seam: the first T on the way from b through
+// its decorators to the implementation. A call of it is neither retried, paced nor
+// measured.
+func As[T any](b Bucket) (found T, ok bool) {
+	for {
+		if found, ok = b.(T); ok {
+			return found, true
+		}
+		outer, wraps := b.(interface{ Unwrap() Bucket })
+		if !wraps {
+			return found, false
+		}
+		b = outer.Unwrap()
+	}
 }

@@ -32,11 +32,13 @@ const (
 	Corrupt
 	// Forbidden says that our own rules refuse the endpoint (see Egress).
 	Forbidden
+	// Changed says that the object is not, or no longer, the one that the condition names.
+	Changed
 )
 
 var kindNames = [...]string{
 	"internal", "credentials", "denied", "no bucket", "not found", "exists",
-	"invalid", "throttled", "unavailable", "corrupt", "forbidden",
+	"invalid", "throttled", "unavailable", "corrupt", "forbidden", "changed",
 }
 
 // String names the kind as metrics and logs do.
@@ -48,7 +50,7 @@ func (k Kind) Temporary() bool { return k == Throttled || k == Unavailable || k 
 // Error is a failed call to a provider.
 type Error struct {
 	Kind Kind
-	// Op is the call that failed: list, stat, put, delete, buckets, create bucket.
+	// Op is the call that failed: list, stat, put, delete, delete batch, buckets, create bucket.
 	Op     string
 	Bucket string
 	// Reason is safe to show to a person: the provider's own short message where it
@@ -85,4 +87,25 @@ func Ended(ctx context.Context, op, bucket string) error {
 		return nil
 	}
 	return &Error{Kind: Unavailable, Op: op, Bucket: bucket, Reason: "the call was given up", Err: err}
+}
+
+// ForEach answers the same error for each of n objects: a batch that failed as a whole.
+func ForEach(n int, err error) []error {
+	errs := make([]error, n)
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs
+}
+
+// TooMany refuses a batch of more than MaxDeletions; nil is none too many.
+// Implementations ask it first.
+func TooMany(n int, bucket string) []error {
+	if n <= MaxDeletions {
+		return nil
+	}
+	return ForEach(n, &Error{
+		Kind: Invalid, Op: "delete batch", Bucket: bucket,
+		Reason: fmt.Sprintf("%d objects are too many for one batch of at most %d", n, MaxDeletions),
+	})
 }

@@ -27,20 +27,13 @@ func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
 	}
 	key := prefix + ".firescan-probe-" + rand.Text()
 	p.Write, err = permitted(b.Put(ctx, key, []byte("written by firescan to see whether it may; safe to delete\n")))
-	if err != nil {
-		// The object may have been written all the same.
-		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
-		defer cancel()
-		_, lost := permitted(b.Delete(cleanup, key))
-		return p, errors.Join(err, lost)
-	}
 	// Deleting is tried also when nothing could be written: a provider asks for the
-	// permission before it looks for the object.
-	cleanup := context.WithoutCancel(ctx)
-	cleanup, cancel := context.WithTimeout(cleanup, probeCleanup)
-	defer cancel()
-	p.Delete, err = permitted(b.Delete(cleanup, key))
-	return p, err
+	// permission before it looks for the object, which may be there after an error too.
+	allowed, lost := permitted(cleanUp(ctx, b, key))
+	if err == nil {
+		p.Delete = allowed
+	}
+	return p, errors.Join(err, lost)
 }
 
 func permitted(err error) (bool, error) {

@@ -61,3 +61,17 @@ func TestProbeCleansUp(t *testing.T) {
 		t.Errorf("put %q, deleted %q", put, deleted)
 	}
 }
+
+func TestProbeConditions(t *testing.T) {
+	for _, ignored := range []mem.Ignored{{}, {Single: true}, {Batch: true}, {Single: true, Batch: true}} {
+		b := mem.New(mem.Options{Ignore: ignored}, "bucket").Bucket("bucket")
+		got, err := provider.ProbeConditions(t.Context(), b, "some/prefix/")
+		if want := (provider.Conditions{Single: !ignored.Single, Batch: !ignored.Batch}); err != nil || got != want {
+			t.Errorf("%+v ignored: %+v, %v", ignored, got, err)
+		}
+		var page provider.Page
+		if err := b.List(t.Context(), provider.ListRequest{}, &page); err != nil || len(page.Objects) != 0 {
+			t.Errorf("%+v ignored: %d canaries are left, %v", ignored, len(page.Objects), err)
+		}
+	}
+}

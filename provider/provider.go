@@ -31,9 +31,23 @@ type Bucket interface {
 	// Put stores a small object (up to 5 MiB), replacing what was there.
 	Put(ctx context.Context, key string, body []byte) error
 
-	// Delete removes the object at key. A key that does not exist is no error.
-	Delete(ctx context.Context, key string) error
+	// Delete removes the object at key. With a tag it does so only while the object has
+	// that tag, and fails with kind Changed otherwise; an empty tag is no condition. An
+	// object that does not exist is no error. Whether the server honours the condition is
+	// for ProbeConditions to find out: some ignore it and delete.
+	Delete(ctx context.Context, key, tag string) error
+
+	// DeleteBatch removes up to MaxDeletions objects, each as Delete would, with as few
+	// requests as the provider can do with. It answers one error for each object, in the
+	// order of objects; nil is gone. More than MaxDeletions are refused, all of them.
+	DeleteBatch(ctx context.Context, objects []Deletion) []error
 }
+
+// MaxDeletions is the most objects of one DeleteBatch.
+const MaxDeletions = 1000
+
+// Deletion names one object to be deleted. Tag is as in Bucket.Delete.
+type Deletion struct{ Key, Tag string }
 
 // Account is what one set of credentials can do at one provider. It is safe for
 // concurrent use.

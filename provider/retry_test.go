@@ -15,7 +15,7 @@ func fails(kind provider.Kind) error {
 }
 
 func TestRetryByKind(t *testing.T) {
-	for kind := provider.Internal; kind <= provider.Forbidden; kind++ {
+	for kind := provider.Internal; kind <= provider.Changed; kind++ {
 		t.Run(kind.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := 0

@@ -161,18 +161,3 @@ func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
 	s.objects[key] = object{size: int64(len(body)), modTime: b.account.opts.Now(), tag: tagOf(body)}
 	return nil
 }
-
-func (b *bucket) Delete(ctx context.Context, key string) error {
-	if err := before(ctx, b.account.opts.Faults.Delete, "delete", b.name, key); err != nil {
-		return err
-	}
-	s, err := b.account.store("delete", b.name)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.objects, key)
-	s.keys = nil
-	return nil
-}

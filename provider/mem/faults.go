@@ -16,9 +16,12 @@ type Faults struct {
 	// AfterList may spoil the page that was made.
 	AfterList func(ctx context.Context, bucket string, req provider.ListRequest, page *provider.Page) error
 
-	Stat   func(ctx context.Context, bucket, key string) error
-	Put    func(ctx context.Context, bucket, key string) error
+	Stat func(ctx context.Context, bucket, key string) error
+	Put  func(ctx context.Context, bucket, key string) error
+	// Delete is called for each object of a batch as well.
 	Delete func(ctx context.Context, bucket, key string) error
+	// DeleteBatch is called before a batch; its error is that of every object.
+	DeleteBatch func(ctx context.Context, bucket string, objects []provider.Deletion) error
 
 	// Buckets and CreateBucket are called with an empty key.
 	Buckets      func(ctx context.Context, bucket, key string) error

@@ -20,6 +20,8 @@ const maxPage = 1000
 // Options set up an Account. The zero value is a healthy account.
 type Options struct {
 	Faults Faults
+	// Ignore are the conditions of deletes that are not honoured.
+	Ignore Ignored
 	// PageSize bounds every page; 0 is 1,000.
 	PageSize int
 	// Now is the clock for modification times; nil is time.Now.

@@ -53,7 +53,7 @@ func TestFaults(t *testing.T) {
 		"list":          b.List(ctx, provider.ListRequest{}, &provider.Page{}),
 		"stat":          statErr,
 		"put":           b.Put(ctx, "k", nil),
-		"delete":        b.Delete(ctx, "k"),
+		"delete":        b.Delete(ctx, "k", ""),
 		"buckets":       bucketsErr,
 		"create bucket": a.CreateBucket(ctx, "another", ""),
 	} {

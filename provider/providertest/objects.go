@@ -18,7 +18,7 @@ func testObjects(t *testing.T, open Open, quirks Quirks) {
 
 	_, err := b.Stat(ctx, "nothing")
 	wantKind(t, err, provider.NotFound)
-	if err := b.Delete(ctx, "nothing"); err != nil {
+	if err := b.Delete(ctx, "nothing", ""); err != nil {
 		t.Errorf("delete of what is not there: %v", err)
 	}
 	wantKind(t, b.Put(ctx, strings.Repeat("x", 2000), nil), provider.Invalid)
@@ -36,7 +36,7 @@ func testObjects(t *testing.T, open Open, quirks Quirks) {
 		if err != nil || second.Tag == first.Tag || second.Size == first.Size {
 			t.Errorf("%q replaced: %+v is as before (%v)", key, second, err)
 		}
-		if err := b.Delete(ctx, key); err != nil {
+		if err := b.Delete(ctx, key, ""); err != nil {
 			t.Errorf("delete %q: %v", key, err)
 		}
 		_, err = b.Stat(ctx, key)
@@ -96,7 +96,7 @@ func testCancelled(t *testing.T, open Open) {
 		"list":          b.List(ctx, provider.ListRequest{}, &provider.Page{}),
 		"stat":          statErr,
 		"put":           b.Put(ctx, "key", nil),
-		"delete":        b.Delete(ctx, "key"),
+		"delete":        b.Delete(ctx, "key", ""),
 		"buckets":       bucketsErr,
 		"create bucket": account.CreateBucket(ctx, name+"-three", ""),
 	} {

@@ -3,7 +3,6 @@ package s3
 import (
 	"bytes"
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,19 +35,6 @@ func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
 		return b.failed(ctx, "put", err)
 	}
 	return nil
-}
-
-func (b *bucket) Delete(ctx context.Context, key string) error {
-	_, err := b.account.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
-	if err == nil {
-		return nil
-	}
-	// Amazon answers a key that does not exist as deleted; others say that it is missing.
-	err = b.failed(ctx, "delete", err)
-	if e, ok := errors.AsType[*provider.Error](err); ok && e.Kind == provider.NotFound {
-		return nil
-	}
-	return err
 }
 
 func (b *bucket) failed(ctx context.Context, op string, err error) error {

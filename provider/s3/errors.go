@@ -51,6 +51,8 @@ var verdicts = map[string]verdict{
 	"NoSuchKey":    {provider.NotFound, "the object does not exist"},
 	"NotFound":     {provider.NotFound, "the object or its bucket does not exist"},
 
+	"PreconditionFailed": {provider.Changed, "the object is not the one that was meant"},
+
 	"BucketAlreadyExists":     {provider.Exists, "the bucket name is taken"},
 	"BucketAlreadyOwnedByYou": {provider.Exists, "the account has this bucket already"},
 
@@ -115,6 +117,14 @@ func judge(err error) verdict {
 	return verdict{provider.Invalid, "the request cannot be made: check endpoint, region and bucket name"}
 }
 
+// judgeCode is for an error that the provider tells of one object, under status 200.
+func judgeCode(code string) verdict {
+	if v, known := verdicts[code]; known {
+		return v
+	}
+	return verdict{provider.Internal, "the provider answered an error: " + word(code)}
+}
+
 // judgeStatus is for answers with an error status.
 func judgeStatus(response *smithyhttp.ResponseError, err error) verdict {
 	status := response.HTTPStatusCode()
@@ -145,6 +155,10 @@ func judgeStatus(response *smithyhttp.ResponseError, err error) verdict {
 		return verdict{provider.Denied, says}
 	case status == http.StatusNotFound:
 		return verdict{provider.NotFound, says}
+	case status == http.StatusPreconditionFailed:
+		return verdicts["PreconditionFailed"]
+	case status == http.StatusNotImplemented:
+		return verdict{provider.Invalid, says}
 	case status >= 500 || status == http.StatusRequestTimeout:
 		return verdict{provider.Unavailable, says}
 	case status >= 400:

@@ -1,0 +1,89 @@
+package provider
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+)
+
+// Conditions tell whether a bucket deletes an object only while it has the tag that the
+// call names: Single for Delete, Batch for DeleteBatch. Some servers honour the condition
+// of neither, some that of the single delete alone, and none of those says so.
+type Conditions struct{ Single, Batch bool }
+
+// ProbeConditions finds out with canary objects, <prefix>.firescan-canary-<random>, one
+// for each form of deleting. A condition is honoured when a wrong tag leaves the object
+// where it is and the right one deletes it. The canaries, and nothing else, are
+// removed in any case, also when ctx ends.
+//
+// It needs the permissions to put, stat and delete; the error says what was missing.
+func ProbeConditions(ctx context.Context, b Bucket, prefix string) (Conditions, error) {
+	single := func(ctx context.Context, key, tag string) error { return b.Delete(ctx, key, tag) }
+	batch := func(ctx context.Context, key, tag string) error {
+		return b.DeleteBatch(ctx, []Deletion{{key, tag}})[0]
+	}
+	var c Conditions
+	var err error
+	if c.Single, err = honours(ctx, b, prefix, single); err != nil {
+		return Conditions{}, err
+	}
+	if c.Batch, err = honours(ctx, b, prefix, batch); err != nil {
+		return Conditions{}, err
+	}
+	return c, nil
+}
+
+// honours tries one form of deleting on a canary.
+func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx context.Context, key, tag string) error) (honoured bool, err error) {
+	key := prefix + ".firescan-canary-" + rand.Text()
+	defer func() {
+		if left := cleanUp(ctx, b, key); left != nil {
+			honoured, err = false, errors.Join(err, left)
+		}
+	}()
+	if err := b.Put(ctx, key, []byte("written by firescan to see how deleting works; safe to delete\n")); err != nil {
+		return false, err
+	}
+	info, err := b.Stat(ctx, key)
+	if err != nil || info.Tag == "" {
+		return false, err
+	}
+	// What the calls answer is not asked for much: a server may claim either. What counts
+	// is whether the canary is there.
+	if there, err := survives(ctx, b, key, another(info.Tag), remove); !there || err != nil {
+		return false, err
+	}
+	there, err := survives(ctx, b, key, info.Tag, remove)
+	return !there && err == nil, err
+}
+
+// survives deletes with a tag and looks whether the object is still there.
+func survives(ctx context.Context, b Bucket, key, tag string, remove func(ctx context.Context, key, tag string) error) (bool, error) {
+	// A server that refuses the condition as such does not honour it, which shows when
+	// the right tag does not delete either.
+	if err := remove(ctx, key, tag); err != nil && KindOf(err) != Changed && KindOf(err) != Invalid {
+		return false, err
+	}
+	_, err := b.Stat(ctx, key)
+	if KindOf(err) == NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// another is a tag of the same form that the object does not have.
+func another(tag string) string {
+	head, last := tag[:len(tag)-1], tag[len(tag)-1:]
+	if last == "1" {
+		return head + "2"
+	}
+	return head + "1"
+}
+
+// cleanUp removes what a probe wrote, or may have written, also when the caller has
+// given up.
+func cleanUp(ctx context.Context, b Bucket, key string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
+	defer cancel()
+	return b.Delete(ctx, key, "")
+}
