@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"firescan/api/contract"
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
@@ -45,9 +46,11 @@ type rig struct {
 	index   *index.Store
 	shards  string // where the index is
 	account *mem.Account
-	tokens  map[catalog.Role]string
-	log     *syncBuffer
-	now     time.Time
+	// contract holds every call of do against the OpenAPI document.
+	contract *contract.Contract
+	tokens   map[catalog.Role]string
+	log      *syncBuffer
+	now      time.Time
 
 	mu      sync.Mutex
 	last    uint64
@@ -102,6 +105,13 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		SyncEvery: 24 * time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := OpenAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.contract, err = contract.New(document, func(breach string) { t.Error(breach) }); err != nil {
 		t.Fatal(err)
 	}
 	r.http = httptest.NewServer(r.server)
@@ -224,7 +234,7 @@ func (r *rig) do(role catalog.Role, method, path, body string, header ...string)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := r.contract.Transport(http.DefaultTransport).RoundTrip(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -58,7 +58,8 @@ var may = map[string][]catalog.Role{
 	"POST /api/v1/admin/tokens":                         roots,
 	"DELETE /api/v1/admin/tokens/:id":                   roots,
 	"GET /api/v1/admin/cluster":                         roots,
-	"GET /healthz":                                      nil, // everybody
+	"GET /api/v1/openapi.json":                          nil, // everybody
+	"GET /healthz":                                      nil,
 	"GET /readyz":                                       nil,
 	"GET /metrics":                                      nil,
 }

@@ -55,6 +55,7 @@ func routes() []route {
 			{"POST", "/api/v1/admin/tokens", Operate, quick, (*Server).createToken},
 			{"DELETE", "/api/v1/admin/tokens/:id", Operate, quick, (*Server).deleteToken},
 			{"GET", "/api/v1/admin/cluster", Operate, quick, (*Server).clusterStatus},
+			{"GET", "/api/v1/openapi.json", Public, quick, (*Server).showOpenAPI},
 			{"GET", "/healthz", Public, quick, (*Server).healthz},
 			{"GET", "/readyz", Public, quick, (*Server).readyz},
 			{"GET", "/metrics", Public, quick, (*Server).showMetrics},

@@ -1,0 +1,32 @@
+package api
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed openapi.yaml
+var openAPISource []byte
+
+// OpenAPI is the OpenAPI 3.1 document of all endpoints, as JSON. The tests hold the
+// routes, and every request and answer of theirs, against it.
+var OpenAPI = sync.OnceValues(func() ([]byte, error) {
+	var doc map[string]any
+	if err := yaml.Unmarshal(openAPISource, &doc); err != nil {
+		return nil, fmt.Errorf("read openapi.yaml: %w", err)
+	}
+	return json.Marshal(doc)
+})
+
+func (s *Server) showOpenAPI(c *call) error {
+	doc, err := OpenAPI()
+	if err != nil {
+		return err
+	}
+	c.sendJSON(200, doc)
+	return nil
+}

@@ -1,0 +1,41 @@
+package api
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"firescan/api/contract"
+	"firescan/catalog"
+	"firescan/provider/mem"
+)
+
+// TestRoutesAreDescribed holds the table of routes against the OpenAPI document.
+func TestRoutesAreDescribed(t *testing.T) {
+	doc, err := OpenAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := contract.New(doc, func(breach string) { t.Error(breach) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served []string
+	for _, r := range routes() {
+		served = append(served, r.method+" "+strings.ReplaceAll(r.path, ":id", "{id}"))
+	}
+	described := c.Operations()
+	for _, name := range served {
+		if !slices.Contains(described, name) {
+			t.Errorf("%s is served and not described", name)
+		}
+	}
+}
+
+func TestOpenAPIIsServed(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	a := r.do(catalog.RoleViewer, "GET", "/api/v1/openapi.json", "", "Authorization", "")
+	if a.status != 200 || a.body["openapi"] != "3.1.0" {
+		t.Fatalf("%d %.200s", a.status, a.raw)
+	}
+}
