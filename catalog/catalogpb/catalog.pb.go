@@ -27,10 +27,12 @@ const (
 // Envelope is one entry of the Raft log. `number` names the command (see
 // catalog/commands.go), `payload` is that command's message.
 type Envelope struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	Version       uint32                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
-	Payload       []byte                 `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Number  uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Version uint32                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Payload []byte                 `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
+	// once, when set, makes the command take effect once for its key.
+	Once          *Once `protobuf:"bytes,4,opt,name=once,proto3" json:"once,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -86,6 +88,86 @@ func (x *Envelope) GetPayload() []byte {
 	return nil
 }
 
+func (x *Envelope) GetOnce() *Once {
+	if x != nil {
+		return x.Once
+	}
+	return nil
+}
+
+// Once makes a retried command exactly-once: the first that is carried out under
+// (org, key) leaves its Result, and the same key again is answered with it and changes
+// nothing. It is forgotten after a day. A refused command leaves nothing.
+type Once struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// org is empty for the root role.
+	Org string `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// fingerprint tells requests apart: the same key with another one is a CONFLICT.
+	Fingerprint   []byte `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	At            int64  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Once) Reset() {
+	*x = Once{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Once) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Once) ProtoMessage() {}
+
+func (x *Once) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Once.ProtoReflect.Descriptor instead.
+func (*Once) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Once) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Once) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Once) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Once) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // Result is what applying one command answers to its proposer.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -93,19 +175,25 @@ type Result struct {
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	// message says, for a person, what was refused and why.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// rejected lists the records of a PutRecords command that were not stored.
+	// rejected lists the records of a PutRecords command that were not stored, and the
+	// paths of a BeginDelete command that must not be deleted.
 	Rejected []*Rejection `protobuf:"bytes,3,rep,name=rejected,proto3" json:"rejected,omitempty"`
 	// sync_id is the running sync when StartSync found one, or the new one.
 	SyncId string `protobuf:"bytes,4,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
-	// deleted counts the records that a DeleteRecords command removed.
-	Deleted       uint32 `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// deleted counts the records that a DeleteRecords or FinishDelete command removed.
+	Deleted uint32 `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// id is that of the destination, token or sync that was made.
+	Id string `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
+	// schedules and pitrs count what a Migrate command moved.
+	Schedules     uint32 `protobuf:"varint,7,opt,name=schedules,proto3" json:"schedules,omitempty"`
+	Pitrs         uint32 `protobuf:"varint,8,opt,name=pitrs,proto3" json:"pitrs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[1]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -117,7 +205,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[1]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -130,7 +218,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{1}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Result) GetCode() string {
@@ -168,7 +256,28 @@ func (x *Result) GetDeleted() uint32 {
 	return 0
 }
 
-// Rejection says why the record at position `index` of a command was refused.
+func (x *Result) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Result) GetSchedules() uint32 {
+	if x != nil {
+		return x.Schedules
+	}
+	return 0
+}
+
+func (x *Result) GetPitrs() uint32 {
+	if x != nil {
+		return x.Pitrs
+	}
+	return 0
+}
+
+// Rejection says why the record or path at position `index` of a command was refused.
 type Rejection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
@@ -180,7 +289,7 @@ type Rejection struct {
 
 func (x *Rejection) Reset() {
 	*x = Rejection{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[2]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -192,7 +301,7 @@ func (x *Rejection) String() string {
 func (*Rejection) ProtoMessage() {}
 
 func (x *Rejection) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[2]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -205,7 +314,7 @@ func (x *Rejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejection.ProtoReflect.Descriptor instead.
 func (*Rejection) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{2}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Rejection) GetIndex() uint32 {
@@ -250,14 +359,18 @@ type Destination struct {
 	UpdatedAt int64             `protobuf:"varint,13,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// revision counts the changes of bucket, path, region or endpoint: a
 	// generation belongs to the revision that it was listed under.
-	Revision      uint64 `protobuf:"varint,14,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,14,opt,name=revision,proto3" json:"revision,omitempty"`
+	// conditions is absent until the bucket was probed, and again when revision changes.
+	Conditions *Conditions `protobuf:"bytes,15,opt,name=conditions,proto3" json:"conditions,omitempty"`
+	// reseals counts the times that other commands than PutDestination have replaced sealed.
+	Reseals       uint64 `protobuf:"varint,16,opt,name=reseals,proto3" json:"reseals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Destination) Reset() {
 	*x = Destination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[3]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -269,7 +382,7 @@ func (x *Destination) String() string {
 func (*Destination) ProtoMessage() {}
 
 func (x *Destination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[3]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -282,7 +395,7 @@ func (x *Destination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Destination.ProtoReflect.Descriptor instead.
 func (*Destination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{3}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Destination) GetOrg() string {
@@ -383,6 +496,83 @@ func (x *Destination) GetRevision() uint64 {
 	return 0
 }
 
+func (x *Destination) GetConditions() *Conditions {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+func (x *Destination) GetReseals() uint64 {
+	if x != nil {
+		return x.Reseals
+	}
+	return 0
+}
+
+// Conditions says whether a bucket deletes an object only if it still is the one that was
+// looked at (SetConditions).
+type Conditions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// single is for deletes one by one, batch for those of many.
+	Single        bool  `protobuf:"varint,1,opt,name=single,proto3" json:"single,omitempty"`
+	Batch         bool  `protobuf:"varint,2,opt,name=batch,proto3" json:"batch,omitempty"`
+	ProbedAt      int64 `protobuf:"varint,3,opt,name=probed_at,json=probedAt,proto3" json:"probed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Conditions) Reset() {
+	*x = Conditions{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Conditions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Conditions) ProtoMessage() {}
+
+func (x *Conditions) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Conditions.ProtoReflect.Descriptor instead.
+func (*Conditions) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Conditions) GetSingle() bool {
+	if x != nil {
+		return x.Single
+	}
+	return false
+}
+
+func (x *Conditions) GetBatch() bool {
+	if x != nil {
+		return x.Batch
+	}
+	return false
+}
+
+func (x *Conditions) GetProbedAt() int64 {
+	if x != nil {
+		return x.ProbedAt
+	}
+	return 0
+}
+
 type Project struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -394,7 +584,7 @@ type Project struct {
 
 func (x *Project) Reset() {
 	*x = Project{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[4]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +596,7 @@ func (x *Project) String() string {
 func (*Project) ProtoMessage() {}
 
 func (x *Project) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[4]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +609,7 @@ func (x *Project) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Project.ProtoReflect.Descriptor instead.
 func (*Project) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{4}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Project) GetOrg() string {
@@ -462,7 +652,7 @@ type Backup struct {
 
 func (x *Backup) Reset() {
 	*x = Backup{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[5]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +664,7 @@ func (x *Backup) String() string {
 func (*Backup) ProtoMessage() {}
 
 func (x *Backup) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[5]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +677,7 @@ func (x *Backup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backup.ProtoReflect.Descriptor instead.
 func (*Backup) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{5}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Backup) GetOrg() string {
@@ -575,7 +765,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +777,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +790,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{6}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Schedule) GetOrg() string {
@@ -667,7 +857,7 @@ type Pitr struct {
 
 func (x *Pitr) Reset() {
 	*x = Pitr{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +869,7 @@ func (x *Pitr) String() string {
 func (*Pitr) ProtoMessage() {}
 
 func (x *Pitr) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +882,7 @@ func (x *Pitr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pitr.ProtoReflect.Descriptor instead.
 func (*Pitr) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{7}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Pitr) GetOrg() string {
@@ -760,7 +950,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +962,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +975,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Token) GetId() string {
@@ -841,7 +1031,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +1043,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +1056,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Stats) GetTypes() []*TypeStats {
@@ -888,7 +1078,7 @@ type TypeStats struct {
 
 func (x *TypeStats) Reset() {
 	*x = TypeStats{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1090,7 @@ func (x *TypeStats) String() string {
 func (*TypeStats) ProtoMessage() {}
 
 func (x *TypeStats) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1103,7 @@ func (x *TypeStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeStats.ProtoReflect.Descriptor instead.
 func (*TypeStats) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TypeStats) GetLinkedFiles() uint64 {
@@ -967,7 +1157,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1169,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1182,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{11}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Segment) GetId() string {
@@ -1101,7 +1291,7 @@ type Sync struct {
 
 func (x *Sync) Reset() {
 	*x = Sync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1303,7 @@ func (x *Sync) String() string {
 func (*Sync) ProtoMessage() {}
 
 func (x *Sync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1316,7 @@ func (x *Sync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sync.ProtoReflect.Descriptor instead.
 func (*Sync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{12}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Sync) GetId() string {
@@ -1262,7 +1452,7 @@ type Generation struct {
 
 func (x *Generation) Reset() {
 	*x = Generation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1464,7 @@ func (x *Generation) String() string {
 func (*Generation) ProtoMessage() {}
 
 func (x *Generation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1477,7 @@ func (x *Generation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Generation.ProtoReflect.Descriptor instead.
 func (*Generation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{13}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Generation) GetId() string {
@@ -1382,7 +1572,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1584,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1597,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{14}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Delta) GetStems() [][]byte {
@@ -1431,13 +1621,474 @@ func (x *Delta) GetDeleted() [][]byte {
 	return nil
 }
 
+// Intent is a deletion that was begun and not finished: its paths are marked, so that no
+// record comes to link them.
+type Intent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	DestinationId string                 `protobuf:"bytes,3,opt,name=destination_id,json=destinationId,proto3" json:"destination_id,omitempty"`
+	// bucket_id is the identity of the bucket in which the paths are marked.
+	BucketId string `protobuf:"bytes,4,opt,name=bucket_id,json=bucketId,proto3" json:"bucket_id,omitempty"`
+	Who      string `protobuf:"bytes,5,opt,name=who,proto3" json:"who,omitempty"`
+	// node is the node that deletes; when it is gone, the leader resolves the intent.
+	Node     string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
+	At       int64  `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	Revision uint64 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
+	// backup_ids are the records that are deleted with their files. Only they may link paths.
+	BackupIds []string `protobuf:"bytes,9,rep,name=backup_ids,json=backupIds,proto3" json:"backup_ids,omitempty"`
+	// paths are those that are marked: what was rejected is not among them.
+	Paths [][]byte `protobuf:"bytes,10,rep,name=paths,proto3" json:"paths,omitempty"`
+	// rejected is what the command was answered, for when it is sent again.
+	Rejected      []*Rejection `protobuf:"bytes,11,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Intent) Reset() {
+	*x = Intent{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Intent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Intent) ProtoMessage() {}
+
+func (x *Intent) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Intent.ProtoReflect.Descriptor instead.
+func (*Intent) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Intent) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Intent) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Intent) GetDestinationId() string {
+	if x != nil {
+		return x.DestinationId
+	}
+	return ""
+}
+
+func (x *Intent) GetBucketId() string {
+	if x != nil {
+		return x.BucketId
+	}
+	return ""
+}
+
+func (x *Intent) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *Intent) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Intent) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Intent) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Intent) GetBackupIds() []string {
+	if x != nil {
+		return x.BackupIds
+	}
+	return nil
+}
+
+func (x *Intent) GetPaths() [][]byte {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *Intent) GetRejected() []*Rejection {
+	if x != nil {
+		return x.Rejected
+	}
+	return nil
+}
+
+// Outcome is what became of one path.
+type Outcome struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Path    []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Deleted bool                   `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Size    int64                  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	// reason says why it was not deleted.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outcome) Reset() {
+	*x = Outcome{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outcome) ProtoMessage() {}
+
+func (x *Outcome) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
+func (*Outcome) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Outcome) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Outcome) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
+func (x *Outcome) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Outcome) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Audit is what a finished deletion leaves for good. Its id is the intent's.
+type Audit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	DestinationId string                 `protobuf:"bytes,3,opt,name=destination_id,json=destinationId,proto3" json:"destination_id,omitempty"`
+	BucketId      string                 `protobuf:"bytes,4,opt,name=bucket_id,json=bucketId,proto3" json:"bucket_id,omitempty"`
+	Who           string                 `protobuf:"bytes,5,opt,name=who,proto3" json:"who,omitempty"`
+	BegunAt       int64                  `protobuf:"varint,6,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	FinishedAt    int64                  `protobuf:"varint,7,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// outcomes has every path of the intent.
+	Outcomes []*Outcome `protobuf:"bytes,8,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// backup_ids are the records that were deleted with it.
+	BackupIds     []string `protobuf:"bytes,9,rep,name=backup_ids,json=backupIds,proto3" json:"backup_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Audit) Reset() {
+	*x = Audit{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Audit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Audit) ProtoMessage() {}
+
+func (x *Audit) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Audit.ProtoReflect.Descriptor instead.
+func (*Audit) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Audit) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Audit) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Audit) GetDestinationId() string {
+	if x != nil {
+		return x.DestinationId
+	}
+	return ""
+}
+
+func (x *Audit) GetBucketId() string {
+	if x != nil {
+		return x.BucketId
+	}
+	return ""
+}
+
+func (x *Audit) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *Audit) GetBegunAt() int64 {
+	if x != nil {
+		return x.BegunAt
+	}
+	return 0
+}
+
+func (x *Audit) GetFinishedAt() int64 {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return 0
+}
+
+func (x *Audit) GetOutcomes() []*Outcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *Audit) GetBackupIds() []string {
+	if x != nil {
+		return x.BackupIds
+	}
+	return nil
+}
+
+// Answer is what is remembered of a request with an Idempotency-Key: the result of its
+// command (Once), what it was answered (StoreAnswer), or both.
+type Answer struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Org         string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Key         string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	At          int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	// result is absent when no command was proposed with Once.
+	Result *Result `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
+	// status is 0 until the request was answered.
+	Status        uint32 `protobuf:"varint,6,opt,name=status,proto3" json:"status,omitempty"`
+	Body          []byte `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Answer) Reset() {
+	*x = Answer{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Answer) ProtoMessage() {}
+
+func (x *Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
+func (*Answer) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Answer) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Answer) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Answer) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Answer) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Answer) GetResult() *Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Answer) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Answer) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+// Holder says that a node holds the whole shard of a generation.
+type Holder struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Generation    string                 `protobuf:"bytes,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holder) Reset() {
+	*x = Holder{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holder) ProtoMessage() {}
+
+func (x *Holder) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holder.ProtoReflect.Descriptor instead.
+func (*Holder) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Holder) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Holder) GetGeneration() string {
+	if x != nil {
+		return x.Generation
+	}
+	return ""
+}
+
 type PutDestination struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Destination *Destination           `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
 	// create refuses an id that exists; otherwise the id must exist.
 	Create bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
 	// base_updated_at, when not 0, is the updated_at of the destination that the new one
-	// was made from: when it has another one by now, the answer is CONFLICT.
+	// was made from: when it has another one by now, or other reseals, the answer is CONFLICT.
 	BaseUpdatedAt int64 `protobuf:"varint,3,opt,name=base_updated_at,json=baseUpdatedAt,proto3" json:"base_updated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1445,7 +2096,7 @@ type PutDestination struct {
 
 func (x *PutDestination) Reset() {
 	*x = PutDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +2108,7 @@ func (x *PutDestination) String() string {
 func (*PutDestination) ProtoMessage() {}
 
 func (x *PutDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +2121,7 @@ func (x *PutDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDestination.ProtoReflect.Descriptor instead.
 func (*PutDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{15}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PutDestination) GetDestination() *Destination {
@@ -1504,7 +2155,7 @@ type DeleteDestination struct {
 
 func (x *DeleteDestination) Reset() {
 	*x = DeleteDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +2167,7 @@ func (x *DeleteDestination) String() string {
 func (*DeleteDestination) ProtoMessage() {}
 
 func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +2180,7 @@ func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDestination.ProtoReflect.Descriptor instead.
 func (*DeleteDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{16}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeleteDestination) GetOrg() string {
@@ -1560,7 +2211,7 @@ type SetVerified struct {
 
 func (x *SetVerified) Reset() {
 	*x = SetVerified{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +2223,7 @@ func (x *SetVerified) String() string {
 func (*SetVerified) ProtoMessage() {}
 
 func (x *SetVerified) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +2236,7 @@ func (x *SetVerified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVerified.ProtoReflect.Descriptor instead.
 func (*SetVerified) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetVerified) GetOrg() string {
@@ -1638,7 +2289,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +2301,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +2314,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Record) GetKind() isRecord_Kind {
@@ -1749,7 +2400,7 @@ type PutRecords struct {
 
 func (x *PutRecords) Reset() {
 	*x = PutRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +2412,7 @@ func (x *PutRecords) String() string {
 func (*PutRecords) ProtoMessage() {}
 
 func (x *PutRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +2425,7 @@ func (x *PutRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRecords.ProtoReflect.Descriptor instead.
 func (*PutRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PutRecords) GetOrg() string {
@@ -1803,7 +2454,7 @@ type DeleteRecords struct {
 
 func (x *DeleteRecords) Reset() {
 	*x = DeleteRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +2466,7 @@ func (x *DeleteRecords) String() string {
 func (*DeleteRecords) ProtoMessage() {}
 
 func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +2479,7 @@ func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecords.ProtoReflect.Descriptor instead.
 func (*DeleteRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteRecords) GetOrg() string {
@@ -1861,7 +2512,7 @@ type PutToken struct {
 
 func (x *PutToken) Reset() {
 	*x = PutToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +2524,7 @@ func (x *PutToken) String() string {
 func (*PutToken) ProtoMessage() {}
 
 func (x *PutToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +2537,7 @@ func (x *PutToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutToken.ProtoReflect.Descriptor instead.
 func (*PutToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutToken) GetToken() *Token {
@@ -1905,7 +2556,7 @@ type DeleteToken struct {
 
 func (x *DeleteToken) Reset() {
 	*x = DeleteToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1917,7 +2568,7 @@ func (x *DeleteToken) String() string {
 func (*DeleteToken) ProtoMessage() {}
 
 func (x *DeleteToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1930,7 +2581,7 @@ func (x *DeleteToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteToken.ProtoReflect.Descriptor instead.
 func (*DeleteToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteToken) GetId() string {
@@ -1952,7 +2603,7 @@ type PutKeyset struct {
 
 func (x *PutKeyset) Reset() {
 	*x = PutKeyset{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1964,7 +2615,7 @@ func (x *PutKeyset) String() string {
 func (*PutKeyset) ProtoMessage() {}
 
 func (x *PutKeyset) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2628,7 @@ func (x *PutKeyset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyset.ProtoReflect.Descriptor instead.
 func (*PutKeyset) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PutKeyset) GetKeyset() []byte {
@@ -2007,7 +2658,7 @@ type StartSync struct {
 
 func (x *StartSync) Reset() {
 	*x = StartSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2670,7 @@ func (x *StartSync) String() string {
 func (*StartSync) ProtoMessage() {}
 
 func (x *StartSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2683,7 @@ func (x *StartSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSync.ProtoReflect.Descriptor instead.
 func (*StartSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *StartSync) GetOrg() string {
@@ -2074,7 +2725,7 @@ type SealSegments struct {
 
 func (x *SealSegments) Reset() {
 	*x = SealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2737,7 @@ func (x *SealSegments) String() string {
 func (*SealSegments) ProtoMessage() {}
 
 func (x *SealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2750,7 @@ func (x *SealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealSegments.ProtoReflect.Descriptor instead.
 func (*SealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SealSegments) GetSyncId() string {
@@ -2128,7 +2779,7 @@ type PromoteSync struct {
 
 func (x *PromoteSync) Reset() {
 	*x = PromoteSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2791,7 @@ func (x *PromoteSync) String() string {
 func (*PromoteSync) ProtoMessage() {}
 
 func (x *PromoteSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2804,7 @@ func (x *PromoteSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteSync.ProtoReflect.Descriptor instead.
 func (*PromoteSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PromoteSync) GetSyncId() string {
@@ -2183,7 +2834,7 @@ type FinishSync struct {
 
 func (x *FinishSync) Reset() {
 	*x = FinishSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2846,7 @@ func (x *FinishSync) String() string {
 func (*FinishSync) ProtoMessage() {}
 
 func (x *FinishSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2859,7 @@ func (x *FinishSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishSync.ProtoReflect.Descriptor instead.
 func (*FinishSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *FinishSync) GetSyncId() string {
@@ -2239,25 +2890,658 @@ func (x *FinishSync) GetAt() int64 {
 	return 0
 }
 
+// BeginDelete asks to delete up to 1,000 files. Those that no record needs are marked and
+// may be deleted then; the others are rejected by position: FILE_NOT_ORPHAN (a record other
+// than backup_ids links it, or it lies under a prefix of a PITR configuration),
+// PATH_BEING_DELETED (another intent has it), INVALID (not in the key space of the
+// destination; with backup_ids: none of them links it). When nothing is marked and there
+// are no backup_ids, no intent is made. The same command again is answered the same.
+type BeginDelete struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	DestinationId string                 `protobuf:"bytes,2,opt,name=destination_id,json=destinationId,proto3" json:"destination_id,omitempty"`
+	Id            string                 `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	Who           string                 `protobuf:"bytes,4,opt,name=who,proto3" json:"who,omitempty"`
+	Node          string                 `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
+	At            int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	// revision must be the destination's, or the answer is CONFLICT.
+	Revision uint64 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	// backup_ids are records that are to be deleted as well: their links do not protect.
+	BackupIds     []string `protobuf:"bytes,8,rep,name=backup_ids,json=backupIds,proto3" json:"backup_ids,omitempty"`
+	Paths         [][]byte `protobuf:"bytes,9,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginDelete) Reset() {
+	*x = BeginDelete{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginDelete) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginDelete) ProtoMessage() {}
+
+func (x *BeginDelete) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginDelete.ProtoReflect.Descriptor instead.
+func (*BeginDelete) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *BeginDelete) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *BeginDelete) GetDestinationId() string {
+	if x != nil {
+		return x.DestinationId
+	}
+	return ""
+}
+
+func (x *BeginDelete) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *BeginDelete) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *BeginDelete) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *BeginDelete) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *BeginDelete) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *BeginDelete) GetBackupIds() []string {
+	if x != nil {
+		return x.BackupIds
+	}
+	return nil
+}
+
+func (x *BeginDelete) GetPaths() [][]byte {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+// FinishDelete says what became of an intent: its marks are cleared, the deleted files
+// leave the index, an audit record stays. CONFLICT when there is no such intent.
+type FinishDelete struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id    string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	At    int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`
+	// outcomes of its paths; those that are not named count as not deleted.
+	Outcomes []*Outcome `protobuf:"bytes,4,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// delete_backups are those of the intent's backup_ids whose records are removed.
+	DeleteBackups []string `protobuf:"bytes,5,rep,name=delete_backups,json=deleteBackups,proto3" json:"delete_backups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishDelete) Reset() {
+	*x = FinishDelete{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishDelete) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishDelete) ProtoMessage() {}
+
+func (x *FinishDelete) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishDelete.ProtoReflect.Descriptor instead.
+func (*FinishDelete) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *FinishDelete) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *FinishDelete) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *FinishDelete) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *FinishDelete) GetOutcomes() []*Outcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *FinishDelete) GetDeleteBackups() []string {
+	if x != nil {
+		return x.DeleteBackups
+	}
+	return nil
+}
+
+// Migrate moves all schedules and PITR configurations of one destination to another, or
+// none. Where the configurations wrote before stays linked.
+type Migrate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	FromId        string                 `protobuf:"bytes,2,opt,name=from_id,json=fromId,proto3" json:"from_id,omitempty"`
+	ToId          string                 `protobuf:"bytes,3,opt,name=to_id,json=toId,proto3" json:"to_id,omitempty"`
+	At            int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Migrate) Reset() {
+	*x = Migrate{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Migrate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Migrate) ProtoMessage() {}
+
+func (x *Migrate) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Migrate.ProtoReflect.Descriptor instead.
+func (*Migrate) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Migrate) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Migrate) GetFromId() string {
+	if x != nil {
+		return x.FromId
+	}
+	return ""
+}
+
+func (x *Migrate) GetToId() string {
+	if x != nil {
+		return x.ToId
+	}
+	return ""
+}
+
+func (x *Migrate) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+// StoreAnswer remembers what a request with an Idempotency-Key was answered, for a day.
+// The first one stays. CONFLICT when the key was used with another fingerprint.
+type StoreAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Status        uint32                 `protobuf:"varint,4,opt,name=status,proto3" json:"status,omitempty"`
+	Body          []byte                 `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
+	At            int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreAnswer) Reset() {
+	*x = StoreAnswer{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreAnswer) ProtoMessage() {}
+
+func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreAnswer.ProtoReflect.Descriptor instead.
+func (*StoreAnswer) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *StoreAnswer) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *StoreAnswer) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *StoreAnswer) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *StoreAnswer) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *StoreAnswer) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *StoreAnswer) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+// SetConditions records what probing a bucket has shown.
+type SetConditions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id    string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// revision must be the destination's, or the answer is CONFLICT.
+	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Single        bool   `protobuf:"varint,4,opt,name=single,proto3" json:"single,omitempty"`
+	Batch         bool   `protobuf:"varint,5,opt,name=batch,proto3" json:"batch,omitempty"`
+	At            int64  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetConditions) Reset() {
+	*x = SetConditions{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetConditions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetConditions) ProtoMessage() {}
+
+func (x *SetConditions) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetConditions.ProtoReflect.Descriptor instead.
+func (*SetConditions) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SetConditions) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *SetConditions) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetConditions) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *SetConditions) GetSingle() bool {
+	if x != nil {
+		return x.Single
+	}
+	return false
+}
+
+func (x *SetConditions) GetBatch() bool {
+	if x != nil {
+		return x.Batch
+	}
+	return false
+}
+
+func (x *SetConditions) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+// Reseal replaces the sealed credentials by the same ones, encrypted with another key:
+// neither updated_at nor verified changes. CONFLICT when the destination's updated_at is
+// not base_updated_at.
+type Reseal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Sealed        map[string][]byte      `protobuf:"bytes,3,rep,name=sealed,proto3" json:"sealed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	BaseUpdatedAt int64                  `protobuf:"varint,4,opt,name=base_updated_at,json=baseUpdatedAt,proto3" json:"base_updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reseal) Reset() {
+	*x = Reseal{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reseal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reseal) ProtoMessage() {}
+
+func (x *Reseal) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reseal.ProtoReflect.Descriptor instead.
+func (*Reseal) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Reseal) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Reseal) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Reseal) GetSealed() map[string][]byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *Reseal) GetBaseUpdatedAt() int64 {
+	if x != nil {
+		return x.BaseUpdatedAt
+	}
+	return 0
+}
+
+// SetHolder says that a node holds the whole shard of a generation, or no longer. It is
+// ignored when the destination has another generation by now.
+type SetHolder struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	DestinationId string                 `protobuf:"bytes,2,opt,name=destination_id,json=destinationId,proto3" json:"destination_id,omitempty"`
+	Generation    string                 `protobuf:"bytes,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	Whole         bool                   `protobuf:"varint,4,opt,name=whole,proto3" json:"whole,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHolder) Reset() {
+	*x = SetHolder{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHolder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHolder) ProtoMessage() {}
+
+func (x *SetHolder) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHolder.ProtoReflect.Descriptor instead.
+func (*SetHolder) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *SetHolder) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SetHolder) GetDestinationId() string {
+	if x != nil {
+		return x.DestinationId
+	}
+	return ""
+}
+
+func (x *SetHolder) GetGeneration() string {
+	if x != nil {
+		return x.Generation
+	}
+	return ""
+}
+
+func (x *SetHolder) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+// ForgetNode drops all that a node holds.
+type ForgetNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetNode) Reset() {
+	*x = ForgetNode{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetNode) ProtoMessage() {}
+
+func (x *ForgetNode) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetNode.ProtoReflect.Descriptor instead.
+func (*ForgetNode) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ForgetNode) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
 var File_catalog_catalogpb_catalog_proto protoreflect.FileDescriptor
 
 const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1fcatalog/catalogpb/catalog.proto\x12\x13firescan.catalog.v1\"V\n" +
+	"\x1fcatalog/catalogpb/catalog.proto\x12\x13firescan.catalog.v1\"\x85\x01\n" +
 	"\bEnvelope\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12\x18\n" +
-	"\apayload\x18\x03 \x01(\fR\apayload\"\xa5\x01\n" +
+	"\apayload\x18\x03 \x01(\fR\apayload\x12-\n" +
+	"\x04once\x18\x04 \x01(\v2\x19.firescan.catalog.v1.OnceR\x04once\"\\\n" +
+	"\x04Once\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12 \n" +
+	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\xe9\x01\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12:\n" +
 	"\brejected\x18\x03 \x03(\v2\x1e.firescan.catalog.v1.RejectionR\brejected\x12\x17\n" +
 	"\async_id\x18\x04 \x01(\tR\x06syncId\x12\x18\n" +
-	"\adeleted\x18\x05 \x01(\rR\adeleted\"O\n" +
+	"\adeleted\x18\x05 \x01(\rR\adeleted\x12\x0e\n" +
+	"\x02id\x18\x06 \x01(\tR\x02id\x12\x1c\n" +
+	"\tschedules\x18\a \x01(\rR\tschedules\x12\x14\n" +
+	"\x05pitrs\x18\b \x01(\rR\x05pitrs\"O\n" +
 	"\tRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\xaf\x04\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\x8a\x05\n" +
 	"\vDestination\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2275,13 +3559,22 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"created_at\x18\f \x01(\x03R\tcreatedAt\x12\x1d\n" +
 	"\n" +
 	"updated_at\x18\r \x01(\x03R\tupdatedAt\x12\x1a\n" +
-	"\brevision\x18\x0e \x01(\x04R\brevision\x1a9\n" +
+	"\brevision\x18\x0e \x01(\x04R\brevision\x12?\n" +
+	"\n" +
+	"conditions\x18\x0f \x01(\v2\x1f.firescan.catalog.v1.ConditionsR\n" +
+	"conditions\x12\x18\n" +
+	"\areseals\x18\x10 \x01(\x04R\areseals\x1a9\n" +
 	"\vSealedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\x1a9\n" +
 	"\vMaskedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
+	"\n" +
+	"Conditions\x12\x16\n" +
+	"\x06single\x18\x01 \x01(\bR\x06single\x12\x14\n" +
+	"\x05batch\x18\x02 \x01(\bR\x05batch\x12\x1b\n" +
+	"\tprobed_at\x18\x03 \x01(\x03R\bprobedAt\"?\n" +
 	"\aProject\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2388,7 +3681,51 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x05Delta\x12\x14\n" +
 	"\x05stems\x18\x01 \x03(\fR\x05stems\x12\x1a\n" +
 	"\bprefixes\x18\x02 \x03(\fR\bprefixes\x12\x18\n" +
-	"\adeleted\x18\x03 \x03(\fR\adeleted\"\x94\x01\n" +
+	"\adeleted\x18\x03 \x03(\fR\adeleted\"\xb1\x02\n" +
+	"\x06Intent\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12%\n" +
+	"\x0edestination_id\x18\x03 \x01(\tR\rdestinationId\x12\x1b\n" +
+	"\tbucket_id\x18\x04 \x01(\tR\bbucketId\x12\x10\n" +
+	"\x03who\x18\x05 \x01(\tR\x03who\x12\x12\n" +
+	"\x04node\x18\x06 \x01(\tR\x04node\x12\x0e\n" +
+	"\x02at\x18\a \x01(\x03R\x02at\x12\x1a\n" +
+	"\brevision\x18\b \x01(\x04R\brevision\x12\x1d\n" +
+	"\n" +
+	"backup_ids\x18\t \x03(\tR\tbackupIds\x12\x14\n" +
+	"\x05paths\x18\n" +
+	" \x03(\fR\x05paths\x12:\n" +
+	"\brejected\x18\v \x03(\v2\x1e.firescan.catalog.v1.RejectionR\brejected\"c\n" +
+	"\aOutcome\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x18\n" +
+	"\adeleted\x18\x02 \x01(\bR\adeleted\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x94\x02\n" +
+	"\x05Audit\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12%\n" +
+	"\x0edestination_id\x18\x03 \x01(\tR\rdestinationId\x12\x1b\n" +
+	"\tbucket_id\x18\x04 \x01(\tR\bbucketId\x12\x10\n" +
+	"\x03who\x18\x05 \x01(\tR\x03who\x12\x19\n" +
+	"\bbegun_at\x18\x06 \x01(\x03R\abegunAt\x12\x1f\n" +
+	"\vfinished_at\x18\a \x01(\x03R\n" +
+	"finishedAt\x128\n" +
+	"\boutcomes\x18\b \x03(\v2\x1c.firescan.catalog.v1.OutcomeR\boutcomes\x12\x1d\n" +
+	"\n" +
+	"backup_ids\x18\t \x03(\tR\tbackupIds\"\xbf\x01\n" +
+	"\x06Answer\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12 \n" +
+	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\x123\n" +
+	"\x06result\x18\x05 \x01(\v2\x1b.firescan.catalog.v1.ResultR\x06result\x12\x16\n" +
+	"\x06status\x18\x06 \x01(\rR\x06status\x12\x12\n" +
+	"\x04body\x18\a \x01(\fR\x04body\"<\n" +
+	"\x06Holder\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\tR\n" +
+	"generation\"\x94\x01\n" +
 	"\x0ePutDestination\x12B\n" +
 	"\vdestination\x18\x01 \x01(\v2 .firescan.catalog.v1.DestinationR\vdestination\x12\x16\n" +
 	"\x06create\x18\x02 \x01(\bR\x06create\x12&\n" +
@@ -2439,7 +3776,61 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02atB\x1cZ\x1afirescan/catalog/catalogpbb\x06proto3"
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\xdd\x01\n" +
+	"\vBeginDelete\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12%\n" +
+	"\x0edestination_id\x18\x02 \x01(\tR\rdestinationId\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12\x10\n" +
+	"\x03who\x18\x04 \x01(\tR\x03who\x12\x12\n" +
+	"\x04node\x18\x05 \x01(\tR\x04node\x12\x0e\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\x12\x1a\n" +
+	"\brevision\x18\a \x01(\x04R\brevision\x12\x1d\n" +
+	"\n" +
+	"backup_ids\x18\b \x03(\tR\tbackupIds\x12\x14\n" +
+	"\x05paths\x18\t \x03(\fR\x05paths\"\xa1\x01\n" +
+	"\fFinishDelete\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\x128\n" +
+	"\boutcomes\x18\x04 \x03(\v2\x1c.firescan.catalog.v1.OutcomeR\boutcomes\x12%\n" +
+	"\x0edelete_backups\x18\x05 \x03(\tR\rdeleteBackups\"Y\n" +
+	"\aMigrate\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x17\n" +
+	"\afrom_id\x18\x02 \x01(\tR\x06fromId\x12\x13\n" +
+	"\x05to_id\x18\x03 \x01(\tR\x04toId\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\x8f\x01\n" +
+	"\vStoreAnswer\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12 \n" +
+	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\rR\x06status\x12\x12\n" +
+	"\x04body\x18\x05 \x01(\fR\x04body\x12\x0e\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\"\x8b\x01\n" +
+	"\rSetConditions\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x16\n" +
+	"\x06single\x18\x04 \x01(\bR\x06single\x12\x14\n" +
+	"\x05batch\x18\x05 \x01(\bR\x05batch\x12\x0e\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\"\xce\x01\n" +
+	"\x06Reseal\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12?\n" +
+	"\x06sealed\x18\x03 \x03(\v2'.firescan.catalog.v1.Reseal.SealedEntryR\x06sealed\x12&\n" +
+	"\x0fbase_updated_at\x18\x04 \x01(\x03R\rbaseUpdatedAt\x1a9\n" +
+	"\vSealedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"|\n" +
+	"\tSetHolder\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12%\n" +
+	"\x0edestination_id\x18\x02 \x01(\tR\rdestinationId\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\tR\n" +
+	"generation\x12\x14\n" +
+	"\x05whole\x18\x04 \x01(\bR\x05whole\" \n" +
+	"\n" +
+	"ForgetNode\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04nodeB\x1cZ\x1afirescan/catalog/catalogpbb\x06proto3"
 
 var (
 	file_catalog_catalogpb_catalog_proto_rawDescOnce sync.Once
@@ -2453,57 +3844,80 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 	return file_catalog_catalogpb_catalog_proto_rawDescData
 }
 
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(*Envelope)(nil),          // 0: firescan.catalog.v1.Envelope
-	(*Result)(nil),            // 1: firescan.catalog.v1.Result
-	(*Rejection)(nil),         // 2: firescan.catalog.v1.Rejection
-	(*Destination)(nil),       // 3: firescan.catalog.v1.Destination
-	(*Project)(nil),           // 4: firescan.catalog.v1.Project
-	(*Backup)(nil),            // 5: firescan.catalog.v1.Backup
-	(*Schedule)(nil),          // 6: firescan.catalog.v1.Schedule
-	(*Pitr)(nil),              // 7: firescan.catalog.v1.Pitr
-	(*Token)(nil),             // 8: firescan.catalog.v1.Token
-	(*Stats)(nil),             // 9: firescan.catalog.v1.Stats
-	(*TypeStats)(nil),         // 10: firescan.catalog.v1.TypeStats
-	(*Segment)(nil),           // 11: firescan.catalog.v1.Segment
-	(*Sync)(nil),              // 12: firescan.catalog.v1.Sync
-	(*Generation)(nil),        // 13: firescan.catalog.v1.Generation
-	(*Delta)(nil),             // 14: firescan.catalog.v1.Delta
-	(*PutDestination)(nil),    // 15: firescan.catalog.v1.PutDestination
-	(*DeleteDestination)(nil), // 16: firescan.catalog.v1.DeleteDestination
-	(*SetVerified)(nil),       // 17: firescan.catalog.v1.SetVerified
-	(*Record)(nil),            // 18: firescan.catalog.v1.Record
-	(*PutRecords)(nil),        // 19: firescan.catalog.v1.PutRecords
-	(*DeleteRecords)(nil),     // 20: firescan.catalog.v1.DeleteRecords
-	(*PutToken)(nil),          // 21: firescan.catalog.v1.PutToken
-	(*DeleteToken)(nil),       // 22: firescan.catalog.v1.DeleteToken
-	(*PutKeyset)(nil),         // 23: firescan.catalog.v1.PutKeyset
-	(*StartSync)(nil),         // 24: firescan.catalog.v1.StartSync
-	(*SealSegments)(nil),      // 25: firescan.catalog.v1.SealSegments
-	(*PromoteSync)(nil),       // 26: firescan.catalog.v1.PromoteSync
-	(*FinishSync)(nil),        // 27: firescan.catalog.v1.FinishSync
-	nil,                       // 28: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 29: firescan.catalog.v1.Destination.MaskedEntry
+	(*Once)(nil),              // 1: firescan.catalog.v1.Once
+	(*Result)(nil),            // 2: firescan.catalog.v1.Result
+	(*Rejection)(nil),         // 3: firescan.catalog.v1.Rejection
+	(*Destination)(nil),       // 4: firescan.catalog.v1.Destination
+	(*Conditions)(nil),        // 5: firescan.catalog.v1.Conditions
+	(*Project)(nil),           // 6: firescan.catalog.v1.Project
+	(*Backup)(nil),            // 7: firescan.catalog.v1.Backup
+	(*Schedule)(nil),          // 8: firescan.catalog.v1.Schedule
+	(*Pitr)(nil),              // 9: firescan.catalog.v1.Pitr
+	(*Token)(nil),             // 10: firescan.catalog.v1.Token
+	(*Stats)(nil),             // 11: firescan.catalog.v1.Stats
+	(*TypeStats)(nil),         // 12: firescan.catalog.v1.TypeStats
+	(*Segment)(nil),           // 13: firescan.catalog.v1.Segment
+	(*Sync)(nil),              // 14: firescan.catalog.v1.Sync
+	(*Generation)(nil),        // 15: firescan.catalog.v1.Generation
+	(*Delta)(nil),             // 16: firescan.catalog.v1.Delta
+	(*Intent)(nil),            // 17: firescan.catalog.v1.Intent
+	(*Outcome)(nil),           // 18: firescan.catalog.v1.Outcome
+	(*Audit)(nil),             // 19: firescan.catalog.v1.Audit
+	(*Answer)(nil),            // 20: firescan.catalog.v1.Answer
+	(*Holder)(nil),            // 21: firescan.catalog.v1.Holder
+	(*PutDestination)(nil),    // 22: firescan.catalog.v1.PutDestination
+	(*DeleteDestination)(nil), // 23: firescan.catalog.v1.DeleteDestination
+	(*SetVerified)(nil),       // 24: firescan.catalog.v1.SetVerified
+	(*Record)(nil),            // 25: firescan.catalog.v1.Record
+	(*PutRecords)(nil),        // 26: firescan.catalog.v1.PutRecords
+	(*DeleteRecords)(nil),     // 27: firescan.catalog.v1.DeleteRecords
+	(*PutToken)(nil),          // 28: firescan.catalog.v1.PutToken
+	(*DeleteToken)(nil),       // 29: firescan.catalog.v1.DeleteToken
+	(*PutKeyset)(nil),         // 30: firescan.catalog.v1.PutKeyset
+	(*StartSync)(nil),         // 31: firescan.catalog.v1.StartSync
+	(*SealSegments)(nil),      // 32: firescan.catalog.v1.SealSegments
+	(*PromoteSync)(nil),       // 33: firescan.catalog.v1.PromoteSync
+	(*FinishSync)(nil),        // 34: firescan.catalog.v1.FinishSync
+	(*BeginDelete)(nil),       // 35: firescan.catalog.v1.BeginDelete
+	(*FinishDelete)(nil),      // 36: firescan.catalog.v1.FinishDelete
+	(*Migrate)(nil),           // 37: firescan.catalog.v1.Migrate
+	(*StoreAnswer)(nil),       // 38: firescan.catalog.v1.StoreAnswer
+	(*SetConditions)(nil),     // 39: firescan.catalog.v1.SetConditions
+	(*Reseal)(nil),            // 40: firescan.catalog.v1.Reseal
+	(*SetHolder)(nil),         // 41: firescan.catalog.v1.SetHolder
+	(*ForgetNode)(nil),        // 42: firescan.catalog.v1.ForgetNode
+	nil,                       // 43: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 44: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 45: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
-	2,  // 0: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	28, // 1: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	29, // 2: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
-	10, // 3: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
-	3,  // 4: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
-	4,  // 5: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
-	5,  // 6: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
-	6,  // 7: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
-	7,  // 8: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
-	18, // 9: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
-	8,  // 10: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
-	11, // 11: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	1,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
+	3,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
+	43, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	44, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	5,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
+	12, // 5: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
+	3,  // 6: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
+	18, // 7: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
+	2,  // 8: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
+	4,  // 9: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
+	6,  // 10: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
+	7,  // 11: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
+	8,  // 12: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
+	9,  // 13: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
+	25, // 14: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
+	10, // 15: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
+	13, // 16: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
+	18, // 17: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
+	45, // 18: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_catalog_catalogpb_catalog_proto_init() }
@@ -2511,7 +3925,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 	if File_catalog_catalogpb_catalog_proto != nil {
 		return
 	}
-	file_catalog_catalogpb_catalog_proto_msgTypes[18].OneofWrappers = []any{
+	file_catalog_catalogpb_catalog_proto_msgTypes[25].OneofWrappers = []any{
 		(*Record_Project)(nil),
 		(*Record_Backup)(nil),
 		(*Record_Schedule)(nil),
@@ -2523,7 +3937,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
