@@ -14,13 +14,13 @@ import (
 // destinationInput is the body that creates or updates a destination; what is nil
 // was not given.
 type destinationInput struct {
-	Name        *string                   `json:"name"`
-	Type        *string                   `json:"type"`
-	Bucket      *string                   `json:"bucket"`
-	Path        *string                   `json:"path"`
-	Region      *string                   `json:"region"`
-	Endpoint    *string                   `json:"endpoint"`
-	Credentials map[string]catalog.Secret `json:"credentials"`
+	Name        *string     `json:"name"`
+	Type        *string     `json:"type"`
+	Bucket      *string     `json:"bucket"`
+	Path        *string     `json:"path"`
+	Region      *string     `json:"region"`
+	Endpoint    *string     `json:"endpoint"`
+	Credentials credentials `json:"credentials"`
 }
 
 const (
@@ -30,19 +30,16 @@ const (
 	maxSecret = 16 << 10
 )
 
-// bucketName is what S3 allows, which is also what its clones and Google allow at
-// the least.
+// bucketName is what S3 allows, and Google in names that are no domain.
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$`)
 
+// maxDomainBucket is the length of a bucket name of Google's that is a domain, of which
+// each part has at most 63 characters.
+const maxDomainBucket = 222
+
+var domainBucket = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)+$`)
+
 var regionName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
-
-// types are all types of destinations, as they are stored and shown.
-var types = []string{catalog.TypeS3, catalog.TypeGCS, catalog.TypeSpaces, catalog.TypeFirebase}
-
-// credentialFields are the credentials that each type needs.
-var credentialFields = map[string][]string{
-	catalog.TypeS3: {"accessKeyId", "secretAccessKey"},
-}
 
 // fill puts what was given into d, and refuses what cannot be right. Credentials are
 // encrypted here: they are in no command in the clear.
@@ -64,17 +61,9 @@ func (s *Server) fill(d *pb.Destination, in *destinationInput, create bool) erro
 		}
 	}
 	text("name", in.Name, &d.Name, true, checkName)
-	text("bucket", in.Bucket, &d.Bucket, true, checkBucket)
+	text("bucket", in.Bucket, &d.Bucket, true, func(b string) string { return checkBucket(d.Type, b) })
 	text("region", in.Region, &d.Region, false, checkRegion)
-	text("endpoint", in.Endpoint, &d.Endpoint, false, func(e string) string {
-		if e == "" {
-			return ""
-		}
-		if err := s.Endpoints.Check(e); err != nil {
-			return toError(err).reason()
-		}
-		return ""
-	})
+	text("endpoint", in.Endpoint, &d.Endpoint, false, s.checkEndpoint)
 	if in.Path != nil {
 		path := strings.Trim(*in.Path, "/")
 		text("path", &path, &d.Path, false, checkPath)
@@ -82,8 +71,11 @@ func (s *Server) fill(d *pb.Destination, in *destinationInput, create bool) erro
 	if create && in.Type == nil {
 		wrong["type"] = "is required"
 	}
+	if problem := regionless(d.Type, d.Region, d.Endpoint); problem != "" && wrong["region"] == "" {
+		wrong["region"] = problem
+	}
 	if create || in.Credentials != nil {
-		checkCredentials(d.Type, in.Credentials, wrong)
+		in.Credentials.check(d.Type, wrong)
 	}
 	if len(wrong) > 0 {
 		return invalid(wrong)
@@ -106,15 +98,35 @@ func (s *Server) fill(d *pb.Destination, in *destinationInput, create bool) erro
 }
 
 func (s *Server) fillType(d *pb.Destination, given string, create bool, wrong fieldErrors) {
-	i := slices.IndexFunc(types, func(t string) bool { return strings.EqualFold(t, given) })
+	typ := s.typeOf(given)
 	switch {
-	case i < 0 || !slices.Contains(s.Types, types[i]):
+	case typ == "":
 		wrong["type"] = "must be one of " + strings.Join(s.Types, ", ")
-	case !create && types[i] != d.Type:
+	case !create && typ != d.Type:
 		wrong["type"] = "cannot be changed; create another destination"
 	default:
-		d.Type = types[i]
+		d.Type = typ
 	}
+}
+
+// typeOf is the type that is meant, in any case of letters; empty when this node cannot
+// open it.
+func (s *Server) typeOf(given string) string {
+	i := slices.IndexFunc(s.Types, func(t string) bool { return strings.EqualFold(t, given) })
+	if i < 0 {
+		return ""
+	}
+	return s.Types[i]
+}
+
+func (s *Server) checkEndpoint(endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	if err := s.Endpoints.Check(endpoint); err != nil {
+		return toError(err).reason()
+	}
+	return ""
 }
 
 func checkName(name string) string {
@@ -124,7 +136,11 @@ func checkName(name string) string {
 	return ""
 }
 
-func checkBucket(bucket string) string {
+func checkBucket(typ, bucket string) string {
+	google := typ == catalog.TypeGCS || typ == catalog.TypeFirebase
+	if google && strings.Contains(bucket, ".") && len(bucket) <= maxDomainBucket && domainBucket.MatchString(bucket) {
+		return ""
+	}
 	if !bucketName.MatchString(bucket) || strings.Contains(bucket, "..") {
 		return "must have 3 to 63 lower-case letters, digits, hyphens, underscores and dots, and begin and end with a letter or digit"
 	}
@@ -136,6 +152,22 @@ func checkRegion(region string) string {
 		return "must have letters, digits and hyphens only"
 	}
 	return ""
+}
+
+// regionless says what is wrong where the region is part of a bucket's name.
+func regionless(typ, region, endpoint string) string {
+	if typ == catalog.TypeSpaces && region == "" && endpoint == "" {
+		return "is required: the region of a Space, such as nyc3"
+	}
+	return ""
+}
+
+// usualRegion is where a provider makes a bucket that is to lie nowhere in particular.
+func usualRegion(typ string) string {
+	if typ == catalog.TypeGCS || typ == catalog.TypeFirebase {
+		return "US"
+	}
+	return "us-east-1" // Spaces name theirs
 }
 
 // checkPath looks at a path without slashes at its ends.
@@ -156,25 +188,4 @@ func checkPath(path string) string {
 
 func printable(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
-}
-
-func checkCredentials(typ string, given map[string]catalog.Secret, wrong fieldErrors) {
-	fields, ok := credentialFields[typ]
-	if !ok {
-		return // the type is wrong, and was said to be
-	}
-	for _, f := range fields {
-		value := given[f].Reveal()
-		switch {
-		case value == "":
-			wrong["credentials."+f] = "is required"
-		case len(value) > maxSecret || !printable(value):
-			wrong["credentials."+f] = "is not valid"
-		}
-	}
-	for f := range given {
-		if !slices.Contains(fields, f) {
-			wrong["credentials."+f] = "is not a credential of " + typ
-		}
-	}
 }

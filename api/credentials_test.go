@@ -1,0 +1,79 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"firescan/catalog"
+)
+
+func TestCredentialsOfEachType(t *testing.T) {
+	const key = `{"type":"service_account","project_id":"p","client_email":"a@p.iam.gserviceaccount.com","private_key":"k"}`
+	quoted, err := json.Marshal(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ typ, given, wrong string }{
+		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s"}`, ""},
+		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":null}`, "secretAccessKey"},
+		{catalog.TypeS3, `{"accessKeyId":"a"}`, "secretAccessKey"},
+		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s","keyFilename":"f"}`, "keyFilename"},
+		{catalog.TypeS3, `{"accessKeyId":"a\u0000","secretAccessKey":"s"}`, "accessKeyId"},
+		{catalog.TypeSpaces, `{"accessKeyId":"a","secretAccessKey":"s"}`, ""},
+		{catalog.TypeSpaces, `{}`, "accessKeyId"},
+		{catalog.TypeGCS, `{"keyFilename":"key.json","projectId":"p"}`, ""},
+		{catalog.TypeGCS, `{"credentials":` + key + `,"projectId":"p"}`, ""},
+		{catalog.TypeGCS, `{"credentials":` + string(quoted) + `}`, ""},
+		{catalog.TypeFirebase, `{"credentials":` + key + `}`, ""},
+		{catalog.TypeGCS, `{"projectId":"p"}`, "keyFilename"},
+		{catalog.TypeGCS, `{"keyFilename":"key.json","credentials":` + key + `}`, "keyFilename"},
+		{catalog.TypeGCS, `{"keyFilename":"/etc/key.json"}`, "keyFilename"},
+		{catalog.TypeGCS, `{"keyFilename":"..\\key.json"}`, "keyFilename"},
+		{catalog.TypeGCS, `{"keyFilename":".."}`, "keyFilename"},
+		{catalog.TypeGCS, `{"keyFilename":"a\u0000"}`, "keyFilename"},
+		{catalog.TypeGCS, `{"credentials":{"type":"external_account"}}`, "credentials"},
+		{catalog.TypeGCS, `{"credentials":{}}`, "credentials"},
+		{catalog.TypeGCS, `{"credentials":"not JSON"}`, "credentials"},
+		{catalog.TypeGCS, `{"accessKeyId":"a","keyFilename":"f"}`, "accessKeyId"},
+		{catalog.TypeGCS, `{"credentials":"` + strings.Repeat("x", 17<<10) + `"}`, "credentials"},
+	} {
+		var given credentials
+		if err := json.Unmarshal([]byte(c.given), &given); err != nil {
+			t.Fatalf("%s: %v", c.given, err)
+		}
+		wrong := fieldErrors{}
+		given.check(c.typ, wrong)
+		if got := wrong["credentials."+c.wrong]; (got == "") != (c.wrong == "") || c.wrong == "" && len(wrong) > 0 {
+			t.Errorf("%s of %.100s: %v is wrong, want %q", c.given, c.typ, wrong, c.wrong)
+		}
+	}
+}
+
+// TestCredentialsAreNeverShown has a secret in every place where it may be misplaced.
+func TestCredentialsAreNeverShown(t *testing.T) {
+	for _, body := range []string{
+		`"` + secretText + `"`, `["` + secretText + `"]`, `{"secretAccessKey":["` + secretText + `"]}`,
+		`{"secretAccessKey":{"` + secretText + `":1}}`, `{"credentials":{"type":"` + secretText + `"}}`,
+		`{"secretAccessKey":"` + secretText + `","accessKeyId":"` + secretText + `"}`,
+	} {
+		var given credentials
+		err := json.Unmarshal([]byte(body), &given)
+		wrong := fieldErrors{}
+		given.check(catalog.TypeGCS, wrong)
+		given.check(catalog.TypeS3, wrong)
+		details, _ := json.Marshal(toErrorOrNil(err))
+		shown := fmt.Sprint(err, string(details), wrong, given) + fmt.Sprintf("%+v %#v", given, given)
+		if strings.Contains(shown, secretText) {
+			t.Errorf("%s shows the secret: %s", body, shown)
+		}
+	}
+}
+
+func toErrorOrNil(err error) any {
+	if err == nil {
+		return nil
+	}
+	return toError(badJSON(err)).Details
+}
