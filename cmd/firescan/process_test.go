@@ -72,6 +72,7 @@ func (p *process) as(t *testing.T, org string) *process {
 		t.Fatal(err)
 	}
 	defer admin.http.CloseIdleConnections()
+	hold(t, admin)
 	seen := *p
 	seen.org = org
 	for role, to := range map[string]**client{"owner": &seen.owner, "service": &seen.service} {
@@ -83,6 +84,7 @@ func (p *process) as(t *testing.T, org string) *process {
 		if *to, err = newClient(p.base, made.Token, org, ""); err != nil {
 			t.Fatal(err)
 		}
+		hold(t, *to)
 		t.Cleanup((*to).http.CloseIdleConnections)
 	}
 	return &seen
