@@ -26,6 +26,7 @@ const (
 	CodeBackupNotFound    Code = "BACKUP_NOT_FOUND"
 	CodeMethod            Code = "METHOD_NOT_ALLOWED"
 	CodeStorageInUse      Code = "STORAGE_IN_USE"
+	CodeBucketExists      Code = "BUCKET_ALREADY_EXISTS"
 	CodeSyncInProgress    Code = "SYNC_IN_PROGRESS"
 	CodeConflict          Code = "CONFLICT"
 	CodeTooLarge          Code = "PAYLOAD_TOO_LARGE"
@@ -53,7 +54,7 @@ func (c Code) Status() int {
 		return http.StatusNotFound
 	case CodeMethod:
 		return http.StatusMethodNotAllowed
-	case CodeStorageInUse, CodeSyncInProgress, CodeConflict:
+	case CodeStorageInUse, CodeBucketExists, CodeSyncInProgress, CodeConflict:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -215,6 +216,8 @@ func fromProvider(e *provider.Error, typ string) *Error {
 			Code: CodeBucketNotFound, Err: e,
 			Message: fmt.Sprintf("Bucket '%s' does not exist or is not accessible", e.Bucket),
 		}
+	case provider.Exists:
+		return bucketExists(e.Bucket, e)
 	case provider.Denied:
 		return &Error{Code: CodeDenied, Message: "The storage provider refused access with these credentials", Details: details, Err: e}
 	case provider.Forbidden:

@@ -54,16 +54,18 @@ type rig struct {
 
 	mu      sync.Mutex
 	last    uint64
-	windows []int // how many commands came at once
-	down    error // what Propose and Barrier answer
-	shardUp error // what View answers
-	openErr error // what Open answers
+	windows []int             // how many commands came at once
+	down    error             // what Propose and Barrier answer
+	shardUp error             // what View answers
+	openErr error             // what Open and Account answer
+	tried   map[string]string // the credentials that Account was last called with
 }
 
 var (
 	_ Consensus = (*rig)(nil)
 	_ Shards    = (*rig)(nil)
 	_ Buckets   = (*rig)(nil)
+	_ Accounts  = (*rig)(nil)
 	_ Secrets   = (*rig)(nil)
 	_ Endpoints = (*rig)(nil)
 	_ Members   = (*rig)(nil)
@@ -100,7 +102,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
-		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Secrets: r, Endpoints: r, Members: r,
+		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Accounts: r, Secrets: r, Endpoints: r, Members: r,
 		Types: []string{catalog.TypeS3}, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
 		SyncEvery: 24 * time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
@@ -181,6 +183,14 @@ func (r *rig) Open(_ context.Context, d *pb.Destination) (provider.Bucket, error
 		return nil, r.openErr
 	}
 	return r.account.Bucket(d.Bucket), nil
+}
+
+func (r *rig) Account(_ context.Context, _, _, _ string, credentials map[string]string) (provider.Account, error) {
+	r.tried = credentials
+	if r.openErr != nil {
+		return nil, r.openErr
+	}
+	return r.account, nil
 }
 
 func (r *rig) Seal(_, _, _, plain string) ([]byte, error) {

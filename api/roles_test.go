@@ -24,6 +24,11 @@ var (
 // may says for each endpoint who may use it, written by hand and not taken from the
 // table of routes: so an endpoint that is given away there is found here.
 var may = map[string][]catalog.Role{
+	"POST /api/v1/storage/connect":                      editors,
+	"POST /api/v1/storage/buckets/create":               editors,
+	"POST /api/v1/storage/buckets/verify":               editors,
+	"POST /api/v1/storage/buckets/folders":              editors,
+	"POST /api/v1/storage/buckets/folders/create":       editors,
 	"GET /api/v1/storage/destinations":                  readers,
 	"POST /api/v1/storage/destinations":                 editors,
 	"GET /api/v1/storage/destinations/:id":              readers,

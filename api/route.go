@@ -33,6 +33,11 @@ type route struct {
 func routes() []route {
 	return slices.Concat(
 		[]route{
+			{"POST", "/api/v1/storage/connect", Edit, remote, (*Server).connect},
+			{"POST", "/api/v1/storage/buckets/create", Edit, remote, (*Server).createBucket},
+			{"POST", "/api/v1/storage/buckets/verify", Edit, remote, (*Server).verifyBucket},
+			{"POST", "/api/v1/storage/buckets/folders", Edit, remote, (*Server).listFolders},
+			{"POST", "/api/v1/storage/buckets/folders/create", Edit, remote, (*Server).createFolder},
 			{"GET", "/api/v1/storage/destinations", Read, quick, (*Server).listDestinations},
 			{"POST", "/api/v1/storage/destinations", Edit, quick, (*Server).createDestination},
 			{"GET", "/api/v1/storage/destinations/:id", Read, quick, (*Server).getDestination},

@@ -40,6 +40,12 @@ type Buckets interface {
 	Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error)
 }
 
+// Accounts opens an account at a provider with credentials that are only tried: they are
+// not stored, and no request is made yet.
+type Accounts interface {
+	Account(ctx context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error)
+}
+
 // Secrets encrypts a credential before it enters a command.
 type Secrets interface {
 	Seal(org, destination, field, plain string) ([]byte, error)
@@ -73,10 +79,11 @@ type Config struct {
 	Consensus Consensus
 	Shards    Shards
 	Buckets   Buckets
+	Accounts  Accounts
 	Secrets   Secrets
 	Endpoints Endpoints
 	Members   Members
-	// Types are the destination types that Buckets can open.
+	// Types are the destination types that Buckets and Accounts can open.
 	Types []string
 	// Metrics answers GET /metrics.
 	Metrics    http.Handler

@@ -16,6 +16,7 @@ import (
 // added are the fields that we answer beyond the specification's examples.
 var added = []string{
 	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "data.byType.unknown", "data.syncIds", "data[].endpoint",
+	"meta", "meta.depth", "meta.limit", "meta.truncated",
 }
 
 // messages are fields of which the specification gives the value, too.
@@ -26,6 +27,7 @@ var messages = []string{"message", "data.status"}
 // documented messages.
 func TestExamplesOfTheSpecification(t *testing.T) {
 	r := newRig(t, mem.Options{})
+	r.account.Fill("second-bucket", 1, r.now)
 	id := r.destination()
 	path := "/api/v1/storage/destinations/" + id
 	r.propose(&pb.PutRecords{Org: org, Records: []*pb.Record{
@@ -43,6 +45,15 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 		example string
 		answer  func() *answer
 	}{
+		{"connect", func() *answer { return r.owner("POST", "/api/v1/storage/connect", tryBody()) }},
+		{"buckets-create", func() *answer {
+			return r.owner("POST", "/api/v1/storage/buckets/create", tryBody(`"bucketName":"my-firebase-backups","region":"us-west-2"`))
+		}},
+		{"buckets-verify", func() *answer { return r.owner("POST", "/api/v1/storage/buckets/verify", tryBody(inBucket)) }},
+		{"buckets-folders-create", func() *answer {
+			return r.owner("POST", "/api/v1/storage/buckets/folders/create", tryBody(inBucket, `"folderName":"backups/new-project"`))
+		}},
+		{"buckets-folders", func() *answer { return r.owner("POST", "/api/v1/storage/buckets/folders", tryBody(inBucket)) }},
 		{"destinations-verify", func() *answer { return verified }},
 		{"destinations-list", func() *answer { return r.owner("GET", "/api/v1/storage/destinations", "") }},
 		{"destinations-get", func() *answer { return r.owner("GET", path, "") }},

@@ -48,7 +48,7 @@ func listen(c *Config) (net.Listener, error) {
 // newAPI makes what answers requests, out of what this node is made of.
 func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 	return api.New(api.Config{
-		Catalog: n.catalog, Consensus: n.consensus, Shards: shards{n.scan.keeper}, Buckets: n.buckets,
+		Catalog: n.catalog, Consensus: n.consensus, Shards: shards{n.scan.keeper}, Buckets: n.buckets, Accounts: n.buckets,
 		Secrets: n.keys, Endpoints: n.egress, Types: []string{catalog.TypeS3},
 		Members: &members{n.cluster, n.catalog, n.index, n.id, n.Addr(), n.config.Version},
 		Metrics: metrics, Registerer: n.registry, Logger: n.log,
