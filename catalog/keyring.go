@@ -46,15 +46,23 @@ func OpenKeyring(kek, encrypted []byte) (*Keyring, error) {
 }
 
 // Rotate adds a new key to a keyset and makes it the one that seals from then
-// on. What the older keys sealed can still be opened.
+// on. What the one before it sealed can still be opened, since a node may be sealing with
+// it in this moment; older keys are removed: who rotates must have everything sealed anew
+// before the next time (see Reseal).
 func Rotate(kek, encrypted []byte) ([]byte, error) {
 	h, err := openKeyset(kek, encrypted)
 	if err != nil {
 		return nil, err
 	}
 	m := keyset.NewManagerFromHandle(h)
-	id, err := m.Add(aead.AES256GCMKeyTemplate())
-	if err == nil {
+	info := h.KeysetInfo()
+	for _, k := range info.GetKeyInfo() {
+		if k.GetKeyId() != info.GetPrimaryKeyId() {
+			err = errors.Join(err, m.Delete(k.GetKeyId()))
+		}
+	}
+	id, addErr := m.Add(aead.AES256GCMKeyTemplate())
+	if err = errors.Join(err, addErr); err == nil {
 		err = m.SetPrimary(id)
 	}
 	if err == nil {

@@ -78,6 +78,19 @@ func TestRotate(t *testing.T) {
 	if _, err := old.Open("o", "d", "f", after); err == nil {
 		t.Error("after the rotation the old key still seals")
 	}
+	again, err := Rotate(testKEK(1), rotated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k, err = OpenKeyring(testKEK(1), again); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Open("o", "d", "f", before); err == nil {
+		t.Error("a key that was replaced twice still opens")
+	}
+	if plain, err := k.Open("o", "d", "f", after); err != nil || plain != "x" {
+		t.Errorf("what the key before seals: %q, %v", plain, err)
+	}
 }
 
 func TestWrongKey(t *testing.T) {
