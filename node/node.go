@@ -87,6 +87,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.later(n.catalog.Close)
+	registry.MustRegister(newDestinations(n.catalog, n.log))
 	// Wrong keys are told now, not when somebody's sync fails.
 	n.keys = &keys{catalog: n.catalog, kek: kek}
 	if _, err := n.keys.open(); err != nil && !errors.Is(err, errNoKeyset) {

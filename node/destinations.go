@@ -1,0 +1,98 @@
+package node
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+// destinations tells Prometheus how the destinations stand, as of their last syncs. It
+// reads some hundred bytes a destination at each scrape; every node tells the same, so
+// who sums takes the most over nodes.
+type destinations struct {
+	catalog *catalog.Catalog
+	log     *slog.Logger
+
+	files, bytes, orphans, missing, backups *prometheus.Desc
+	synced, failed, verified                *prometheus.Desc
+}
+
+func newDestinations(c *catalog.Catalog, log *slog.Logger) *destinations {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("firescan_destination_"+name, help, []string{"organization", "destination"}, nil)
+	}
+	return &destinations{
+		catalog: c, log: log,
+		files:    desc("files", "Files that the last completed sync found."),
+		bytes:    desc("bytes", "Size of these files, in bytes."),
+		orphans:  desc("orphan_files", "Files of these that no backup needed."),
+		missing:  desc("missing_backups", "Backup records whose file the last completed sync did not find."),
+		backups:  desc("backups", "Backup records of the destination."),
+		synced:   desc("synced_timestamp_seconds", "When the last completed sync began, in Unix time; 0 before the first."),
+		failed:   desc("sync_failed", "1 when the newest sync failed."),
+		verified: desc("verified", "1 when the destination was verified with its present settings."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (d *destinations) Describe(to chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{d.files, d.bytes, d.orphans, d.missing, d.backups, d.synced, d.failed, d.verified} {
+		to <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (d *destinations) Collect(to chan<- prometheus.Metric) {
+	err := d.catalog.View(func(tx *catalog.Tx) error {
+		all, err := tx.AllDestinations()
+		for _, destination := range all {
+			err = errors.Join(err, d.collect(to, tx, destination))
+		}
+		return err
+	})
+	if err != nil {
+		d.log.Warn("the metrics of destinations could not be read", "error", err)
+	}
+}
+
+func (d *destinations) collect(to chan<- prometheus.Metric, tx *catalog.Tx, of *pb.Destination) error {
+	generation, err := tx.Generation(of.Id)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return err
+	}
+	last, err := tx.LastSync(of.Org, of.Id)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return err
+	}
+	counters, err := tx.Counters(of.Org, of.Id)
+	if err != nil {
+		return err
+	}
+	for _, m := range []struct {
+		desc  *prometheus.Desc
+		value float64
+	}{
+		{d.files, float64(generation.GetFiles())},
+		{d.bytes, float64(generation.GetBytes())},
+		{d.orphans, float64(generation.GetOrphans())},
+		{d.missing, float64(generation.GetMissing())},
+		{d.backups, float64(counters.Backups)},
+		{d.synced, float64(generation.GetStartedAt()) / 1000},
+		{d.failed, truth(last.GetStatus() == catalog.SyncFailed)},
+		{d.verified, truth(of.Verified)},
+	} {
+		to <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value, of.Org, of.Id)
+	}
+	return nil
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,77 @@
+package node
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/protobuf/proto"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+// TestDestinationMetrics: what a dashboard shows of a destination is what the catalog
+// says, before the first sync, after one, and after one that failed.
+func TestDestinationMetrics(t *testing.T) {
+	c, err := catalog.Open(filepath.Join(t.TempDir(), "catalog.db"), catalog.Options{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	index := uint64(0)
+	apply := func(m proto.Message) {
+		t.Helper()
+		index++
+		data, err := catalog.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results, err := c.Apply([]catalog.Entry{{Index: index, Term: 1, Data: data}})
+		if err == nil {
+			err = catalog.ResultError(results[0])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	metrics := newDestinations(c, slog.New(slog.DiscardHandler))
+	check := func(want string, names ...string) {
+		t.Helper()
+		for i, name := range names {
+			names[i] = "firescan_destination_" + name
+		}
+		if err := testutil.CollectAndCompare(metrics, strings.NewReader(want), names...); err != nil {
+			t.Error(err)
+		}
+	}
+	apply(&pb.PutDestination{Create: true, Destination: &pb.Destination{Org: "acme", Id: "storage_1", Name: "n", Type: catalog.TypeS3, Bucket: "b", CreatedAt: 1, UpdatedAt: 1}})
+	check(`
+		# HELP firescan_destination_synced_timestamp_seconds When the last completed sync began, in Unix time; 0 before the first.
+		# TYPE firescan_destination_synced_timestamp_seconds gauge
+		firescan_destination_synced_timestamp_seconds{destination="storage_1",organization="acme"} 0
+	`, "synced_timestamp_seconds")
+
+	apply(&pb.StartSync{Org: "acme", DestinationId: "storage_1", SyncId: "sync_1", At: 5000})
+	apply(&pb.SealSegments{SyncId: "sync_1", Segments: []*pb.Segment{{Id: "seg_1", Files: 10, Bytes: 100, Orphans: 3, Missing: 2, ClassifiedAt: index, Node: "n1"}}})
+	apply(&pb.PromoteSync{SyncId: "sync_1", At: 6000})
+	apply(&pb.StartSync{Org: "acme", DestinationId: "storage_1", SyncId: "sync_2", At: 7000})
+	apply(&pb.FinishSync{SyncId: "sync_2", Status: catalog.SyncFailed, Error: "x", At: 8000})
+	check(`
+		# HELP firescan_destination_missing_backups Backup records whose file the last completed sync did not find.
+		# TYPE firescan_destination_missing_backups gauge
+		firescan_destination_missing_backups{destination="storage_1",organization="acme"} 2
+		# HELP firescan_destination_orphan_files Files of these that no backup needed.
+		# TYPE firescan_destination_orphan_files gauge
+		firescan_destination_orphan_files{destination="storage_1",organization="acme"} 3
+		# HELP firescan_destination_sync_failed 1 when the newest sync failed.
+		# TYPE firescan_destination_sync_failed gauge
+		firescan_destination_sync_failed{destination="storage_1",organization="acme"} 1
+		# HELP firescan_destination_synced_timestamp_seconds When the last completed sync began, in Unix time; 0 before the first.
+		# TYPE firescan_destination_synced_timestamp_seconds gauge
+		firescan_destination_synced_timestamp_seconds{destination="storage_1",organization="acme"} 5
+	`, "missing_backups", "orphan_files", "sync_failed", "synced_timestamp_seconds")
+}
