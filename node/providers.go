@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -62,11 +63,31 @@ func (b *buckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, e
 	return bucket, b.forget()
 }
 
-// Account speaks to a provider with credentials that are not stored. Its buckets
-// neither retry nor wait: somebody sits before a form and wants to know.
+// tryHard is how often and how long credentials are tried: somebody sits before a form
+// and wants to know, but a hiccup is no answer.
+var tryHard = provider.RetryOptions{Attempts: 3, Timeout: 20 * time.Second}
+
+// Account speaks to a provider with credentials that are not stored.
 func (b *buckets) Account(_ context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
-	return b.account(providerType, endpoint, region, credentials)
+	account, err := b.account(providerType, endpoint, region, credentials)
+	if err != nil {
+		return nil, err
+	}
+	return tried{account, func(bucket provider.Bucket) provider.Bucket {
+		// A pace of its own: names that were only tried must not be remembered.
+		pace := provider.NewLimiter(ceiling(&pb.Destination{Type: providerType, Endpoint: endpoint}))
+		return provider.Compose(bucket, providerType, pace, b.metrics, tryHard)
+	}}, nil
 }
+
+// tried is an account whose buckets are surrounded by retries, pace and metrics.
+type tried struct {
+	provider.Account
+	surround func(provider.Bucket) provider.Bucket
+}
+
+// Bucket implements provider.Account.
+func (t tried) Bucket(name string) provider.Bucket { return t.surround(t.Account.Bucket(name)) }
 
 func (b *buckets) account(providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
 	if endpoint != "" {
@@ -99,8 +120,16 @@ const (
 // ceiling is the provider's own limit of calls a second; servers of one's own have
 // none that we know.
 func ceiling(d *pb.Destination) float64 {
-	if d.Type == catalog.TypeS3 && d.Endpoint == "" {
+	if d.Endpoint != "" {
+		return 0
+	}
+	switch d.Type {
+	case catalog.TypeS3:
 		return provider.CeilingS3
+	case catalog.TypeSpaces:
+		return provider.CeilingSpaces
+	case catalog.TypeGCS, catalog.TypeFirebase:
+		return provider.CeilingGCS
 	}
 	return 0
 }

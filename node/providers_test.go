@@ -1,6 +1,9 @@
 package node
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +52,27 @@ func TestAccountsThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestTriedAccountsTryAgain has a server that fails once: the bucket is asked again.
+func TestTriedAccountsTryAgain(t *testing.T) {
+	var calls atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if calls.Add(1) == 1 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	account, err := testBuckets(t, "127.0.0.1:*").Account(t.Context(), catalog.TypeS3, server.URL, "",
+		map[string]string{accessKeyID: "k", secretAccessKey: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := account.Bucket("a-bucket").Stat(t.Context(), "key"); provider.KindOf(err) != provider.Denied || calls.Load() != 2 {
+		t.Errorf("%v after %d calls", err, calls.Load())
+	}
+}
+
 func TestForgottenDestinationsAreClosed(t *testing.T) {
 	b := testBuckets(t)
 	b.open["storage_gone"] = openBucket{revision: 1}
@@ -66,6 +90,8 @@ func TestCeilings(t *testing.T) {
 		want float64
 	}{
 		{&pb.Destination{Type: catalog.TypeS3}, provider.CeilingS3},
+		{&pb.Destination{Type: catalog.TypeSpaces}, provider.CeilingSpaces},
+		{&pb.Destination{Type: catalog.TypeFirebase}, provider.CeilingGCS},
 		{&pb.Destination{Type: catalog.TypeS3, Endpoint: "http://minio:9000"}, 0},
 	} {
 		if got := ceiling(c.d); got != c.want {
