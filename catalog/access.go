@@ -21,7 +21,7 @@ func (b *batch) putToken(m *pb.PutToken) (*pb.Result, error) {
 	if err := b.bucket(inTokensByHash).Delete(old.GetHash()); err != nil {
 		return nil, err
 	}
-	return &pb.Result{}, firstError(
+	return &pb.Result{Id: t.GetId()}, firstError(
 		store(b.bucket(inTokens), []byte(t.GetId()), t),
 		b.bucket(inTokensByHash).Put(t.GetHash(), []byte(t.GetId())),
 	)

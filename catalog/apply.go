@@ -93,26 +93,34 @@ func applyEntry(b *batch, e Entry) (*pb.Result, error) {
 	if len(e.Data) == 0 {
 		return &pb.Result{}, nil
 	}
-	c, msg, err := decode(e)
+	o, err := decode(e)
 	if err != nil {
 		return nil, err
 	}
-	if msg == nil {
+	if o == nil {
 		return &pb.Result{}, nil
 	}
-	switch msg.(type) {
+	switch o.message.(type) {
 	case *pb.PutRecords, *pb.DeleteRecords:
 	default:
 		if err := b.changes.write(b.tx); err != nil {
 			return nil, err
 		}
 	}
-	r, err := c.apply(b, msg)
+	r, err := b.carryOut(o)
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		return &pb.Result{Code: refusal.Code, Message: refusal.Message}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s at index %d: %w", c.name, e.Index, err)
+		return nil, fmt.Errorf("%s at index %d: %w", o.name, e.Index, err)
 	}
 	return r, nil
+}
+
+func (b *batch) carryOut(o *order) (*pb.Result, error) {
+	do := func() (*pb.Result, error) { return o.apply(b, o.message) }
+	if o.once == nil {
+		return do()
+	}
+	return b.once(o.once, do)
 }

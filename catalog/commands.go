@@ -17,6 +17,9 @@ const (
 	// ignorable marks the number of a command that a version which does not
 	// know it may skip without its catalog becoming wrong.
 	ignorable = 1 << 15
+	// withOnce is added to the version of a command whose envelope has a once: a build
+	// that does not know of it would carry the command out twice, and must stop instead.
+	withOnce = 1 << 16
 )
 
 // command describes one kind of log entry.
@@ -47,6 +50,14 @@ var commands = sync.OnceValue(func() []command {
 		define(10, 1, (*batch).sealSegments),
 		define(11, 1, (*batch).promoteSync),
 		define(12, 1, (*batch).finishSync),
+		define(13, 1, (*batch).beginDelete),
+		define(14, 1, (*batch).finishDelete),
+		define(15, 1, (*batch).migrate),
+		define(16, 1, (*batch).storeAnswer),
+		define(17, 1, (*batch).setConditions),
+		define(18, 1, (*batch).reseal),
+		define(19, 1, (*batch).setHolder),
+		define(20, 1, (*batch).forgetNode),
 	}
 })
 
@@ -71,7 +82,12 @@ var deterministic = proto.MarshalOptions{Deterministic: true}
 
 // Encode turns a command into the bytes of a log entry. It fails with
 // ErrTooLarge above MaxEntry, and on a message that is no command.
-func Encode(msg proto.Message) ([]byte, error) {
+func Encode(msg proto.Message) ([]byte, error) { return EncodeOnce(msg, nil) }
+
+// EncodeOnce is Encode for a command that takes effect once for the key of once, however
+// often it is proposed: what comes later is answered with the Result of the first. The
+// same key with another fingerprint is ErrConflict. nil is Encode.
+func EncodeOnce(msg proto.Message, once *pb.Once) ([]byte, error) {
 	name := msg.ProtoReflect().Descriptor().FullName()
 	c, ok := find(func(c command) bool { return c.name == name })
 	if !ok {
@@ -81,7 +97,11 @@ func Encode(msg proto.Message) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", name, err)
 	}
-	data, err := deterministic.Marshal(&pb.Envelope{Number: c.number, Version: c.version, Payload: payload})
+	env := &pb.Envelope{Number: c.number, Version: c.version, Payload: payload, Once: once}
+	if once != nil {
+		env.Version |= withOnce
+	}
+	data, err := deterministic.Marshal(env)
 	if err != nil {
 		return nil, fmt.Errorf("encode the envelope of %s: %w", name, err)
 	}
@@ -91,25 +111,35 @@ func Encode(msg proto.Message) ([]byte, error) {
 	return data, nil
 }
 
-// decode finds the command of a log entry and its message, which is nil for an
-// entry that may be ignored.
-func decode(e Entry) (command, proto.Message, error) {
+// order is a log entry that was decoded.
+type order struct {
+	command
+	message proto.Message
+	once    *pb.Once // nil: as often as it comes
+}
+
+// decode reads a log entry; nil for one that may be ignored.
+func decode(e Entry) (*order, error) {
 	var env pb.Envelope
 	if err := proto.Unmarshal(e.Data, &env); err != nil {
-		return command{}, nil, fmt.Errorf("decode the envelope of log entry %d: %w", e.Index, err)
+		return nil, fmt.Errorf("decode the envelope of log entry %d: %w", e.Index, err)
 	}
 	c, known := find(func(c command) bool { return c.number == env.GetNumber() })
 	if !known && env.GetNumber()&ignorable != 0 {
-		return command{}, nil, nil
+		return nil, nil
 	}
-	if !known || env.GetVersion() == 0 || env.GetVersion() > c.version {
-		return command{}, nil, &UnknownCommandError{Index: e.Index, Number: env.GetNumber(), Version: env.GetVersion()}
+	version := env.GetVersion()
+	if env.GetOnce() != nil {
+		version &^= withOnce
+	}
+	if !known || version == 0 || version > c.version {
+		return nil, &UnknownCommandError{Index: e.Index, Number: env.GetNumber(), Version: env.GetVersion()}
 	}
 	msg := c.empty()
 	if err := proto.Unmarshal(env.GetPayload(), msg); err != nil {
-		return command{}, nil, fmt.Errorf("decode command %d of log entry %d: %w", c.number, e.Index, err)
+		return nil, fmt.Errorf("decode command %d of log entry %d: %w", c.number, e.Index, err)
 	}
-	return c, msg, nil
+	return &order{command: c, message: msg, once: env.GetOnce()}, nil
 }
 
 func find(is func(command) bool) (command, bool) {

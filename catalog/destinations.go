@@ -21,13 +21,16 @@ func (b *batch) putDestination(m *pb.PutDestination) (*pb.Result, error) {
 	case m.GetCreate() && old != nil:
 		return nil, refuse(CodeConflict, "storage destination %q exists", d.GetId())
 	case m.GetCreate():
-		d.Revision, d.Verified = 1, false
+		d.Revision, d.Verified, d.Conditions, d.Reseals = 1, false, nil, 0
 	case old == nil || old.GetOrg() != d.GetOrg():
 		return nil, missing("storage destination", d.GetId())
-	case m.GetBaseUpdatedAt() != 0 && m.GetBaseUpdatedAt() != old.GetUpdatedAt():
+	case m.GetBaseUpdatedAt() != 0 && (m.GetBaseUpdatedAt() != old.GetUpdatedAt() || d.GetReseals() != old.GetReseals()):
 		return nil, refuse(CodeConflict, "storage destination %q was changed meanwhile", d.GetId())
 	default:
 		inherit(d, old)
+	}
+	if err := b.checkMove(d, old); err != nil {
+		return nil, err
 	}
 
 	changed := deltas{}
@@ -57,16 +60,37 @@ func (b *batch) putDestination(m *pb.PutDestination) (*pb.Result, error) {
 			return nil, err
 		}
 	}
-	return &pb.Result{}, nil
+	return &pb.Result{Id: d.GetId()}, nil
+}
+
+// checkMove refuses to take a destination away from a deletion, or its records into one:
+// where files are being deleted, no new links may come. The latter is not looked at file by
+// file, since deletions end soon and moves are rare.
+func (b *batch) checkMove(d, old *pb.Destination) error {
+	if old != nil && d.GetRevision() != old.GetRevision() {
+		if err := b.checkNoDeletes(old); err != nil {
+			return err
+		}
+	}
+	if old != nil && BucketID(d) == BucketID(old) {
+		return nil
+	}
+	// A new destination has records when it has the id of one that was deleted.
+	n := b.counters(d.GetOrg(), d.GetId())
+	if n.Backups+n.Pitr > 0 && b.nested(inMarks, BucketID(d)) != nil {
+		return refuse(CodeBeingDeleted, "files of bucket %q are being deleted: try again when that has finished", d.GetBucket())
+	}
+	return nil
 }
 
 // inherit gives an edited destination the fields that an edit does not set.
 func inherit(d, old *pb.Destination) {
 	d.CreatedAt, d.Revision, d.Verified = old.GetCreatedAt(), old.GetRevision(), old.GetVerified()
+	d.Conditions, d.Reseals = old.GetConditions(), old.GetReseals()
 	if d.GetType() != old.GetType() || d.GetBucket() != old.GetBucket() || d.GetPath() != old.GetPath() ||
 		d.GetRegion() != old.GetRegion() || d.GetEndpoint() != old.GetEndpoint() {
 		d.Revision++
-		d.Verified = false
+		d.Verified, d.Conditions = false, nil
 	}
 	if !maps.EqualFunc(d.GetSealed(), old.GetSealed(), bytes.Equal) {
 		d.Verified = false // of other credentials
@@ -81,6 +105,9 @@ func (b *batch) deleteDestination(m *pb.DeleteDestination) (*pb.Result, error) {
 	if n := b.counters(d.GetOrg(), d.GetId()); n.Schedules+n.Pitr > 0 {
 		return nil, refuse(CodeInUse, "storage destination %q is used by %d schedules and %d PITR configurations: migrate or delete them first",
 			d.GetId(), n.Schedules, n.Pitr)
+	}
+	if err := b.checkNoDeletes(d); err != nil {
+		return nil, err
 	}
 	if err := b.forgetScans(d, "", 0); err != nil {
 		return nil, err
@@ -101,9 +128,9 @@ func (b *batch) deleteDestination(m *pb.DeleteDestination) (*pb.Result, error) {
 	return &pb.Result{}, firstError(b.moveOut(d.GetOrg(), d.GetId()), b.pruneDeltas(BucketID(d)))
 }
 
-// forgetScans drops the generation of a destination and cancels its sync.
+// forgetScans drops the generation of a destination, with its holders, and cancels its sync.
 func (b *batch) forgetScans(d *pb.Destination, why string, at int64) error {
-	if err := b.dropGeneration(d.GetId()); err != nil {
+	if err := firstError(b.dropGeneration(d.GetId()), drop(b.bucket(inHolders), under(d.GetId()))); err != nil {
 		return err
 	}
 	id := b.running(d.GetId())
@@ -118,19 +145,4 @@ func (b *batch) forgetScans(d *pb.Destination, why string, at int64) error {
 		return fmt.Errorf("the catalog is damaged: sync %q runs and has no record", id)
 	}
 	return b.endSync(s, SyncCancelled, why, at)
-}
-
-func (b *batch) setVerified(m *pb.SetVerified) (*pb.Result, error) {
-	d, err := b.Destination(m.GetOrg(), m.GetId())
-	if err != nil {
-		return nil, err
-	}
-	if d.GetRevision() != m.GetRevision() {
-		return nil, refuse(CodeConflict, "storage destination %q was changed while it was verified: verify it again", d.GetId())
-	}
-	if d.GetVerified() == m.GetVerified() {
-		return &pb.Result{}, nil
-	}
-	d.Verified, d.UpdatedAt = m.GetVerified(), m.GetAt()
-	return &pb.Result{}, store(b.bucket(inDestinations), []byte(d.GetId()), d)
 }

@@ -10,11 +10,13 @@ import (
 // The codes that a Result or a Rejection carries. They are stored by proposers
 // and compared by errors.Is, so a code is never renamed.
 const (
-	CodeNotFound    = "NOT_FOUND"
-	CodeConflict    = "CONFLICT"
-	CodeInvalid     = "INVALID"
-	CodeInUse       = "IN_USE"
-	CodeSyncRunning = "SYNC_IN_PROGRESS"
+	CodeNotFound     = "NOT_FOUND"
+	CodeConflict     = "CONFLICT"
+	CodeInvalid      = "INVALID"
+	CodeInUse        = "IN_USE"
+	CodeSyncRunning  = "SYNC_IN_PROGRESS"
+	CodeNotOrphan    = "FILE_NOT_ORPHAN"
+	CodeBeingDeleted = "PATH_BEING_DELETED"
 )
 
 // What Apply and the readers refuse. Compare with errors.Is: it goes by code,
@@ -35,6 +37,11 @@ var (
 	// ErrSyncRunning is returned when something has to wait for a running sync.
 	// No command answers it: StartSync gives the running one instead.
 	ErrSyncRunning error = &Error{Code: CodeSyncRunning, Message: "a sync of the destination is running"}
+	// ErrNotOrphan is returned when a file is to be deleted that a record needs.
+	ErrNotOrphan error = &Error{Code: CodeNotOrphan, Message: "the file is needed"}
+	// ErrBeingDeleted is returned when a record would link a file that is being
+	// deleted, and when a second deletion asks for one.
+	ErrBeingDeleted error = &Error{Code: CodeBeingDeleted, Message: "the file is being deleted"}
 )
 
 // What the catalog itself can fail with, as opposed to what it refuses.

@@ -43,6 +43,19 @@ func goldenCommands() []proto.Message {
 		}}},
 		&pb.PromoteSync{SyncId: "sync_1", At: 1},
 		&pb.FinishSync{SyncId: "sync_1", Status: SyncFailed, Error: "e", At: 1},
+		&pb.BeginDelete{
+			Org: "org", DestinationId: "storage_1", Id: "del_1", Who: "w", Node: "n", At: 1, Revision: 2,
+			BackupIds: []string{"b"}, Paths: [][]byte{[]byte("a/\x00b.backup")},
+		},
+		&pb.FinishDelete{Org: "org", Id: "del_1", At: 1, DeleteBackups: []string{"b"}, Outcomes: []*pb.Outcome{
+			{Path: []byte("a/\x00b.backup"), Deleted: true, Size: 2, Reason: "r"},
+		}},
+		&pb.Migrate{Org: "org", FromId: "storage_1", ToId: "storage_2", At: 1},
+		&pb.StoreAnswer{Org: "org", Key: "k", Fingerprint: []byte("f"), Status: 201, Body: []byte("{}"), At: 1},
+		&pb.SetConditions{Org: "org", Id: "storage_1", Revision: 1, Single: true, Batch: true, At: 2},
+		&pb.Reseal{Org: "org", Id: "storage_1", Sealed: map[string][]byte{"b": {2}, "a": {1}}, BaseUpdatedAt: 1},
+		&pb.SetHolder{Node: "n", DestinationId: "storage_1", Generation: "sync_1", Whole: true},
+		&pb.ForgetNode{Node: "n"},
 	}
 }
 
@@ -78,12 +91,27 @@ func TestGoldenCommands(t *testing.T) {
 		}
 		data := mustEncode(t, m)
 		golden(t, fmt.Sprintf("%02d_%s.v%d", c.number, c.name.Name(), c.version), data)
-		_, back, err := decode(Entry{Index: 1, Data: data})
-		if err != nil || !proto.Equal(back, m) {
+		back, err := decode(Entry{Index: 1, Data: data})
+		if err != nil || !proto.Equal(back.message, m) || back.once != nil {
 			t.Errorf("%s came back as %v, %v", c.name, back, err)
 		}
 		everyFieldSet(t, m)
 	}
+}
+
+// TestGoldenOnce is TestGoldenCommands for a command that takes effect once.
+func TestGoldenOnce(t *testing.T) {
+	m, once := &pb.DeleteToken{Id: "t"}, &pb.Once{Org: "org", Key: "k", Fingerprint: []byte("f"), At: 1}
+	data, err := EncodeOnce(m, once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "once.v1", data)
+	back, err := decode(Entry{Index: 1, Data: data})
+	if err != nil || !proto.Equal(back.message, m) || !proto.Equal(back.once, once) {
+		t.Errorf("it came back as %v, %v", back, err)
+	}
+	everyFieldSet(t, once)
 }
 
 // everyFieldSet makes sure that a new field cannot escape the golden bytes.

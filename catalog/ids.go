@@ -17,6 +17,7 @@ const (
 	KindSync    Kind = "sync"
 	KindSegment Kind = "seg"
 	KindToken   Kind = "tok"
+	KindIntent  Kind = "del"
 )
 
 // NewID makes an id: the kind, "_" and a ULID in lower case. Ids of one kind

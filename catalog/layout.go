@@ -40,6 +40,15 @@ const (
 	inRunning            = "running"              // destination → id of its running sync
 	inSegments           = "segments"             // sync, start → Segment
 	inGenerations        = "generations"          // destination → Generation
+	inHolders            = "holders"              // destination, node, generation
+
+	inIntents              = "intents"                // org, id → Intent
+	inIntentsByDestination = "intents-by-destination" // destination, id
+	inMarks                = "marks"                  // a bucket per bucket identity: object key → org, intent
+	inAudit                = "audit"                  // org, id of the intent → Audit
+
+	inAnswers       = "answers"         // org, idempotency key → Answer
+	inAnswersByTime = "answers-by-time" // time, org, idempotency key; nothing between the first two
 
 	inTokens       = "tokens"         // id → Token
 	inTokensByHash = "tokens-by-hash" // hash → id
@@ -51,7 +60,8 @@ func buckets() []string {
 		inMeta, inDestinations, inDestinationsByOrg, inDestinationsByBucket, inHomes, inCounters,
 		inProjects, inBackups, inBackupIDs, inSchedules, inScheduleIDs, inPitrs, inPitrIDs,
 		inLinks, inDeltas, inPrefixes, inPrefixesByPitr,
-		inSyncs, inSyncsByOrg, inSyncsByDestination, inRunning, inSegments, inGenerations,
+		inSyncs, inSyncsByOrg, inSyncsByDestination, inRunning, inSegments, inGenerations, inHolders,
+		inIntents, inIntentsByDestination, inMarks, inAudit, inAnswers, inAnswersByTime,
 		inTokens, inTokensByHash,
 	}
 }
@@ -64,7 +74,7 @@ const (
 )
 
 // formatVersion is that of the file's layout, and of the snapshots made of it.
-const formatVersion = 1
+const formatVersion = 2
 
 // join makes a key of several parts.
 func join(parts ...string) []byte {

@@ -39,6 +39,9 @@ func (f *feed) putBackup(n *pb.Backup) error {
 	if err != nil {
 		return err
 	}
+	if err := f.checkClaim(s, n); err != nil {
+		return err
+	}
 	old, err := lookup[pb.Backup](f.Tx, f.changes, backupShelf(), f.org, n.GetId())
 	if err != nil {
 		return err
@@ -112,6 +115,9 @@ func (f *feed) putPitr(n *pb.Pitr) error {
 	}
 	s, err := f.target(n.GetStorageId())
 	if err != nil {
+		return err
+	}
+	if err := f.checkClaimUnder(s.bucketID, n.GetPrefix()); err != nil {
 		return err
 	}
 	old, err := lookup[pb.Pitr](f.Tx, f.changes, pitrShelf(), f.org, n.GetId())

@@ -16,7 +16,7 @@ func (b *batch) startSync(m *pb.StartSync) (*pb.Result, error) {
 		return nil, err
 	}
 	if id := b.running(d.GetId()); id != "" {
-		return &pb.Result{SyncId: id}, nil
+		return &pb.Result{SyncId: id, Id: id}, nil
 	}
 	if err := checkID("sync id", m.GetSyncId()); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (b *batch) startSync(m *pb.StartSync) (*pb.Result, error) {
 			return nil, err
 		}
 	}
-	return &pb.Result{SyncId: s.GetId()}, nil
+	return &pb.Result{SyncId: s.GetId(), Id: s.GetId()}, nil
 }
 
 // dropSync forgets a sync that has ended. A generation that it made stays.

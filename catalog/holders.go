@@ -1,0 +1,50 @@
+package catalog
+
+import (
+	"strings"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+func (b *batch) setHolder(m *pb.SetHolder) (*pb.Result, error) {
+	if err := firstError(
+		checkID("node", m.GetNode()), checkID("destination id", m.GetDestinationId()), checkID("generation", m.GetGeneration()),
+	); err != nil {
+		return nil, err
+	}
+	key := join(m.GetDestinationId(), m.GetNode(), m.GetGeneration())
+	if !m.GetWhole() {
+		return &pb.Result{}, b.bucket(inHolders).Delete(key)
+	}
+	g, err := load[pb.Generation](b.bucket(inGenerations), []byte(m.GetDestinationId()))
+	if err != nil || g.GetId() != m.GetGeneration() {
+		return &pb.Result{}, err // a node may be late: that is no failure
+	}
+	return &pb.Result{}, b.bucket(inHolders).Put(key, []byte{})
+}
+
+func (b *batch) forgetNode(m *pb.ForgetNode) (*pb.Result, error) {
+	if err := checkID("node", m.GetNode()); err != nil {
+		return nil, err
+	}
+	for _, k := range keysOf(b.bucket(inHolders), nil) {
+		if strings.Split(k, "\x00")[1] != m.GetNode() {
+			continue
+		}
+		if err := b.bucket(inHolders).Delete([]byte(k)); err != nil {
+			return nil, err
+		}
+	}
+	return &pb.Result{}, nil
+}
+
+// Holders lists which nodes hold the whole shard of which generation of a destination, by
+// node. Those of an older generation are among them until they have dropped it.
+func (tx *Tx) Holders(destID string) ([]*pb.Holder, error) {
+	var all []*pb.Holder
+	for k := range scan(tx.bucket(inHolders), under(destID)) {
+		node, generation, _ := strings.Cut(string(k), "\x00")
+		all = append(all, &pb.Holder{Node: node, Generation: generation})
+	}
+	return all, nil
+}
