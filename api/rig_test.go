@@ -102,7 +102,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
-		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Accounts: r, Secrets: r, Endpoints: r, Members: r,
+		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Accounts: r, Secrets: r, Keys: r, Endpoints: r, Members: r,
 		Types: []string{catalog.TypeS3}, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
 		SyncEvery: 24 * time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
@@ -207,6 +207,8 @@ func (r *rig) Check(endpoint string) error {
 	}
 	return &provider.Error{Kind: provider.Forbidden, Op: "connect", Reason: "is not allowed: start the node with --allow-endpoint"}
 }
+
+func (r *rig) Rotate(context.Context) (int, error) { return 2, nil }
 
 func (r *rig) Nodes(context.Context) ([]Member, error) {
 	return []Member{{ID: "n1", Address: "127.0.0.1:1", Leader: true, Voter: true, State: "alive", Version: "test"}}, nil

@@ -62,6 +62,7 @@ var may = map[string][]catalog.Role{
 	"GET /api/v1/admin/tokens":                          roots,
 	"POST /api/v1/admin/tokens":                         roots,
 	"DELETE /api/v1/admin/tokens/:id":                   roots,
+	"POST /api/v1/admin/keys/rotate":                    roots,
 	"GET /api/v1/admin/cluster":                         roots,
 	"GET /api/v1/openapi.json":                          nil, // everybody
 	"GET /healthz":                                      nil,

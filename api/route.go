@@ -59,6 +59,7 @@ func routes() []route {
 			{"GET", "/api/v1/admin/tokens", Operate, quick, (*Server).listTokens},
 			{"POST", "/api/v1/admin/tokens", Operate, quick, (*Server).createToken},
 			{"DELETE", "/api/v1/admin/tokens/:id", Operate, quick, (*Server).deleteToken},
+			{"POST", "/api/v1/admin/keys/rotate", Operate, remote, (*Server).rotateKeys},
 			{"GET", "/api/v1/admin/cluster", Operate, quick, (*Server).clusterStatus},
 			{"GET", "/api/v1/openapi.json", Public, quick, (*Server).showOpenAPI},
 			{"GET", "/healthz", Public, quick, (*Server).healthz},

@@ -81,6 +81,7 @@ type Config struct {
 	Buckets   Buckets
 	Accounts  Accounts
 	Secrets   Secrets
+	Keys      Keys
 	Endpoints Endpoints
 	Members   Members
 	// Types are the destination types that Buckets and Accounts can open.

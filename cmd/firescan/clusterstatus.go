@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -31,8 +32,31 @@ func (a *app) clusterCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.AddCommand(dataDirFlag(a.reads(a.talks(status)), &dataDir))
+	cmd.AddCommand(dataDirFlag(a.reads(a.talks(status)), &dataDir), a.rotateKeysCommand())
 	return cmd
+}
+
+func (a *app) rotateKeysCommand() *cobra.Command {
+	var dataDir string
+	cmd := &cobra.Command{
+		Use: "rotate-keys", Short: "Replace the key that credentials are encrypted with", Args: takes(cobra.NoArgs),
+		Long: `Make a new key for the credentials of destinations and encrypt all of them anew.
+
+Nothing is interrupted. The key before stays for what is being written in this moment; the
+next rotation removes it: rotate twice when a key may have been seen. ` + takesRoot,
+		Example: "  firescan cluster rotate-keys",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var done struct{ Destinations int }
+			if err := a.asRoot(dataDir, func(c *client) error {
+				return c.call(cmd.Context(), http.MethodPost, "/api/v1/admin/keys/rotate", nil, &done)
+			}); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "key rotated; the credentials of %d destinations were encrypted anew\n", done.Destinations)
+			return nil
+		},
+	}
+	return dataDirFlag(a.talks(cmd), &dataDir)
 }
 
 // member is a node as the API lists it.
