@@ -48,7 +48,7 @@ func (a Access) rule() accessRule {
 	case Remove:
 		return accessRule{
 			[]catalog.Role{catalog.RoleAdmin, catalog.RoleOwner},
-			"Only admins and owners can delete storage destinations, backups and storage files",
+			"Only admins and owners can migrate and delete storage destinations, backups and storage files",
 		}
 	case FeedRead:
 		return accessRule{

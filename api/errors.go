@@ -27,6 +27,7 @@ const (
 	CodeMethod            Code = "METHOD_NOT_ALLOWED"
 	CodeStorageInUse      Code = "STORAGE_IN_USE"
 	CodeBucketExists      Code = "BUCKET_ALREADY_EXISTS"
+	CodeBeingDeleted      Code = "PATH_BEING_DELETED"
 	CodeSyncInProgress    Code = "SYNC_IN_PROGRESS"
 	CodeConflict          Code = "CONFLICT"
 	CodeTooLarge          Code = "PAYLOAD_TOO_LARGE"
@@ -54,7 +55,7 @@ func (c Code) Status() int {
 		return http.StatusNotFound
 	case CodeMethod:
 		return http.StatusMethodNotAllowed
-	case CodeStorageInUse, CodeBucketExists, CodeSyncInProgress, CodeConflict:
+	case CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeSyncInProgress, CodeConflict:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -195,6 +196,8 @@ func fromCatalog(err error) *Error {
 		return &Error{Code: CodeValidation, Message: refused.Message, Err: err}
 	case errors.Is(err, catalog.ErrConflict):
 		return &Error{Code: CodeConflict, Message: refused.Message, Err: err}
+	case errors.Is(err, catalog.ErrBeingDeleted):
+		return &Error{Code: CodeBeingDeleted, Message: refused.Message, Err: err}
 	case errors.Is(err, catalog.ErrSyncRunning):
 		return &Error{Code: CodeSyncInProgress, Message: "A sync of this destination is running", Err: err}
 	}

@@ -35,6 +35,7 @@ var may = map[string][]catalog.Role{
 	"PUT /api/v1/storage/destinations/:id":              editors,
 	"DELETE /api/v1/storage/destinations/:id":           removers,
 	"POST /api/v1/storage/destinations/:id/verify":      editors,
+	"POST /api/v1/storage/destinations/:id/migrate":     removers,
 	"GET /api/v1/storage/destinations/:id/linked":       readers,
 	"GET /api/v1/storage/destinations/:id/backups":      readers,
 	"GET /api/v1/storage/destinations/:id/files":        readers,

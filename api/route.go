@@ -44,6 +44,7 @@ func routes() []route {
 			{"PUT", "/api/v1/storage/destinations/:id", Edit, quick, (*Server).updateDestination},
 			{"DELETE", "/api/v1/storage/destinations/:id", Remove, quick, (*Server).deleteDestination},
 			{"POST", "/api/v1/storage/destinations/:id/verify", Edit, remote, (*Server).verifyDestination},
+			{"POST", "/api/v1/storage/destinations/:id/migrate", Remove, quick, (*Server).migrateDestination},
 			{"GET", "/api/v1/storage/destinations/:id/linked", Read, quick, (*Server).linkedResources},
 			{"GET", "/api/v1/storage/destinations/:id/backups", Read, quick, (*Server).listBackups},
 			{"GET", "/api/v1/storage/destinations/:id/files", Read, noTimeout, (*Server).listFiles},

@@ -65,6 +65,12 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 		{"sync", func() *answer { return r.owner("POST", "/api/v1/storage/sync?destinationId="+id, "") }},
 		{"destinations-create", func() *answer { return r.owner("POST", "/api/v1/storage/destinations", createBody) }},
 		{"destinations-update", func() *answer { return r.owner("PUT", path, `{"name":"P","path":"backups/prod-v2"}`) }},
+		{"migrate", func() *answer {
+			target := r.destination()
+			r.owner("PUT", "/api/v1/storage/destinations/"+target, `{"name":"New Production Storage"}`)
+			feedSchedules(r, id, 3)
+			return r.owner("POST", path+"/migrate", `{"targetStorageId":"`+target+`"}`)
+		}},
 		{"destinations-delete", func() *answer {
 			other := r.destination()
 			return r.owner("DELETE", "/api/v1/storage/destinations/"+other, "")

@@ -42,6 +42,7 @@ func TestOthersSeeNothing(t *testing.T) {
 		{catalog.RoleOwner, "PUT", d, `{"name":"mine"}`, CodeStorageNotFound},
 		{catalog.RoleOwner, "DELETE", d, "", CodeStorageNotFound},
 		{catalog.RoleOwner, "POST", d + "/verify", "", CodeStorageNotFound},
+		{catalog.RoleOwner, "POST", d + "/migrate", `{"targetStorageId":"storage_other"}`, CodeStorageNotFound},
 		{catalog.RoleOwner, "GET", d + "/linked", "", CodeStorageNotFound},
 		{catalog.RoleOwner, "GET", d + "/backups", "", CodeStorageNotFound},
 		{catalog.RoleOwner, "GET", d + "/backups?missing=true", "", CodeStorageNotFound},
