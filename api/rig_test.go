@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ type rig struct {
 	log      *syncBuffer
 	now      time.Time
 
+	lost    atomic.Bool // ProposeOnce carries commands out, and loses the results
 	mu      sync.Mutex
 	last    uint64
 	windows []int             // how many commands came at once
@@ -144,7 +146,22 @@ func (r *rig) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) 
 	return results[0], catalog.ResultError(results[0])
 }
 
+func (r *rig) ProposeOnce(_ context.Context, m proto.Message, once *pb.Once) (*pb.Result, error) {
+	results, err := r.apply([]proto.Message{m}, once)
+	if err != nil {
+		return nil, err
+	}
+	if r.lost.Load() {
+		return nil, &Error{Code: CodeNoLeader, Message: "The change could not be confirmed in time"}
+	}
+	return results[0], catalog.ResultError(results[0])
+}
+
 func (r *rig) ProposeAll(_ context.Context, all []proto.Message) ([]*pb.Result, error) {
+	return r.apply(all, nil)
+}
+
+func (r *rig) apply(all []proto.Message, once *pb.Once) ([]*pb.Result, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.down != nil {
@@ -152,7 +169,7 @@ func (r *rig) ProposeAll(_ context.Context, all []proto.Message) ([]*pb.Result, 
 	}
 	entries := make([]catalog.Entry, len(all))
 	for i, m := range all {
-		data, err := catalog.Encode(m)
+		data, err := catalog.EncodeOnce(m, once)
 		if err != nil {
 			return nil, err
 		}

@@ -21,6 +21,9 @@ type Consensus interface {
 	// Propose answers when the command is applied on this node; its error is a
 	// *catalog.Error, or wraps ErrNoLeader.
 	Propose(ctx context.Context, command proto.Message) (*pb.Result, error)
+	// ProposeOnce is Propose for a command that takes effect once for the key of once,
+	// however often it is proposed: each time the answer is the result of the first.
+	ProposeOnce(ctx context.Context, command proto.Message, once *pb.Once) (*pb.Result, error)
 	// ProposeAll does that for several commands at once, in this order. A refusal is in
 	// the result of its command; after an error those before may have been applied.
 	ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error)

@@ -23,6 +23,20 @@ func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Resul
 	return results[0], catalog.ResultError(results[0])
 }
 
+// ProposeOnce is Propose for a command that takes effect once for the key of once, however
+// often it is proposed: each time the answer is the result of the first.
+func (c *Cluster) ProposeOnce(ctx context.Context, command proto.Message, once *pb.Once) (*pb.Result, error) {
+	entry, err := catalog.EncodeOnce(command, once)
+	if err != nil {
+		return nil, err
+	}
+	results, err := c.propose(ctx, [][]byte{entry})
+	if err != nil {
+		return nil, err
+	}
+	return results[0], catalog.ResultError(results[0])
+}
+
 // ProposeAll brings commands into the log in this order, and answers the result of
 // each when all are applied. They reach the catalog together, which applies them
 // in one transaction where it can: for many small changes a fraction of the price. A
@@ -36,6 +50,11 @@ func (c *Cluster) ProposeAll(ctx context.Context, commands []proto.Message) ([]*
 			return nil, err
 		}
 	}
+	return c.propose(ctx, entries)
+}
+
+// propose brings entries into the log, in this order.
+func (c *Cluster) propose(ctx context.Context, entries [][]byte) ([]*pb.Result, error) {
 	if err := c.leading(ctx); err != nil {
 		return nil, err
 	}

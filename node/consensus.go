@@ -31,6 +31,12 @@ func (c *consensus) Propose(ctx context.Context, command proto.Message) (*pb.Res
 	return r, answerable(err)
 }
 
+// ProposeOnce implements api.Consensus.
+func (c *consensus) ProposeOnce(ctx context.Context, command proto.Message, once *pb.Once) (*pb.Result, error) {
+	r, err := c.cluster.ProposeOnce(ctx, command, once)
+	return r, answerable(err)
+}
+
 // ProposeAll implements api.Consensus.
 func (c *consensus) ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error) {
 	r, err := c.cluster.ProposeAll(ctx, commands)
