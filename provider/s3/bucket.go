@@ -19,7 +19,11 @@ type bucket struct {
 var _ provider.Bucket = (*bucket)(nil)
 
 func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
-	out, err := b.account.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+	var out *s3.HeadObjectOutput
+	err := b.regional(ctx, func(in func(*s3.Options)) (err error) {
+		out, err = b.account.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key}, in)
+		return err
+	})
 	if err != nil {
 		return provider.Info{}, b.failed(ctx, "stat", err)
 	}
@@ -30,11 +34,18 @@ func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 }
 
 func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
-	_, err := b.account.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(body)})
+	err := b.regional(ctx, func(in func(*s3.Options)) error {
+		_, err := b.account.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(body)}, in)
+		return err
+	})
 	if err != nil {
 		return b.failed(ctx, "put", err)
 	}
 	return nil
+}
+
+func (b *bucket) regional(ctx context.Context, call func(in func(*s3.Options)) error) error {
+	return b.account.regional(ctx, b.name, call)
 }
 
 func (b *bucket) failed(ctx context.Context, op string, err error) error {

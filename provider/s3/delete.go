@@ -2,65 +2,108 @@ package s3
 
 import (
 	"context"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"firescan/provider"
 )
 
 // Delete removes an object; see provider.Bucket. The condition is an If-Match header.
 func (b *bucket) Delete(ctx context.Context, key, tag string) error {
-	_, err := b.account.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key, IfMatch: quoted(tag)})
+	return b.remove(ctx, "delete", provider.Deletion{Key: key, Tag: tag})
+}
+
+func (b *bucket) remove(ctx context.Context, op string, d provider.Deletion) error {
+	err := b.regional(ctx, func(in func(*s3.Options)) error {
+		_, err := b.account.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &d.Key, IfMatch: quoted(d.Tag)}, in)
+		return err
+	})
 	if err == nil {
 		return nil
 	}
 	// Amazon answers a key that does not exist as deleted, unless there is a condition;
 	// others say always that it is missing.
-	if err = b.failed(ctx, "delete", err); provider.KindOf(err) == provider.NotFound {
+	if err = b.failed(ctx, op, err); provider.KindOf(err) == provider.NotFound {
 		return nil
 	}
 	return err
 }
 
-// DeleteBatch removes objects with one request; see provider.Bucket.
+// DeleteBatch removes objects with one request; see provider.Bucket. Keys that XML cannot
+// hold take a request each: the SDK would write U+FFFD in their place, which is the
+// key of another object.
 func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) []error {
-	if errs := provider.TooMany(len(objects), b.name); errs != nil || len(objects) == 0 {
+	if errs := provider.TooMany(len(objects), b.name); errs != nil {
 		return errs
 	}
-	ids := make([]types.ObjectIdentifier, len(objects))
-	for i, o := range objects {
-		ids[i] = types.ObjectIdentifier{Key: &o.Key, ETag: quoted(o.Tag)}
-	}
-	out, err := b.account.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: ids}})
-	if err != nil {
-		return provider.ForEach(len(objects), b.failed(ctx, "delete batch", err))
-	}
-	return b.outcomes(objects, out)
-}
-
-// outcomes tells for each object what the answer says of it.
-func (b *bucket) outcomes(objects []provider.Deletion, out *s3.DeleteObjectsOutput) []error {
-	told := make(map[string]error, len(objects))
-	for _, d := range out.Deleted {
-		told[*d.Key] = nil
-	}
-	for _, e := range out.Errors {
-		v := judgeCode(*e.Code)
-		told[*e.Key] = nil
-		if v.kind != provider.NotFound {
-			told[*e.Key] = &provider.Error{Kind: v.kind, Op: "delete batch", Bucket: b.name, Reason: v.reason}
-		}
-	}
+	const op = "delete batch"
 	errs := make([]error, len(objects))
+	var batch []types.ObjectIdentifier
 	for i, o := range objects {
-		err, ok := told[o.Key]
-		if !ok {
-			err = &provider.Error{Kind: provider.Corrupt, Op: "delete batch", Bucket: b.name, Reason: "the answer tells nothing of the object"}
+		if writable(o.Key) {
+			batch = append(batch, types.ObjectIdentifier{Key: &o.Key, ETag: quoted(o.Tag)})
+		} else {
+			errs[i] = b.remove(ctx, op, o)
 		}
-		errs[i] = err
+	}
+	if len(batch) == 0 {
+		return errs
+	}
+	told, err := b.deleteObjects(ctx, batch)
+	if err != nil {
+		err = b.failed(ctx, op, err)
+	}
+	for i, o := range objects {
+		switch code, known := told[o.Key]; {
+		case !writable(o.Key):
+		case err != nil:
+			errs[i] = err
+		case !known:
+			errs[i] = b.failed(ctx, op, &corrupt{errMissed})
+		case code != "":
+			if v := judgeCode(code); v.kind != provider.NotFound {
+				errs[i] = &provider.Error{Kind: v.kind, Op: op, Bucket: b.name, Reason: v.reason}
+			}
+		}
 	}
 	return errs
+}
+
+func (b *bucket) deleteObjects(ctx context.Context, batch []types.ObjectIdentifier) (told deleted, err error) {
+	in := &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: batch}}
+	reading := taking(&s3.DeleteObjectsOutput{}, func(body []byte) (err error) {
+		if told, err = decodeDeleted(body); err != nil {
+			err = &corrupt{err}
+		}
+		return err
+	})
+	err = b.regional(ctx, func(within func(*s3.Options)) error {
+		_, err := b.account.client.DeleteObjects(ctx, in, within, adding(withMD5), reading)
+		return err
+	})
+	return told, err
+}
+
+// withMD5 sends the checksum that every server knows in the place of the newer ones, which
+// some refuse. One is required.
+func withMD5(stack *middleware.Stack) error {
+	if _, err := stack.Initialize.Remove("AWSChecksum:SetupInputContext"); err != nil {
+		return err
+	}
+	return smithyhttp.AddContentChecksumMiddleware(stack)
+}
+
+// writable tells whether XML can hold a key so that every server reads it as it is.
+// Carriage returns, line feeds and tabs could be written, but some servers alter them.
+func writable(key string) bool {
+	return utf8.ValidString(key) && !strings.ContainsFunc(key, func(r rune) bool {
+		return r < ' ' || r == 0xFFFE || r == 0xFFFF
+	})
 }
 
 // quoted is a tag as S3 writes it; nil is no condition.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"syscall"
 
 	"github.com/aws/smithy-go"
@@ -22,72 +21,36 @@ type corrupt struct{ cause error }
 func (c *corrupt) Error() string { return c.cause.Error() }
 func (c *corrupt) Unwrap() error { return c.cause }
 
-type verdict struct {
-	kind   provider.Kind
-	reason string
-}
-
-const skewed = "the clock of this machine differs too much from the provider's: set it right"
-
-// verdicts are what the error codes of S3 and of compatible servers mean. The reasons are
-// our own words: a server's message may quote the request.
-// https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-var verdicts = map[string]verdict{
-	"InvalidAccessKeyId":    {provider.Credentials, "the access key id is not known to the provider"},
-	"XAdminUserNotFound":    {provider.Credentials, "the access key id is not known to the provider"},
-	"SignatureDoesNotMatch": {provider.Credentials, "the secret access key does not belong to the access key id"},
-	"InvalidToken":          {provider.Credentials, "the credentials are not valid"},
-	"ExpiredToken":          {provider.Credentials, "the credentials have expired"},
-	"NotSignedUp":           {provider.Credentials, "the account is not signed up for the service"},
-	"RequestTimeTooSkewed":  {provider.Credentials, skewed},
-	"RequestExpired":        {provider.Credentials, skewed},
-
-	"AccessDenied":      {provider.Denied, "the credentials do not permit this"},
-	"Forbidden":         {provider.Denied, "the credentials do not permit this"},
-	"AllAccessDisabled": {provider.Denied, "the provider has disabled access to this bucket"},
-	"AccountProblem":    {provider.Denied, "the provider reports a problem with the account"},
-
-	"NoSuchBucket": {provider.NoBucket, "the bucket does not exist"},
-	"NoSuchKey":    {provider.NotFound, "the object does not exist"},
-	"NotFound":     {provider.NotFound, "the object or its bucket does not exist"},
-
-	"PreconditionFailed": {provider.Changed, "the object is not the one that was meant"},
-
-	"BucketAlreadyExists":     {provider.Exists, "the bucket name is taken"},
-	"BucketAlreadyOwnedByYou": {provider.Exists, "the account has this bucket already"},
-
-	"InvalidBucketName":                  {provider.Invalid, "the bucket name is not valid"},
-	"KeyTooLongError":                    {provider.Invalid, "the key is too long"},
-	"InvalidLocationConstraint":          {provider.Invalid, "the region is not known to the provider"},
-	"IllegalLocationConstraintException": {provider.Invalid, "the region does not fit the endpoint"},
-	"AuthorizationHeaderMalformed":       {provider.Invalid, "the region does not fit the bucket"},
-	"TooManyBuckets":                     {provider.Invalid, "the account may have no more buckets"},
-
-	"SlowDown":             {provider.Throttled, "the provider asks to slow down"},
-	"ServiceUnavailable":   {provider.Throttled, "the provider is overloaded"},
-	"Throttling":           {provider.Throttled, "the provider asks to slow down"},
-	"ThrottlingException":  {provider.Throttled, "the provider asks to slow down"},
-	"RequestThrottled":     {provider.Throttled, "the provider asks to slow down"},
-	"RequestLimitExceeded": {provider.Throttled, "the provider asks to slow down"},
-	"TooManyRequests":      {provider.Throttled, "the provider asks to slow down"},
-
-	"InternalError":              {provider.Unavailable, "the provider failed"},
-	"RequestTimeout":             {provider.Unavailable, "the provider waited too long for the request"},
-	"OperationAborted":           {provider.Unavailable, "another operation on the bucket is under way"},
-	"XMinioServerNotInitialized": {provider.Unavailable, "the server is starting"},
-}
-
-// failed makes the error of the seam out of whatever went wrong.
+// failed makes the error of the seam out of whatever went wrong. Nothing that the server
+// wrote stays in it, not even in the cause: it may quote what we sent, and causes are
+// logged.
 func failed(ctx context.Context, op, bucket string, err error) error {
 	if ended := provider.Ended(ctx, op, bucket); ended != nil {
 		return ended
 	}
 	// The egress rules speak for themselves.
 	if e, ok := errors.AsType[*provider.Error](err); ok {
-		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: err}
+		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: e}
 	}
 	v := judge(err)
-	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: err}
+	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause(err)}
+}
+
+// cause is the part of an error that was made on this side.
+func cause(err error) error {
+	if e, ok := errors.AsType[*corrupt](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		return fmt.Errorf("status %d", e.HTTPStatusCode())
+	}
+	return nil
 }
 
 func judge(err error) verdict {
@@ -95,7 +58,7 @@ func judge(err error) verdict {
 		if v, known := verdicts[e.code]; known {
 			return v
 		}
-		return verdict{provider.Corrupt, "an error in place of a list: " + word(e.code)}
+		return verdict{provider.Corrupt, "an error that is not known stands in place of the answer"}
 	}
 	if e, ok := errors.AsType[*corrupt](err); ok {
 		return verdict{provider.Corrupt, e.Error()}
@@ -122,30 +85,28 @@ func judgeCode(code string) verdict {
 	if v, known := verdicts[code]; known {
 		return v
 	}
-	return verdict{provider.Internal, "the provider answered an error: " + word(code)}
+	return verdict{provider.Internal, "the provider answered an error that is not known"}
 }
 
 // judgeStatus is for answers with an error status.
 func judgeStatus(response *smithyhttp.ResponseError, err error) verdict {
 	status := response.HTTPStatusCode()
-	if status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect {
+	if misplaced(err) {
 		reason := "the bucket is in another region"
-		if region := word(response.Response.Header.Get("X-Amz-Bucket-Region")); region != "" {
+		if region := regionOf(err); region != "" {
 			reason += ": " + region
+		}
+		if status == http.StatusTemporaryRedirect {
+			return verdict{provider.Unavailable, "the bucket is on its way to its region"}
 		}
 		return verdict{provider.Invalid, reason}
 	}
-	code := ""
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
-		code = e.ErrorCode()
-		if v, known := verdicts[code]; known {
+		if v, known := verdicts[e.ErrorCode()]; known {
 			return v
 		}
 	}
 	says := fmt.Sprintf("the provider answered status %d", status)
-	if code = word(code); code != "" && code != "UnknownError" {
-		says += " (" + code + ")"
-	}
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		return verdict{provider.Throttled, says}
@@ -188,14 +149,4 @@ func connection(err error) string {
 		return "the connection was refused"
 	}
 	return "the connection failed"
-}
-
-// word keeps a code or region name of the server only when it is nothing else.
-func word(s string) string {
-	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool {
-		return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
-	}) {
-		return ""
-	}
-	return s
 }

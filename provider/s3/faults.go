@@ -22,24 +22,34 @@ var (
 	errNoSize    = errors.New("an object has no size")
 	errUnfolded  = errors.New("a folded prefix was not asked for")
 	errBadFolded = errors.New("a folded prefix does not end in the delimiter")
+
+	errNotDeleted = errors.New("the answer does not tell what was deleted")
+	errNoOutcome  = errors.New("the answer tells of a key twice, and not the same")
+	errNoCode     = errors.New("an object's error has no code")
+	errMissed     = errors.New("the answer tells nothing of the object")
 )
 
-// serverError is an <Error> document in place of a page, under status 200.
+// serverError is an <Error> document in place of the answer, under status 200.
 type serverError struct{ code string }
 
-func (e *serverError) Error() string { return "the answer is an error: " + e.code }
+func (e *serverError) Error() string {
+	if _, known := verdicts[e.code]; known {
+		return "the answer is an error: " + e.code
+	}
+	return "the answer is an error that is not known"
+}
 
-func (d *decoder) serverError(root []byte) error {
+func (s *scanner) serverError(root []byte) error {
 	found := &serverError{}
 	for {
-		more, err := d.more(root)
+		more, err := s.more(root)
 		if err != nil {
 			return err
 		}
 		if !more {
 			return found
 		}
-		name, closed, err := d.open()
+		name, closed, err := s.open()
 		if err != nil {
 			return err
 		}
@@ -47,12 +57,12 @@ func (d *decoder) serverError(root []byte) error {
 			continue
 		}
 		if string(name) != "Code" {
-			if err := d.skip(name, 0); err != nil {
+			if err := s.skip(name, 0); err != nil {
 				return err
 			}
 			continue
 		}
-		raw, _, err := d.text(name)
+		raw, _, err := s.text(name)
 		if err != nil {
 			return err
 		}

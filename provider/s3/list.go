@@ -68,10 +68,14 @@ func (b *bucket) page(ctx context.Context, w window, maxKeys int, token string, 
 		in.ContinuationToken, in.StartAfter = &token, nil
 	}
 	var out outcome
-	err := b.account.rawList(ctx, in, func(body []byte) (err error) {
+	reading := taking(&s3.ListObjectsV2Output{}, func(body []byte) (err error) {
 		if out, err = decode(body, w, page); err != nil {
 			err = &corrupt{err}
 		}
+		return err
+	})
+	err := b.regional(ctx, func(within func(*s3.Options)) error {
+		_, err := b.account.client.ListObjectsV2(ctx, in, within, reading)
 		return err
 	})
 	return out, err

@@ -12,8 +12,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// maxBody bounds one list answer. A thousand keys of 1,024 bytes, each byte written as
-// three, with all that S3 tells of an object, stay below 4 MiB.
+// maxBody bounds one answer. A list of a thousand keys of 1,024 bytes, each byte written as
+// three, with all that S3 tells of an object, stays below 4 MiB.
 const maxBody = 16 << 20
 
 // maxKept is the largest buffer that is used again: one rare page must not cost memory
@@ -22,25 +22,28 @@ const maxKept = 2 << 20
 
 var errTooLong = fmt.Errorf("the answer is longer than %d MiB", maxBody>>20)
 
-// bodies are buffers for list answers; a page of 1,000 usual keys needs 300 KiB.
+// bodies are buffers for answers; a page of 1,000 usual keys needs 300 KiB.
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512<<10); return &b }}
 
-// rawList sends a ListObjectsV2 request as the SDK does, with its endpoint rules,
-// credentials and signature, but hands the answer's body to read instead of decoding
-// it: the SDK's XML decoder takes twenty times as long. The body is only lent.
-func (a *account) rawList(ctx context.Context, in *s3.ListObjectsV2Input, read func(body []byte) error) error {
-	_, err := a.client.ListObjectsV2(ctx, in, func(o *s3.Options) {
-		o.APIOptions = append(o.APIOptions[:len(o.APIOptions):len(o.APIOptions)], func(stack *middleware.Stack) error {
-			return takeOver(stack, read)
-		})
-	})
-	return err
+// taking makes an option of a call with which the SDK sends the request as ever, with its
+// endpoint rules, credentials and signature, but hands the answer's body to read
+// instead of decoding it: its XML decoder takes twenty times as long, and lets pass what
+// we refuse. The body is only lent. result is the empty output of the call.
+func taking(result any, read func(body []byte) error) func(*s3.Options) {
+	return adding(func(stack *middleware.Stack) error { return takeOver(stack, result, read) })
+}
+
+// adding makes an option that changes a call's middleware.
+func adding(change func(*middleware.Stack) error) func(*s3.Options) {
+	return func(o *s3.Options) {
+		o.APIOptions = append(o.APIOptions[:len(o.APIOptions):len(o.APIOptions)], change)
+	}
 }
 
 // takeOver puts our reading of good answers in the place of the SDK's. Answers with an
 // error status are still left to the SDK.
-func takeOver(stack *middleware.Stack, read func([]byte) error) error {
-	taken := &reader{read: read}
+func takeOver(stack *middleware.Stack, result any, read func([]byte) error) error {
+	taken := &reader{result: result, read: read}
 	theirs, err := stack.Deserialize.Swap("OperationDeserializer", taken)
 	if err != nil {
 		return err
@@ -54,6 +57,7 @@ func takeOver(stack *middleware.Stack, read func([]byte) error) error {
 
 type reader struct {
 	theirs middleware.DeserializeMiddleware
+	result any
 	read   func([]byte) error
 }
 
@@ -67,7 +71,7 @@ func (r *reader) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 	if err != nil || !ok || response.StatusCode/100 != 2 {
 		return r.theirs.HandleDeserialize(ctx, in, given{out, metadata, err})
 	}
-	out.Result = &s3.ListObjectsV2Output{}
+	out.Result = r.result
 	defer response.Body.Close()
 	return out, metadata, r.consume(response)
 }

@@ -3,6 +3,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
 
 	"firescan/provider"
 )
@@ -23,14 +25,18 @@ const DefaultRegion = "us-east-1"
 
 // Config says where and as whom.
 type Config struct {
-	// Endpoint is the server's URL (scheme, host, port); empty is Amazon S3.
+	// Flavour is whose S3 it is; nil is Compatible where there is an endpoint, and Amazon
+	// where there is none.
+	Flavour *Flavour
+	// Endpoint is the server's URL (scheme, host, port); empty is the flavour's own.
 	Endpoint string
-	// Region is the account's region; empty is DefaultRegion.
+	// Region is the account's region; empty is DefaultRegion. Amazon's buckets are found
+	// in any other region as well; Spaces has no server without one.
 	Region          string
 	AccessKeyID     string
 	SecretAccessKey string
-	// PathStyle puts the bucket in the path rather than in the host name, as most
-	// servers that are not Amazon's need it.
+	// PathStyle puts the bucket in the path rather than in the host name, also where the
+	// flavour does not need it.
 	PathStyle bool
 	// HTTPClient sends every request. It is required, because it carries the rules of
 	// where we may connect to; see provider.Egress.
@@ -45,30 +51,46 @@ func New(c Config) (provider.Account, error) {
 	if c.AccessKeyID == "" || c.SecretAccessKey == "" {
 		return nil, &provider.Error{Kind: provider.Credentials, Op: "connect", Reason: "access key id and secret access key are required"}
 	}
-	region := c.Region
-	if region == "" {
-		region = DefaultRegion
+	flavour, region, endpoint := c.Flavour, c.Region, c.Endpoint
+	if flavour == nil {
+		if flavour = Compatible; endpoint == "" {
+			flavour = Amazon
+		}
 	}
+	if region != "" && !aRegion.MatchString(region) || region == "" && endpoint == "" && flavour.regionRequired {
+		return nil, &provider.Error{Kind: provider.Invalid, Op: "connect", Reason: flavour.name + " needs a region, by its short name"}
+	}
+	if endpoint == "" && flavour.endpoint != nil {
+		endpoint = flavour.endpoint(region)
+	}
+	if region == "" || flavour.signsFor != "" {
+		region = cmp.Or(flavour.signsFor, DefaultRegion)
+	}
+	// A redirect is an answer, which regional reads; its address is nowhere to go to.
+	direct := *c.HTTPClient
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	// Credentials and settings come from the configuration alone, never from the
 	// machine's environment or files: one process serves many organisations.
 	client := s3.New(s3.Options{
 		AppID:                      "firescan",
 		Region:                     region,
-		BaseEndpoint:               optional(c.Endpoint),
-		UsePathStyle:               c.PathStyle,
+		BaseEndpoint:               optional(endpoint),
+		UsePathStyle:               c.PathStyle || flavour.pathStyle,
 		Credentials:                credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
-		HTTPClient:                 c.HTTPClient,
+		HTTPClient:                 &direct,
 		Retryer:                    aws.NopRetryer{}, // provider.Retry is the one that retries
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+		APIOptions:                 []func(*middleware.Stack) error{hearRegion},
 	})
-	return &account{client: client, region: region, aws: c.Endpoint == ""}, nil
+	return &account{client: client, flavour: flavour, region: region}, nil
 }
 
 type account struct {
-	client *s3.Client
-	region string
-	aws    bool
+	client  *s3.Client
+	flavour *Flavour
+	region  string
+	regions regions
 }
 
 func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }
@@ -77,7 +99,11 @@ func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 	var infos []provider.BucketInfo
 	pages := s3.NewListBucketsPaginator(a.client, &s3.ListBucketsInput{})
 	for pages.HasMorePages() {
-		out, err := pages.NextPage(ctx)
+		var out *s3.ListBucketsOutput
+		err := a.regional(ctx, "", func(in func(*s3.Options)) (err error) {
+			out, err = pages.NextPage(ctx, in)
+			return err
+		})
 		if err != nil {
 			return nil, failed(ctx, "buckets", "", err)
 		}
@@ -92,22 +118,27 @@ func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 }
 
 func (a *account) CreateBucket(ctx context.Context, name, region string) error {
-	if region == "" {
-		region = a.region
-	}
 	in := &s3.CreateBucketInput{Bucket: &name}
-	// us-east-1 is the one region that must not be named. Compatible servers have ideas
-	// of their own about regions, and one alone.
-	if a.aws && region != DefaultRegion {
-		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{
-			LocationConstraint: types.BucketLocationConstraint(region),
+	var err error
+	if a.flavour.constrains {
+		region = cmp.Or(region, a.region)
+		// It is the one region that must not be named.
+		if region != DefaultRegion {
+			in.CreateBucketConfiguration = &types.CreateBucketConfiguration{
+				LocationConstraint: types.BucketLocationConstraint(region),
+			}
 		}
+		if !aRegion.MatchString(region) {
+			return &provider.Error{Kind: provider.Invalid, Op: "create bucket", Bucket: name, Reason: "the region is not valid"}
+		}
+		_, err = a.client.CreateBucket(ctx, in, within(region))
+	} else {
+		// A server has ideas of its own about regions, and one alone.
+		err = a.regional(ctx, "", func(within func(*s3.Options)) error {
+			_, err := a.client.CreateBucket(ctx, in, within)
+			return err
+		})
 	}
-	_, err := a.client.CreateBucket(ctx, in, func(o *s3.Options) {
-		if a.aws {
-			o.Region = region
-		}
-	})
 	if err != nil {
 		return failed(ctx, "create bucket", name, err)
 	}

@@ -1,0 +1,117 @@
+package s3
+
+// deleted is the answer to a batch of deletes: for each key that it tells of the error
+// code, which is empty for a key that is gone.
+type deleted map[string]string
+
+// decodeDeleted reads a DeleteResult. The body is used as scratch space. What it does not
+// fully understand is an error.
+func decodeDeleted(body []byte) (deleted, error) {
+	s := scanner{b: body}
+	if err := s.prolog(); err != nil {
+		return nil, err
+	}
+	if s.i >= len(s.b) {
+		return nil, errEmpty
+	}
+	told := deleted{}
+	root, closed, err := s.open()
+	switch {
+	case err != nil:
+		return nil, err
+	case string(root) == "Error" && !closed:
+		return nil, s.serverError(root)
+	case string(root) != "DeleteResult":
+		return nil, errNotDeleted
+	case !closed:
+		if err := s.outcomes(root, told); err != nil {
+			return nil, err
+		}
+	}
+	if s.space(); s.i < len(s.b) {
+		return nil, errTrailing
+	}
+	return told, nil
+}
+
+func (s *scanner) outcomes(root []byte, told deleted) error {
+	for {
+		more, err := s.more(root)
+		if err != nil || !more {
+			return err
+		}
+		name, closed, err := s.open()
+		switch kind := string(name); {
+		case err != nil:
+			return err
+		case kind == "Deleted" || kind == "Error":
+			if closed {
+				return errNoKey
+			}
+			if err := s.outcome(name, told); err != nil {
+				return err
+			}
+		case !closed:
+			if err := s.skip(name, 0); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// outcome reads one Deleted or Error element.
+func (s *scanner) outcome(parent []byte, told deleted) error {
+	var values [2]string // key and code
+	for {
+		more, err := s.more(parent)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		name, closed, err := s.open()
+		if err != nil {
+			return err
+		}
+		if closed {
+			continue
+		}
+		at := 0
+		switch string(name) {
+		case "Code":
+			at = 1
+		case "Key":
+		default:
+			if err := s.skip(name, 0); err != nil {
+				return err
+			}
+			continue
+		}
+		raw, seen, err := s.text(name)
+		if err == nil {
+			raw, err = s.plain(raw, seen)
+		}
+		switch {
+		case err != nil:
+			return err
+		case values[at] != "":
+			return errTwice
+		}
+		values[at] = string(raw)
+	}
+	key, code := values[0], values[1]
+	if string(parent) == "Deleted" {
+		code = ""
+	} else if code == "" {
+		return errNoCode
+	}
+	if before, known := told[key]; known && before != code {
+		return errNoOutcome
+	}
+	if key == "" {
+		return errNoKey
+	}
+	told[key] = code
+	return nil
+}

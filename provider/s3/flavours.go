@@ -1,0 +1,56 @@
+package s3
+
+import (
+	"regexp"
+
+	"firescan/provider"
+)
+
+// Flavour is what is particular about one of the providers that speak S3. All that
+// differs between them stands in the table of flavours; the code asks no names.
+type Flavour struct {
+	name string
+	// ceiling is how many calls a second a bucket takes; 0 is not known.
+	ceiling float64
+	// endpoint makes the server's URL out of a region; nil leaves it to the SDK's rules.
+	endpoint func(region string) string
+	// regionRequired: there is no server without a region.
+	regionRequired bool
+	// signsFor is the region that requests are signed for; empty is the one in use.
+	signsFor string
+	// finds: the server says where a bucket is when it is asked in the wrong region.
+	finds bool
+	// constrains: a bucket is made in the region that its request names.
+	constrains bool
+	// pathStyle: the bucket stands in the path rather than in the host name.
+	pathStyle bool
+	// exact: start-after is known to be taken as it is, so that no probe is needed.
+	exact bool
+}
+
+// The flavours of S3. Whether a server honours conditions of deletes stands nowhere here:
+// none is believed, provider.ProbeConditions finds it out.
+var (
+	Amazon = &Flavour{
+		name: "Amazon S3", ceiling: provider.CeilingS3,
+		finds: true, constrains: true, exact: true,
+	}
+	// Spaces is DigitalOcean's. It signs for Amazon's default region everywhere, and its
+	// certificates do not cover bucket names with dots.
+	// https://docs.digitalocean.com/products/spaces/reference/s3-compatibility/
+	Spaces = &Flavour{
+		name: "DigitalOcean Spaces", ceiling: provider.CeilingSpaces,
+		endpoint:       func(region string) string { return "https://" + region + ".digitaloceanspaces.com" },
+		regionRequired: true, signsFor: DefaultRegion, pathStyle: true, exact: true,
+	}
+	// Compatible is any other server.
+	Compatible = &Flavour{name: "S3-compatible server", finds: true, pathStyle: true}
+)
+
+// Ceiling is how many calls a second a bucket takes when it is reached at the flavour's own
+// endpoint; 0 is no limit that we know. See provider.NewLimiter.
+func (f *Flavour) Ceiling() float64 { return f.ceiling }
+
+// aRegion is what regions look like everywhere. A server's word for one becomes a part of
+// a host name, so it must not be anything else.
+var aRegion = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
