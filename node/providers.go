@@ -103,6 +103,12 @@ func (b *buckets) account(providerType, endpoint, region string, credentials map
 			// Servers of one's own rarely have a name for each bucket.
 			PathStyle: endpoint != "", HTTPClient: b.egress.HTTPClient(),
 		})
+	case catalog.TypeSpaces:
+		return s3.New(s3.Config{
+			Flavour: s3.Spaces, Endpoint: endpoint, Region: region,
+			AccessKeyID: credentials[accessKeyID], SecretAccessKey: credentials[secretAccessKey],
+			HTTPClient: b.egress.HTTPClient(),
+		})
 	default:
 		return nil, &provider.Error{
 			Kind: provider.Invalid, Op: "connect",
