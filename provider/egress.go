@@ -26,6 +26,7 @@ type Egress struct {
 	globs    []string
 	networks []netip.Prefix
 	client   *http.Client
+	resolver *net.Resolver // nil is the machine's own
 }
 
 const (
@@ -56,7 +57,7 @@ func NewEgress(allow []string) (*Egress, error) {
 		e.globs = append(e.globs, net.JoinHostPort(host, port))
 	}
 	e.client = &http.Client{
-		Transport: &http.Transport{
+		Transport: direct{&http.Transport{
 			DialContext:           e.DialContext,
 			TLSHandshakeTimeout:   tlsTimeout,
 			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
@@ -69,9 +70,7 @@ func NewEgress(allow []string) (*Egress, error) {
 			DisableCompression: true,
 			// One connection a stream: over HTTP/2 all streams would share one.
 			Protocols: http1(),
-		},
-		// The signature of a request is for the host that it was made for.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}},
 	}
 	return e, nil
 }
@@ -82,9 +81,26 @@ func http1() *http.Protocols {
 	return p
 }
 
+// direct hands on a redirect without its address, so that no client above it goes there
+// with what it authenticates itself by, whatever the client's own settings are.
+type direct struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := d.Transport.RoundTrip(r)
+	if err == nil && response.StatusCode/100 == 3 {
+		response.Header.Del("Location")
+	}
+	return response, err
+}
+
 // HTTPClient is the client that connects by these rules. All callers share it. It does
 // not follow redirects.
 func (e *Egress) HTTPClient() *http.Client { return e.client }
+
+// Transport is what HTTPClient sends with, for clients that put something around it. No
+// client follows a redirect over it.
+func (e *Egress) Transport() http.RoundTripper { return e.client.Transport }
 
 // Close closes the connections that are not in use.
 func (e *Egress) Close() { e.client.CloseIdleConnections() }
@@ -123,7 +139,8 @@ func (e *Egress) DialContext(ctx context.Context, network, address string) (net.
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	dialer := net.Dialer{
-		Timeout: dialTimeout,
+		Timeout:  dialTimeout,
+		Resolver: e.resolver,
 		// It is called with each address that is about to be connected to.
 		ControlContext: func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(resolved)
