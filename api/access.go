@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 )
 
 // Access is what an endpoint asks of its caller.
@@ -71,3 +72,19 @@ func (a Access) Allows(role catalog.Role) bool {
 // OfOrganisation tells whether the endpoint works on one organisation's things,
 // so that its callers name the organisation.
 func (a Access) OfOrganisation() bool { return a != Public && a != Operate }
+
+// admit tells whether a token has this access, to things of the organisation that its
+// bearer names. The error missing is for one who names none.
+func (a Access) admit(t *pb.Token, org string, missing *Error) error {
+	switch {
+	case !a.Allows(catalog.Role(t.Role)):
+		return &Error{Code: CodeDenied, Message: a.rule().denied}
+	case !a.OfOrganisation():
+		return nil
+	case org == "":
+		return missing
+	case org != t.Org:
+		return &Error{Code: CodeDenied, Message: "The token is not one of this organization"}
+	}
+	return nil
+}

@@ -147,35 +147,29 @@ func (c *call) authorise() error {
 	if !strings.EqualFold(scheme, "Bearer") || plain == "" {
 		return &Error{Code: CodeUnauthorized, Message: "Send a token as 'Authorization: Bearer fsk_…'"}
 	}
-	if err := c.identify(plain); err != nil {
+	token, err := c.server.identify(plain)
+	if err != nil {
 		return err
 	}
-	c.log = c.log.With("token", c.token.Id)
-	if !c.route.access.Allows(catalog.Role(c.token.Role)) {
-		return &Error{Code: CodeDenied, Message: c.route.access.rule().denied}
+	c.token, c.log = token, c.log.With("token", token.Id)
+	org := c.Request.Header.Get("X-Organization-Id")
+	if err := c.route.access.admit(token, org, invalidField("X-Organization-Id", "the header is required")); err != nil {
+		return err
 	}
-	if !c.route.access.OfOrganisation() {
-		return nil
-	}
-	switch org := c.Request.Header.Get("X-Organization-Id"); org {
-	case "":
-		return invalidField("X-Organization-Id", "the header is required")
-	case c.token.Org:
+	if c.route.access.OfOrganisation() {
 		c.org = org
-		return nil
-	default:
-		return &Error{Code: CodeDenied, Message: "The token is not one of this organization"}
 	}
+	return nil
 }
 
-// identify looks the token up. It is found by its hash: 256 random bits that were
-// hashed leave nothing to learn from how long the comparison takes.
-func (c *call) identify(plain string) error {
-	err := c.server.Catalog.View(func(tx *catalog.Tx) (err error) {
-		c.token, err = tx.TokenByHash(catalog.HashToken(plain))
+// identify looks a token up. It is found by its hash: 256 random bits that were hashed
+// leave nothing to learn from how long the comparison takes.
+func (s *Server) identify(plain string) (t *pb.Token, err error) {
+	err = s.Catalog.View(func(tx *catalog.Tx) (err error) {
+		t, err = tx.TokenByHash(catalog.HashToken(plain))
 		return err
 	})
-	return orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is not known, or was revoked"})
+	return t, orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is not known, or was revoked"})
 }
 
 // barrier makes the reads that follow see all that was written before, unless the

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"firescan/api/socketio"
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 )
 
 const (
@@ -29,6 +31,21 @@ type Event struct {
 	Last bool
 }
 
+// form is how an event is written for a client.
+type form uint8
+
+const (
+	asSSE form = iota
+	asSocketIO
+	forms
+)
+
+// String is the form's name in metrics.
+func (f form) String() string { return [forms]string{"sse", "socketio"}[f] }
+
+// frame is an event in each form, encoded once for all clients.
+type frame [forms][]byte
+
 // hub hands events to the clients of this node.
 type hub struct {
 	metrics *metrics
@@ -36,17 +53,18 @@ type hub struct {
 	mu      sync.Mutex
 	closed  bool
 	clients map[string]map[*listener]struct{} // by organisation
-	newest  map[string]map[string][]byte      // by organisation and key
+	newest  map[string]map[string]frame       // by organisation and key
 }
 
 // listener is one client. Its channel is closed when it is dropped, or the hub closes.
 type listener struct {
 	org    string
+	form   form
 	frames chan []byte
 }
 
 func newHub(m *metrics) *hub {
-	return &hub{metrics: m, clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string][]byte{}}
+	return &hub{metrics: m, clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string]frame{}}
 }
 
 func (h *hub) publish(e Event) {
@@ -54,23 +72,25 @@ func (h *hub) publish(e Event) {
 	if err != nil {
 		return // our own types encode
 	}
-	frame := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", e.Name, data)
+	f := frame{
+		asSSE:      fmt.Appendf(nil, "event: %s\ndata: %s\n\n", e.Name, data),
+		asSocketIO: socketio.Event(e.Name, data),
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e.Key != "" {
-		h.keep(e, frame)
+		h.keep(e, f)
 	}
 	for l := range h.clients[e.Org] {
 		select {
-		case l.frames <- frame:
+		case l.frames <- f[l.form]:
 		default:
-			h.metrics.dropped.Inc()
-			h.remove(l)
+			h.drop(l)
 		}
 	}
 }
 
-func (h *hub) keep(e Event, frame []byte) {
+func (h *hub) keep(e Event, f frame) {
 	if e.Last {
 		if delete(h.newest[e.Org], e.Key); len(h.newest[e.Org]) == 0 {
 			delete(h.newest, e.Org)
@@ -78,47 +98,60 @@ func (h *hub) keep(e Event, frame []byte) {
 		return
 	}
 	if h.newest[e.Org] == nil {
-		h.newest[e.Org] = map[string][]byte{}
+		h.newest[e.Org] = map[string]frame{}
 	}
-	h.newest[e.Org][e.Key] = frame
+	h.newest[e.Org][e.Key] = f
 }
 
 // listen adds a client. It answers nil when the hub is closed.
-func (h *hub) listen(org string) *listener {
+func (h *hub) listen(org string, as form) *listener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return nil
 	}
-	l := &listener{org: org, frames: make(chan []byte, eventQueue+len(h.newest[org]))}
-	for _, frame := range h.newest[org] {
-		l.frames <- frame
+	l := &listener{org: org, form: as, frames: make(chan []byte, eventQueue+len(h.newest[org]))}
+	for _, f := range h.newest[org] {
+		l.frames <- f[as]
 	}
 	if h.clients[org] == nil {
 		h.clients[org] = map[*listener]struct{}{}
 	}
 	h.clients[org][l] = struct{}{}
-	h.metrics.clients.Inc()
+	h.metrics.clients.WithLabelValues(as.String()).Inc()
 	return l
 }
 
-func (h *hub) leave(l *listener) {
+// leave takes a client out that went away, or, when it is slow, that had to.
+func (h *hub) leave(l *listener, slow bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.remove(l)
+	if slow {
+		h.drop(l)
+	} else {
+		h.remove(l)
+	}
+}
+
+// drop takes a client out that did not keep up, and counts it.
+func (h *hub) drop(l *listener) {
+	if h.remove(l) {
+		h.metrics.dropped.WithLabelValues(l.form.String()).Inc()
+	}
 }
 
 // remove takes a client out, once.
-func (h *hub) remove(l *listener) {
+func (h *hub) remove(l *listener) bool {
 	if _, ok := h.clients[l.org][l]; !ok {
-		return
+		return false
 	}
 	delete(h.clients[l.org], l)
 	if len(h.clients[l.org]) == 0 {
 		delete(h.clients, l.org)
 	}
 	close(l.frames)
-	h.metrics.clients.Dec()
+	h.metrics.clients.WithLabelValues(l.form.String()).Dec()
+	return true
 }
 
 func (h *hub) close() {
@@ -135,11 +168,11 @@ func (h *hub) close() {
 // streamEvents sends the organisation's events as server-sent events until the
 // client leaves, falls behind, or its token is revoked.
 func (s *Server) streamEvents(c *call) error {
-	l := s.hub.listen(c.org)
+	l := s.hub.listen(c.org, asSSE)
 	if l == nil {
-		return &Error{Code: CodeIndexUnavailable, Message: "This node is shutting down; connect again"}
+		return shuttingDown()
 	}
-	defer s.hub.leave(l)
+	defer s.hub.leave(l, false)
 	c.Header().Set("Content-Type", "text/event-stream")
 	c.Header().Set("X-Accel-Buffering", "no") // for nginx
 	c.WriteHeader(http.StatusOK)
@@ -165,7 +198,7 @@ func (s *Server) streamEvents(c *call) error {
 			}
 			frame = next
 		case <-tick.C:
-			if !c.stillKnown() {
+			if !s.knows(c.token) {
 				return nil
 			}
 			frame = []byte(": heartbeat\n\n")
@@ -178,10 +211,14 @@ func (s *Server) streamEvents(c *call) error {
 	}
 }
 
-// stillKnown tells whether the caller's token was not revoked meanwhile.
-func (c *call) stillKnown() bool {
-	return c.server.Catalog.View(func(tx *catalog.Tx) error {
-		_, err := tx.TokenByHash(c.token.Hash)
+func shuttingDown() *Error {
+	return &Error{Code: CodeIndexUnavailable, Message: "This node is shutting down; connect again"}
+}
+
+// knows tells whether a token was not revoked meanwhile.
+func (s *Server) knows(t *pb.Token) bool {
+	return s.Catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.TokenByHash(t.Hash)
 		return err
 	}) == nil
 }

@@ -83,7 +83,7 @@ func TestEvents(t *testing.T) {
 
 func TestSlowListenersAreDropped(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	l := r.server.hub.listen(org)
+	l := r.server.hub.listen(org, asSSE)
 	for range eventQueue + 1 {
 		r.server.Publish(Event{Org: org, Name: "e", Data: 1})
 	}
@@ -94,8 +94,8 @@ func TestSlowListenersAreDropped(t *testing.T) {
 	if n != eventQueue {
 		t.Errorf("a slow listener got %d events before it was dropped, want %d", n, eventQueue)
 	}
-	r.server.hub.leave(l) // harmless
-	if m := r.do(catalog.RoleViewer, "GET", "/metrics", ""); !strings.Contains(string(m.raw), "firescan_event_clients_dropped_total 1") {
+	r.server.hub.leave(l, true) // harmless
+	if m := r.do(catalog.RoleViewer, "GET", "/metrics", ""); !strings.Contains(string(m.raw), `firescan_event_clients_dropped_total{protocol="sse"} 1`) {
 		t.Error("the dropped listener is not counted")
 	}
 }

@@ -12,8 +12,8 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	inFlight prometheus.Gauge
-	clients  prometheus.Gauge
-	dropped  prometheus.Counter
+	clients  *prometheus.GaugeVec
+	dropped  *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -28,12 +28,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "firescan_http_requests_in_flight", Help: "Requests being served now.",
 		}),
-		clients: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "firescan_event_clients", Help: "Clients that listen to events.",
-		}),
-		dropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "firescan_event_clients_dropped_total", Help: "Event clients dropped because they did not keep up.",
-		}),
+		clients: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "firescan_event_clients", Help: "Clients that listen to events, by protocol.",
+		}, []string{"protocol"}),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "firescan_event_clients_dropped_total", Help: "Event clients dropped because they did not keep up, by protocol.",
+		}, []string{"protocol"}),
+	}
+	for f := range forms { // so that none are seen as none
+		m.clients.WithLabelValues(f.String())
+		m.dropped.WithLabelValues(f.String())
 	}
 	err := errors.Join(r.Register(m.requests), r.Register(m.seconds), r.Register(m.inFlight), r.Register(m.clients), r.Register(m.dropped))
 	if err != nil {

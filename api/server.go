@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
+	"firescan/api/socketio"
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
@@ -109,6 +110,7 @@ type Server struct {
 	router  *httprouter.Router
 	metrics *metrics
 	hub     *hub
+	sockets *socketio.Server
 	// heartbeat is how often a quiet event stream is written to, and its token looked at.
 	heartbeat time.Duration
 }
@@ -124,15 +126,25 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{Config: c, metrics: m, hub: newHub(m), heartbeat: usualHeartbeat}
 	s.router = s.newRouter()
+	s.sockets = socketio.New(socketio.Config{Application: sockets{s}, Logger: s.Logger, PingInterval: s.heartbeat})
 	return s, nil
 }
 
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+// ServeHTTP implements http.Handler. Websockets need writers that can be hijacked.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == socketPath {
+		s.sockets.ServeHTTP(w, r)
+		return
+	}
+	s.router.ServeHTTP(w, r)
+}
 
 // Publish sends an event to the clients of its organisation that listen. It does
 // not block.
 func (s *Server) Publish(e Event) { s.hub.publish(e) }
 
 // Close ends the event streams, so that the HTTP server can shut down.
-func (s *Server) Close() { s.hub.close() }
+func (s *Server) Close() {
+	s.hub.close()
+	s.sockets.Close()
+}

@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"firescan/api/socketio"
+	pb "firescan/catalog/catalogpb"
+)
+
+// socketPath is where Socket.IO's clients look for it.
+const socketPath = "/socket.io/"
+
+// sockets lets Socket.IO's clients hear what the hub says.
+type sockets struct{ *Server }
+
+var _ socketio.Application = sockets{}
+
+// Connect implements socketio.Application. The rules are those of the event stream.
+func (s sockets) Connect(auth json.RawMessage) (socketio.Client, error) {
+	client, err := s.connect(auth)
+	if err == nil {
+		return client, nil
+	}
+	e := toError(err)
+	level := slog.LevelDebug
+	if e.Code.Status() == http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	s.Logger.Log(context.Background(), level, "a Socket.IO client may not connect", "code", e.Code, "error", e)
+	return nil, &socketio.Refusal{Message: e.Message, Data: refusalData{e.Code, e.Details}}
+}
+
+// refusalData is the data of connect_error.
+type refusalData struct {
+	Code    Code `json:"code"`
+	Details any  `json:"details,omitempty"`
+}
+
+func (s sockets) connect(auth json.RawMessage) (socketio.Client, error) {
+	var in struct {
+		Token          string `json:"token"`
+		OrganizationID string `json:"organizationId"`
+	}
+	if len(auth) > 0 && json.Unmarshal(auth, &in) != nil {
+		return nil, invalidField("auth", "must be an object with the strings token and organizationId")
+	}
+	if in.Token == "" {
+		return nil, &Error{Code: CodeUnauthorized, Message: "Send a token in the handshake as auth: {token, organizationId}"}
+	}
+	token, err := s.identify(in.Token)
+	if err != nil {
+		return nil, err
+	}
+	if err := Read.admit(token, in.OrganizationID, invalidField("auth.organizationId", "is required")); err != nil {
+		return nil, err
+	}
+	l := s.hub.listen(token.Org, asSocketIO)
+	if l == nil {
+		return nil, shuttingDown()
+	}
+	return &socket{s.Server, token, l}, nil
+}
+
+// socket is a client that is connected. It is in the room of its organisation from the
+// beginning, and in no other.
+type socket struct {
+	server   *Server
+	token    *pb.Token
+	listener *listener
+}
+
+var _ socketio.Client = (*socket)(nil)
+
+func (s *socket) Events() <-chan []byte { return s.listener.frames }
+func (s *socket) Known() bool           { return s.server.knows(s.token) }
+func (s *socket) Close(slow bool)       { s.server.hub.leave(s.listener, slow) }
+
+// Handle implements socketio.Client.
+func (s *socket) Handle(event string, args []json.RawMessage) any {
+	if event != "subscribe" {
+		return denied(&Error{Code: CodeNotFound, Message: "No such event; there is subscribe"})
+	}
+	org, err := subscription(args)
+	switch {
+	case err != nil:
+		return denied(err)
+	case org != "" && org != s.token.Org:
+		return denied(&Error{Code: CodeDenied, Message: "The token is not one of this organization"})
+	}
+	return envelope{Success: true, Data: map[string]string{"room": roomPrefix + s.token.Org}}
+}
+
+// roomPrefix and an organisation are the name of its room.
+const roomPrefix = "storage:"
+
+// subscription is the organisation that a client names: as {organizationId}, as the room,
+// or not at all, which means its own.
+func subscription(args []json.RawMessage) (org string, err *Error) {
+	if len(args) == 0 {
+		return "", nil
+	}
+	var room string
+	if json.Unmarshal(args[0], &room) == nil {
+		return strings.TrimPrefix(room, roomPrefix), nil
+	}
+	var in struct {
+		OrganizationID string `json:"organizationId"`
+	}
+	if json.Unmarshal(args[0], &in) != nil {
+		return "", invalidField("subscribe", "names an organization as {organizationId}, or its room")
+	}
+	return in.OrganizationID, nil
+}
+
+// denied is how an event is acknowledged that was not done.
+func denied(e *Error) envelope {
+	return envelope{Error: &errorBody{Code: e.Code, Message: e.Message, Details: e.Details}}
+}
