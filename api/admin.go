@@ -72,8 +72,18 @@ func (s *Server) createToken(c *call) error {
 		Id: catalog.NewID(catalog.KindToken), Hash: catalog.HashToken(plain), Org: in.Org, Role: in.Role, Name: in.Name,
 		CreatedAt: s.Now().UnixMilli(),
 	}
-	if _, err := c.propose(&pb.PutToken{Token: t}); err != nil {
+	made, err := c.proposeOnce(&pb.PutToken{Token: t}, "")
+	if err != nil {
 		return err
+	}
+	if made.Id != t.Id { // by the request that this one retries
+		return &Error{
+			Code:    CodeConflict,
+			Message: "The token " + made.Id + " was made by this request before, and was shown only then; revoke it and make another one under a new " + keyHeader,
+		}
+	}
+	if c.once != nil {
+		c.once.private = true
 	}
 	view := showToken(t)
 	view.Token = plain

@@ -37,6 +37,7 @@ type call struct {
 	token *pb.Token
 	org   string
 	log   *slog.Logger
+	once  *once // of a POST with an Idempotency-Key
 
 	status int // that was sent, 0 before; of a stream that was cut, what it was cut for
 }
@@ -91,7 +92,7 @@ func (c *call) run() {
 		c.refuse(toError(err))
 		return
 	}
-	if err := c.route.handle(c.server, c); err != nil {
+	if err := c.handle(); err != nil {
 		c.refuse(toError(err))
 	}
 }

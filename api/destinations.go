@@ -74,12 +74,28 @@ func (s *Server) createDestination(c *call) error {
 	if err := s.fill(d, &in, true); err != nil {
 		return err
 	}
-	if _, err := c.propose(&pb.PutDestination{Destination: d, Create: true}); err != nil {
+	made, err := c.proposeOnce(&pb.PutDestination{Destination: d, Create: true}, "")
+	if err != nil {
 		return err
+	}
+	if made.Id != d.Id { // by the request that this one retries
+		if d, err = c.made(made.Id); err != nil {
+			return err
+		}
 	}
 	view := showDestination(d)
 	view.UpdatedAt = nil
 	return c.answerStatus(http.StatusCreated, envelope{Data: view, Message: "Storage destination created successfully"})
+}
+
+// made reads the destination that the request before this retry has made.
+func (c *call) made(id string) (d *pb.Destination, err error) {
+	c.Header().Set(replayedHeader, "true")
+	err = c.server.Catalog.View(func(tx *catalog.Tx) error {
+		d, err = tx.Destination(c.org, id)
+		return orNotFound(err, &Error{Code: CodeConflict, Message: "The storage destination was created by this request before, and deleted since"})
+	})
+	return d, err
 }
 
 func (s *Server) updateDestination(c *call) error {

@@ -48,6 +48,9 @@ func (c *call) write(status int, e *envelope) error {
 // sendJSON sends a whole JSON document. That the client has gone meanwhile is no
 // failure of ours, so the write's error is dropped.
 func (c *call) sendJSON(status int, body []byte) {
+	if c.hold(status, body) {
+		return
+	}
 	h := c.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -53,9 +53,9 @@ func (s *Server) freshness(tx *catalog.Tx, d *pb.Destination) (freshness, error)
 
 // start starts a sync, or joins the one that runs, and answers its id.
 func (c *call) start(d *pb.Destination) (id string, err error) {
-	result, err := c.propose(&pb.StartSync{
+	result, err := c.proposeOnce(&pb.StartSync{
 		Org: d.Org, DestinationId: d.Id, SyncId: catalog.NewID(catalog.KindSync), At: c.server.Now().UnixMilli(),
-	})
+	}, d.Id)
 	if err != nil {
 		return "", orNotFound(err, storageNotFound())
 	}

@@ -111,6 +111,7 @@ type Server struct {
 	metrics *metrics
 	hub     *hub
 	sockets *socketio.Server
+	flights flights
 	// heartbeat is how often a quiet event stream is written to, and its token looked at.
 	heartbeat time.Duration
 }
