@@ -1,0 +1,187 @@
+package gcs
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"google.golang.org/api/googleapi"
+
+	"firescan/provider"
+)
+
+// corrupt marks an answer that cannot be trusted. Its text is ours, not the server's.
+type corrupt struct{ cause error }
+
+func (c *corrupt) Error() string { return c.cause.Error() }
+func (c *corrupt) Unwrap() error { return c.cause }
+
+// statusError is what is kept of an answer with an error status. The library's own error
+// keeps the whole answer, which may quote the request.
+type statusError struct {
+	status int
+	reason string // one word, or none
+}
+
+func (e *statusError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("status %d %s", e.status, e.reason))
+}
+
+type verdict struct {
+	kind   provider.Kind
+	reason string
+}
+
+const slowDown = "the provider asks to slow down"
+
+// verdicts are what the reasons of Cloud Storage mean. The texts are our own words: a
+// server's message may quote the request. The other reasons mean what their status does.
+// https://cloud.google.com/storage/docs/json_api/v1/status-codes
+var verdicts = map[string]verdict{
+	"rateLimitExceeded":     {provider.Throttled, slowDown},
+	"userRateLimitExceeded": {provider.Throttled, slowDown},
+	"quotaExceeded":         {provider.Throttled, "the project's quota is used up"},
+	"usageLimits":           {provider.Throttled, slowDown},
+	"dailyLimitExceeded":    {provider.Throttled, "the project's quota of the day is used up"},
+
+	"accessNotConfigured":       {provider.Denied, "Cloud Storage is not switched on in the project"},
+	"SERVICE_DISABLED":          {provider.Denied, "Cloud Storage is not switched on in the project"},
+	"accountDisabled":           {provider.Denied, "the project's account is disabled"},
+	"insufficientPermissions":   {provider.Denied, "the credentials do not permit this"},
+	"retentionPolicyNotMet":     {provider.Denied, "the bucket's retention policy forbids it still"},
+	"objectUnderActiveHold":     {provider.Denied, "the object is under a hold"},
+	"orgPolicyConstraintFailed": {provider.Denied, "a policy of the Google organisation forbids it"},
+
+	"conditionNotMet":    {provider.Changed, "the object has changed"},
+	"userProjectMissing": {provider.Invalid, "the bucket lets the requester pay, which firescan cannot"},
+}
+
+// failed makes the error of the seam out of whatever went wrong.
+func (a *account) failed(ctx context.Context, op, bucket string, err error) error {
+	if ended := provider.Ended(ctx, op, bucket); ended != nil {
+		return ended
+	}
+	// The egress rules and the signing in speak for themselves.
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*googleapi.Error](err); ok {
+		cause := &statusError{e.Code, word(firstReason(e))}
+		v := judgeStatus(op, cause, missingBucket(e))
+		if v.kind == provider.NoBucket && a.firebase {
+			v.reason += "; the default bucket of a Firebase project is <project>.firebasestorage.app or, of older ones, <project>.appspot.com"
+		}
+		return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause}
+	}
+	v := judge(op, err)
+	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: err}
+}
+
+func judge(op string, err error) verdict {
+	if e, ok := errors.AsType[*inPlace](err); ok {
+		if e.status >= 400 {
+			return judgeStatus(op, &statusError{e.status, word(e.reason)}, false)
+		}
+		return verdict{provider.Corrupt, "an error in place of an answer"}
+	}
+	if e, ok := errors.AsType[*corrupt](err); ok {
+		return verdict{provider.Corrupt, e.Error()}
+	}
+	if errors.Is(err, errStray) {
+		return verdict{provider.Forbidden, "a request was about to leave Google with the account's token"}
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return verdict{provider.Corrupt, errCutShort.Error()}
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, syscall.ECONNRESET) {
+		return verdict{provider.Unavailable, connection(err)}
+	}
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	_, typ := errors.AsType[*json.UnmarshalTypeError](err)
+	if syntax || typ {
+		return verdict{provider.Corrupt, "the answer cannot be understood"}
+	}
+	return verdict{provider.Internal, "the request could not be made"}
+}
+
+// judgeStatus is for answers with an error status.
+func judgeStatus(op string, e *statusError, missingBucket bool) verdict {
+	if v, known := verdicts[e.reason]; known {
+		return v
+	}
+	says := "the provider answered " + e.Error()
+	switch status := e.status; {
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		return verdict{provider.Throttled, slowDown}
+	case status == http.StatusUnauthorized:
+		return verdict{provider.Credentials, "the credentials are not valid"}
+	case status == http.StatusForbidden:
+		return verdict{provider.Denied, "the credentials do not permit this"}
+	case status == http.StatusNotFound && (op == opStat || op == opDelete || op == opBatch) && !missingBucket:
+		return verdict{provider.NotFound, "the object does not exist"}
+	case status == http.StatusNotFound && op == opBuckets:
+		return verdict{provider.Invalid, "the project does not exist"}
+	case status == http.StatusNotFound:
+		return verdict{provider.NoBucket, "the bucket does not exist"}
+	case status == http.StatusConflict && op == opCreate:
+		return verdict{provider.Exists, "the bucket name is taken"}
+	case status == http.StatusPreconditionFailed:
+		return verdict{provider.Changed, "the object has changed"}
+	case status >= 500 || status == http.StatusRequestTimeout || status == http.StatusConflict:
+		return verdict{provider.Unavailable, says}
+	case status >= 400:
+		return verdict{provider.Invalid, says}
+	case status >= 300:
+		return verdict{provider.Invalid, "the endpoint redirects elsewhere, which is not followed"}
+	}
+	return verdict{provider.Corrupt, "the answer cannot be understood"}
+}
+
+func firstReason(e *googleapi.Error) string {
+	if len(e.Errors) == 0 {
+		return ""
+	}
+	return e.Errors[0].Reason
+}
+
+// missingBucket tells whether what was not found is the bucket. Only the message says.
+func missingBucket(e *googleapi.Error) bool {
+	return strings.HasPrefix(e.Message, "The specified bucket does not exist")
+}
+
+// connection says why no answer came.
+func connection(err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "the host name cannot be resolved"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "the provider's TLS certificate is not trusted"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the provider does not speak TLS at this port"
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return "the provider did not answer in time"
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return "the connection was refused"
+	}
+	return "the connection failed"
+}
+
+// word keeps a reason of the server only when it is one word.
+func word(s string) string {
+	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool {
+		return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9') && r != '_'
+	}) {
+		return ""
+	}
+	return s
+}

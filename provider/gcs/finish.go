@@ -1,0 +1,91 @@
+package gcs
+
+import (
+	"slices"
+
+	"firescan/provider"
+)
+
+// finish makes a whole page of an answer that was read: nothing in it that the next page
+// tells again, no more entries than were asked for, no placeholders, and where the next
+// page starts. It answers false when the page tells nothing and the list has to go on by
+// token.
+func (d *decoder) finish() bool {
+	if d.token != "" {
+		known := d.known()
+		if known == "" {
+			return false
+		}
+		if d.end == "" || known < d.end {
+			d.cut(known)
+		}
+	}
+	d.bound()
+	d.dropPlaceholders()
+	return true
+}
+
+// known is up to where an answer with more behind it tells everything; "" is nowhere in
+// the window. Names and folded prefixes stand in lists of their own. That both end at
+// the same place is promised nowhere, and is not so with emulators, so it is the lesser
+// end. A list that has not come to the window ends nothing.
+func (d *decoder) known() string {
+	known := ""
+	if d.last != "" && d.last >= d.start {
+		known = provider.After(d.last)
+	}
+	if d.lastPrefix != "" {
+		if beyond := provider.PrefixEnd(d.lastPrefix); beyond > d.start && (known == "" || beyond < known) {
+			known = beyond
+		}
+	}
+	return known
+}
+
+// cut leaves to the next page what stands at or behind next.
+func (d *decoder) cut(next string) {
+	p := d.page
+	for n := len(p.Objects); n > 0 && string(p.Objects[n-1].Key) >= next; n-- {
+		p.Objects = p.Objects[:n-1]
+	}
+	for n := len(p.Prefixes); n > 0 && p.Prefixes[n-1] >= next; n-- {
+		p.Prefixes = p.Prefixes[:n-1]
+	}
+	p.Next, p.More = next, true
+}
+
+// bound leaves to the next page what stands behind as many entries as were asked for.
+func (d *decoder) bound() {
+	objects, prefixes := d.page.Objects, d.page.Prefixes
+	if d.most <= 0 || len(objects)+len(prefixes) <= d.most {
+		return
+	}
+	next := ""
+	for n := range d.most {
+		last := n == d.most-1
+		if len(prefixes) == 0 || len(objects) > 0 && string(objects[0].Key) < prefixes[0] {
+			if last {
+				next = provider.After(string(objects[0].Key))
+			}
+			objects = objects[1:]
+		} else {
+			if last {
+				next = provider.PrefixEnd(prefixes[0])
+			}
+			prefixes = prefixes[1:]
+		}
+	}
+	d.cut(next)
+}
+
+// dropPlaceholders takes the objects out that only stand for folders.
+func (d *decoder) dropPlaceholders() {
+	p := d.page
+	p.Objects = slices.DeleteFunc(p.Objects, func(o provider.Object) bool {
+		placeholder := o.Size == 0 && o.Key[len(o.Key)-1] == '/'
+		if placeholder {
+			p.Skipped++
+		}
+		return placeholder
+	})
+}

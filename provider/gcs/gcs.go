@@ -1,0 +1,210 @@
+// Package gcs speaks to Google Cloud Storage, which is also where Firebase keeps files,
+// and to emulators of it, through its JSON API.
+package gcs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/iterator"
+	"google.golang.org/api/option"
+
+	"firescan/provider"
+)
+
+const (
+	googleHost = "storage.googleapis.com"
+	agent      = "firescan"
+)
+
+// Calls, as provider.Error names them.
+const (
+	opList    = "list"
+	opStat    = "stat"
+	opPut     = "put"
+	opDelete  = "delete"
+	opBatch   = "delete batch"
+	opTest    = "permissions"
+	opBuckets = "buckets"
+	opCreate  = "create bucket"
+)
+
+// Config says where and as whom.
+type Config struct {
+	// Firebase tells that the account is one of Firebase Storage. It is the same service;
+	// what differs is what people are told about bucket names.
+	Firebase bool
+	// ProjectID is the project whose buckets are listed and made; empty is the key's own.
+	ProjectID string
+	// Key is the JSON key of a service account. KeyFilename is the plain name of a file in
+	// KeyDir that holds one. One of the two is required.
+	Key, KeyFilename string
+	// KeyDir is where the node's operator keeps key files; empty allows none.
+	KeyDir string
+	// Location is where buckets are made; empty leaves that to Google.
+	Location string
+	// Endpoint is the URL (scheme, host, port) of an emulator; empty, as its own URL, is
+	// Google. An emulator is asked without any authentication, and of the credentials
+	// nothing but the project is looked at.
+	Endpoint string
+	// HTTPClient sends every request. It is required, because it carries the rules of
+	// where we may connect to; see provider.Egress.
+	HTTPClient *http.Client
+}
+
+var projectID = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]{0,126}[a-z0-9]$`)
+
+// New makes an Account. It makes no request; credentials that Google does not know show
+// at the first call.
+func New(c Config) (provider.Account, error) {
+	if c.HTTPClient == nil {
+		return nil, errors.New("gcs: an HTTP client is required")
+	}
+	if c.ProjectID != "" && !projectID.MatchString(c.ProjectID) {
+		return nil, unfit("projectId is not the id of a Google Cloud project")
+	}
+	a := &account{firebase: c.Firebase, location: c.Location, project: c.ProjectID}
+	root, emulator, err := origin(c.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	client := *c.HTTPClient
+	project := ""
+	if emulator {
+		project = projectOf(c.Key)
+	} else {
+		k, err := c.key()
+		if err != nil {
+			return nil, err
+		}
+		project = k.project
+		next := client.Transport
+		if next == nil {
+			next = http.DefaultTransport
+		}
+		client.Transport = &authorizer{next: next, tokens: newTokens(k, c.HTTPClient)}
+	}
+	if a.project == "" {
+		a.project = project
+	}
+	a.base, a.http = root+"/storage/v1/", &client
+	// Credentials and settings come from the configuration alone, never from the machine's
+	// environment, files or metadata: one process serves many organisations. Without
+	// authentication of its own the library asks none of them; our client has what it needs.
+	a.client, err = storage.NewClient(context.Background(),
+		option.WithHTTPClient(a.http), option.WithEndpoint(a.base), option.WithoutAuthentication(),
+		option.WithLogger(slog.New(slog.DiscardHandler)), storage.WithDisabledClientMetrics(),
+	)
+	if err != nil {
+		return nil, &provider.Error{Kind: provider.Internal, Op: "connect", Reason: "the client could not be made", Err: err}
+	}
+	a.client.SetRetry(storage.WithPolicy(storage.RetryNever)) // provider.Retry is the one that retries
+	return a, nil
+}
+
+// key finds the one key of a configuration.
+func (c *Config) key() (*key, error) {
+	switch {
+	case c.Key != "" && c.KeyFilename != "":
+		return nil, unfit("either keyFilename or credentials can be given, not both")
+	case c.Key != "":
+		return parseKey([]byte(c.Key))
+	case c.KeyFilename != "":
+		text, err := readKeyFile(c.KeyDir, c.KeyFilename)
+		if err != nil {
+			return nil, err
+		}
+		return parseKey(text)
+	}
+	return nil, unfit("the key of a service account is required: keyFilename, or projectId and credentials")
+}
+
+// origin is the scheme, host and port of an endpoint, and whether it is an emulator's.
+func origin(endpoint string) (root string, emulator bool, err error) {
+	const google = "https://" + googleHost
+	if endpoint == "" {
+		return google, false, nil
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" ||
+		u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", false, &provider.Error{Kind: provider.Invalid, Op: "connect", Reason: "the endpoint of an emulator is a URL such as https://host:port, without a path"}
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if u.Scheme == "https" && host == googleHost && (u.Port() == "" || u.Port() == "443") {
+		return google, false, nil
+	}
+	return u.Scheme + "://" + u.Host, true, nil
+}
+
+// projectOf is the project that a key names; "" when it names none.
+func projectOf(key string) string {
+	var given struct {
+		Project string `json:"project_id"`
+	}
+	if json.Unmarshal([]byte(key), &given) != nil || !projectID.MatchString(given.Project) {
+		return ""
+	}
+	return given.Project
+}
+
+type account struct {
+	client            *storage.Client
+	http              *http.Client // signs where that is needed
+	base              string       // of the JSON API, with a slash behind it
+	project, location string
+	firebase          bool
+}
+
+func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }
+
+func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
+	if err := a.hasProject(opBuckets); err != nil {
+		return nil, err
+	}
+	var infos []provider.BucketInfo
+	for found := a.client.Buckets(ctx, a.project); ; {
+		b, err := found.Next()
+		if errors.Is(err, iterator.Done) {
+			break
+		}
+		if err != nil {
+			return nil, a.failed(ctx, opBuckets, "", err)
+		}
+		infos = append(infos, provider.BucketInfo{Name: b.Name, Region: strings.ToLower(b.Location), CreatedAt: b.Created})
+	}
+	slices.SortFunc(infos, func(x, y provider.BucketInfo) int { return strings.Compare(x.Name, y.Name) })
+	return infos, nil
+}
+
+func (a *account) CreateBucket(ctx context.Context, name, region string) error {
+	b := &bucket{account: a, name: name}
+	if err := b.usable(opCreate); err != nil {
+		return err
+	}
+	if err := a.hasProject(opCreate); err != nil {
+		return err
+	}
+	if region == "" {
+		region = a.location
+	}
+	if err := a.client.Bucket(name).Create(ctx, a.project, &storage.BucketAttrs{Location: region}); err != nil {
+		return b.failed(ctx, opCreate, err)
+	}
+	return nil
+}
+
+func (a *account) hasProject(op string) error {
+	if a.project != "" {
+		return nil
+	}
+	return &provider.Error{Kind: provider.Invalid, Op: op, Reason: "the project is not known: give projectId"}
+}
