@@ -3,146 +3,29 @@
 package versitygw
 
 import (
-	"bytes"
-	"context"
-	"fmt"
 	"net"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
-	"time"
+
+	"firescan/provider/providertest/process"
 )
 
 const (
-	module  = "github.com/versity/versitygw"
-	version = "v1.8.0"
-
 	accessKey = "firescan-test"
 	secretKey = "firescan-test-secret"
-
-	startTimeout = 30 * time.Second
 )
 
 // Start runs a server over a temporary directory until the test ends and returns its
-// URL and its root credentials. The program is built at its first use on a machine and
-// kept in the user's cache directory.
+// URL and its root credentials.
 func Start(tb testing.TB) (endpoint, access, secret string) {
 	tb.Helper()
-	program, err := build()
-	if err != nil {
-		tb.Fatalf("versitygw: %v", err)
-	}
-	// A port that was free a moment ago may be taken by now: try again then.
-	for range 5 {
-		if endpoint, err = start(tb, program); err == nil {
-			return endpoint, accessKey, secretKey
-		}
-	}
-	tb.Fatalf("versitygw: %v", err)
-	return "", "", ""
-}
-
-func start(tb testing.TB, program string) (string, error) {
-	tb.Helper()
-	address, err := freeAddress()
-	if err != nil {
-		return "", err
-	}
-	var output syncBuffer
-	ctx, cancel := context.WithCancel(context.Background())
-	server := exec.CommandContext(ctx, program, "--port", address, "--access", accessKey, "--secret", secretKey,
-		"--keep-alive", "--quiet", "posix", tb.TempDir())
-	server.Stdout, server.Stderr = &output, &output
-	if err := server.Start(); err != nil {
-		cancel()
-		return "", fmt.Errorf("start: %w", err)
-	}
-	ended, end := context.WithCancelCause(context.Background())
-	go func() { end(server.Wait()) }()
-	stop := func() {
-		cancel()
-		<-ended.Done()
-	}
-	if err := await(ended, "http://"+address); err != nil {
-		stop()
-		return "", fmt.Errorf("%w; it wrote: %s", err, output.String())
-	}
-	tb.Cleanup(stop)
-	return "http://" + address, nil
-}
-
-// await asks the server until it answers anything at all, or has ended.
-func await(ended context.Context, url string) error {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
-	deadline := time.After(startTimeout)
-	for {
-		if response, err := client.Get(url); err == nil {
-			return response.Body.Close()
-		}
-		select {
-		case <-ended.Done():
-			return fmt.Errorf("the server ended: %w", context.Cause(ended))
-		case <-deadline:
-			return fmt.Errorf("the server does not answer within %v", startTimeout)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// build answers the path of the program. Test processes run side by side, so it is
-// built aside and renamed into place.
-func build() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find the cache directory: %w", err)
-	}
-	dir := filepath.Join(cache, "firescan-test", "versitygw-"+version)
-	program := filepath.Join(dir, "versitygw")
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	aside, err := os.MkdirTemp(dir, "build-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(aside)
-	install := exec.Command("go", "install", module+"/cmd/versitygw@"+version)
-	install.Dir = aside // outside of any module, whose settings would interfere
-	install.Env = append(os.Environ(), "GOBIN="+aside, "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
-	if output, err := install.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s@%s: %w\n%s", module, version, err, output)
-	}
-	return program, os.Rename(filepath.Join(aside, "versitygw"), program)
-}
-
-// syncBuffer is a bytes.Buffer that a process may write while it is read.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	dir := tb.TempDir()
+	return process.Server{
+		Package: "github.com/versity/versitygw/cmd/versitygw", Version: "v1.8.0",
+		Args: func(host, port string) []string {
+			return []string{
+				"--port", net.JoinHostPort(host, port), "--access", accessKey, "--secret", secretKey,
+				"--keep-alive", "--quiet", "posix", dir,
+			}
+		},
+	}.Start(tb), accessKey, secretKey
 }
