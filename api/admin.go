@@ -111,9 +111,10 @@ func (s *Server) clusterStatus(c *call) error {
 	}{slices.Clip(nodes)}})
 }
 
-// validID tells whether an id made elsewhere fits into keys and addresses.
+// validID tells whether an id made elsewhere fits into keys and addresses, of which "."
+// and ".." are taken away on the way.
 func validID(id string) bool {
-	return len(id) > 0 && len(id) <= 128 && strings.IndexFunc(id, func(c rune) bool {
+	return len(id) > 0 && len(id) <= 128 && id != "." && id != ".." && strings.IndexFunc(id, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)
 	}) < 0
 }

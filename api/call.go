@@ -87,6 +87,14 @@ func (c *call) run() {
 		_ = control.SetReadDeadline(end)
 		_ = control.SetWriteDeadline(end)
 		c.Request.Body = http.MaxBytesReader(c.ResponseWriter, c.Request.Body, bodyLimit)
+		if c.Request.ContentLength > bodyLimit {
+			c.refuse(toError(&http.MaxBytesError{Limit: bodyLimit}))
+			return
+		}
+	} else if c.Request.ContentLength != 0 {
+		// A stream has no end that is known, but a client that announces a body and does not
+		// send it would hold the connection for ever: the server waits for it before it answers.
+		_ = control.SetReadDeadline(time.Now().Add(slowClient))
 	}
 	if err := c.authorise(); err != nil {
 		c.refuse(toError(err))
@@ -136,8 +144,14 @@ func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *call) context() context.Context { return c.Request.Context() }
 
-// id is the one that the path names.
-func (c *call) id() string { return c.params.ByName("id") }
+// id is the one that the path names. What cannot be an id is taken for one that nothing
+// has, and goes no further.
+func (c *call) id() string {
+	if id := c.params.ByName("id"); validID(id) {
+		return id
+	}
+	return "~"
+}
 
 // authorise finds out who calls and whether they may.
 func (c *call) authorise() error {
@@ -176,10 +190,13 @@ func (s *Server) identify(plain string) (t *pb.Token, err error) {
 // barrier makes the reads that follow see all that was written before, unless the
 // client asks for what this node has.
 func (c *call) barrier() error {
-	if c.Request.URL.Query().Get("consistency") == "stale" {
+	switch c.Request.URL.Query().Get("consistency") {
+	case "":
+		return c.server.Consensus.Barrier(c.context())
+	case "stale":
 		return nil
 	}
-	return c.server.Consensus.Barrier(c.context())
+	return invalidField("consistency", "must be stale, or left out")
 }
 
 // propose brings a change into the catalog.

@@ -36,6 +36,9 @@ func decodeObject(data []byte, v any) error {
 	if err := exact(data); err != nil {
 		return err
 	}
+	if deeper(data, maxNesting) {
+		return invalidField("body", "is nested too deeply")
+	}
 	if text := bytes.TrimSpace(data); len(text) > 0 && text[0] == 'n' {
 		return invalidField("body", "a JSON object is required") // null would leave v as it is
 	}
@@ -48,6 +51,34 @@ func decodeObject(data []byte, v any) error {
 		return invalidField("body", "there is more behind the JSON object")
 	}
 	return nil
+}
+
+// maxNesting is how many objects and arrays may lie within one another: more than any
+// body of ours has, and little enough to cost nothing.
+const maxNesting = 32
+
+// deeper tells whether JSON has more than that many objects and arrays within one another.
+func deeper(data []byte, most int) bool {
+	if bytes.Count(data, []byte("{"))+bytes.Count(data, []byte("[")) <= most {
+		return false // whatever their order; nearly always
+	}
+	depth, text := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // exact refuses JSON that encoding/json would change on the way: it puts U+FFFD for

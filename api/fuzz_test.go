@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+// bodies are fresh values of everything that a request's body is decoded to.
+func bodies() []any {
+	return []any{
+		&destinationInput{}, &bucketInput{}, &projectRecord{}, &backupRecord{}, &scheduleRecord{}, &pitrRecord{},
+	}
+}
+
+// FuzzBodies decodes and checks bodies as the handlers do: what is refused is refused
+// with a documented error, and what passes can be stored.
+func FuzzBodies(f *testing.F) {
+	for _, seed := range []string{
+		createBody, tryBody(inBucket, `"folderName":"a"`), `{"credentials":{"credentials":{"type":"service_account"}},"type":"gcs"}`,
+		`{"id":"b","storageId":"s","storagePath":"a/b.backup","createdAt":"2024-01-15T10:00:00Z","files":["x"],"size":1}`,
+		`{"id":"b","size":1e400}`, `{"createdAt":"-001-01-01T00:00:00Z"}`, `{"name":"\ud800"}`, `null`, `[[[[`, `{"credentials":{"a":7}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	s := &Server{Config: Config{Types: []string{catalog.TypeS3, catalog.TypeGCS, catalog.TypeSpaces, catalog.TypeFirebase}, Endpoints: (*rig)(nil), Secrets: (*rig)(nil)}}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, v := range bodies() {
+			if err := decodeObject(data, v); err != nil {
+				if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeValidation || e.reason() == "" {
+					t.Errorf("%T of %q: %v", v, data, err)
+				}
+				continue
+			}
+			switch v := v.(type) {
+			case record:
+				checkRecord(t, v)
+			case *destinationInput:
+				d := &pb.Destination{Org: org, Id: "storage_1"}
+				if err := s.fill(d, v, true); err == nil {
+					encodes(t, &pb.PutDestination{Destination: d, Create: true})
+				}
+			}
+		}
+	})
+}
+
+func checkRecord(t *testing.T, r record) {
+	t.Helper()
+	wrong := fieldErrors{}
+	if r.check(wrong); len(wrong) > 0 {
+		return
+	}
+	encodes(t, &pb.PutRecords{Org: org, Records: []*pb.Record{r.message(org)}})
+	// What is stored is shown again.
+	if _, err := json.Marshal(r); err != nil {
+		t.Errorf("%+v cannot be shown: %v", r, err)
+	}
+}
+
+func encodes(t *testing.T, m proto.Message) {
+	t.Helper()
+	if _, err := catalog.Encode(m); err != nil && !errors.Is(err, catalog.ErrTooLarge) {
+		t.Errorf("what was accepted cannot be stored: %v", err)
+	}
+}
+
+// FuzzQueries reads parameters as the handlers do.
+func FuzzQueries(f *testing.F) {
+	for _, seed := range []string{
+		"limit=5&cursor=YQ&prefix=a%2F&type=backup&minAge=7d&force=true", "limit=-1", "minAge=-1h", "minAge=9999999d", "minAge=2540400h10m10.000000000s",
+		"cursor=%00", "type=", "orphansOnly=maybe", "limit=5&limit=6", "a;b", "%zz",
+	} {
+		f.Add(seed)
+	}
+	now := time.Unix(1_700_000_000, 0)
+	s := &Server{Config: Config{Now: func() time.Time { return now }}}
+	f.Fuzz(func(t *testing.T, raw string) {
+		req := httptest.NewRequestWithContext(context.Background(), "GET", "/", nil)
+		req.URL = &url.URL{RawQuery: raw}
+		q := (&call{Request: req, server: s}).query()
+		filter := s.fileFilter(q)
+		q.boolean("force")
+		if err := q.err(); err != nil {
+			if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeValidation {
+				t.Errorf("%q: %v", raw, err)
+			}
+			return
+		}
+		if filter.Limit < 0 || filter.Limit > 1<<30 || filter.ModifiedBefore > now.UnixMilli() || filter.ModifiedBefore < 0 && q.str("minAge") == "" {
+			t.Errorf("%q became %+v", raw, filter)
+		}
+		if cursor, err := base64.RawURLEncoding.DecodeString(q.str("cursor")); err != nil || string(cursor) != string(filter.Cursor) {
+			t.Errorf("%q became the cursor %q", raw, filter.Cursor)
+		}
+	})
+}
+
+// FuzzTimes reads a time and shows it again: it is the same then.
+func FuzzTimes(f *testing.F) {
+	for _, seed := range []string{"2024-01-15T10:00:00Z", "2024-01-15T10:00:00.123+05:30", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "x", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted, err := json.Marshal(text)
+		if err != nil {
+			t.Skip()
+		}
+		var first, again stamp
+		if err := json.Unmarshal(quoted, &first); err != nil {
+			t.Fatalf("%s: %v", quoted, err)
+		}
+		if first == noTime || first == 0 {
+			return
+		}
+		shown, err := json.Marshal(first)
+		if err != nil || json.Unmarshal(shown, &again) != nil || again != first {
+			t.Errorf("%s is shown as %s, which is %d and not %d: %v", quoted, shown, again, first, err)
+		}
+	})
+}
