@@ -177,6 +177,11 @@ func TestRefusedCommands(t *testing.T) {
 		&pb.PutToken{Token: &pb.Token{Id: "t", Hash: hash, Role: "root", Org: "o"}},
 		&pb.PutToken{Token: &pb.Token{Id: "t", Hash: hash, Role: "?", Org: "o"}},
 		&pb.PutToken{Token: &pb.Token{Id: "", Hash: hash, Role: "root"}},
+		&pb.BeginDelete{Id: "i"}, &pb.BeginDelete{Org: "o"}, &pb.BeginDelete{Org: "o", Id: "i", Paths: make([][]byte, MaxDeletes+1)},
+		&pb.BeginDelete{Org: "o", Id: "i", BackupIds: make([]string, MaxDeletes+1)}, &pb.BeginDelete{Org: "o", Id: "i", Who: "\x00"},
+		&pb.Migrate{Org: "o", FromId: "d", ToId: "d"}, &pb.StoreAnswer{Org: "o", Key: "k"}, &pb.StoreAnswer{Org: "o", Status: 200},
+		&pb.StoreAnswer{Org: "o", Key: "k", Status: 200, At: -1}, &pb.StoreAnswer{Org: "\x00", Key: "k", Status: 200},
+		&pb.SetHolder{Node: "n"}, &pb.SetHolder{DestinationId: "d", Generation: "g"}, &pb.ForgetNode{},
 		&pb.PutKeyset{}, &pb.FinishSync{SyncId: "s", Status: SyncCompleted},
 	} {
 		before := dump(t, c)

@@ -16,6 +16,8 @@ import (
 var (
 	allOrgs  = []string{"org1", "org2"}
 	allDests = []string{"d1", "d2", "d3"}
+
+	allBuckets = []string{"s3//bucket", "gcs//bucket", "do-spaces//bucket"}
 )
 
 // compare reads everything and holds it against the model.
@@ -41,6 +43,7 @@ func (x *machine) compare(t *rapid.T) {
 			x.compareOrg(t, tx, org)
 		}
 		x.compareSyncs(t, tx)
+		x.compareDeletes(t, tx)
 		x.compareBuckets(t, tx)
 		return nil
 	})
@@ -117,7 +120,7 @@ func (x *machine) compareSyncs(t *rapid.T, tx *Tx) {
 // tell everything that changed since anybody looked, and nothing when nobody does.
 func (x *machine) compareBuckets(t *rapid.T, tx *Tx) {
 	wantLinks, wantPrefixes := x.model.links(), x.model.prefixes()
-	for _, bucketID := range []string{"s3//bucket", "gcs//bucket", "do-spaces//bucket"} {
+	for _, bucketID := range allBuckets {
 		got, last := set{}, ""
 		links := tx.Links(bucketID)
 		for l, ok := links.Seek(nil); ok; l, ok = links.Next() {
@@ -172,8 +175,17 @@ func (x *machine) compareDeltas(t *rapid.T, tx *Tx, bucketID string) {
 			return slices.ContainsFunc(list, func(b []byte) bool { return string(b) == what })
 		}
 		d := at[c.index]
-		if !told(d.GetPrefixes(), "") && !told(d.GetPrefixes(), c.stem) && (c.prefix || !told(d.GetStems(), c.stem)) {
-			t.Fatalf("the change of %q in %s at %d is in no delta: %v", c.stem, bucketID, c.index, d)
+		known := false
+		switch c.kind {
+		case ofStem:
+			known = told(d.GetStems(), c.what) || told(d.GetPrefixes(), "")
+		case ofPrefix:
+			known = told(d.GetPrefixes(), c.what) || told(d.GetPrefixes(), "")
+		case ofDeleted:
+			known = told(d.GetDeleted(), c.what)
+		}
+		if !known {
+			t.Fatalf("the change of %q in %s at %d is in no delta: %v", c.what, bucketID, c.index, d)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,117 +18,6 @@ import (
 
 	pb "firescan/catalog/catalogpb"
 )
-
-var (
-	genOrg     = rapid.SampledFrom([]string{"org1", "org2"})
-	genDest    = rapid.SampledFrom([]string{"d1", "d2", "d3"})
-	genID      = rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
-	genSync    = rapid.SampledFrom([]string{"s1", "s2", "s3", "s4", "s5", "s6"})
-	genObject  = rapid.SampledFrom([]string{"p/x.backup", "p/x.meta", "p/x", "p/x-1.backup", "q/y.z.gz", "q/\x00.backup", "q/\x00\x01", ".", "é/ü.auth"})
-	genBound   = rapid.SampledFrom([]string{"", "p/", "p/m", "p0", "q/"})
-	genInt     = rapid.Int64Range(0, 50)
-	genStorage = rapid.Custom(func(t *rapid.T) *pb.Destination {
-		return &pb.Destination{
-			Org: genOrg.Draw(t, "org"), Id: genDest.Draw(t, "id"), Name: "n",
-			Type:   rapid.SampledFrom([]string{TypeS3, TypeGCS, TypeFirebase, TypeSpaces}).Draw(t, "type"),
-			Bucket: "bucket", Path: rapid.SampledFrom([]string{"", "p"}).Draw(t, "path"),
-			Sealed:    map[string][]byte{"k": []byte(genID.Draw(t, "sealed")), "l": {1}},
-			CreatedAt: genInt.Draw(t, "created"), UpdatedAt: genInt.Draw(t, "updated"),
-		}
-	})
-	genRecord = rapid.Custom(func(t *rapid.T) *pb.Record {
-		id, storage := genID.Draw(t, "id"), genDest.Draw(t, "storage")
-		switch rapid.IntRange(0, 6).Draw(t, "kind") {
-		case 0:
-			return &pb.Record{Kind: &pb.Record_Project{Project: &pb.Project{Id: id, Name: "n"}}}
-		case 1:
-			return &pb.Record{Kind: &pb.Record_Schedule{Schedule: &pb.Schedule{Id: id, StorageId: storage, Enabled: true}}}
-		case 2:
-			prefix := rapid.SampledFrom([]string{"p/", "pitr/", "pitr\x00", ""}).Draw(t, "prefix")
-			return &pb.Record{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{Id: id, StorageId: storage, Prefix: []byte(prefix)}}}
-		}
-		b := &pb.Backup{Id: id, StorageId: storage, Status: "completed", Size: genInt.Draw(t, "size") - 2}
-		if rapid.Bool().Draw(t, "has path") {
-			b.StoragePath = []byte(genObject.Draw(t, "path"))
-		}
-		for _, f := range rapid.SliceOfN(genObject, 0, 3).Draw(t, "files") {
-			b.Files = append(b.Files, []byte(f))
-		}
-		return &pb.Record{Kind: &pb.Record_Backup{Backup: b}}
-	})
-)
-
-// genCommand draws a command; m tells what would make sense now, so that the
-// rare orders (seal, seal, promote) are not left to luck.
-func genCommand(t *rapid.T, m *model) proto.Message {
-	org := genOrg.Draw(t, "org")
-	switch rapid.IntRange(0, 15).Draw(t, "command") {
-	case 0, 1:
-		return &pb.PutDestination{Destination: genStorage.Draw(t, "destination"), Create: rapid.Bool().Draw(t, "create")}
-	case 2:
-		return &pb.DeleteDestination{Org: org, Id: genDest.Draw(t, "id")}
-	case 3:
-		return &pb.SetVerified{Org: org, Id: genDest.Draw(t, "id"), Verified: true, At: 7, Revision: rapid.Uint64Range(1, 2).Draw(t, "revision")}
-	case 4:
-		kind := rapid.SampledFrom([]string{KindProject, KindBackup, KindBackup, KindSchedule, KindPitr}).Draw(t, "kind")
-		return &pb.DeleteRecords{Org: org, Kind: kind, Ids: rapid.SliceOfN(genID, 1, 3).Draw(t, "ids")}
-	case 5:
-		return &pb.PutToken{Token: &pb.Token{Id: genID.Draw(t, "id"), Org: org, Role: string(RoleAdmin), Hash: HashToken(genID.Draw(t, "token"))}}
-	case 6:
-		return &pb.DeleteToken{Id: genID.Draw(t, "id")}
-	case 7:
-		m := &pb.PutKeyset{Keyset: []byte(genID.Draw(t, "keyset"))}
-		if rapid.Bool().Draw(t, "replaces") {
-			m.Replaces = []byte(genID.Draw(t, "old"))
-		}
-		return m
-	case 8:
-		return &pb.StartSync{Org: org, DestinationId: genDest.Draw(t, "destination"), SyncId: genSync.Draw(t, "sync"), At: genInt.Draw(t, "at")}
-	case 9:
-		return &pb.FinishSync{SyncId: genSync.Draw(t, "sync"), Status: SyncFailed, Error: "why", At: genInt.Draw(t, "at")}
-	case 10, 11:
-		return genSeal(t, m)
-	case 12:
-		return &pb.PromoteSync{SyncId: genAnySync(t, m), At: genInt.Draw(t, "at")}
-	}
-	return &pb.PutRecords{Org: org, Records: rapid.SliceOfN(genRecord, 1, 6).Draw(t, "records")}
-}
-
-// genAnySync mostly draws a running sync.
-func genAnySync(t *rapid.T, m *model) string {
-	var running []string
-	for _, id := range slices.Sorted(maps.Keys(m.syncs)) {
-		if m.syncs[id].Status == SyncRunning {
-			running = append(running, id)
-		}
-	}
-	if len(running) == 0 {
-		return genSync.Draw(t, "sync")
-	}
-	return rapid.SampledFrom(running).Draw(t, "running sync")
-}
-
-// genSeal draws segments: any, or the ones that complete the sync.
-func genSeal(t *rapid.T, m *model) *pb.SealSegments {
-	c := &pb.SealSegments{SyncId: genAnySync(t, m)}
-	s := m.syncs[c.SyncId]
-	segment := func(start, end string) {
-		c.Segments = append(c.Segments, &pb.Segment{
-			Id: fmt.Sprintf("g%q", start), Start: []byte(start), End: []byte(end), Files: 3, Bytes: uint64(genInt.Draw(t, "bytes")), Orphans: 1, Missing: 2,
-			ClassifiedAt: rapid.Uint64Range(m.index-min(m.index, 3), m.index).Draw(t, "classified"), Checksum: 9, Node: "n",
-		})
-	}
-	if s == nil || rapid.Bool().Draw(t, "any") {
-		for range rapid.IntRange(1, 2).Draw(t, "segments") {
-			segment(genBound.Draw(t, "start"), genBound.Draw(t, "end"))
-		}
-		return c
-	}
-	middle := string(s.Start) + "m"
-	segment(string(s.Start), middle)
-	segment(middle, string(s.End))
-	return c
-}
 
 // TestMachine applies random commands to the catalog and to the model and
 // compares all that can be read, across restarts, snapshots and repeated entries.
@@ -178,9 +66,17 @@ type machine struct {
 type change struct {
 	index    uint64
 	bucketID string
-	stem     string
-	prefix   bool // stem is a prefix of a PITR configuration
+	what     string
+	kind     changeKind
 }
+
+type changeKind int
+
+const (
+	ofStem    changeKind = iota // its links
+	ofPrefix                    // a PITR configuration writes there, or no longer
+	ofDeleted                   // the file is gone
+)
 
 func (x *machine) open(t *rapid.T) {
 	c, err := Open(x.path, Options{Logger: slog.New(slog.DiscardHandler)})
@@ -236,16 +132,15 @@ func (x *machine) throughSnapshot(t *rapid.T, dir string) {
 
 func (x *machine) step(t *rapid.T) {
 	var entries []Entry
-	var want []string
-	var rejected []int
+	var want []*pb.Result
 	for range rapid.IntRange(1, 3).Draw(t, "batch") {
-		m := genCommand(t, x.model)
-		links, prefixes := x.model.links(), x.model.prefixes()
-		code, n := x.model.apply(m)
-		x.note(links, x.model.links(), false)
-		x.note(prefixes, x.model.prefixes(), true)
-		want, rejected = append(want, code), append(rejected, n)
-		data, err := Encode(m)
+		m, once := genCommand(t, x.model), genOnce(t)
+		links, prefixes, audits := x.model.links(), x.model.prefixes(), maps.Clone(x.model.audits)
+		want = append(want, x.model.applyOnce(m, once))
+		x.note(links, x.model.links(), ofStem)
+		x.note(prefixes, x.model.prefixes(), ofPrefix)
+		x.noteDeleted(audits)
+		data, err := EncodeOnce(m, once)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,24 +152,48 @@ func (x *machine) step(t *rapid.T) {
 		t.Fatal(err)
 	}
 	for i, r := range results {
-		if r.Code != want[i] || len(r.Rejected) != rejected[i] {
-			t.Fatalf("entry %d: %v, want code %q and %d rejected", entries[i].Index, r, want[i], rejected[i])
+		if !proto.Equal(wordless(r), want[i]) {
+			t.Fatalf("entry %d: %v, want %v", entries[i].Index, r, want[i])
+		}
+	}
+}
+
+// wordless is a result without its messages, which only people read.
+func wordless(r *pb.Result) *pb.Result {
+	r = proto.CloneOf(r)
+	r.Message = ""
+	for _, x := range r.GetRejected() {
+		x.Message = ""
+	}
+	return r
+}
+
+// noteDeleted keeps what a deletion that has ended since says to be gone.
+func (x *machine) noteDeleted(before map[owned]*pb.Audit) {
+	for who, a := range x.model.audits {
+		if before[who] != nil {
+			continue
+		}
+		for _, o := range a.Outcomes {
+			if o.Deleted {
+				x.changes = append(x.changes, change{x.model.index, a.BucketId, string(o.Path), ofDeleted})
+			}
 		}
 	}
 }
 
 // note keeps what differs between two states.
-func (x *machine) note(before, after map[string]set, prefix bool) {
+func (x *machine) note(before, after map[string]set, kind changeKind) {
 	for _, sides := range [][2]map[string]set{{before, after}, {after, before}} {
 		for bucketID, all := range sides[0] {
 			for k := range all {
 				if sides[1][bucketID][k] {
 					continue
 				}
-				if !prefix {
+				if kind == ofStem {
 					k, _, _ = strings.Cut(k, "|")
 				}
-				x.changes = append(x.changes, change{x.model.index, bucketID, k, prefix})
+				x.changes = append(x.changes, change{x.model.index, bucketID, k, kind})
 			}
 		}
 	}

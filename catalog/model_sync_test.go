@@ -12,9 +12,6 @@ import (
 // The part of the model that knows syncs.
 
 func (m *model) applySync(msg proto.Message) string {
-	if c, ok := msg.(*pb.StartSync); ok {
-		return m.startSync(c)
-	}
 	id := msg.(interface{ GetSyncId() string }).GetSyncId()
 	s := m.syncs[id]
 	if s == nil {
@@ -34,23 +31,23 @@ func (m *model) applySync(msg proto.Message) string {
 	return ""
 }
 
-func (m *model) startSync(c *pb.StartSync) string {
+func (m *model) startSync(c *pb.StartSync) *pb.Result {
 	d := m.destination(c.Org, c.DestinationId)
 	if d == nil {
-		return CodeNotFound
+		return code(CodeNotFound, nil)
 	}
-	if m.running(d.Id) != nil {
-		return ""
+	if s := m.running(d.Id); s != nil {
+		return &pb.Result{SyncId: s.Id, Id: s.Id}
 	}
 	if m.syncs[c.SyncId] != nil {
-		return CodeConflict
+		return code(CodeConflict, nil)
 	}
 	start, end := KeySpace(d)
 	m.syncs[c.SyncId] = &pb.Sync{
 		Id: c.SyncId, Org: d.Org, DestinationId: d.Id, Status: SyncRunning, StartedAt: c.At,
 		Start: start, End: end, Revision: d.Revision, StartedIndex: m.index,
 	}
-	return ""
+	return &pb.Result{SyncId: c.SyncId, Id: c.SyncId}
 }
 
 func (m *model) seal(s *pb.Sync, segments []*pb.Segment) string {

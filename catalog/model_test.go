@@ -26,6 +26,11 @@ type model struct {
 	syncs        map[string]*pb.Sync
 	segments     map[string][]*pb.Segment
 	generations  map[string]*pb.Generation
+	holders      map[string]set // by destination: node, NUL, generation
+	intents      map[owned]*pb.Intent
+	begun        map[owned]*pb.BeginDelete // as long as the intent is open
+	audits       map[owned]*pb.Audit
+	answers      map[owned]*pb.Answer
 }
 
 type (
@@ -38,6 +43,8 @@ func newModel() *model {
 		destinations: map[string]*pb.Destination{}, projects: map[owned]*pb.Project{}, backups: map[owned]*pb.Backup{},
 		schedules: map[owned]*pb.Schedule{}, pitrs: map[owned]*pb.Pitr{}, homes: map[owned]set{}, written: map[owned]set{},
 		tokens: map[string]*pb.Token{}, syncs: map[string]*pb.Sync{}, segments: map[string][]*pb.Segment{}, generations: map[string]*pb.Generation{},
+		holders: map[string]set{}, intents: map[owned]*pb.Intent{}, begun: map[owned]*pb.BeginDelete{},
+		audits: map[owned]*pb.Audit{}, answers: map[owned]*pb.Answer{},
 	}
 }
 
@@ -136,58 +143,81 @@ func (m *model) need(bucketID string) (index uint64, needed bool) {
 	return index, needed
 }
 
-// apply carries out one command and gives the code that it must be answered with.
-func (m *model) apply(msg proto.Message) (code string, rejected int) {
-	m.index++
+// apply carries out one command and gives the result that it must be answered with,
+// without messages.
+func (m *model) apply(msg proto.Message) *pb.Result {
 	switch c := proto.Clone(msg).(type) {
 	case *pb.PutDestination:
-		return m.putDestination(c), 0
+		return code(m.putDestination(c), &pb.Result{Id: c.Destination.Id})
 	case *pb.DeleteDestination:
-		return m.deleteDestination(c), 0
+		return code(m.deleteDestination(c), nil)
 	case *pb.SetVerified:
-		d := m.destination(c.Org, c.Id)
-		if d == nil {
-			return CodeNotFound, 0
-		}
-		if d.Revision != c.Revision {
-			return CodeConflict, 0
-		}
-		if d.Verified != c.Verified {
-			d.Verified, d.UpdatedAt = c.Verified, c.At
-		}
+		return code(m.setFacts(c, func(d *pb.Destination) {
+			if d.Verified != c.Verified {
+				d.Verified, d.UpdatedAt = c.Verified, c.At
+			}
+		}), nil)
+	case *pb.SetConditions:
+		return code(m.setFacts(c, func(d *pb.Destination) {
+			d.Conditions = &pb.Conditions{Single: c.Single, Batch: c.Batch, ProbedAt: c.At}
+		}), nil)
+	case *pb.Reseal:
+		return code(m.reseal(c), nil)
 	case *pb.PutRecords:
-		for _, r := range c.Records {
-			if !m.put(c.Org, r) {
-				rejected++
+		return m.putRecords(c)
+	case *pb.DeleteRecords:
+		r := &pb.Result{}
+		for _, id := range c.Ids {
+			if m.delete(c.Kind, owned{c.Org, id}) {
+				r.Deleted++
 			}
 		}
 		m.settle()
-	case *pb.DeleteRecords:
-		for _, id := range c.Ids {
-			m.delete(c.Kind, owned{c.Org, id})
-		}
-		m.settle()
+		return r
 	case *pb.PutToken:
 		for id, t := range m.tokens {
 			if id != c.Token.Id && bytes.Equal(t.Hash, c.Token.Hash) {
-				return CodeConflict, 0
+				return code(CodeConflict, nil)
 			}
 		}
 		m.tokens[c.Token.Id] = c.Token
+		return &pb.Result{Id: c.Token.Id}
 	case *pb.DeleteToken:
 		if m.tokens[c.Id] == nil {
-			return CodeNotFound, 0
+			return code(CodeNotFound, nil)
 		}
 		delete(m.tokens, c.Id)
 	case *pb.PutKeyset:
 		if !bytes.Equal(m.keyset, c.Replaces) {
-			return CodeConflict, 0
+			return code(CodeConflict, nil)
 		}
 		m.keyset = c.Keyset
+	case *pb.BeginDelete:
+		return m.beginDelete(c)
+	case *pb.FinishDelete:
+		return m.finishDelete(c)
+	case *pb.Migrate:
+		return m.migrate(c)
+	case *pb.StoreAnswer:
+		return code(m.storeAnswer(c), nil)
+	case *pb.SetHolder:
+		m.setHolder(c)
+	case *pb.ForgetNode:
+		m.forgetNode(c.Node)
+	case *pb.StartSync:
+		return m.startSync(c)
 	default:
-		return m.applySync(c), 0
+		return code(m.applySync(c), nil)
 	}
-	return "", rejected
+	return &pb.Result{}
+}
+
+// code is a refusal, or without a code the result.
+func code(code string, r *pb.Result) *pb.Result {
+	if code != "" || r == nil {
+		return &pb.Result{Code: code}
+	}
+	return r
 }
 
 func (m *model) putDestination(c *pb.PutDestination) string {
@@ -199,15 +229,26 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 	if !c.Create && m.destination(d.Org, d.Id) == nil {
 		return CodeNotFound
 	}
-	d.Verified, d.Revision = false, 1
+	if !c.Create && c.BaseUpdatedAt != 0 && (c.BaseUpdatedAt != old.UpdatedAt || d.Reseals != old.Reseals) {
+		return CodeConflict
+	}
+	d.Verified, d.Revision, d.Conditions, d.Reseals = false, 1, nil, 0
+	settings := func(d *pb.Destination) string {
+		return strings.Join([]string{d.Type, d.Bucket, d.Path, d.Region, d.Endpoint}, "\x00")
+	}
+	moved := old != nil && settings(d) != settings(old)
+	if moved && m.deletingIn(d.Id) {
+		return CodeConflict
+	}
+	if n := m.counters(d.Org, d.Id); (old == nil || BucketID(old) != BucketID(d)) && n.Backups+n.Pitr > 0 && len(m.marks(BucketID(d))) > 0 {
+		return CodeBeingDeleted
+	}
 	if old != nil {
 		d.CreatedAt, d.Revision = old.CreatedAt, old.Revision
-		settings := func(d *pb.Destination) string {
-			return strings.Join([]string{d.Type, d.Bucket, d.Path, d.Region, d.Endpoint}, "\x00")
-		}
-		moved := settings(d) != settings(old)
+		d.Conditions, d.Reseals = old.Conditions, old.Reseals
 		if moved {
 			d.Revision++
+			d.Conditions = nil
 			m.forget(old, d.UpdatedAt)
 		}
 		d.Verified = old.Verified && !moved && maps.EqualFunc(d.Sealed, old.Sealed, bytes.Equal)
@@ -228,6 +269,7 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 }
 
 func (m *model) forget(d *pb.Destination, at int64) {
+	delete(m.holders, d.Id)
 	if g := m.generations[d.Id]; g != nil {
 		delete(m.segments, g.Id)
 		delete(m.generations, d.Id)
@@ -252,6 +294,9 @@ func (m *model) deleteDestination(c *pb.DeleteDestination) string {
 	if n := m.counters(c.Org, c.Id); n.Schedules+n.Pitr > 0 {
 		return CodeInUse
 	}
+	if m.deletingIn(d.Id) {
+		return CodeConflict
+	}
 	m.forget(d, 0)
 	maps.DeleteFunc(m.syncs, func(_ string, s *pb.Sync) bool { return s.DestinationId == d.Id })
 	delete(m.destinations, d.Id)
@@ -269,52 +314,5 @@ func (m *model) settle() {
 			d := m.destination(who.org, who.id)
 			return d == nil || BucketID(d) != bucketID
 		})
-	}
-}
-
-func (m *model) put(org string, r *pb.Record) bool {
-	switch k := r.Kind.(type) {
-	case *pb.Record_Project:
-		k.Project.Org = org
-		m.projects[owned{org, k.Project.Id}] = k.Project
-	case *pb.Record_Backup:
-		if m.destination(org, k.Backup.StorageId) == nil || k.Backup.Size < 0 {
-			return false
-		}
-		k.Backup.Org = org
-		m.backups[owned{org, k.Backup.Id}] = k.Backup
-	case *pb.Record_Schedule:
-		if m.destination(org, k.Schedule.StorageId) == nil {
-			return false
-		}
-		k.Schedule.Org = org
-		m.schedules[owned{org, k.Schedule.Id}] = k.Schedule
-	case *pb.Record_Pitr:
-		d := m.destination(org, k.Pitr.StorageId)
-		if d == nil || len(k.Pitr.Prefix) == 0 {
-			return false
-		}
-		k.Pitr.Org = org
-		who := owned{org, k.Pitr.Id}
-		m.pitrs[who] = k.Pitr
-		if m.written[who] == nil {
-			m.written[who] = set{}
-		}
-		m.written[who][BucketID(d)+"\x00"+string(k.Pitr.Prefix)] = true
-	}
-	return true
-}
-
-func (m *model) delete(kind string, who owned) {
-	switch kind {
-	case KindProject:
-		delete(m.projects, who)
-	case KindBackup:
-		delete(m.backups, who)
-	case KindSchedule:
-		delete(m.schedules, who)
-	case KindPitr:
-		delete(m.pitrs, who)
-		delete(m.written, who)
 	}
 }

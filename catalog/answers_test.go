@@ -1,0 +1,115 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+func applyOnce(t *testing.T, c *Catalog, m proto.Message, once *pb.Once) *pb.Result {
+	t.Helper()
+	data, err := EncodeOnce(m, once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := c.Apply([]Entry{{Index: c.AppliedIndex() + 1, Term: 1, Data: data}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results[0]
+}
+
+// TestOnce: a request that is sent again finds what its first attempt has made.
+func TestOnce(t *testing.T) {
+	c := openTest(t)
+	once := &pb.Once{Org: "o", Key: "k", Fingerprint: []byte("f"), At: 1000}
+	create := func(id string) proto.Message {
+		return &pb.PutDestination{Create: true, Destination: testDestination("o", id)}
+	}
+	// A refusal is not remembered.
+	if r := applyOnce(t, c, &pb.DeleteDestination{Org: "o", Id: "d"}, once); r.Code != CodeNotFound {
+		t.Fatal(r)
+	}
+	for _, id := range []string{"first", "second"} {
+		if r := applyOnce(t, c, create(id), once); r.Code != "" || r.Id != "first" {
+			t.Errorf("%s: %v", id, r)
+		}
+	}
+	other := proto.CloneOf(once)
+	other.Fingerprint = []byte("g")
+	if err := ResultError(applyOnce(t, c, create("third"), other)); !errors.Is(err, ErrConflict) {
+		t.Errorf("another request with the key: %v", err)
+	}
+	if err := ResultError(applyOnce(t, c, create("third"), &pb.Once{Org: "o"})); !errors.Is(err, ErrInvalid) {
+		t.Errorf("no key: %v", err)
+	}
+	// What was answered joins what was made.
+	answer := &pb.StoreAnswer{Org: "o", Key: "k", Fingerprint: []byte("f"), Status: 201, Body: []byte("first"), At: 2000}
+	apply(t, c, answer)
+	answer.Body = []byte("second")
+	apply(t, c, answer)
+	err := c.View(func(tx *Tx) error {
+		a, err := tx.Answer("o", "k")
+		if err == nil && (a.Status != 201 || string(a.Body) != "first" || a.Result.GetId() != "first" || a.At != 1000) {
+			t.Errorf("answer %v", a)
+		}
+		if _, err := tx.Answer("o2", "k"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("another organisation's key: %v", err)
+		}
+		all, _ := tx.AllDestinations()
+		if len(all) != 1 {
+			t.Errorf("%d destinations", len(all))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// After a day the key is free.
+	once.At += rememberedFor + 1
+	if r := applyOnce(t, c, create("next day"), once); r.Id != "next day" {
+		t.Error(r)
+	}
+}
+
+// TestAnswersAreForgotten: no command forgets many, and in the end none is left.
+func TestAnswersAreForgotten(t *testing.T) {
+	c := openTest(t)
+	const answers = 2*forgottenAtOnce + 50
+	at := int64(1000)
+	store := func(key string) {
+		r := apply(t, c, &pb.StoreAnswer{Org: "o", Key: key, Status: 200, At: at})
+		if r.Code != "" {
+			t.Fatal(r)
+		}
+	}
+	left := func() (n int) {
+		if err := c.View(func(tx *Tx) error {
+			n = len(keysOf(tx.bucket(inAnswers), nil))
+			if m := len(keysOf(tx.bucket(inAnswersByTime), nil)); m != n {
+				t.Errorf("%d answers, %d by time", n, m)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for i := range answers {
+		store(fmt.Sprint(i))
+	}
+	if n := left(); n != answers {
+		t.Fatalf("%d of %d are left", n, answers)
+	}
+	at += rememberedFor + 1
+	for i, want := range []int{answers - forgottenAtOnce + 1, answers - 2*forgottenAtOnce + 2, 3, 4} {
+		store(fmt.Sprintf("new %d", i))
+		if n := left(); n != want {
+			t.Errorf("%d are left, want %d", n, want)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+// The part of the model that knows records.
+
+func (m *model) putRecords(c *pb.PutRecords) *pb.Result {
+	r := &pb.Result{}
+	for i, record := range c.Records {
+		if code := m.put(c.Org, record); code != "" {
+			r.Rejected = append(r.Rejected, &pb.Rejection{Index: uint32(i), Code: code})
+		}
+	}
+	m.settle()
+	return r
+}
+
+func (m *model) put(org string, r *pb.Record) (code string) {
+	switch k := r.Kind.(type) {
+	case *pb.Record_Project:
+		k.Project.Org = org
+		m.projects[owned{org, k.Project.Id}] = k.Project
+	case *pb.Record_Backup:
+		return m.putBackup(org, k.Backup)
+	case *pb.Record_Schedule:
+		if m.destination(org, k.Schedule.StorageId) == nil {
+			return CodeNotFound
+		}
+		k.Schedule.Org = org
+		m.schedules[owned{org, k.Schedule.Id}] = k.Schedule
+	case *pb.Record_Pitr:
+		return m.putPitr(org, k.Pitr)
+	}
+	return ""
+}
+
+func (m *model) putBackup(org string, b *pb.Backup) (code string) {
+	if b.Size < 0 {
+		return CodeInvalid
+	}
+	if m.destination(org, b.StorageId) == nil {
+		return CodeNotFound
+	}
+	for bucketID := range m.homes[owned{org, b.StorageId}] {
+		for path := range m.marks(bucketID) {
+			if links(b, path) {
+				return CodeBeingDeleted
+			}
+		}
+	}
+	b.Org = org
+	m.backups[owned{org, b.Id}] = b
+	return ""
+}
+
+// links reports whether a record needs a file.
+func links(b *pb.Backup, path string) bool {
+	return len(b.StoragePath) > 0 && string(Stem(b.StoragePath)) == string(Stem([]byte(path))) ||
+		slices.ContainsFunc(b.Files, func(f []byte) bool { return string(f) == path })
+}
+
+func (m *model) putPitr(org string, p *pb.Pitr) (code string) {
+	d := m.destination(org, p.StorageId)
+	switch {
+	case len(p.Prefix) == 0:
+		return CodeInvalid
+	case d == nil:
+		return CodeNotFound
+	case m.marksUnder(BucketID(d), p.Prefix):
+		return CodeBeingDeleted
+	}
+	p.Org = org
+	who := owned{org, p.Id}
+	m.pitrs[who] = p
+	if m.written[who] == nil {
+		m.written[who] = set{}
+	}
+	m.written[who][BucketID(d)+"\x00"+string(p.Prefix)] = true
+	return ""
+}
+
+func (m *model) marksUnder(bucketID string, prefix []byte) bool {
+	for path := range m.marks(bucketID) {
+		if strings.HasPrefix(path, string(prefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) migrate(c *pb.Migrate) *pb.Result {
+	from, to := m.destination(c.Org, c.FromId), m.destination(c.Org, c.ToId)
+	if c.FromId == c.ToId {
+		return code(CodeInvalid, nil)
+	}
+	if from == nil || to == nil {
+		return code(CodeNotFound, nil)
+	}
+	r := &pb.Result{}
+	for who, p := range m.pitrs {
+		if who.org == c.Org && p.StorageId == from.Id && m.marksUnder(BucketID(to), p.Prefix) {
+			return code(CodeBeingDeleted, nil)
+		}
+	}
+	for who, s := range m.schedules {
+		if who.org == c.Org && s.StorageId == from.Id {
+			s.StorageId = to.Id
+			r.Schedules++
+		}
+	}
+	for who, p := range m.pitrs {
+		if who.org == c.Org && p.StorageId == from.Id {
+			p.StorageId = to.Id
+			m.written[who][BucketID(to)+"\x00"+string(p.Prefix)] = true
+			r.Pitrs++
+		}
+	}
+	return r
+}
+
+func (m *model) delete(kind string, who owned) (deleted bool) {
+	switch kind {
+	case KindProject:
+		return remove(m.projects, who)
+	case KindBackup:
+		return remove(m.backups, who)
+	case KindSchedule:
+		return remove(m.schedules, who)
+	}
+	delete(m.written, who)
+	return remove(m.pitrs, who)
+}
+
+func remove[M any](all map[owned]M, who owned) bool {
+	_, there := all[who]
+	delete(all, who)
+	return there
+}

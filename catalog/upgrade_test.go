@@ -1,0 +1,93 @@
+package catalog
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+)
+
+// TestUpgrade: a file of each older format becomes what this version would have made of
+// the same log.
+func TestUpgrade(t *testing.T) {
+	for version, entries := range map[int]int{1: 9} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "catalog.db")
+			undump(t, filepath.Join("testdata", fmt.Sprintf("state.v%d.txt", version)), path)
+			old, _ := openTestAt(t, path)
+			fresh := openTest(t)
+			if _, err := fresh.Apply(goldenLog(t)[:entries]); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := dump(t, old), dump(t, fresh); got != want {
+				t.Errorf("it was brought up to date as\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// undump makes the file that dump has written out.
+func undump(t *testing.T, dumped, path string) {
+	t.Helper()
+	text, err := os.ReadFile(dumped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		var in []*bbolt.Bucket
+		for line := range strings.Lines(strings.TrimSuffix(string(text), "\n")) {
+			line = strings.TrimSuffix(line, "\n")
+			name := strings.TrimLeft(line, " ")
+			depth := (len(line) - len(name)) / 2
+			in = in[:depth]
+			if depth == 0 {
+				b, err := tx.CreateBucket([]byte(name))
+				if err != nil {
+					return err
+				}
+				in = append(in, b)
+				continue
+			}
+			quoted, err := strconv.QuotedPrefix(name)
+			if err != nil {
+				return err
+			}
+			key, err := strconv.Unquote(quoted)
+			if err != nil {
+				return err
+			}
+			digits, isPair := strings.CutPrefix(name[len(quoted):], ": ")
+			if !isPair {
+				b, err := in[depth-1].CreateBucket([]byte(key))
+				if err != nil {
+					return err
+				}
+				in = append(in, b)
+				continue
+			}
+			value, err := hex.DecodeString(digits)
+			if err != nil {
+				return err
+			}
+			if err := in[depth-1].Put([]byte(key), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
