@@ -58,7 +58,7 @@ func (c *call) attempt(fields bucketFields) (*attempt, error) {
 	if problem := s.checkEndpoint(in.Endpoint); problem != "" {
 		wrong["endpoint"] = problem
 	}
-	in.Credentials.check(a.typ, wrong)
+	in.Credentials.check(a.typ, in.Endpoint, wrong)
 	if len(wrong) > 0 {
 		return nil, invalid(wrong)
 	}

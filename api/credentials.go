@@ -58,9 +58,9 @@ const (
 	jsonCredential    = "credentials"
 )
 
-// check collects what cannot be right for a type. Whether the provider knows them is
-// for the provider to say.
-func (c credentials) check(typ string, wrong fieldErrors) {
+// check collects what cannot be right for a type, at an endpoint of its own where one is
+// given. Whether the provider knows them is for the provider to say.
+func (c credentials) check(typ, endpoint string, wrong fieldErrors) {
 	var known []string
 	switch typ {
 	case catalog.TypeS3, catalog.TypeSpaces:
@@ -72,7 +72,7 @@ func (c credentials) check(typ string, wrong fieldErrors) {
 		}
 	case catalog.TypeGCS, catalog.TypeFirebase:
 		known = []string{fileCredential, projectCredential, jsonCredential}
-		c.checkGoogle(wrong)
+		c.checkGoogle(endpoint != "", wrong)
 	default:
 		return // the type is wrong, and was said to be
 	}
@@ -88,11 +88,12 @@ func (c credentials) check(typ string, wrong fieldErrors) {
 }
 
 // checkGoogle looks at the credentials of a Google account: a key as its file has it, or
-// the name of such a file in a directory that the node's operator chose.
-func (c credentials) checkGoogle(wrong fieldErrors) {
+// the name of such a file in a directory that the node's operator chose. An emulator asks
+// for neither.
+func (c credentials) checkGoogle(emulator bool, wrong fieldErrors) {
 	file, key := c[fileCredential].Reveal(), c[jsonCredential].Reveal()
 	switch {
-	case file == "" && key == "":
+	case file == "" && key == "" && !emulator:
 		wrong["credentials."+fileCredential] = "is required, or " + jsonCredential + " with the key itself"
 	case file != "" && key != "":
 		wrong["credentials."+fileCredential] = "cannot be given together with " + jsonCredential

@@ -15,36 +15,39 @@ func TestCredentialsOfEachType(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ typ, given, wrong string }{
-		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s"}`, ""},
-		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":null}`, "secretAccessKey"},
-		{catalog.TypeS3, `{"accessKeyId":"a"}`, "secretAccessKey"},
-		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s","keyFilename":"f"}`, "keyFilename"},
-		{catalog.TypeS3, `{"accessKeyId":"a\u0000","secretAccessKey":"s"}`, "accessKeyId"},
-		{catalog.TypeSpaces, `{"accessKeyId":"a","secretAccessKey":"s"}`, ""},
-		{catalog.TypeSpaces, `{}`, "accessKeyId"},
-		{catalog.TypeGCS, `{"keyFilename":"key.json","projectId":"p"}`, ""},
-		{catalog.TypeGCS, `{"credentials":` + key + `,"projectId":"p"}`, ""},
-		{catalog.TypeGCS, `{"credentials":` + string(quoted) + `}`, ""},
-		{catalog.TypeFirebase, `{"credentials":` + key + `}`, ""},
-		{catalog.TypeGCS, `{"projectId":"p"}`, "keyFilename"},
-		{catalog.TypeGCS, `{"keyFilename":"key.json","credentials":` + key + `}`, "keyFilename"},
-		{catalog.TypeGCS, `{"keyFilename":"/etc/key.json"}`, "keyFilename"},
-		{catalog.TypeGCS, `{"keyFilename":"..\\key.json"}`, "keyFilename"},
-		{catalog.TypeGCS, `{"keyFilename":".."}`, "keyFilename"},
-		{catalog.TypeGCS, `{"keyFilename":"a\u0000"}`, "keyFilename"},
-		{catalog.TypeGCS, `{"credentials":{"type":"external_account"}}`, "credentials"},
-		{catalog.TypeGCS, `{"credentials":{}}`, "credentials"},
-		{catalog.TypeGCS, `{"credentials":"not JSON"}`, "credentials"},
-		{catalog.TypeGCS, `{"accessKeyId":"a","keyFilename":"f"}`, "accessKeyId"},
-		{catalog.TypeGCS, `{"credentials":"` + strings.Repeat("x", 17<<10) + `"}`, "credentials"},
+	for _, c := range []struct{ typ, given, wrong, endpoint string }{
+		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s"}`, "", ""},
+		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":null}`, "secretAccessKey", ""},
+		{catalog.TypeS3, `{"accessKeyId":"a"}`, "secretAccessKey", ""},
+		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s","keyFilename":"f"}`, "keyFilename", ""},
+		{catalog.TypeS3, `{"accessKeyId":"a\u0000","secretAccessKey":"s"}`, "accessKeyId", ""},
+		{catalog.TypeSpaces, `{"accessKeyId":"a","secretAccessKey":"s"}`, "", ""},
+		{catalog.TypeSpaces, `{}`, "accessKeyId", ""},
+		{catalog.TypeGCS, `{"keyFilename":"key.json","projectId":"p"}`, "", ""},
+		{catalog.TypeGCS, `{"credentials":` + key + `,"projectId":"p"}`, "", ""},
+		{catalog.TypeGCS, `{"credentials":` + string(quoted) + `}`, "", ""},
+		{catalog.TypeFirebase, `{"credentials":` + key + `}`, "", ""},
+		{catalog.TypeGCS, `{"projectId":"p"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"projectId":"p"}`, "", "http://emulator:4443"},
+		{catalog.TypeGCS, `{"projectId":"p","accessKeyId":"a"}`, "accessKeyId", "http://emulator:4443"},
+		{catalog.TypeS3, `{"accessKeyId":"a"}`, "secretAccessKey", "http://minio:9000"},
+		{catalog.TypeGCS, `{"keyFilename":"key.json","credentials":` + key + `}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":"/etc/key.json"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":"..\\key.json"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":".."}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":"a\u0000"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"credentials":{"type":"external_account"}}`, "credentials", ""},
+		{catalog.TypeGCS, `{"credentials":{}}`, "credentials", ""},
+		{catalog.TypeGCS, `{"credentials":"not JSON"}`, "credentials", ""},
+		{catalog.TypeGCS, `{"accessKeyId":"a","keyFilename":"f"}`, "accessKeyId", ""},
+		{catalog.TypeGCS, `{"credentials":"` + strings.Repeat("x", 17<<10) + `"}`, "credentials", ""},
 	} {
 		var given credentials
 		if err := json.Unmarshal([]byte(c.given), &given); err != nil {
 			t.Fatalf("%s: %v", c.given, err)
 		}
 		wrong := fieldErrors{}
-		given.check(c.typ, wrong)
+		given.check(c.typ, c.endpoint, wrong)
 		if got := wrong["credentials."+c.wrong]; (got == "") != (c.wrong == "") || c.wrong == "" && len(wrong) > 0 {
 			t.Errorf("%s of %.100s: %v is wrong, want %q", c.given, c.typ, wrong, c.wrong)
 		}
@@ -61,8 +64,8 @@ func TestCredentialsAreNeverShown(t *testing.T) {
 		var given credentials
 		err := json.Unmarshal([]byte(body), &given)
 		wrong := fieldErrors{}
-		given.check(catalog.TypeGCS, wrong)
-		given.check(catalog.TypeS3, wrong)
+		given.check(catalog.TypeGCS, "", wrong)
+		given.check(catalog.TypeS3, "", wrong)
 		details, _ := json.Marshal(toErrorOrNil(err))
 		shown := fmt.Sprint(err, string(details), wrong, given) + fmt.Sprintf("%+v %#v", given, given)
 		if strings.Contains(shown, secretText) {

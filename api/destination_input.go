@@ -75,7 +75,7 @@ func (s *Server) fill(d *pb.Destination, in *destinationInput, create bool) erro
 		wrong["region"] = problem
 	}
 	if create || in.Credentials != nil {
-		in.Credentials.check(d.Type, wrong)
+		in.Credentials.check(d.Type, d.Endpoint, wrong)
 	}
 	if len(wrong) > 0 {
 		return invalid(wrong)
