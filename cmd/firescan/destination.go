@@ -21,10 +21,10 @@ type destination struct {
 
 func (a *app) destinationCommand() *cobra.Command {
 	cmd := group(&cobra.Command{
-		Use: "destination", Aliases: []string{"dest"}, Short: "Add, list, show, verify and remove storage destinations",
+		Use: "destination", Aliases: []string{"dest"}, Short: "Add, list, show, verify, migrate and remove storage destinations",
 		Example: "  firescan destination list",
 	})
-	cmd.AddCommand(a.destinationAdd(), a.destinationList(), a.destinationShow(), a.destinationVerify(), a.destinationRemove())
+	cmd.AddCommand(a.destinationAdd(), a.destinationList(), a.destinationShow(), a.destinationVerify(), a.destinationMigrate(), a.destinationRemove())
 	return cmd
 }
 

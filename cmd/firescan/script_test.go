@@ -70,6 +70,7 @@ func TestScripts(t *testing.T) {
 			"ready":   cmdReady,
 			"setenv":  cmdSetenv,
 			"grepenv": cmdGrepenv,
+			"expand":  cmdExpand,
 			"records": func(ts *testscript.TestScript, _ bool, args []string) { cmdRecords(ts, keys, args) },
 		},
 	})
@@ -118,6 +119,12 @@ func cmdGrepenv(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s does not match %s", args[2], args[1])
 	}
 	ts.Setenv(args[0], found[1])
+}
+
+// cmdExpand puts the values of variables ($NAME) into a file: expand FILE.
+func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // cmdRecords writes the records of the bucket: records STORAGE-ID FILE.
