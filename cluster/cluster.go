@@ -1,5 +1,5 @@
-// Package cluster makes the nodes agree: it replicates commands through Raft and
-// tells which node leads. What a command does is the catalog's matter.
+// Package cluster makes the nodes agree: it finds them, replicates commands through Raft
+// and tells which node leads. What a command does is the catalog's matter.
 package cluster
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
@@ -17,13 +18,6 @@ import (
 	"firescan/catalog"
 )
 
-// leaderWait bounds how long a request waits for a leader: an election takes less,
-// and a client that waits longer would rather hear that there is none.
-const leaderWait = 2500 * time.Millisecond
-
-// barrierWait bounds how long a new leader waits for its turn to apply the log.
-const barrierWait = 10 * time.Second
-
 var (
 	// ErrNoLeader is returned when no leader was found within some seconds: a
 	// majority of the nodes is down or cut off. Nothing was written.
@@ -31,271 +25,288 @@ var (
 	// ErrUnknown is returned when the leadership was lost, or the caller gave up,
 	// while a command was under way: it may be carried out yet, or not.
 	ErrUnknown = errors.New("the command may or may not have been carried out")
-	// ErrFull is returned while the disk has no room for what was committed before.
-	// Nothing was written.
+	// ErrFull is returned while the disk of this node or of the leader has no room for what
+	// was committed before. Nothing was written.
 	ErrFull = errors.New("the disk of this node is full: nothing is written until there is room; free some")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("the cluster is closed")
 )
 
-// Config is what Open needs.
+// Config is what Open needs. The fields without a remark are required.
 type Config struct {
 	// ID names this node; it must stay the same for its data directory.
 	ID string
-	// Dir holds the log and the metadata of snapshots.
+	// Dir holds the log, the metadata of snapshots and who this node is.
 	Dir string
 	// Catalog is the state machine that committed commands are applied to.
 	Catalog    *catalog.Catalog
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+
+	// ClusterAddr and GossipAddr are the host:port that this node listens at for others;
+	// port 0 takes a free one. When both are empty, no port is opened: the node is a group
+	// of one, and what follows is not needed.
+	ClusterAddr, GossipAddr string
+	// AdvertiseHost is the host or IP address that others reach this node at; empty takes
+	// that of the listeners, or the one address that the machine has.
+	AdvertiseHost string
+	// Join lists gossip addresses, host:port, of nodes to find the others through; optional.
+	// They are tried for ever.
+	Join []string
+	// BootstrapExpect is how many fresh nodes begin a cluster together. With 1 or less a
+	// fresh node begins alone, or, when Join names others, waits to be taken in.
+	BootstrapExpect int
+	// Secret is what the nodes of a cluster share and nobody else knows.
+	Secret []byte
+	// Certificates replace the ones derived from Secret; optional.
+	Certificates Files
+	// HTTPAddress is where clients reach the API of this node, told to the others.
+	HTTPAddress string
+	// Version is told to the others.
+	Version string
+	// Shards counts the shards that this node holds, told to the others; optional.
+	Shards func() int
+	// DeadAfter is how long a node must be gone before it is taken out of the group, if at
+	// least three voters remain; 0 takes the default, negative is never.
+	DeadAfter time.Duration
+	// Timing is for tests; the zero value is for real networks.
+	Timing Timing
+	// faults are for tests.
+	faults faults
 }
+
+// alone tells whether the node shall have no port for others.
+func (c *Config) alone() bool { return c.ClusterAddr == "" && c.GossipAddr == "" }
 
 // Cluster is this node's part in the group. It is safe for concurrent use.
 type Cluster struct {
-	id     string
-	raft   *raft.Raft
-	fsm    *fsm
-	logger *slog.Logger
+	id        string
+	config    Config
+	logger    *slog.Logger
+	raft      *raft.Raft
+	transport raft.Transport
+	fsm       *fsm
+	catalog   *catalog.Catalog
+	log       *logStore
+	identity  *identities
+	told      seldom
 
-	verifier verifier
+	// What is nil or unused in a group of one without ports.
+	wire     *wire
+	port     *port
+	security security
+	gossip   *gossip
+	retell   chan struct{} // asks for gossip.update
+	mux      *http.ServeMux
+	server   *http.Server
+	client   *http.Client
+
+	reads    rounds
 	fatal    chan error
-	collect  func()        // takes the metrics out of the registry
-	closing  chan struct{} // closed by stop
-	stop     func()
+	collect  func()          // takes the metrics out of the registry
+	ctx      context.Context // ends with stop
+	stop     context.CancelCauseFunc
 	work     sync.WaitGroup
-	log      *logStore
+	closing  sync.Once
+	closeErr error
 
 	mu sync.Mutex
 	// term is this node's leadership, nil while it does not lead. It is set only
 	// when all that earlier leaders committed is applied here.
-	term    *term
-	changed chan struct{} // closed when term changes
+	term *term
+	// leader is the node that leads, as far as this one knows; empty: none.
+	leader string
+	// caughtUp is the leader whose state this node has reached.
+	caughtUp string
+	changed  chan struct{} // closed when one of these changes
 }
 
-// term is one leadership of this node.
-type term struct {
-	number uint64
-	ended  chan struct{}
-	why    error // that it ended; read it only after
-}
-
-func (t *term) end(why error) {
-	t.why = why
-	close(t.ended)
-}
-
-// Open starts or resumes the node. A new data directory begins a group of one,
-// which leads within a moment. Other members come by a network that this group of
-// one does not need: no port is opened.
+// Open opens what the node has and takes its ports. A new data directory begins a group
+// of one, or waits for others, as the configuration says. Nothing is said to other nodes
+// and nothing is led before Start.
 func Open(c Config) (_ *Cluster, err error) {
-	logger := newLogger(c.Logger)
-	log, err := openLog(filepath.Join(c.Dir, "log"), logger)
-	if err != nil {
-		return nil, err
+	c.Timing = c.Timing.orDefaults()
+	cl := &Cluster{
+		id: c.ID, config: c, logger: c.Logger, catalog: c.Catalog, mux: http.NewServeMux(), retell: make(chan struct{}, 1),
+		fatal: make(chan error, 1), changed: make(chan struct{}),
 	}
+	cl.ctx, cl.stop = context.WithCancelCause(context.Background())
+	cl.reads.ask = cl.readIndex
+	var undo []func() error
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, log.Close())
+		for i := len(undo) - 1; err != nil && i >= 0; i-- {
+			err = errors.Join(err, undo[i]())
 		}
 	}()
+	logger := newLogger(c.Logger)
+	if cl.log, err = openLog(filepath.Join(c.Dir, "log"), logger); err != nil {
+		return nil, err
+	}
+	undo = append(undo, cl.log.Close)
 	snapshots, err := openSnapshots(c.Dir, c.Catalog)
 	if err != nil {
 		return nil, err
 	}
-	address, transport := raft.NewInmemTransport(raft.ServerAddress(c.ID))
-	conf := config(c.ID, logger)
-	known, err := raft.HasExistingState(log, log, snapshots)
+	if err := checkLog(c, cl.log, snapshots); err != nil {
+		return nil, err
+	}
+	known, err := raft.HasExistingState(cl.log, cl.log, snapshots)
 	if err != nil {
 		return nil, fmt.Errorf("read the log in %s: %w", c.Dir, err)
 	}
-	if !known {
-		members := raft.Configuration{Servers: []raft.Server{{ID: conf.LocalID, Address: address}}}
-		if err := raft.BootstrapCluster(conf, log, log, snapshots, transport, members); err != nil {
-			return nil, fmt.Errorf("begin a cluster in %s: %w", c.Dir, err)
-		}
-	}
-	if err := checkLog(c, log, snapshots); err != nil {
+	if cl.identity, err = openIdentity(c.Dir, c.ID, known); err != nil {
 		return nil, err
 	}
-	cl := &Cluster{id: c.ID, logger: c.Logger, log: log, fatal: make(chan error, 1), changed: make(chan struct{}), closing: make(chan struct{})}
-	cl.stop = sync.OnceFunc(func() { close(cl.closing) })
-	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, log: c.Logger, fatal: cl.fatal, closing: cl.closing}
-	if cl.raft, err = raft.NewRaft(conf, cl.fsm, log, log, snapshots, transport); err != nil {
+	if err := cl.openNetwork(logger); err != nil {
+		return nil, err
+	}
+	undo = append(undo, cl.closeNetwork)
+	conf := raftConfig(c.ID, c.Timing, logger)
+	if !known && c.BootstrapExpect <= 1 && len(c.Join) == 0 {
+		if err := cl.beginAlone(conf, snapshots); err != nil {
+			return nil, err
+		}
+	}
+	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, log: c.Logger, fatal: cl.fatal, closing: cl.ctx.Done()}
+	if cl.raft, err = raft.NewRaft(conf, cl.fsm, cl.log, cl.log, snapshots, cl.transport); err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
-	if err := cl.checkMember(); err != nil {
-		return nil, errors.Join(err, cl.raft.Shutdown().Error())
+	undo = append(undo, func() error { return cl.raft.Shutdown().Error() })
+	cl.collect, err = register(c.Registerer, cl)
+	return cl, err
+}
+
+// openNetwork makes what raft and requests go over.
+func (c *Cluster) openNetwork(logger *hclogger) error {
+	if c.config.alone() {
+		address, transport := raft.NewInmemTransportWithTimeout(raft.ServerAddress(c.id), 50*time.Millisecond)
+		transport.Connect(address, transport)
+		c.transport = transport
+		return nil
 	}
-	if cl.collect, err = register(c.Registerer, cl.raft); err != nil {
-		return nil, errors.Join(err, cl.raft.Shutdown().Error())
-	}
-	cl.verifier.raft = cl.raft
-	cl.work.Go(cl.follow)
-	return cl, nil
-}
-
-// config holds the settings of raft, where they are not its own.
-func config(id string, logger *hclogger) *raft.Config {
-	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(id)
-	c.Logger = logger.Named("raft")
-	// A group of one has nobody to wait for: it leads after one to two of these.
-	c.HeartbeatTimeout = 100 * time.Millisecond
-	c.ElectionTimeout = 100 * time.Millisecond
-	c.LeaderLeaseTimeout = 50 * time.Millisecond
-	c.CommitTimeout = 10 * time.Millisecond
-	// Many small commands become one write of the log and one of the catalog. That
-	// bounds its size, too: 64 of the largest commands are 32 MiB.
-	c.MaxAppendEntries = 64
-	c.BatchApplyCh = true
-	// The catalog's own file is as durable as the log: what it holds is not restored
-	// over it, and a snapshot costs next to nothing.
-	c.NoSnapshotRestoreOnStart = true
-	// It is taken often, since entries may be half a megabyte each.
-	c.SnapshotThreshold = 1024
-	c.SnapshotInterval = 10 * time.Second
-	c.TrailingLogs = 1024
-	return c
-}
-
-// follow keeps term: it waits for each change of leadership until the cluster closes.
-func (c *Cluster) follow() {
-	var mine *term
-	end := func(why error) {
-		if mine != nil {
-			mine.end(why)
-			mine = nil
-			c.setTerm(nil)
-		}
-	}
-	defer func() { end(ErrClosed) }()
-	// The channel may drop a signal, so that raft is asked again each second.
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		leads, number := c.raft.State() == raft.Leader, c.raft.CurrentTerm()
-		// A term that was lost and won again between two looks is another one.
-		if mine != nil && (!leads || mine.number != number) {
-			c.logger.Info("this node no longer leads", "term", mine.number)
-			end(ErrNoLeader)
-		}
-		if leads && mine == nil {
-			// What earlier leaders committed is applied before anyone relies on it.
-			if err := c.raft.Barrier(barrierWait).Error(); err != nil {
-				c.logger.Warn("leadership was won and lost before the log was applied", "error", err)
-			} else {
-				mine = &term{number: number, ended: make(chan struct{})}
-				c.setTerm(mine)
-				c.logger.Info("this node leads", "term", number)
-			}
-		}
-		select {
-		case <-c.raft.LeaderCh():
-		case <-tick.C:
-		case <-c.closing:
-			return
-		}
-	}
-}
-
-func (c *Cluster) setTerm(t *term) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.term = t
-	close(c.changed)
-	c.changed = make(chan struct{})
-}
-
-// leads is the present term, nil when this node does not lead, and a channel that is
-// closed when that changes.
-func (c *Cluster) leads() (*term, <-chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.term, c.changed
-}
-
-// leading waits for this node to lead, at most leaderWait.
-func (c *Cluster) leading(ctx context.Context) error {
-	timer := time.NewTimer(leaderWait)
-	defer timer.Stop()
-	for {
-		t, changed := c.leads()
-		if t != nil {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-timer.C:
-			return ErrNoLeader
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// Barrier answers nil when the catalog of this node holds all that was answered to
-// any proposer before Barrier was called. It writes nothing to the log.
-func (c *Cluster) Barrier(ctx context.Context) error {
-	if err := c.leading(ctx); err != nil {
+	host, err := advertisedHost(&c.config)
+	if err != nil {
 		return err
 	}
-	// A leader answers a proposer after it has applied the command itself, and it
-	// has applied what came before its term. So all there is to prove is that it leads still.
-	if err := c.verifier.verify(ctx); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return fmt.Errorf("%w (%w)", ErrNoLeader, err)
+	c.config.AdvertiseHost = host
+	key, err := derive(c.config.Secret, purposeGossip, 32)
+	if err != nil {
+		return err
 	}
+	if c.config.Certificates.given() {
+		c.security.credentials, err = openCertFiles(c.config.Certificates, c.logger)
+	} else {
+		c.security.credentials, err = newIssuer(c.config.Secret, c.id, c.config.Timing.Certificate)
+	}
+	if err != nil {
+		return err
+	}
+	c.wire = newWire(c.config.faults.dialer)
+	if c.port, err = openPort(c.config.ClusterAddr, host, c.wire, c.logger); err != nil {
+		return err
+	}
+	c.gossip = newGossip(c.id, key, c.logger)
+	c.gossip.meta, c.gossip.judge = c.meta, c.judge
+	s := &streams{lane: c.port.raft, cluster: c}
+	c.port.tls, c.port.greet = c.security.server(), s.welcome
+	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		ServerAddressProvider: s, Stream: s, MaxPool: raftPool, Timeout: raftWait, Logger: logger.Named("raft-net"),
+	})
+	c.mux.Handle(newPeerHandler(c))
+	c.server = newPeerServer(c.mux, c.logger)
+	c.client = c.newClient()
 	return nil
 }
 
-// Lead runs fn whenever this node leads, with a context that ends when it no longer
-// does, and again the next time, until ctx ends. An error of fn is logged, and fn run
-// again after a second if the node still leads.
-func (c *Cluster) Lead(ctx context.Context, fn func(context.Context) error) error {
-	for ctx.Err() == nil {
-		t, changed := c.leads()
-		if t == nil {
-			select {
-			case <-changed:
-			case <-ctx.Done():
-			}
-			continue
+// closeNetwork lets go of what openNetwork made.
+func (c *Cluster) closeNetwork() error {
+	if c.port == nil {
+		return nil
+	}
+	c.wire.cut()
+	err := c.port.close()
+	c.client.CloseIdleConnections()
+	if t, ok := c.transport.(raft.WithClose); ok {
+		err = errors.Join(err, t.Close())
+	}
+	return err
+}
+
+// beginAlone makes this node a cluster of its own.
+func (c *Cluster) beginAlone(conf *raft.Config, snapshots raft.SnapshotStore) error {
+	if err := c.identity.update(func(i *identity) error {
+		i.Stage, i.Cluster = stageFounding, randomID()
+		return nil
+	}); err != nil {
+		return err
+	}
+	members := raft.Configuration{Servers: []raft.Server{{ID: conf.LocalID, Address: c.address()}}}
+	if err := raft.BootstrapCluster(conf, c.log, c.log, snapshots, c.transport, members); err != nil {
+		return fmt.Errorf("begin a cluster in %s: %w", c.config.Dir, err)
+	}
+	return c.identity.update(func(i *identity) error {
+		i.Stage = stageMember
+		return nil
+	})
+}
+
+// address is where the members of the group are told that this node is.
+func (c *Cluster) address() raft.ServerAddress {
+	if c.port == nil {
+		return raft.ServerAddress(c.id)
+	}
+	return raft.ServerAddress(c.port.address)
+}
+
+// Handle answers the requests that other nodes make with HTTPClient, by the patterns of
+// http.ServeMux: the caller is a node of this cluster, proven by its certificate. Call it
+// before Start.
+func (c *Cluster) Handle(pattern string, h http.Handler) { c.mux.Handle(pattern, h) }
+
+// Start begins to talk to other nodes, and to take part in the group. Call it once.
+func (c *Cluster) Start() error {
+	c.work.Go(c.follow)
+	c.work.Go(c.catchUp)
+	if c.port != nil {
+		c.work.Go(c.port.run)
+		c.work.Go(func() { _ = c.server.Serve(c.port.http) })
+		if err := c.gossip.start(c.config.GossipAddr, c.config.AdvertiseHost, c.config.Timing, c.config.faults); err != nil {
+			return err
 		}
-		err := t.run(ctx, fn)
-		select {
-		case <-t.ended:
-			<-changed // the term is taken back right after it has ended
-			continue
-		default:
-		}
-		if ctx.Err() == nil {
-			c.logger.Error("the leader's work stopped; it is begun again in a second", "error", err)
-			select {
-			case <-time.After(time.Second):
-			case <-ctx.Done():
+		c.work.Go(c.findOthers)
+		c.work.Go(c.found)
+		c.work.Go(c.watchDisk)
+	}
+	c.hurry()
+	return nil
+}
+
+// hurry makes a node that is the only voter lead at once, instead of waiting for a
+// heartbeat that cannot come.
+func (c *Cluster) hurry() {
+	voters := 0
+	for _, s := range c.servers() {
+		if s.Suffrage == raft.Voter {
+			voters++
+			if string(s.ID) != c.id {
+				return
 			}
 		}
 	}
-	return context.Cause(ctx)
-}
-
-// run runs fn with a context that ends with the term.
-func (t *term) run(ctx context.Context, fn func(context.Context) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	defer cancel(nil)
-	watch.Go(func() {
-		select {
-		case <-t.ended:
-			cancel(t.why)
-		case <-ctx.Done():
+	if voters == 0 {
+		return
+	}
+	c.work.Go(func() {
+		self := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(c.id), Addr: []byte(c.id)}
+		err := c.transport.TimeoutNow(raft.ServerID(c.id), raft.ServerAddress(c.id), &raft.TimeoutNowRequest{RPCHeader: self}, &raft.TimeoutNowResponse{})
+		if err != nil {
+			c.logger.Debug("the only voter waits for the usual time until it leads", "error", err)
 		}
 	})
-	return fn(ctx)
 }
+
+// servers are the members of the group by the newest configuration that this node has.
+func (c *Cluster) servers() []raft.Server { return c.raft.GetConfiguration().Configuration().Servers }
 
 // Leader answers the id of the node that leads, if this node knows one.
 func (c *Cluster) Leader() (id string, ok bool) {
@@ -303,24 +314,14 @@ func (c *Cluster) Leader() (id string, ok bool) {
 	return string(leader), leader != ""
 }
 
-// Ready answers nil when this node knows a leader and has applied what it committed
-// before.
-func (c *Cluster) Ready() error {
-	if t, _ := c.leads(); t == nil {
-		return ErrNoLeader
-	}
-	return nil
-}
-
-// Fatal tells once why this node must stop: its state machine cannot go on.
+// Fatal tells once why this node must stop: its state machine cannot go on, its disk
+// hangs, or it was removed from the cluster.
 func (c *Cluster) Fatal() <-chan error { return c.fatal }
 
-// Close ends the leadership and closes the log. Commands under way end with ErrUnknown
-// or ErrNoLeader.
-func (c *Cluster) Close() error {
-	c.stop()
-	err := c.raft.Shutdown().Error()
-	c.work.Wait()
-	c.collect()
-	return errors.Join(err, c.log.Close())
+// fail says why this node must stop.
+func (c *Cluster) fail(err error) {
+	select {
+	case c.fatal <- err:
+	default:
+	}
 }

@@ -105,8 +105,8 @@ func TestMembers(t *testing.T) {
 	if err := m.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	all, err := m.Members()
-	if err != nil || len(all) != 1 || all[0] != (Member{ID: "n1", Voter: true, Leader: true, State: "leader"}) {
+	all, err := m.Members(t.Context())
+	if err != nil || len(all) != 1 || all[0] != (Member{ID: "n1", Voter: true, Leader: true, State: StateAlive, AppliedIndex: all[0].AppliedIndex}) {
 		t.Errorf("members %+v, %v", all, err)
 	}
 }

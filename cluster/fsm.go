@@ -122,7 +122,7 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	if err := f.catalog.Restore(r); err != nil {
 		return err
 	}
-	return f.snapshots.forget()
+	return f.snapshots.restored()
 }
 
 // noContent is a snapshot of which only the metadata is kept.

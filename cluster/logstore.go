@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
+	"time"
 
+	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
 )
@@ -14,7 +17,14 @@ import (
 type logStore struct {
 	*wal.WAL
 	meta *metadb.BoltMetaDB
+	// busy is when the write began that is under way, in Unix nanoseconds; 0: none is. Raft
+	// writes one at a time.
+	busy atomic.Int64
+	// before is called before each write; tests hold it up.
+	before func()
 }
+
+var _ raft.MonotonicLogStore = (*logStore)(nil)
 
 func openLog(dir string, logger *hclogger) (*logStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -26,6 +36,28 @@ func openLog(dir string, logger *hclogger) (*logStore, error) {
 		return nil, fmt.Errorf("open the log in %s: %w", dir, errors.Join(err, l.meta.Close()))
 	}
 	return l, nil
+}
+
+// StoreLog implements raft.LogStore.
+func (l *logStore) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
+
+// StoreLogs implements raft.LogStore.
+func (l *logStore) StoreLogs(entries []*raft.Log) error {
+	l.busy.Store(time.Now().UnixNano())
+	defer l.busy.Store(0)
+	if l.before != nil {
+		l.before()
+	}
+	return l.WAL.StoreLogs(entries)
+}
+
+// busyFor is how long the write that is under way has taken so far.
+func (l *logStore) busyFor() time.Duration {
+	began := l.busy.Load()
+	if began == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, began))
 }
 
 // Close ends the use of the log.

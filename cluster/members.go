@@ -1,77 +1,77 @@
 package cluster
 
 import (
-	"fmt"
-
-	"github.com/hashicorp/raft"
+	"context"
+	"sync"
+	"time"
 )
 
-// Member is one node of the group.
+// statusWait bounds how long a list of members waits for those that do not answer.
+const statusWait = time.Second
+
+// The states of a member.
+const (
+	// StateAlive: it answers.
+	StateAlive = "alive"
+	// StateSuspect: it does not answer, and gossip has not given it up yet.
+	StateSuspect = "suspect"
+	// StateDead: it is gone without a word.
+	StateDead = "dead"
+	// StateLeft: it was stopped.
+	StateLeft = "left"
+)
+
+// Member is one node of the group, as it says itself or, when it does not answer, as
+// others know it.
 type Member struct {
-	ID     string
-	Voter  bool
-	Leader bool
-	// State is what this node knows of the member: leader, follower or candidate of
-	// itself, member of others.
+	ID string
+	// Address is that of its cluster port, HTTPAddress that of its API; empty: not known.
+	Address, HTTPAddress string
+	Voter, Leader        bool
+	// State is StateAlive, StateSuspect, StateDead or StateLeft.
 	State string
+	// AppliedIndex is the newest entry of the log that its catalog holds, Lag how
+	// many entries that is behind this node's. Both are 0 when it does not answer.
+	AppliedIndex, Lag uint64
+	Version           string
+	// Shards counts the shards that it holds.
+	Shards int
 }
 
-// Members lists the nodes of the group, by the newest configuration that this node
-// knows.
-func (c *Cluster) Members() ([]Member, error) {
-	conf := c.raft.GetConfiguration()
-	if err := conf.Error(); err != nil {
-		return nil, fmt.Errorf("read the members of the cluster: %w", err)
-	}
-	leader, _ := c.Leader()
-	servers := conf.Configuration().Servers
-	all := make([]Member, len(servers))
-	for i, s := range servers {
-		all[i] = Member{ID: string(s.ID), Voter: s.Suffrage == raft.Voter, Leader: string(s.ID) == leader, State: "member"}
-		switch {
-		case string(s.ID) != c.id:
-		case c.raft.State() == raft.Leader:
-			all[i].State = "leader"
-		case c.raft.State() == raft.Candidate:
-			all[i].State = "candidate"
-		default:
-			all[i].State = "follower"
+// Members lists the nodes of the group by id. All are asked at once, and those that do not
+// answer within a second are shown so.
+func (c *Cluster) Members(ctx context.Context) ([]Member, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	peers := c.Peers()
+	members := make([]Member, len(peers))
+	applied := c.catalog.AppliedIndex()
+	var asking sync.WaitGroup
+	for i, p := range peers {
+		m := &members[i]
+		*m = Member{
+			ID: p.ID, Address: p.Address, HTTPAddress: p.HTTPAddress, Voter: p.Voter, Leader: p.Leader, Version: p.Version,
+			State: StateSuspect,
 		}
-	}
-	return all, nil
-}
-
-// checkMember refuses to start a node that the log does not know: it would wait for
-// ever to be elected.
-func (c *Cluster) checkMember() error {
-	all, err := c.Members()
-	if err != nil {
-		return err
-	}
-	for _, m := range all {
-		if m.ID == c.id {
-			return nil
+		if k, ok := c.contact(p.ID); !p.Alive {
+			m.State = StateDead
+			if ok && k.meta.Leaving {
+				m.State = StateLeft
+			}
 		}
+		asking.Go(func() {
+			// Also who is thought dead is asked: gossip may not get through to it.
+			status, err := c.ask(ctx, p.ID)
+			if err != nil {
+				return
+			}
+			m.State, m.AppliedIndex, m.Shards = StateAlive, status.AppliedIndex, int(status.Shards)
+			m.Version, m.HTTPAddress = status.Version, status.HttpAddress
+			if status.AppliedIndex < applied {
+				m.Lag = applied - status.AppliedIndex
+			}
+		})
 	}
-	return fmt.Errorf("node %q is not among the members that its log knows (%v): start it with the id that it had", c.id, all)
-}
-
-// checkLog refuses a log that lacks entries which the catalog has applied: new
-// entries would be given numbers that the catalog takes for done, and lost.
-func checkLog(c Config, log raft.LogStore, s *snapshots) error {
-	last, err := log.LastIndex()
-	if err != nil {
-		return fmt.Errorf("read the log in %s: %w", c.Dir, err)
-	}
-	metas, err := s.List()
-	if err != nil {
-		return err
-	}
-	for _, m := range metas {
-		last = max(last, m.Index)
-	}
-	if applied := c.Catalog.AppliedIndex(); applied > last {
-		return fmt.Errorf("the catalog has applied entry %d, but the log in %s ends at %d: it was removed or put back from an older copy; put back the log that belongs to the catalog", applied, c.Dir, last)
-	}
-	return nil
+	asking.Wait()
+	return members, nil
 }

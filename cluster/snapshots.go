@@ -51,8 +51,27 @@ func (s *snapshots) resume() error {
 		if err == nil {
 			err = errors.Join(s.catalog.Restore(received), received.Close())
 		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err == nil {
+			return s.restored()
+		}
+		if !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("restore the catalog from a snapshot that was received: %w", err)
+		}
+	}
+	return s.forget()
+}
+
+// restored notes how far the catalog is that was received, which may be further than the
+// log (see checkLog), and forgets what it came from.
+func (s *snapshots) restored() error {
+	m, err := s.metadata()
+	if err != nil {
+		return err
+	}
+	if reached := s.catalog.AppliedIndex(); m.SnapshotMeta.ID != "" && reached > m.Reached {
+		m.Reached = reached
+		if err := s.write(m); err != nil {
+			return err
 		}
 	}
 	return s.forget()
@@ -82,20 +101,43 @@ func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, mem
 	}}, nil
 }
 
-// List implements raft.SnapshotStore.
-func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
+// metadata is what is kept of a snapshot.
+type metadata struct {
+	raft.SnapshotMeta
+	// Reached is how far a catalog was that was received with a snapshot, now or earlier.
+	Reached uint64 `json:",omitempty"`
+}
+
+// metadata reads what is kept of the newest snapshot; its ID is empty when there is none.
+func (s *snapshots) metadata() (m metadata, err error) {
 	data, err := os.ReadFile(filepath.Join(s.dir, metaFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return m, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the snapshot's metadata: %w", err)
+		return m, fmt.Errorf("read the snapshot's metadata: %w", err)
 	}
-	var meta raft.SnapshotMeta
-	if err := json.Unmarshal(data, &meta); err != nil {
-		return nil, fmt.Errorf("read the snapshot's metadata in %s: %w", s.dir, err)
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, fmt.Errorf("read the snapshot's metadata in %s: %w", s.dir, err)
 	}
-	return []*raft.SnapshotMeta{&meta}, nil
+	return m, nil
+}
+
+func (s *snapshots) write(m metadata) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("write the snapshot's metadata: %w", err)
+	}
+	return replace(filepath.Join(s.dir, metaFile), data)
+}
+
+// List implements raft.SnapshotStore.
+func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
+	m, err := s.metadata()
+	if err != nil || m.ID == "" {
+		return nil, err
+	}
+	return []*raft.SnapshotMeta{&m.SnapshotMeta}, nil
 }
 
 // Open implements raft.SnapshotStore.
@@ -192,11 +234,11 @@ func (s *sink) Close() error {
 			return fmt.Errorf("receive a snapshot: %w", err)
 		}
 	}
-	data, err := json.Marshal(s.meta)
+	before, err := s.store.metadata()
 	if err != nil {
-		return fmt.Errorf("write the snapshot's metadata: %w", err)
+		return err
 	}
-	return replace(filepath.Join(s.store.dir, metaFile), data)
+	return s.store.write(metadata{s.meta, before.Reached})
 }
 
 // ID implements raft.SnapshotSink.

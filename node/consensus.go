@@ -91,8 +91,8 @@ type members struct {
 }
 
 // Nodes implements api.Members.
-func (m *members) Nodes(context.Context) ([]api.Member, error) {
-	all, err := m.cluster.Members()
+func (m *members) Nodes(ctx context.Context) ([]api.Member, error) {
+	all, err := m.cluster.Members(ctx)
 	if err != nil {
 		return nil, err
 	}

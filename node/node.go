@@ -121,7 +121,8 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.http = newHTTPServer(n.api, n.log)
-	return nil
+	// Others may ask for anything from here on, and this node may lead.
+	return n.cluster.Start()
 }
 
 func (n *Node) later(undo func() error) { n.undo = append(n.undo, undo) }

@@ -1140,7 +1140,9 @@ type NodeMeta struct {
 	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Instance  string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
 	// expect is --bootstrap-expect of a fresh node that may found a cluster, else 0.
-	Expect        uint32 `protobuf:"varint,6,opt,name=expect,proto3" json:"expect,omitempty"`
+	Expect uint32 `protobuf:"varint,6,opt,name=expect,proto3" json:"expect,omitempty"`
+	// leaving: the node is about to stop, so that its silence is no failure.
+	Leaving       bool `protobuf:"varint,7,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1217,6 +1219,13 @@ func (x *NodeMeta) GetExpect() uint32 {
 	return 0
 }
 
+func (x *NodeMeta) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
 var File_cluster_clusterpb_cluster_proto protoreflect.FileDescriptor
 
 const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
@@ -1288,7 +1297,7 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\"*\n" +
 	"\x0eGreetingAnswer\x12\x18\n" +
-	"\arefusal\x18\x01 \x01(\tR\arefusal\"\xc3\x01\n" +
+	"\arefusal\x18\x01 \x01(\tR\arefusal\"\xdd\x01\n" +
 	"\bNodeMeta\x12'\n" +
 	"\x0fcluster_address\x18\x01 \x01(\tR\x0eclusterAddress\x12!\n" +
 	"\fhttp_address\x18\x02 \x01(\tR\vhttpAddress\x12\x18\n" +
@@ -1296,7 +1305,8 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\tR\tclusterId\x12\x1a\n" +
 	"\binstance\x18\x05 \x01(\tR\binstance\x12\x16\n" +
-	"\x06expect\x18\x06 \x01(\rR\x06expect*n\n" +
+	"\x06expect\x18\x06 \x01(\rR\x06expect\x12\x18\n" +
+	"\aleaving\x18\a \x01(\bR\aleaving*n\n" +
 	"\aFailure\x12\x10\n" +
 	"\fFAILURE_NONE\x10\x00\x12\x15\n" +
 	"\x11FAILURE_NO_LEADER\x10\x01\x12\x10\n" +
