@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 
 	pb "firescan/catalog/catalogpb"
@@ -17,21 +16,13 @@ func (s *Server) verifyDestination(c *call) error {
 	}
 	permissions, err := s.probe(c, d)
 	if err != nil {
-		if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) {
-			// That it cannot be reached now says nothing against its settings.
-			if !known.Kind.Temporary() {
-				if err := c.setVerified(d, false); err != nil {
-					return err
-				}
+		// That it cannot be reached now says nothing against its settings.
+		if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) && !known.Kind.Temporary() {
+			if err := c.setVerified(d, false); err != nil {
+				return err
 			}
-			return fromProvider(known, d.Type)
 		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			return fromProvider(&provider.Error{
-				Kind: provider.Unavailable, Op: "verify", Bucket: d.Bucket, Reason: "no answer in time", Err: err,
-			}, d.Type)
-		}
-		return err
+		return providerFailed(err, d.Type, d.Bucket)
 	}
 	if err := c.setVerified(d, permissions.Read); err != nil {
 		return err
@@ -41,18 +32,10 @@ func (s *Server) verifyDestination(c *call) error {
 		message = "The bucket was reached, but the credentials may not list it"
 	}
 	return c.answer(envelope{Message: message, Data: struct {
-		Verified    bool `json:"verified"`
-		Accessible  bool `json:"accessible"`
-		Permissions struct {
-			Read   bool `json:"read"`
-			Write  bool `json:"write"`
-			Delete bool `json:"delete"`
-		} `json:"permissions"`
-	}{permissions.Read, permissions.Read, struct {
-		Read   bool `json:"read"`
-		Write  bool `json:"write"`
-		Delete bool `json:"delete"`
-	}{permissions.Read, permissions.Write, permissions.Delete}}})
+		Verified    bool            `json:"verified"`
+		Accessible  bool            `json:"accessible"`
+		Permissions permissionsView `json:"permissions"`
+	}{permissions.Read, permissions.Read, permissionsView(permissions)}})
 }
 
 func (s *Server) probe(c *call, d *pb.Destination) (provider.Permissions, error) {
