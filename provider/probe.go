@@ -25,6 +25,11 @@ func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
 	if p.Read, err = permitted(b.List(ctx, ListRequest{Prefix: prefix, MaxKeys: 1}, &Page{})); err != nil {
 		return p, err
 	}
+	if s, ok := As[Surveyor](b); ok && p.Read {
+		if err := s.Survey(ctx, prefix); err != nil {
+			return p, err
+		}
+	}
 	key := prefix + ".firescan-probe-" + rand.Text()
 	p.Write, err = permitted(b.Put(ctx, key, []byte("written by firescan to see whether it may; safe to delete\n")))
 	// Deleting is tried also when nothing could be written: a provider asks for the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -66,63 +65,16 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 	if err != nil {
 		return err
 	}
-	limit := b.account.opts.PageSize
-	if req.MaxKeys > 0 {
-		limit = min(limit, req.MaxKeys)
-	}
-	s.read(func(keys []string) { list(s.objects, keys, req, limit, page) })
+	s.read(func(keys []string) {
+		page.Fill(len(keys), func(i int) provider.Object {
+			o := s.objects[keys[i]]
+			return provider.Object{Key: []byte(keys[i]), Tag: []byte(o.tag), Size: o.size, ModTime: o.modTime.UnixMilli()}
+		}, req, b.account.opts.PageSize)
+	})
 	if faults.AfterList != nil {
 		return faults.AfterList(ctx, b.name, req, page)
 	}
 	return nil
-}
-
-// list fills page with at most limit entries: objects, placeholders and folded
-// prefixes each count, as at the providers.
-func list(objects map[string]object, keys []string, req provider.ListRequest, limit int, page *provider.Page) {
-	page.Reset()
-	end := provider.PrefixEnd(req.Prefix)
-	if req.End != "" && (end == "" || req.End < end) {
-		end = req.End
-	}
-	inRange := func(i int) bool { return i < len(keys) && (end == "" || keys[i] < end) }
-
-	i, _ := slices.BinarySearch(keys, max(req.Start, req.Prefix))
-	for n := 0; n < limit && inRange(i); n++ {
-		key := keys[i]
-		if folded, ok := fold(key, req); ok {
-			page.Prefixes = append(page.Prefixes, folded)
-			page.Next = provider.PrefixEnd(folded)
-			if page.Next == "" {
-				return // nothing can follow it
-			}
-			skip, _ := slices.BinarySearch(keys[i:], page.Next)
-			i += skip
-			continue
-		}
-		o := objects[key]
-		if provider.Placeholder(key, o.size) {
-			page.Skipped++
-		} else {
-			page.Add([]byte(key), []byte(o.tag), o.size, o.modTime.UnixMilli())
-		}
-		page.Next = provider.After(key)
-		i++
-	}
-	if page.More = inRange(i); !page.More {
-		page.Next = ""
-	}
-}
-
-func fold(key string, req provider.ListRequest) (string, bool) {
-	if req.Delimiter == "" {
-		return "", false
-	}
-	at := strings.Index(key[len(req.Prefix):], req.Delimiter)
-	if at < 0 {
-		return "", false
-	}
-	return key[:len(req.Prefix)+at+len(req.Delimiter)], true
 }
 
 func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {

@@ -14,9 +14,20 @@ import (
 type bucket struct {
 	account *account
 	name    string
+
+	ways     ways
+	paths    paths
+	snapshot snapshot
 }
 
-var _ provider.Bucket = (*bucket)(nil)
+var (
+	_ provider.Bucket   = (*bucket)(nil)
+	_ provider.Surveyor = (*bucket)(nil)
+)
+
+func newBucket(a *account, name string) *bucket {
+	return &bucket{account: a, name: name, paths: newPaths(), snapshot: newSnapshot()}
+}
 
 func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 	var out *s3.HeadObjectOutput
@@ -34,6 +45,7 @@ func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 }
 
 func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
+	b.snapshot.outdated()
 	err := b.regional(ctx, func(in func(*s3.Options)) error {
 		_, err := b.account.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(body)}, in)
 		return err

@@ -55,7 +55,7 @@ func (d *decoder) fold(folded string) error {
 	}
 	behind := provider.PrefixEnd(folded)
 	if d.after != "" && behind != "" && behind <= d.after {
-		return errOutside
+		return errBefore
 	}
 	d.prefixes++
 	d.lastPrefix = folded

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -13,43 +14,100 @@ import (
 
 var errRepeated = errors.New("the same token came twice")
 
+// smallPage is how many keys at least show whether a list is in order.
+const smallPage = 100
+
 // List fills page; see provider.Bucket.
 //
-// It always goes on by key. Only when every key of an answer lies before req.Start
-// (startAfter explains how that comes) does it follow the server's token, inside this
-// one call.
+// A page that is out of order, or that lies before what was asked for, is an error, unless
+// a look at the server shows that its lists are like that: then they are made in
+// another way from now on, this one included.
 func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
-	w := window{
-		prefix: req.Prefix, start: req.Start, end: endOf(req.Prefix, req.End), delimiter: req.Delimiter,
-		after: startAfter(req.Prefix, req.Start),
-	}
-	if w.end != "" && max(w.start, w.prefix) >= w.end {
+	if end := endOf(req.Prefix, req.End); end != "" && max(req.Start, req.Prefix) >= end {
 		page.Reset()
 		return nil
 	}
+	if req.MaxKeys > 0 && req.MaxKeys < smallPage {
+		if err := b.Survey(ctx, req.Prefix); err != nil {
+			return err
+		}
+	}
+	err := b.list(ctx, req, page)
+	if errors.Is(err, errOrder) || errors.Is(err, errBefore) {
+		if seen, failure := b.look(ctx, req.Prefix); failure == nil && b.ways.add(seen) {
+			err = b.list(ctx, req, page)
+		}
+	}
+	if err != nil {
+		return b.failed(ctx, "list", err)
+	}
+	return nil
+}
+
+// list makes a list in the way that the server needs.
+func (b *bucket) list(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
+	seen := b.ways.seen()
+	switch {
+	case seen.unordered:
+		return b.sorted(ctx, req, page)
+	case seen.ignores:
+		return b.walk(ctx, req, "", page)
+	}
+	after := startAfter(req.Prefix, req.Start)
+	if strings.ContainsAny(after, decoded) && !b.account.flavour.exact {
+		exact, err := b.exact(ctx, req.Prefix)
+		if err != nil {
+			return err
+		}
+		if !exact {
+			return b.walk(ctx, req, plain(req.Prefix, after), page)
+		}
+	}
+	return b.byKey(ctx, req, after, page)
+}
+
+// byKey goes on by key, which any server should be able to do. Only when every key of an
+// answer lies before req.Start (startAfter explains how that comes) does it follow the
+// server's token, inside this one call.
+func (b *bucket) byKey(ctx context.Context, req provider.ListRequest, after string, page *provider.Page) error {
+	w := windowOf(req)
+	w.after = after
 	for token := ""; ; {
 		out, err := b.page(ctx, w, req.MaxKeys, token, page)
 		if err != nil {
-			return b.failed(ctx, "list", err)
+			return err
 		}
-		if !out.truncated || out.ended {
-			return nil
+		if out.inclusive {
+			b.ways.add(seen{inclusive: true})
 		}
-		next := provider.After(out.last)
-		if out.folded {
-			next = provider.PrefixEnd(out.last)
-		}
+		next, more := w.following(out)
 		switch {
-		case next == "" || w.end != "" && next >= w.end:
+		case !more:
 			return nil
 		case next > w.start:
 			page.Next, page.More = next, true
 			return nil
 		case out.token == token:
-			return b.failed(ctx, "list", &corrupt{errRepeated})
+			return &corrupt{errRepeated}
 		}
 		token = out.token
 	}
+}
+
+func windowOf(req provider.ListRequest) window {
+	return window{prefix: req.Prefix, start: req.Start, end: endOf(req.Prefix, req.End), delimiter: req.Delimiter}
+}
+
+// following is the first key that can follow an answer, and whether any does.
+func (w window) following(out outcome) (next string, more bool) {
+	if !out.truncated || out.ended {
+		return "", false
+	}
+	next = provider.After(out.last)
+	if out.folded {
+		next = provider.PrefixEnd(out.last)
+	}
+	return next, next != "" && (w.end == "" || next < w.end)
 }
 
 // page asks for one answer and reads it into page.

@@ -64,7 +64,7 @@ func (d *decoder) object(parent []byte) error {
 	if err != nil || !isAbove {
 		return err
 	}
-	if size == 0 && key[len(key)-1] == '/' {
+	if size == 0 && key[len(key)-1] == '/' && !d.loose {
 		d.page.Skipped++
 		return nil
 	}
@@ -75,10 +75,16 @@ func (d *decoder) object(parent []byte) error {
 // admit checks a key's place and tells whether it lies in the window.
 func (d *decoder) admit(key []byte) (bool, error) {
 	switch {
-	case d.objects > 0 && bytes.Compare(key, d.lastKey) <= 0:
-		return false, errOrder
-	case len(key) < len(d.prefix) || string(key[:len(d.prefix)]) != d.prefix || string(key) <= d.after && d.after != "":
+	case len(key) < len(d.prefix) || string(key[:len(d.prefix)]) != d.prefix:
 		return false, errOutside
+	case d.objects > 0 && bytes.Compare(key, d.lastKey) <= 0:
+		if d.out.unordered = true; !d.loose {
+			return false, errOrder
+		}
+	case string(key) <= d.after && d.after != "" && !d.loose:
+		if d.out.inclusive = d.objects == 0 && string(key) == d.after; !d.out.inclusive {
+			return false, errBefore
+		}
 	}
 	d.objects++
 	d.lastKey = key

@@ -5,8 +5,12 @@ import "firescan/provider"
 // window is what of a page the caller asked for.
 type window struct {
 	prefix, start, end, delimiter string
-	// after is the start-after that was sent: the server must answer greater keys.
+	// after is the start-after that was sent: the server must answer greater keys. (Some
+	// answer that one too; it is dropped as any key before start.)
 	after string
+	// loose takes keys in any order, and folder placeholders as objects; it is for servers
+	// whose order is in question.
+	loose bool
 }
 
 // outcome is what a page tells beyond its objects.
@@ -21,6 +25,11 @@ type outcome struct {
 	last string
 	// folded: last is a folded prefix.
 	folded bool
+	// unordered: the keys are in no ascending order. Other than in a loose window that is
+	// an error.
+	unordered bool
+	// inclusive: the first key is the one that start-after names.
+	inclusive bool
 }
 
 // decoder turns one ListObjectsV2 answer into a page.

@@ -133,8 +133,8 @@ func TestCorruptPages(t *testing.T) {
 		{name: "doubled", body: head + object("a") + object("a") + tail, want: errOrder},
 		{name: "unsorted behind the end", body: head + object("a") + object("y") + object("x") + tail, w: window{end: "b"}, want: errOrder},
 		{name: "outside of the prefix", body: head + object("b/1") + tail, w: window{prefix: "a/"}, want: errOutside},
-		{name: "start-after ignored", body: head + object("a") + tail, w: window{after: "b", start: "c"}, want: errOutside},
-		{name: "start-after included", body: head + object("b") + tail, w: window{after: "b", start: "b\x00"}, want: errOutside},
+		{name: "start-after ignored", body: head + object("a") + tail, w: window{after: "b", start: "c"}, want: errBefore},
+		{name: "start-after included late", body: head + object("a") + object("b") + tail, w: window{after: "b", start: "b\x00"}, want: errBefore},
 		{name: "no key", body: head + `<Contents><Size>1</Size></Contents>` + tail, want: errNoKey},
 		{name: "empty key", body: head + object("") + tail, want: errNoKey},
 		{name: "empty object", body: head + `<Contents/>` + tail, want: errNoKey},
@@ -172,7 +172,7 @@ func TestCorruptPages(t *testing.T) {
 		{name: "prefix unended", body: head + `<CommonPrefixes><Prefix>a</Prefix></CommonPrefixes>` + tail, w: window{delimiter: "/"}, want: errBadFolded},
 		{name: "prefixes unsorted", body: head + `<CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>` + tail, w: window{delimiter: "/"}, want: errOrder},
 		{name: "prefix outside", body: head + `<CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>` + tail, w: window{delimiter: "/", prefix: "a/"}, want: errOutside},
-		{name: "prefix passed before", body: head + `<CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>` + tail, w: window{delimiter: "/", after: "c", start: "d"}, want: errOutside},
+		{name: "prefix passed before", body: head + `<CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>` + tail, w: window{delimiter: "/", after: "c", start: "d"}, want: errBefore},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var page provider.Page
@@ -184,6 +184,45 @@ func TestCorruptPages(t *testing.T) {
 				t.Errorf("error %q, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestOddPages: what some servers do that can be seen through.
+func TestOddPages(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		w          window
+		keys       string
+		want       outcome
+	}{
+		{
+			"start-after included", head + object("b") + object("c") + tail,
+			window{after: "b", start: "b\x00"},
+			"c",
+			outcome{last: "c", inclusive: true},
+		},
+		{
+			"any order", head + object("b") + object("a/") + object("c") + tail,
+			window{loose: true, after: "b"},
+			"b a/ c",
+			outcome{last: "c", unordered: true},
+		},
+		{
+			"placeholders", head + `<Contents><Key>a/</Key><Size>0</Size></Contents>` + tail,
+			window{loose: true},
+			"a/",
+			outcome{last: "a/"},
+		},
+	} {
+		var page provider.Page
+		got, err := decode([]byte(c.body), c.w, &page)
+		var keys []string
+		for _, o := range page.Objects {
+			keys = append(keys, string(o.Key))
+		}
+		if err != nil || strings.Join(keys, " ") != c.keys || got != c.want {
+			t.Errorf("%s: %q, %+v, %v", c.name, keys, got, err)
+		}
 	}
 }
 

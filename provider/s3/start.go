@@ -16,7 +16,8 @@ const maxKey = 1024
 // A start of the form After(key) is answered exactly. For any other, S3 has no inclusive
 // form, so a predecessor of start is made up and the keys between the two are dropped
 // when the page is read. What is made up holds no control character, no noncharacter
-// and no '%': there are servers that refuse, alter or decode those a second time.
+// and neither '%' nor '+': there are servers that refuse, alter or decode those a second
+// time.
 func startAfter(prefix, start string) string {
 	if start <= prefix {
 		return ""
@@ -68,7 +69,7 @@ func cutLong(long, short string) string {
 // safe tells whether r may stand in a made-up key.
 func safe(r rune) bool {
 	switch {
-	case r < ' ', r == '%', r >= 0x7f && r < 0xa0:
+	case r < ' ', r == '%', r == '+', r >= 0x7f && r < 0xa0:
 		return false
 	case r >= 0xfdd0 && r <= 0xfdef, r&0xfffe == 0xfffe:
 		return false
@@ -76,7 +77,19 @@ func safe(r rune) bool {
 	return utf8.ValidRune(r)
 }
 
-// end is where a list of prefix up to end stops at the latest: the lesser of the two.
+// plain is a start-after that comes before after, as startAfter's, and holds nothing that
+// decoding would alter.
+func plain(prefix, after string) string {
+	if at := strings.IndexAny(after, decoded); at >= 0 {
+		return startAfter(prefix, after[:at])
+	}
+	return after
+}
+
+// decoded are the characters that URL decoding alters.
+const decoded = "%+"
+
+// endOf is where a list of prefix up to end stops at the latest: the lesser of the two.
 func endOf(prefix, end string) string {
 	if own := provider.PrefixEnd(prefix); end == "" || own != "" && own < end {
 		return own

@@ -1,0 +1,66 @@
+package provider
+
+import (
+	"sort"
+	"strings"
+)
+
+// Fill makes the page that answers req out of a whole list: n objects in ascending order
+// of their keys, folder placeholders among them. limit is the most entries of the page,
+// of which objects, placeholders and folded prefixes each are one, as at the providers.
+// It is for implementations that hold a list in memory.
+func (p *Page) Fill(n int, at func(i int) Object, req ListRequest, limit int) {
+	p.Reset()
+	if req.MaxKeys > 0 {
+		limit = min(limit, req.MaxKeys)
+	}
+	end := PrefixEnd(req.Prefix)
+	if req.End != "" && (end == "" || req.End < end) {
+		end = req.End
+	}
+	// from is the first object from lo on whose key is not less.
+	from := func(lo int, key string) int {
+		return lo + sort.Search(n-lo, func(i int) bool { return string(at(lo+i).Key) >= key })
+	}
+
+	i := from(0, max(req.Start, req.Prefix))
+	for entries := 0; i < n; entries++ {
+		o := at(i)
+		key := string(o.Key)
+		if end != "" && key >= end {
+			break
+		}
+		if entries == limit {
+			p.More = true
+			return
+		}
+		if folded, ok := fold(key, req); ok {
+			p.Prefixes = append(p.Prefixes, folded)
+			if p.Next = PrefixEnd(folded); p.Next == "" {
+				return // nothing can follow it
+			}
+			i = from(i, p.Next)
+			continue
+		}
+		if Placeholder(key, o.Size) {
+			p.Skipped++
+		} else {
+			p.Add(o.Key, o.Tag, o.Size, o.ModTime)
+		}
+		p.Next = After(key)
+		i++
+	}
+	p.Next = ""
+}
+
+// fold is the folded prefix that stands for key in the answer to req, if one does.
+func fold(key string, req ListRequest) (string, bool) {
+	if req.Delimiter == "" {
+		return "", false
+	}
+	at := strings.Index(key[len(req.Prefix):], req.Delimiter)
+	if at < 0 {
+		return "", false
+	}
+	return key[:len(req.Prefix)+at+len(req.Delimiter)], true
+}

@@ -1,0 +1,293 @@
+package s3_test
+
+import (
+	"cmp"
+	"encoding/xml"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"firescan/provider"
+	"firescan/provider/providertest"
+	"firescan/provider/s3"
+)
+
+// mangler stands before a healthy server and answers its lists as servers with a quirk do:
+// it takes the whole list from the healthy one and makes the pages itself.
+type mangler struct {
+	healthy http.Handler
+	quirk   provider.Quirk
+	// pageSize is the most entries of a page; 0 is 1,000.
+	pageSize int
+	lists    atomic.Int64
+
+	mu    sync.Mutex
+	known map[string][]entry // whole lists, until something is written
+}
+
+// entry is an object or a folded prefix of a list.
+type entry struct {
+	Key, ETag, LastModified string
+	Size                    int64
+	Prefix                  string
+}
+
+func (e entry) name() string { return cmp.Or(e.Key, e.Prefix) }
+
+func (m *mangler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if q.Get("list-type") != "2" {
+		if r.Method != http.MethodHead && r.Method != http.MethodGet {
+			m.mu.Lock()
+			m.known = map[string][]entry{}
+			m.mu.Unlock()
+		}
+		m.healthy.ServeHTTP(w, r)
+		return
+	}
+	m.lists.Add(1)
+	whole, refused := m.all(r, url.Values{"list-type": {"2"}, "prefix": {q.Get("prefix")}, "delimiter": {q.Get("delimiter")}})
+	if refused != nil {
+		w.WriteHeader(refused.Code)
+		_, _ = w.Write(refused.Body.Bytes())
+		return
+	}
+	if m.quirk == provider.Unordered {
+		slices.SortFunc(whole, func(x, y entry) int { return cmp.Compare(scrambled(x.name()), scrambled(y.name())) })
+	}
+	// A token tells how many entries of the whole list lie behind.
+	behind, _ := strconv.Atoi(q.Get("continuation-token"))
+	entries := whole[behind:]
+	if after := q.Get("start-after"); behind == 0 && after != "" && m.quirk != provider.StartIgnored {
+		if m.quirk == provider.StartDecoded {
+			after, _ = url.QueryUnescape(after)
+		}
+		entries = slices.DeleteFunc(slices.Clone(whole), func(e entry) bool {
+			return e.name() < after || e.name() == after && m.quirk != provider.StartInclusive
+		})
+		behind = len(whole) - len(entries)
+	}
+	most, err := strconv.Atoi(q.Get("max-keys"))
+	if err != nil {
+		most = 1000
+	}
+	most = min(most, cmp.Or(m.pageSize, 1000))
+	page := entries[:min(most, len(entries))]
+	truncated := len(page) < len(entries)
+	fmt.Fprintf(w, `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>%t</IsTruncated>`, truncated)
+	if truncated {
+		fmt.Fprintf(w, `<NextContinuationToken>%d</NextContinuationToken>`, behind+len(page))
+	}
+	for _, e := range page {
+		if e.Prefix != "" {
+			fmt.Fprintf(w, `<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>`, url.QueryEscape(e.Prefix))
+			continue
+		}
+		fmt.Fprintf(w, `<Contents><Key>%s</Key><LastModified>%s</LastModified><ETag>`, url.QueryEscape(e.Key), e.LastModified)
+		_ = xml.EscapeText(w, []byte(e.ETag))
+		fmt.Fprintf(w, `</ETag><Size>%d</Size></Contents>`, e.Size)
+	}
+	fmt.Fprint(w, `</ListBucketResult>`)
+}
+
+// all is the whole list that the healthy server has, in order, or its refusal.
+func (m *mangler) all(r *http.Request, query url.Values) (entries []entry, refused *httptest.ResponseRecorder) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := query.Encode()
+	if known, ok := m.known[name]; ok {
+		return slices.Clone(known), nil
+	}
+	for {
+		request := r.Clone(r.Context())
+		request.URL.RawQuery = query.Encode()
+		recorded := httptest.NewRecorder()
+		m.healthy.ServeHTTP(recorded, request)
+		var answer struct {
+			IsTruncated           bool
+			NextContinuationToken string
+			Contents              []entry
+			CommonPrefixes        []entry
+		}
+		if err := xml.Unmarshal(recorded.Body.Bytes(), &answer); err != nil || recorded.Code != http.StatusOK {
+			return nil, recorded
+		}
+		entries = append(append(entries, answer.Contents...), answer.CommonPrefixes...)
+		if !answer.IsTruncated {
+			slices.SortFunc(entries, func(x, y entry) int { return strings.Compare(x.name(), y.name()) })
+			m.known[name] = slices.Clone(entries)
+			return entries, nil
+		}
+		query.Set("continuation-token", answer.NextContinuationToken)
+	}
+}
+
+func scrambled(s string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(s))
+	return h.Sum64()
+}
+
+var allQuirks = []provider.Quirk{provider.StartInclusive, provider.StartDecoded, provider.StartIgnored, provider.Unordered}
+
+// quirky opens a server with a quirk.
+func quirky(t *testing.T, quirk provider.Quirk) (*mangler, provider.Account) {
+	t.Helper()
+	backend := s3mem.New()
+	if err := backend.CreateBucket("bucket"); err != nil {
+		t.Fatal(err)
+	}
+	m := &mangler{healthy: gofakes3.New(backend).Server(), quirk: quirk, known: map[string][]entry{}}
+	server := httptest.NewServer(m)
+	t.Cleanup(server.Close)
+	return m, dial(t, server.URL, "id", "secret")
+}
+
+func TestConformanceWithQuirks(t *testing.T) {
+	for _, quirk := range append(allQuirks, "") {
+		t.Run(string(quirk), func(t *testing.T) {
+			open := func(t *testing.T) (provider.Account, string) {
+				t.Helper()
+				_, a := quirky(t, quirk)
+				return a, "bucket"
+			}
+			providertest.Run(t, open, providertest.Quirks{Unfit: func(key string) bool {
+				return strings.ContainsAny(key, "\x01\x1f") || misfolded(key)
+			}})
+		})
+	}
+}
+
+// TestQuirksAreSeen: a server's quirk is told, by a survey as by the pages of a scan, and
+// nothing is told of a healthy one.
+func TestQuirksAreSeen(t *testing.T) {
+	for _, quirk := range append(allQuirks, "") {
+		t.Run(string(quirk), func(t *testing.T) {
+			m, a := quirky(t, quirk)
+			m.pageSize = 100
+			var keys []string
+			for i := range 250 {
+				keys = append(keys, fmt.Sprintf("dir/%%41%04d", i))
+				if err := a.Bucket("bucket").Put(t.Context(), keys[i], []byte("x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var want []provider.Quirk
+			if quirk != "" {
+				want = []provider.Quirk{quirk}
+			}
+			surveyed := a.Bucket("bucket")
+			if _, err := provider.Probe(t.Context(), surveyed, ""); err != nil {
+				t.Fatal(err)
+			}
+			if got := provider.QuirksOf(surveyed); !slices.Equal(got, want) {
+				t.Errorf("a survey sees %q", got)
+			}
+
+			m.lists.Store(0)
+			b := provider.Retry(a.Bucket("bucket"), provider.RetryOptions{})
+			listed := listRanges(t, b, "dir/%410050", "dir/%410070", "dir/%410199x")
+			if !slices.Equal(listed, keys) {
+				t.Errorf("%d keys are listed, want %d", len(listed), len(keys))
+			}
+			got := provider.QuirksOf(b)
+			if !slices.Equal(got, want) {
+				t.Errorf("a scan sees %q", got)
+			}
+			if one := quirk == provider.StartIgnored || quirk == provider.Unordered; provider.OneStream(b) != one {
+				t.Errorf("one stream: %t", !one)
+			}
+			if n := m.lists.Load(); n > 40 {
+				t.Errorf("%d lists for three pages of keys in four ranges", n)
+			}
+		})
+	}
+}
+
+// listRanges lists the ranges between the cuts side by side, as scans do, and puts the keys
+// together.
+func listRanges(t *testing.T, b provider.Bucket, cuts ...string) []string {
+	t.Helper()
+	cuts = append(cuts, "")
+	found := make([][]string, len(cuts))
+	var group sync.WaitGroup
+	for i, end := range cuts {
+		req := provider.ListRequest{End: end}
+		if i > 0 {
+			req.Start = cuts[i-1]
+		}
+		group.Go(func() {
+			var page provider.Page
+			for {
+				if err := b.List(t.Context(), req, &page); err != nil {
+					t.Errorf("%+v: %v", req, err)
+					return
+				}
+				for _, o := range page.Objects {
+					found[i] = append(found[i], string(o.Key))
+				}
+				if !page.More {
+					return
+				}
+				req.Start = page.Next
+			}
+		})
+	}
+	group.Wait()
+	return slices.Concat(found...)
+}
+
+func TestUnorderedBeyondMemory(t *testing.T) {
+	keys := strings.Split("d b a c e", " ")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, page(false, keys...))
+	}))
+	t.Cleanup(server.Close)
+	for most, want := range map[int]string{5: "", 4: "more than 4"} {
+		a, err := s3.New(s3.Config{Endpoint: server.URL, AccessKeyID: "id", SecretAccessKey: "secret", HTTPClient: server.Client(), MaxUnordered: most})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page provider.Page
+		err = a.Bucket("bucket").List(t.Context(), provider.ListRequest{}, &page)
+		if want == "" && (err != nil || len(page.Objects) != 5) {
+			t.Errorf("at most %d: %d objects, %v", most, len(page.Objects), err)
+		}
+		if want != "" && (provider.KindOf(err) != provider.Invalid || !strings.Contains(err.Error(), want)) {
+			t.Errorf("at most %d: %v", most, err)
+		}
+	}
+}
+
+// TestTransientDisorder: an answer that is spoilt once is no quirk.
+func TestTransientDisorder(t *testing.T) {
+	var asked atomic.Int64
+	a := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case asked.Add(1) == 1:
+			fmt.Fprint(w, page(false, "b", "a"))
+		case r.URL.Query().Get("start-after") >= "b":
+			fmt.Fprint(w, page(false))
+		default:
+			fmt.Fprint(w, page(false, "a", "b"))
+		}
+	})
+	b := a.Bucket("bucket")
+	if err := b.List(t.Context(), provider.ListRequest{}, &provider.Page{}); provider.KindOf(err) != provider.Corrupt {
+		t.Errorf("error %v", err)
+	}
+	if quirks := provider.QuirksOf(b); len(quirks) > 0 {
+		t.Errorf("sees %q", quirks)
+	}
+}
