@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "firescan/catalog/catalogpb"
 )
 
@@ -34,13 +36,17 @@ func (b *batch) once(o *pb.Once, do func() (*pb.Result, error)) (*pb.Result, err
 		return nil, refuse(CodeConflict, "the request with this Idempotency-Key was answered already")
 	}
 	if known != nil {
-		return known.GetResult(), nil
+		r := known.GetResult()
+		r.Rejected = worded(r.GetRejected())
+		return r, nil
 	}
 	result, err := do()
 	if err != nil {
 		return nil, err
 	}
-	return result, b.remember(&pb.Answer{Org: o.GetOrg(), Key: o.GetKey(), Fingerprint: o.GetFingerprint(), At: o.GetAt(), Result: result})
+	stored := proto.CloneOf(result)
+	stored.Rejected = wordless(result.GetRejected())
+	return result, b.remember(&pb.Answer{Org: o.GetOrg(), Key: o.GetKey(), Fingerprint: o.GetFingerprint(), At: o.GetAt(), Result: stored})
 }
 
 func (b *batch) storeAnswer(m *pb.StoreAnswer) (*pb.Result, error) {

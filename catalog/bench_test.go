@@ -68,6 +68,37 @@ func BenchmarkImport(b *testing.B) {
 	}
 }
 
+// BenchmarkDelete begins and finishes the deletion of a thousand orphans of a bucket with
+// many records, while its index is kept up to date; one operation is both.
+func BenchmarkDelete(b *testing.B) {
+	const records = 300_000
+	order := make([]int, records)
+	for i := range order {
+		order[i] = i
+	}
+	c := openTest(b)
+	entries := benchEntries(b, records, order)
+	index := uint64(len(entries))
+	entries = append(entries, Entry{Index: index + 1, Data: mustEncode(b, &pb.StartSync{Org: "org", DestinationId: "storage_1", SyncId: "sync_1"})})
+	if _, err := c.Apply(entries); err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		begin := &pb.BeginDelete{Org: "org", DestinationId: "storage_1", Id: fmt.Sprintf("del_%09d", i), Revision: 1}
+		finish := &pb.FinishDelete{Org: "org", Id: begin.Id}
+		for n := range MaxDeletes {
+			path := fmt.Appendf(nil, "backups/production/bkp_%09d-%d.backup", n*records/MaxDeletes, i)
+			begin.Paths = append(begin.Paths, path)
+			finish.Outcomes = append(finish.Outcomes, &pb.Outcome{Path: path, Deleted: true, Size: 1 << 20})
+		}
+		for _, m := range []proto.Message{begin, finish} {
+			if r := apply(b, c, m); r.Code != "" || len(r.Rejected) > 0 {
+				b.Fatal(r)
+			}
+		}
+	}
+}
+
 // BenchmarkLinks walks the links of a bucket; one operation is one link.
 func BenchmarkLinks(b *testing.B) {
 	const records = 100_000

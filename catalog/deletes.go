@@ -9,6 +9,10 @@ import (
 // MaxDeletes is how many paths one BeginDelete may name.
 const MaxDeletes = 1000
 
+// notTried is the reason of a path of which nobody has said what became of it. It is
+// stored: it must not be reworded.
+const notTried = "it was not tried"
+
 func (b *batch) beginDelete(m *pb.BeginDelete) (*pb.Result, error) {
 	if err := checkBegin(m); err != nil {
 		return nil, err
@@ -19,7 +23,7 @@ func (b *batch) beginDelete(m *pb.BeginDelete) (*pb.Result, error) {
 	case err != nil:
 		return nil, err
 	case open != nil && begunBy(open, m):
-		return &pb.Result{Rejected: open.GetRejected()}, nil
+		return &pb.Result{Rejected: worded(open.GetRejected())}, nil
 	case open != nil:
 		return nil, refuse(CodeConflict, "deletion %q was begun with other content", m.GetId())
 	case b.bucket(inAudit).Get(key) != nil:
@@ -40,6 +44,7 @@ func (b *batch) beginDelete(m *pb.BeginDelete) (*pb.Result, error) {
 		return nil, err
 	}
 	result := &pb.Result{Rejected: n.GetRejected()}
+	n.Rejected = wordless(n.GetRejected())
 	if len(n.GetPaths()) == 0 && len(n.GetBackupIds()) == 0 {
 		return result, nil // nothing to do, so nothing to finish
 	}
@@ -143,7 +148,7 @@ func outcomes(n *pb.Intent, m *pb.FinishDelete) ([]*pb.Outcome, error) {
 	for _, path := range n.GetPaths() {
 		if !told[string(path)] {
 			told[string(path)] = true
-			all = append(all, &pb.Outcome{Path: path, Reason: "it was not tried"})
+			all = append(all, &pb.Outcome{Path: path, Reason: notTried})
 		}
 	}
 	return all, nil

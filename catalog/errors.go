@@ -96,6 +96,28 @@ func (e *UnknownCommandError) Error() string {
 		e.Index, e.Number, e.Version)
 }
 
+// wordless copies rejections for storing: how they are worded may differ between versions,
+// and what nodes store must not.
+func wordless(rejected []*pb.Rejection) []*pb.Rejection {
+	var all []*pb.Rejection
+	for _, r := range rejected {
+		all = append(all, &pb.Rejection{Index: r.GetIndex(), Code: r.GetCode()})
+	}
+	return all
+}
+
+// worded gives stored rejections the general message of their code.
+func worded(rejected []*pb.Rejection) []*pb.Rejection {
+	for _, r := range rejected {
+		for _, err := range []error{ErrNotFound, ErrConflict, ErrInvalid, ErrInUse, ErrNotOrphan, ErrBeingDeleted} {
+			if errors.Is(err, &Error{Code: r.GetCode()}) {
+				r.Message = err.Error()
+			}
+		}
+	}
+	return rejected
+}
+
 func refuse(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }

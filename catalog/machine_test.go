@@ -152,19 +152,21 @@ func (x *machine) step(t *rapid.T) {
 		t.Fatal(err)
 	}
 	for i, r := range results {
-		if !proto.Equal(wordless(r), want[i]) {
+		if !proto.Equal(plain(t, r), want[i]) {
 			t.Fatalf("entry %d: %v, want %v", entries[i].Index, r, want[i])
 		}
 	}
 }
 
-// wordless is a result without its messages, which only people read.
-func wordless(r *pb.Result) *pb.Result {
-	r = proto.CloneOf(r)
-	r.Message = ""
+// plain is a result without its messages, which only people read.
+func plain(t *rapid.T, r *pb.Result) *pb.Result {
 	for _, x := range r.GetRejected() {
-		x.Message = ""
+		if x.GetMessage() == "" {
+			t.Fatalf("rejected without a reason: %v", r)
+		}
 	}
+	r = proto.CloneOf(r)
+	r.Message, r.Rejected = "", wordless(r.GetRejected())
 	return r
 }
 

@@ -1639,7 +1639,7 @@ type Intent struct {
 	BackupIds []string `protobuf:"bytes,9,rep,name=backup_ids,json=backupIds,proto3" json:"backup_ids,omitempty"`
 	// paths are those that are marked: what was rejected is not among them.
 	Paths [][]byte `protobuf:"bytes,10,rep,name=paths,proto3" json:"paths,omitempty"`
-	// rejected is what the command was answered, for when it is sent again.
+	// rejected is what the command was answered, for when it is sent again; without messages.
 	Rejected      []*Rejection `protobuf:"bytes,11,rep,name=rejected,proto3" json:"rejected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1941,7 +1941,7 @@ type Answer struct {
 	Key         string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	Fingerprint []byte                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	At          int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
-	// result is absent when no command was proposed with Once.
+	// result is absent when no command was proposed with Once. Its rejections have no messages.
 	Result *Result `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
 	// status is 0 until the request was answered.
 	Status        uint32 `protobuf:"varint,6,opt,name=status,proto3" json:"status,omitempty"`
