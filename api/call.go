@@ -112,8 +112,8 @@ func (c *call) refuse(e *Error) {
 	switch status := e.Code.Status(); {
 	case c.route.access == Public && status == http.StatusServiceUnavailable:
 		// A probe asks until it likes the answer.
-	case status == http.StatusServiceUnavailable:
-		level = slog.LevelWarn // passes by itself
+	case status == http.StatusServiceUnavailable, status == http.StatusBadGateway:
+		level = slog.LevelWarn // passes by itself, or is a provider's, of which there are metrics
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}

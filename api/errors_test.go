@@ -57,14 +57,14 @@ func TestProviderErrors(t *testing.T) {
 	for kind, want := range map[provider.Kind]Code{
 		provider.Credentials: CodeCredentials, provider.NoBucket: CodeBucketNotFound, provider.Denied: CodeDenied,
 		provider.Forbidden: CodeValidation, provider.Invalid: CodeValidation, provider.Throttled: CodeProvider,
-		provider.Unavailable: CodeProvider, provider.Corrupt: CodeProvider,
+		provider.Unavailable: CodeProvider, provider.Corrupt: CodeProvider, provider.Exists: CodeBucketExists,
 	} {
 		e := toError(&provider.Error{Kind: kind, Op: "list", Bucket: "b", Reason: "because", Err: errors.New("inner matters")})
 		if e.Code != want || strings.Contains(e.Message, "inner") {
 			t.Errorf("%v is answered with %s %q, want %s", kind, e.Code, e.Message, want)
 		}
 		details, err := json.Marshal(e.Details)
-		if err != nil || strings.Contains(string(details), "inner") || kind != provider.NoBucket && !strings.Contains(string(details), "because") {
+		if err != nil || strings.Contains(string(details), "inner") || kind != provider.NoBucket && kind != provider.Exists && !strings.Contains(string(details), "because") {
 			t.Errorf("%v has the details %s", kind, details)
 		}
 	}
@@ -78,7 +78,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		403: {CodeDenied},
 		404: {CodeNotFound, CodeStorageNotFound, CodeBucketNotFound, CodeBackupNotFound},
 		405: {CodeMethod},
-		409: {CodeStorageInUse, CodeSyncInProgress, CodeConflict},
+		409: {CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeSyncInProgress, CodeConflict},
 		413: {CodeTooLarge},
 		429: {CodeRateLimited},
 		500: {CodeInternal, "SOMETHING_ELSE"},
