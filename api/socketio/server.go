@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
@@ -216,8 +215,4 @@ func refuse(w http.ResponseWriter, status, code int, message string) {
 func refuseNew(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "5")
 	refuse(w, http.StatusServiceUnavailable, codeForbidden, "No new sessions at the moment; try again shortly")
-}
-
-func (s *Server) debug(message string, args ...any) {
-	s.Logger.Log(context.Background(), slog.LevelDebug, message, args...)
 }

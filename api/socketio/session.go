@@ -63,6 +63,8 @@ func newSession(s *Server, id string) *session {
 
 // begin starts the timers.
 func (s *session) begin() {
+	s.mu.Lock() // they may be over already
+	defer s.mu.Unlock()
 	s.expires = time.AfterFunc(s.patience(), func() { s.close("no answer to a ping", false) })
 	s.connectBy = time.AfterFunc(s.server.ConnectTimeout, func() { s.close("did not say whose it is", false) })
 }
@@ -90,7 +92,7 @@ func (s *session) close(why string, slow bool) {
 	if conn != nil { // whose goroutines may be waiting for the client
 		time.AfterFunc(lastWords, func() { _ = conn.NetConn().Close() })
 	}
-	s.server.debug("a Socket.IO session ended", "why", why)
+	s.server.Logger.Debug("a Socket.IO session ended", "why", why)
 }
 
 // next takes the packets that the client is to get next: one or more of its own, its
@@ -285,9 +287,9 @@ func (s *session) connect(auth json.RawMessage) error {
 		return nil
 	}
 	s.client = client
-	s.server.known()
 	ok := s.push(hello) // with the client set, so that whoever sees its events finds this first
 	s.mu.Unlock()
+	s.server.known()
 	s.connectBy.Stop()
 	if !ok {
 		s.close("did not take its answers", true)

@@ -215,7 +215,7 @@ func install(t testing.TB) string {
 		t.Fatal(err)
 	}
 	// Made elsewhere and moved, so that what is there is whole, also with two tests at once.
-	making, err := os.MkdirTemp(filepath.Dir(dir), "installing-")
+	making, err := os.MkdirTemp(filepath.Dir(dir), "installing-") //nolint:usetesting // it is moved, within a file system
 	if err != nil {
 		t.Fatal(err)
 	}
