@@ -157,9 +157,15 @@ func passes(err error) bool {
 	return true
 }
 
-// bereft are those backups of an intent of which all named files are gone: what was asked
-// for is done with their records gone, too.
+// bereft are those backups of an intent of which all files are gone: what was asked for is
+// done with their records gone, too.
 func (d *Deleter) bereft(n *pb.Intent, gone map[string]bool) (ids []string, err error) {
+	kept := map[string]bool{} // by stem
+	for path, gone := range gone {
+		if !gone {
+			kept[string(catalog.Stem([]byte(path)))] = true
+		}
+	}
 	err = d.Catalog.View(func(tx *catalog.Tx) error {
 		for _, id := range n.BackupIds {
 			record, err := tx.Backup(n.Org, id)
@@ -169,11 +175,16 @@ func (d *Deleter) bereft(n *pb.Intent, gone map[string]bool) (ids []string, err 
 			if err != nil {
 				return err
 			}
-			kept := slices.ContainsFunc(record.Files, func(path []byte) bool { return !gone[string(path)] })
-			if len(record.StoragePath) > 0 {
-				kept = kept || !gone[string(record.StoragePath)]
+			named := record.Files
+			if path := record.StoragePath; len(path) > 0 {
+				if kept[string(catalog.Stem(path))] {
+					continue
+				}
+				named = append(slices.Clone(named), path)
 			}
-			if !kept && record.StorageId == n.DestinationId {
+			// A file that the intent does not have is one that was not asked about.
+			left := slices.ContainsFunc(named, func(path []byte) bool { return !gone[string(path)] })
+			if !left && record.StorageId == n.DestinationId {
 				ids = append(ids, id)
 			}
 		}
