@@ -43,9 +43,7 @@ func (c *Cluster) close(farewell bool) error {
 	c.stop(ErrClosed)
 	stopped := c.raft.Shutdown()
 	if c.port != nil {
-		errs = append(errs, c.gossip.stop())
-		c.wire.cut()
-		_ = c.server.Close()
+		errs = append(errs, c.gossip.stop(), c.server.Close(), c.closeNetwork())
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -58,9 +56,8 @@ func (c *Cluster) close(farewell bool) error {
 		errs = append(errs, err)
 	case <-time.After(closeWait):
 		// The log is in use still, so that it cannot be closed.
-		return errors.Join(append(errs, fmt.Errorf("raft did not stop within %v: does the disk hang? %w", closeWait, c.closeNetwork()))...)
+		return errors.Join(append(errs, fmt.Errorf("raft did not stop within %v: does the disk hang?", closeWait))...)
 	}
-	errs = append(errs, c.closeNetwork())
 	c.collect()
 	return errors.Join(append(errs, c.log.Close())...)
 }

@@ -131,7 +131,7 @@ func Open(c Config) (_ *Cluster, err error) {
 		fatal: make(chan error, 1), changed: make(chan struct{}),
 	}
 	cl.ctx, cl.stop = context.WithCancelCause(context.Background())
-	cl.reads.ask = cl.readIndex
+	cl.reads.ask, cl.client = cl.readIndex, cl.newClient()
 	var undo []func() error
 	defer func() {
 		for i := len(undo) - 1; err != nil && i >= 0; i-- {
@@ -214,8 +214,7 @@ func (c *Cluster) openNetwork(logger *hclogger) error {
 	})
 	c.mux.Handle(newPeerHandler(c))
 	c.server = newPeerServer(c.mux, c.logger)
-	c.client = c.newClient()
-	return nil
+	return c.checkMeta()
 }
 
 // closeNetwork lets go of what openNetwork made.

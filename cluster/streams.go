@@ -141,6 +141,9 @@ func (s *streams) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 // dialWait. When nothing was sent, as it is unless the node was reached, its error is a
 // *dialError.
 func (c *Cluster) dial(ctx context.Context, id, protocol string) (net.Conn, error) {
+	if c.port == nil {
+		return nil, &dialError{errors.New("this node has no port for other nodes")}
+	}
 	address, err := c.resolve(id)
 	if err != nil {
 		return nil, &dialError{err}

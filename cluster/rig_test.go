@@ -1,0 +1,384 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firescan/catalog"
+)
+
+// fast is a timing for tests: everything happens soon, but not so soon that a busy machine
+// takes a node for dead.
+var fast = Timing{
+	Heartbeat: 400 * time.Millisecond, Probe: 200 * time.Millisecond, Tick: 100 * time.Millisecond, Stable: 300 * time.Millisecond,
+}
+
+// rig is a cluster in one process, with a network that can be cut.
+type rig struct {
+	t      *testing.T
+	secret []byte
+	expect int
+	net    *network
+	nodes  map[string]*node
+	order  []string
+}
+
+// node is one member of a rig, which may be down.
+type node struct {
+	*Cluster
+	rig     *rig
+	id      string
+	dir     string
+	catalog *catalog.Catalog
+	log     *logBuffer
+	change  func(*Config)
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, secret: bytes.Repeat([]byte("s"), 32), net: newNetwork(), nodes: map[string]*node{}}
+	t.Cleanup(func() {
+		var all sync.WaitGroup
+		for _, n := range r.nodes {
+			all.Go(n.kill)
+		}
+		all.Wait()
+		if t.Failed() && testing.Verbose() {
+			for _, id := range r.order {
+				t.Logf("--- log of %s\n%s", id, r.nodes[id].log)
+			}
+		}
+	})
+	return r
+}
+
+// cluster starts n nodes that begin a cluster together, and waits until all are ready.
+func (r *rig) cluster(n int) []*node {
+	r.t.Helper()
+	r.expect = n
+	nodes := make([]*node, n)
+	for i := range nodes {
+		nodes[i] = r.node(fmt.Sprint("n", i+1))
+	}
+	for _, n := range nodes {
+		n.start()
+	}
+	for _, n := range nodes {
+		n.ready()
+	}
+	return nodes
+}
+
+// node makes a node that is down.
+func (r *rig) node(id string) *node {
+	n := &node{rig: r, id: id, dir: r.t.TempDir(), log: &logBuffer{}}
+	r.nodes[id] = n
+	r.order = append(r.order, id)
+	return n
+}
+
+func (n *node) open() error {
+	t := n.rig.t
+	t.Helper()
+	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.id)
+	registry := prometheus.NewRegistry()
+	var err error
+	if n.catalog, err = catalog.Open(filepath.Join(n.dir, "catalog.db"), catalog.Options{Logger: logger, Registerer: registry}); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{
+		ID: n.id, Dir: filepath.Join(n.dir, "raft"), Catalog: n.catalog, Logger: logger, Registerer: registry,
+		ClusterAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", Secret: n.rig.secret, BootstrapExpect: n.rig.expect,
+		HTTPAddress: n.id + ":80", Version: "test", Timing: fast, faults: n.rig.net.faults(n.id), Join: n.rig.seeds(n.id),
+	}
+	if n.change != nil {
+		n.change(&c)
+	}
+	if n.Cluster, err = Open(c); err != nil {
+		_ = n.catalog.Close()
+		n.Cluster = nil
+		return err
+	}
+	n.rig.net.at(n.id, n.port.address)
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n.rig.net.at(n.id, n.gossip.address())
+	return nil
+}
+
+func (n *node) start() *node {
+	n.rig.t.Helper()
+	if err := n.open(); err != nil {
+		n.rig.t.Fatal(err)
+	}
+	return n
+}
+
+// seeds are the gossip addresses of the nodes that run.
+func (r *rig) seeds(but string) (seeds []string) {
+	for _, id := range r.order {
+		if n := r.nodes[id]; id != but && n.Cluster != nil {
+			seeds = append(seeds, n.gossip.address())
+		}
+	}
+	return seeds
+}
+
+// kill stops a node as if its process had been killed.
+func (n *node) kill() { n.end(false) }
+
+func (n *node) end(farewell bool) {
+	if n.Cluster == nil {
+		return
+	}
+	if err := n.close(farewell); err != nil {
+		n.rig.t.Errorf("close %s: %v", n.id, err)
+	}
+	if err := n.catalog.Close(); err != nil {
+		n.rig.t.Errorf("close the catalog of %s: %v", n.id, err)
+	}
+	n.Cluster = nil
+}
+
+// wipe empties the disk of a node that is down.
+func (n *node) wipe() {
+	if err := os.RemoveAll(n.dir); err != nil {
+		n.rig.t.Fatal(err)
+	}
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		n.rig.t.Fatal(err)
+	}
+}
+
+// eventually waits until check answers nil; a test that never gets there fails with what
+// was wrong last.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(40 * time.Second)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (n *node) ready() {
+	n.rig.t.Helper()
+	eventually(n.rig.t, n.id+" is ready", n.Ready)
+}
+
+// put writes a project through a node.
+func (n *node) put(i int) {
+	n.rig.t.Helper()
+	if _, err := n.Propose(n.rig.t.Context(), project(i)); err != nil {
+		n.rig.t.Fatalf("write through %s: %v", n.id, err)
+	}
+}
+
+// has fails unless a node holds a project after a barrier.
+func (n *node) has(i int) {
+	n.rig.t.Helper()
+	if err := n.Barrier(n.rig.t.Context()); err != nil {
+		n.rig.t.Fatalf("barrier on %s: %v", n.id, err)
+	}
+	if err := n.catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.Project("org", fmt.Sprint("p", i))
+		return err
+	}); err != nil {
+		n.rig.t.Fatalf("%s does not hold what was written: %v", n.id, err)
+	}
+}
+
+// leader waits until all nodes agree on who leads.
+func (r *rig) leader(among ...*node) (leader *node, followers []*node) {
+	r.t.Helper()
+	eventually(r.t, "a leader stands", func() error {
+		leader, followers = nil, nil
+		for _, n := range among {
+			if t, _, _ := n.leads(); t != nil {
+				leader = n
+			} else {
+				followers = append(followers, n)
+			}
+		}
+		if leader == nil {
+			return errors.New("nobody leads")
+		}
+		for _, n := range among {
+			if id, _ := n.Leader(); id != leader.id {
+				return fmt.Errorf("%s takes %q for the leader, not %s", n.id, id, leader.id)
+			}
+		}
+		return nil
+	})
+	return leader, followers
+}
+
+// voters waits until the group has these voters and no other members.
+func (n *node) voters(want ...string) {
+	n.rig.t.Helper()
+	eventually(n.rig.t, "the voters are "+strings.Join(want, " "), func() error {
+		var have []string
+		for _, p := range n.Peers() {
+			if !p.Voter {
+				return fmt.Errorf("%s has no vote", p.ID)
+			}
+			have = append(have, p.ID)
+		}
+		if strings.Join(have, " ") != strings.Join(want, " ") {
+			return fmt.Errorf("they are %v", have)
+		}
+		return nil
+	})
+}
+
+// network can lose what goes from one node to another.
+type network struct {
+	mu    sync.Mutex
+	where map[string]string // node by address
+	lost  map[[2]string]bool
+}
+
+func newNetwork() *network {
+	return &network{where: map[string]string{}, lost: map[[2]string]bool{}}
+}
+
+func (w *network) at(id, address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.where[address] = id
+}
+
+// cut loses all that goes from any of some to any of others, or no longer does.
+func (w *network) cut(from, to []*node, lost bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range from {
+		for _, t := range to {
+			w.lost[[2]string{f.id, t.id}] = lost
+		}
+	}
+}
+
+// part cuts both ways.
+func (w *network) part(a, b []*node, lost bool) {
+	w.cut(a, b, lost)
+	w.cut(b, a, lost)
+}
+
+func (w *network) isLost(from, address string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost[[2]string{from, w.where[address]}]
+}
+
+func (w *network) isLostTo(from, to string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost[[2]string{from, to}]
+}
+
+// faults is the network as one node sees it. What is lost is never heard of again, as
+// behind a firewall: nothing fails before its time.
+func (w *network) faults(id string) faults {
+	return faults{
+		lost: func(address string) bool { return w.isLost(id, address) },
+		dialer: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if w.isLost(id, address) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			w.mu.Lock()
+			to := w.where[address]
+			w.mu.Unlock()
+			return &lossy{Conn: conn, network: w, from: id, to: to}, nil
+		},
+	}
+}
+
+// lossy is a connection over the network. What one side writes while the way is cut is
+// kept and never sent, and what the other wrote is not read.
+type lossy struct {
+	net.Conn
+	network  *network
+	from, to string
+	dead     bool
+	mu       sync.Mutex
+}
+
+func (l *lossy) isDead(from, to string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// A connection of which something was lost never works again.
+	l.dead = l.dead || l.network.isLostTo(from, to)
+	return l.dead
+}
+
+// Write implements net.Conn.
+func (l *lossy) Write(p []byte) (int, error) {
+	if l.isDead(l.from, l.to) {
+		return len(p), nil
+	}
+	return l.Conn.Write(p)
+}
+
+// Read implements net.Conn.
+func (l *lossy) Read(p []byte) (int, error) {
+	for {
+		n, err := l.Conn.Read(p)
+		if err != nil || !l.isDead(l.to, l.from) {
+			return n, err
+		}
+	}
+}
+
+// logBuffer keeps what was logged.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// says waits until a node has logged something.
+func (n *node) says(text string) {
+	n.rig.t.Helper()
+	eventually(n.rig.t, n.id+" logs "+text, func() error {
+		if !strings.Contains(n.log.String(), text) {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+}
