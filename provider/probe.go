@@ -10,35 +10,67 @@ import (
 // Permissions tell what a set of credentials may do in a bucket.
 type Permissions struct{ Read, Write, Delete bool }
 
+// Permissioner is a bucket whose provider tells permissions when it is asked.
+type Permissioner interface {
+	TestPermissions(ctx context.Context) (Permissions, error)
+}
+
 // probeCleanup bounds the removal of a probe object when the caller has given up.
 const probeCleanup = 10 * time.Second
 
-// Probe finds out by trying: it lists one key under prefix, writes an object
-// <prefix>.firescan-probe-<random> and deletes it again. What the provider denies is
-// false; any other failure is the error, with what was found up to then.
+// Probe finds out by trying: it lists under prefix, writes an object
+// <prefix>.firescan-probe-<random>, looks at it and deletes it again. To read is to list,
+// and to look at an object where one could be written. What the provider denies is
+// false; any other failure is the error, with what was found up to then. On the way it
+// surveys the bucket (see Surveyor).
 //
-// Where writing is permitted and deleting is not, the probe object stays behind, since
-// nothing can be done about it.
+// A provider that tells permissions itself (Permissioner) is believed in what it denies,
+// so that no object is written which could not be deleted. With another the probe object
+// stays behind where writing is permitted and deleting is not, since nothing can be
+// done about it.
 func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
+	may := Permissions{Read: true, Write: true, Delete: true}
+	if asked, ok := As[Permissioner](b); ok {
+		// What it cannot tell is tried.
+		if told, err := asked.TestPermissions(ctx); err == nil {
+			may = told
+		}
+	}
 	var p Permissions
 	var err error
 	if p.Read, err = permitted(b.List(ctx, ListRequest{Prefix: prefix, MaxKeys: 1}, &Page{})); err != nil {
 		return p, err
 	}
+	p.Read = p.Read && may.Read
 	if s, ok := As[Surveyor](b); ok && p.Read {
 		if err := s.Survey(ctx, prefix); err != nil {
 			return p, err
 		}
 	}
+	if !may.Write || !may.Delete {
+		p.Write, p.Delete = may.Write, may.Delete
+		return p, nil
+	}
+	return tryObject(ctx, b, prefix, p)
+}
+
+// tryObject completes p by an object that it writes, looks at and deletes.
+func tryObject(ctx context.Context, b Bucket, prefix string, p Permissions) (_ Permissions, err error) {
 	key := prefix + ".firescan-probe-" + rand.Text()
 	p.Write, err = permitted(b.Put(ctx, key, []byte("written by firescan to see whether it may; safe to delete\n")))
+	if p.Write {
+		var looked bool
+		_, failure := b.Stat(ctx, key)
+		looked, err = permitted(failure)
+		p.Read = p.Read && looked
+	}
 	// Deleting is tried also when nothing could be written: a provider asks for the
 	// permission before it looks for the object, which may be there after an error too.
-	allowed, lost := permitted(cleanUp(ctx, b, key))
+	allowed, left := permitted(cleanUp(ctx, b, key))
 	if err == nil {
 		p.Delete = allowed
 	}
-	return p, errors.Join(err, lost)
+	return p, errors.Join(err, left)
 }
 
 func permitted(err error) (bool, error) {

@@ -97,6 +97,7 @@ func testCancelled(t *testing.T, open Open) {
 		"stat":          statErr,
 		"put":           b.Put(ctx, "key", nil),
 		"delete":        b.Delete(ctx, "key", ""),
+		"delete batch":  b.DeleteBatch(ctx, []provider.Deletion{{Key: "key"}})[0],
 		"buckets":       bucketsErr,
 		"create bucket": account.CreateBucket(ctx, name+"-three", ""),
 	} {
@@ -116,6 +117,31 @@ func testProbe(t *testing.T, open Open) {
 	}
 	if left, err := walk(t.Context(), b, provider.ListRequest{}); err != nil || len(left.keys) > 0 {
 		t.Errorf("the probe left %q behind, %v", left.keys, err)
+	}
+}
+
+// testReadOnly: what is refused is told as that, also of each object of a batch, and by the
+// probe.
+func testReadOnly(t *testing.T, open Open, quirks Quirks) {
+	t.Helper()
+	account, name := open(t)
+	fill(t, account.Bucket(name), []string{"there"})
+	b := quirks.ReadOnly(t, name).Bucket(name)
+	ctx := t.Context()
+	got, err := provider.Probe(ctx, b, "some/prefix/")
+	if want := (provider.Permissions{Read: true}); err != nil || got != want {
+		t.Errorf("permissions %+v, %v; want %+v", got, err, want)
+	}
+	wantKind(t, b.Put(ctx, "key", nil), provider.Denied)
+	wantKind(t, b.Delete(ctx, "there", ""), provider.Denied)
+	for _, err := range b.DeleteBatch(ctx, []provider.Deletion{{Key: "there"}, {Key: "missing"}}) {
+		wantKind(t, err, provider.Denied)
+	}
+	if _, err := provider.ProbeConditions(ctx, b, ""); provider.KindOf(err) != provider.Denied {
+		t.Errorf("conditions: %v", err)
+	}
+	if left, err := walk(ctx, b, provider.ListRequest{}); err != nil || !slices.Equal(left.keys, []string{"there"}) {
+		t.Errorf("left are %q, %v", left.keys, err)
 	}
 }
 

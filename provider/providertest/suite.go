@@ -16,6 +16,12 @@ type Quirks struct {
 	// Stranger opens the server with credentials that it does not know. Nil is a server
 	// that lets everybody in.
 	Stranger func(t *testing.T) provider.Account
+	// IgnoresCondition and IgnoresBatchCondition tell that the server deletes an object in
+	// spite of a tag that it does not have.
+	IgnoresCondition, IgnoresBatchCondition bool
+	// ReadOnly opens the bucket with credentials that may list and read and nothing else.
+	// Nil is a server that knows no such credentials.
+	ReadOnly func(t *testing.T, bucket string) provider.Account
 	// SmallPages tells that a list has fewer than 1,000 keys a page.
 	SmallPages bool
 }
@@ -30,10 +36,18 @@ func Run(t *testing.T, open Open, quirks Quirks) {
 	t.Run("empty bucket", func(t *testing.T) { testEmpty(t, open) })
 	t.Run("placeholders", func(t *testing.T) { testPlaceholders(t, open) })
 	t.Run("objects", func(t *testing.T) { testObjects(t, open, quirks) })
+	t.Run("batches", func(t *testing.T) { testBatch(t, open, quirks) })
+	t.Run("batch size", func(t *testing.T) { testBatchSize(t, open) })
+	t.Run("conditions", func(t *testing.T) { testConditions(t, open, quirks) })
+	t.Run("probed conditions", func(t *testing.T) { testProbeConditions(t, open, quirks) })
+	t.Run("folders", func(t *testing.T) { testFolders(t, open, quirks) })
 	t.Run("buckets", func(t *testing.T) { testBuckets(t, open) })
 	t.Run("missing bucket", func(t *testing.T) { testMissingBucket(t, open) })
 	t.Run("cancelled", func(t *testing.T) { testCancelled(t, open) })
 	t.Run("permissions", func(t *testing.T) { testProbe(t, open) })
+	if quirks.ReadOnly != nil {
+		t.Run("reading only", func(t *testing.T) { testReadOnly(t, open, quirks) })
+	}
 	if quirks.Stranger != nil {
 		t.Run("unknown credentials", func(t *testing.T) { testStranger(t, open, quirks) })
 	}

@@ -162,7 +162,7 @@ func TestConformanceWithQuirks(t *testing.T) {
 				_, a := quirky(t, quirk)
 				return a, "bucket"
 			}
-			providertest.Run(t, open, providertest.Quirks{Unfit: func(key string) bool {
+			providertest.Run(t, open, providertest.Quirks{IgnoresCondition: true, IgnoresBatchCondition: true, Unfit: func(key string) bool {
 				return strings.ContainsAny(key, "\x01\x1f") || misfolded(key)
 			}})
 		})

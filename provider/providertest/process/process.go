@@ -45,6 +45,18 @@ func (s Server) Start(tb testing.TB) (url string) {
 	return ""
 }
 
+// Run runs the server's program once with other arguments, as a tool, and waits for its end.
+func (s Server) Run(tb testing.TB, args ...string) {
+	tb.Helper()
+	program, err := s.build()
+	if err != nil {
+		tb.Fatalf("%s: %v", s.name(), err)
+	}
+	if output, err := exec.CommandContext(tb.Context(), program, args...).CombinedOutput(); err != nil {
+		tb.Fatalf("%s: %v\n%s", s.name(), err, output)
+	}
+}
+
 func (s Server) name() string { return path.Base(s.Package) }
 
 func (s Server) start(tb testing.TB, program string) (string, error) {

@@ -14,18 +14,27 @@ const (
 	secretKey = "firescan-test-secret"
 )
 
+var server = process.Server{Package: "github.com/versity/versitygw/cmd/versitygw", Version: "v1.8.0"}
+
 // Start runs a server over a temporary directory until the test ends and returns its
 // URL and its root credentials.
 func Start(tb testing.TB) (endpoint, access, secret string) {
 	tb.Helper()
-	dir := tb.TempDir()
-	return process.Server{
-		Package: "github.com/versity/versitygw/cmd/versitygw", Version: "v1.8.0",
-		Args: func(host, port string) []string {
-			return []string{
-				"--port", net.JoinHostPort(host, port), "--access", accessKey, "--secret", secretKey,
-				"--keep-alive", "--quiet", "posix", dir,
-			}
-		},
-	}.Start(tb), accessKey, secretKey
+	dir, users := tb.TempDir(), tb.TempDir()
+	s := server
+	s.Args = func(host, port string) []string {
+		return []string{
+			"--port", net.JoinHostPort(host, port), "--access", accessKey, "--secret", secretKey,
+			"--iam-dir", users, "--iam-cache-disable", "--keep-alive", "--quiet", "posix", dir,
+		}
+	}
+	return s.Start(tb), accessKey, secretKey
+}
+
+// AddUser makes a user of a server that Start runs, who may do nothing but what bucket
+// policies say.
+func AddUser(tb testing.TB, endpoint, access, secret string) {
+	tb.Helper()
+	server.Run(tb, "admin", "--endpoint-url", endpoint, "--access", accessKey, "--secret", secretKey,
+		"create-user", "--access", access, "--secret", secret, "--role", "user")
 }
