@@ -100,6 +100,9 @@ func (c *call) run() {
 		c.refuse(toError(err))
 		return
 	}
+	if c.passOn() {
+		return
+	}
 	if err := c.handle(); err != nil {
 		c.refuse(toError(err))
 	}

@@ -15,6 +15,9 @@ import (
 const (
 	// eventQueue is how many events a client may be behind before it is dropped.
 	eventQueue = 64
+	// replayFor is how long the newest event of a key is told to clients that come later:
+	// who publishes it again and again may have died without a last one.
+	replayFor = 10 * time.Second
 	// usualHeartbeat keeps proxies from closing a quiet stream.
 	usualHeartbeat = 15 * time.Second
 )
@@ -53,7 +56,13 @@ type hub struct {
 	mu      sync.Mutex
 	closed  bool
 	clients map[string]map[*listener]struct{} // by organisation
-	newest  map[string]map[string]frame       // by organisation and key
+	newest  map[string]map[string]kept        // by organisation and key
+}
+
+// kept is an event for clients that come later.
+type kept struct {
+	frame frame
+	at    time.Time
 }
 
 // listener is one client. Its channel is closed when it is dropped, or the hub closes.
@@ -64,7 +73,7 @@ type listener struct {
 }
 
 func newHub(m *metrics) *hub {
-	return &hub{metrics: m, clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string]frame{}}
+	return &hub{metrics: m, clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string]kept{}}
 }
 
 func (h *hub) publish(e Event) {
@@ -98,9 +107,9 @@ func (h *hub) keep(e Event, f frame) {
 		return
 	}
 	if h.newest[e.Org] == nil {
-		h.newest[e.Org] = map[string]frame{}
+		h.newest[e.Org] = map[string]kept{}
 	}
-	h.newest[e.Org][e.Key] = f
+	h.newest[e.Org][e.Key] = kept{f, time.Now()}
 }
 
 // listen adds a client. It answers nil when the hub is closed.
@@ -111,8 +120,12 @@ func (h *hub) listen(org string, as form) *listener {
 		return nil
 	}
 	l := &listener{org: org, form: as, frames: make(chan []byte, eventQueue+len(h.newest[org]))}
-	for _, f := range h.newest[org] {
-		l.frames <- f[as]
+	for key, k := range h.newest[org] {
+		if time.Since(k.at) > replayFor {
+			delete(h.newest[org], key)
+			continue
+		}
+		l.frames <- k.frame[as]
 	}
 	if h.clients[org] == nil {
 		h.clients[org] = map[*listener]struct{}{}

@@ -53,7 +53,10 @@ type rig struct {
 	log      *syncBuffer
 	now      time.Time
 
-	lost    atomic.Bool // ProposeOnce carries commands out, and loses the results
+	lost        atomic.Bool // ProposeOnce carries commands out, and loses the results
+	elsewhere   string
+	toElsewhere http.RoundTripper
+
 	mu      sync.Mutex
 	last    uint64
 	windows []int             // how many commands came at once
@@ -104,7 +107,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
-		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Accounts: r, Secrets: r, Keys: r, Endpoints: r, Members: r,
+		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Accounts: r, Secrets: r, Keys: r, Elsewhere: r, Endpoints: r, Members: r,
 		Types: []string{catalog.TypeS3}, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
 		SyncEvery: 24 * time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
@@ -223,6 +226,15 @@ func (r *rig) Check(endpoint string) error {
 		return nil
 	}
 	return &provider.Error{Kind: provider.Forbidden, Op: "connect", Reason: "is not allowed: start the node with --allow-endpoint"}
+}
+
+// Holder names the host of elsewhere, when a test says that there is one.
+func (r *rig) Holder(string) (string, bool) { return r.elsewhere, r.elsewhere != "" }
+
+func (r *rig) Transport() http.RoundTripper { return r.toElsewhere }
+
+func (r *rig) Totals(context.Context, string) (index.Totals, error) {
+	return index.Totals{}, index.ErrNoShard
 }
 
 func (r *rig) Rotate(context.Context) (int, error) { return 2, nil }

@@ -86,6 +86,7 @@ type Config struct {
 	Accounts  Accounts
 	Secrets   Secrets
 	Keys      Keys
+	Elsewhere Elsewhere
 	Endpoints Endpoints
 	Members   Members
 	// Types are the destination types that Buckets and Accounts can open.

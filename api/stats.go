@@ -182,6 +182,9 @@ func (m *statsMeta) add(data *StorageStats, f freshness, first bool) {
 // totals sums a destination up; one that was never synced counts for nothing.
 func (s *Server) totals(ctx context.Context, d *pb.Destination, f freshness) (t index.Totals, err error) {
 	view, err := s.viewOf(ctx, d, f)
+	if errors.Is(err, index.ErrNoShard) {
+		return s.Elsewhere.Totals(ctx, d.Id)
+	}
 	if view == nil {
 		return t, err
 	}

@@ -37,6 +37,10 @@ type Config struct {
 	// AllowEndpoints says where destinations may have endpoints of their own (see
 	// provider.NewEgress). Without one only the providers' public hosts are reached.
 	AllowEndpoints []string
+	// GCSKeyDir is the directory in which destinations may name key files of Google's
+	// service accounts; empty is none. Whoever may create destinations, of whatever
+	// organisation, may use each of its keys.
+	GCSKeyDir string
 	// SyncEvery is how often a verified destination is synced unasked; 0 is never.
 	SyncEvery time.Duration
 	// FreshFor is how long after a sync its result counts as fresh.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"firescan/api"
-	"firescan/catalog"
 )
 
 const (
@@ -49,7 +48,7 @@ func listen(c *Config) (net.Listener, error) {
 func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 	return api.New(api.Config{
 		Catalog: n.catalog, Consensus: n.consensus, Shards: shards{n.scan.keeper}, Buckets: n.buckets, Accounts: n.buckets,
-		Secrets: n.keys, Keys: rotation{n.keys, n.cluster}, Endpoints: n.egress, Types: []string{catalog.TypeS3},
+		Secrets: n.keys, Keys: rotation{n.keys, n.cluster}, Elsewhere: elsewhere{n.cluster, n.catalog, n.index}, Endpoints: n.egress, Types: providerTypes,
 		Members: &members{n.cluster, n.catalog, n.index, n.id, n.Addr(), n.config.Version},
 		Metrics: metrics, Registerer: n.registry, Logger: n.log,
 		SyncEvery: n.config.SyncEvery, FreshFor: n.config.FreshFor, ForceWait: forceWait,

@@ -37,6 +37,7 @@ type Node struct {
 	egress    *provider.Egress
 	buckets   *buckets
 	consensus *consensus
+	relay     *relay
 	scan      *scanning
 	api       *api.Server
 	http      *http.Server
@@ -98,6 +99,9 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.later(n.index.Close)
+	if err := checkKeyDir(n.config.GCSKeyDir); err != nil {
+		return err
+	}
 	if n.egress, err = provider.NewEgress(n.config.AllowEndpoints); err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	n.buckets = newBuckets(n.catalog, n.keys, n.egress, calls)
+	n.buckets = newBuckets(n.catalog, n.keys, n.egress, calls, n.config.GCSKeyDir)
 	// The cluster begins to apply what was committed, so the catalog must be there.
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: n.id, Dir: n.dir.join(raftDir), Catalog: n.catalog, Logger: n.log, Registerer: registry,
@@ -116,11 +120,16 @@ func (n *Node) open() (err error) {
 	}
 	n.later(n.cluster.Close)
 	n.consensus = &consensus{cluster: n.cluster}
+	n.relay = newRelay(n.cluster, n.log)
 	n.scan = n.newScanning()
 	if n.api, err = n.newAPI(metrics); err != nil {
 		return err
 	}
 	n.http = newHTTPServer(n.api, n.log)
+	n.cluster.Handle("POST "+eventsPath, http.HandlerFunc(n.takeEvent))
+	n.cluster.Handle("GET "+totalsPath, http.HandlerFunc(n.tellTotals))
+	// What another node passes on because the shard is here.
+	n.cluster.Handle("/api/", n.api)
 	// Others may ask for anything from here on, and this node may lead.
 	return n.cluster.Start()
 }
@@ -158,6 +167,7 @@ func (n *Node) Run(ctx context.Context) error {
 	parts.Go(func() error { return n.scan.keeper.Run(failed) })
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
 	parts.Go(func() error { return n.tellStats(failed) })
+	parts.Go(func() error { return n.relay.run(failed) })
 	parts.Go(func() error {
 		select {
 		case err := <-n.cluster.Fatal():

@@ -3,12 +3,14 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/provider"
+	"firescan/provider/gcs"
 	"firescan/provider/s3"
 )
 
@@ -21,6 +23,8 @@ type buckets struct {
 	egress   *provider.Egress
 	metrics  *provider.Metrics
 	limiters provider.Limiters
+	// gcsKeyDir is where destinations may name key files of Google's; empty is nowhere.
+	gcsKeyDir string
 
 	mu   sync.Mutex
 	open map[string]openBucket // by destination
@@ -33,8 +37,8 @@ type openBucket struct {
 	bucket    provider.Bucket
 }
 
-func newBuckets(c *catalog.Catalog, k *keys, egress *provider.Egress, metrics *provider.Metrics) *buckets {
-	return &buckets{catalog: c, keys: k, egress: egress, metrics: metrics, open: map[string]openBucket{}}
+func newBuckets(c *catalog.Catalog, k *keys, egress *provider.Egress, metrics *provider.Metrics, gcsKeyDir string) *buckets {
+	return &buckets{catalog: c, keys: k, egress: egress, metrics: metrics, gcsKeyDir: gcsKeyDir, open: map[string]openBucket{}}
 }
 
 // Open is the bucket of a destination, surrounded by retries, pace and metrics. All
@@ -109,19 +113,48 @@ func (b *buckets) account(providerType, endpoint, region string, credentials map
 			AccessKeyID: credentials[accessKeyID], SecretAccessKey: credentials[secretAccessKey],
 			HTTPClient: b.egress.HTTPClient(),
 		})
+	case catalog.TypeGCS, catalog.TypeFirebase:
+		return gcs.New(gcs.Config{
+			Firebase: providerType == catalog.TypeFirebase, Endpoint: endpoint, Location: region,
+			ProjectID: credentials[projectID], Key: credentials[serviceAccountKey],
+			KeyFilename: credentials[keyFilename], KeyDir: b.gcsKeyDir,
+			HTTPClient: b.egress.HTTPClient(),
+		})
 	default:
 		return nil, &provider.Error{
 			Kind: provider.Invalid, Op: "connect",
-			Reason: fmt.Sprintf("this version of firescan connects to %s, not to %s", catalog.TypeS3, providerType),
+			Reason: fmt.Sprintf("this version of firescan does not connect to %s", providerType),
 		}
 	}
 }
 
+// providerTypes are the types of destinations that account opens.
+var providerTypes = []string{catalog.TypeS3, catalog.TypeGCS, catalog.TypeSpaces, catalog.TypeFirebase}
+
 // The credential fields of the Storage API.
 const (
-	accessKeyID     = "accessKeyId"
-	secretAccessKey = "secretAccessKey"
+	accessKeyID       = "accessKeyId"
+	secretAccessKey   = "secretAccessKey"
+	keyFilename       = "keyFilename"
+	projectID         = "projectId"
+	serviceAccountKey = "credentials"
 )
+
+// checkKeyDir tells at the start, and not in somebody's form, that there is no such
+// directory of key files. None at all is right, too.
+func checkKeyDir(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("--gcs-key-dir: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("--gcs-key-dir %s is no directory", dir)
+	}
+	return nil
+}
 
 // ceiling is the provider's own limit of calls a second; servers of one's own have
 // none that we know.

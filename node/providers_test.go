@@ -29,7 +29,7 @@ func testBuckets(t *testing.T, allow ...string) *buckets {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newBuckets(c, &keys{catalog: c}, egress, metrics)
+	return newBuckets(c, &keys{catalog: c}, egress, metrics, "")
 }
 
 func TestAccountsThatAreRefused(t *testing.T) {
@@ -38,7 +38,9 @@ func TestAccountsThatAreRefused(t *testing.T) {
 		typ, endpoint string
 		want          provider.Kind
 	}{
-		"a type of a later version": {catalog.TypeGCS, "", provider.Invalid},
+		"a type of a later version": {"azure", "", provider.Invalid},
+		"no key":                    {catalog.TypeGCS, "", provider.Credentials},
+		"an emulator not allowed":   {catalog.TypeFirebase, "http://10.0.0.1:4443", provider.Forbidden},
 		"an endpoint not allowed":   {catalog.TypeS3, "http://10.0.0.1:9000", provider.Forbidden},
 		"the metadata service":      {catalog.TypeS3, "http://169.254.169.254", provider.Forbidden},
 		"no endpoint at all":        {catalog.TypeS3, "ftp://x", provider.Invalid},

@@ -54,7 +54,7 @@ type publisher struct {
 
 // Publish implements scanner.Publisher.
 func (p publisher) Publish(s scanner.Progress) {
-	p.node.api.Publish(progressEvent(s))
+	p.node.tell(progressEvent(s))
 	if s.Status != catalog.SyncCompleted {
 		return
 	}
@@ -74,7 +74,7 @@ func (n *Node) tellStats(ctx context.Context) error {
 				n.log.Warn("the statistics after a sync could not be told", "error", err)
 				continue
 			}
-			n.api.Publish(api.Event{Org: org, Name: "storage:stats-update", Data: stats})
+			n.tell(api.Event{Org: org, Name: "storage:stats-update", Data: stats})
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

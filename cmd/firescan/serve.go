@@ -53,6 +53,7 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.StringVar(&c.SecretFile, "cluster-secret-file", c.SecretFile, "file of the cluster secret; made in the data directory by default")
 	f.StringVar(&c.MasterKeyFile, "master-key-file", c.MasterKeyFile, "file of the key that guards credentials (32 bytes, base64); from the cluster secret by default")
 	f.StringSliceVar(&c.AllowEndpoints, "allow-endpoint", c.AllowEndpoints, "endpoints that destinations may have: a glob of host:port, or a network (CIDR); may be repeated")
+	f.StringVar(&c.GCSKeyDir, "gcs-key-dir", c.GCSKeyDir, "directory of the key files that destinations at Google may name")
 	f.DurationVar(&c.SyncEvery, "sync-every", c.SyncEvery, "how often each verified destination is synced; 0 is never")
 	f.DurationVar(&c.FreshFor, "fresh-for", c.FreshFor, "how long a sync counts as fresh")
 	f.IntVar(&c.ScanStreams, "scan-streams", c.ScanStreams, "list requests under way at once")
