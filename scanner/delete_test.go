@@ -234,3 +234,25 @@ func TestResolveWithoutTheBucket(t *testing.T) {
 		})
 	}
 }
+
+// TestDeleteDuringAScan deletes a file between its list and its classification.
+func TestDeleteDuringAScan(t *testing.T) {
+	var r *deleteRig
+	deleted := false
+	r = newDeleteRig(t, mem.Options{Faults: mem.Faults{AfterList: func(_ context.Context, _ string, req provider.ListRequest, page *provider.Page) error {
+		if req.Delimiter != "" || len(page.Objects) < 2 || deleted {
+			return nil
+		}
+		deleted = true
+		if o := r.delete("a.backup")["a.backup"]; !o.Deleted {
+			t.Errorf("%+v", o)
+		}
+		return nil
+	}}})
+	r.account.Fill(bucket, 10, old, "a.backup", "b.backup")
+	r.sync()
+	if !deleted {
+		t.Fatal("nothing was deleted during the scan")
+	}
+	r.agree()
+}

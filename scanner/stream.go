@@ -55,7 +55,7 @@ type lister struct {
 	began        time.Time
 	files        uint64
 	pages        int    // of this stream
-	classifiedAt uint64 // the catalog index of the segment's first page
+	classifiedAt uint64 // the catalog index before the segment's first page was asked for
 }
 
 // list lists a range page by page to its end, which may come nearer meanwhile, and
@@ -98,6 +98,11 @@ func (l *lister) fetch(ctx context.Context, asked Range) error {
 		return err
 	}
 	defer l.turn.release()
+	if l.classifiedAt == 0 {
+		// Before the list is made: a file that is deleted meanwhile may be told of in it, and
+		// must be taken out again by the delta of its deletion.
+		l.classifiedAt = l.Catalog.AppliedIndex()
+	}
 	err := l.Bucket.List(ctx, provider.ListRequest{Prefix: l.prefix, Start: asked.Start, End: asked.End}, &l.page)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", asked, err)
@@ -111,9 +116,6 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 		pitr, err := tx.PitrPrefixes(l.bucketID)
 		if err != nil {
 			return err
-		}
-		if l.classifiedAt == 0 {
-			l.classifiedAt = tx.AppliedIndex()
 		}
 		return l.classifier.page(tx.Links(l.bucketID), pitr, objects, []byte(from), []byte(upTo))
 	})
