@@ -101,7 +101,12 @@ func (l *lister) fetch(ctx context.Context, asked Range) error {
 	if l.classifiedAt == 0 {
 		// Before the list is made: a file that is deleted meanwhile may be told of in it, and
 		// must be taken out again by the delta of its deletion.
-		l.classifiedAt = l.Catalog.AppliedIndex()
+		if err := l.Catalog.View(func(tx *catalog.Tx) error {
+			l.classifiedAt = tx.AppliedIndex()
+			return nil
+		}); err != nil {
+			return err
+		}
 	}
 	err := l.Bucket.List(ctx, provider.ListRequest{Prefix: l.prefix, Start: asked.Start, End: asked.End}, &l.page)
 	if err != nil {
