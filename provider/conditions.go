@@ -34,11 +34,12 @@ func ProbeConditions(ctx context.Context, b Bucket, prefix string) (Conditions, 
 }
 
 // honours tries one form of deleting on a canary.
-func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx context.Context, key, tag string) error) (honoured bool, err error) {
+func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx context.Context, key, tag string) error) (_ bool, err error) {
 	key := prefix + ".firescan-canary-" + rand.Text()
+	gone := false
 	defer func() {
-		if left := cleanUp(ctx, b, key); left != nil {
-			honoured, err = false, errors.Join(err, left)
+		if !gone {
+			err = errors.Join(err, cleanUp(ctx, b, key))
 		}
 	}()
 	if err := b.Put(ctx, key, []byte("written by firescan to see how deleting works; safe to delete\n")); err != nil {
@@ -50,11 +51,13 @@ func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx conte
 	}
 	// What the calls answer is not asked for much: a server may claim either. What counts
 	// is whether the canary is there.
-	if there, err := survives(ctx, b, key, another(info.Tag), remove); !there || err != nil {
+	there, err := survives(ctx, b, key, another(info.Tag), remove)
+	if gone = !there && err == nil; gone || err != nil {
 		return false, err
 	}
-	there, err := survives(ctx, b, key, info.Tag, remove)
-	return !there && err == nil, err
+	there, err = survives(ctx, b, key, info.Tag, remove)
+	gone = !there && err == nil
+	return gone, err
 }
 
 // survives deletes with a tag and looks whether the object is still there.

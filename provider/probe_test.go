@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -62,16 +63,38 @@ func TestProbeCleansUp(t *testing.T) {
 	}
 }
 
-func TestProbeConditions(t *testing.T) {
-	for _, ignored := range []mem.Ignored{{}, {Single: true}, {Batch: true}, {Single: true, Batch: true}} {
-		b := mem.New(mem.Options{Ignore: ignored}, "bucket").Bucket("bucket")
-		got, err := provider.ProbeConditions(t.Context(), b, "some/prefix/")
-		if want := (provider.Conditions{Single: !ignored.Single, Batch: !ignored.Batch}); err != nil || got != want {
-			t.Errorf("%+v ignored: %+v, %v", ignored, got, err)
-		}
-		var page provider.Page
-		if err := b.List(t.Context(), provider.ListRequest{}, &page); err != nil || len(page.Objects) != 0 {
-			t.Errorf("%+v ignored: %d canaries are left, %v", ignored, len(page.Objects), err)
+// asked is a bucket whose provider tells permissions.
+type asked struct {
+	provider.Bucket
+	permissions provider.Permissions
+	err         error
+}
+
+func (a asked) TestPermissions(context.Context) (provider.Permissions, error) {
+	return a.permissions, a.err
+}
+
+// TestProbeBelievesADenial: what the provider denies is not tried, so that nothing is left.
+func TestProbeBelievesADenial(t *testing.T) {
+	all := provider.Permissions{Read: true, Write: true, Delete: true}
+	for _, c := range []struct {
+		told provider.Permissions
+		err  error
+		want provider.Permissions
+		puts int
+	}{
+		{all, nil, all, 1},
+		{provider.Permissions{Read: true, Write: true}, nil, provider.Permissions{Read: true, Write: true}, 0},
+		{provider.Permissions{Read: true, Delete: true}, nil, provider.Permissions{Read: true, Delete: true}, 0},
+		{provider.Permissions{}, nil, provider.Permissions{}, 0},
+		{provider.Permissions{}, errors.New("not known here"), all, 1},
+	} {
+		puts := 0
+		a := mem.New(mem.Options{Faults: mem.Faults{Put: func(context.Context, string, string) error { puts++; return nil }}}, "bucket")
+		b := provider.Retry(provider.Limit(asked{a.Bucket("bucket"), c.told, c.err}, provider.NewLimiter(0)), provider.RetryOptions{})
+		got, err := provider.Probe(t.Context(), b, "")
+		if err != nil || got != c.want || puts != c.puts {
+			t.Errorf("told %+v, %v: permissions %+v after %d puts, %v; want %+v", c.told, c.err, got, puts, err, c.want)
 		}
 	}
 }

@@ -53,6 +53,9 @@ func New(opts Options, buckets ...string) *Account {
 	return a
 }
 
+// Now is the account's time.
+func (a *Account) Now() time.Time { return a.opts.Now() }
+
 // Buckets lists the buckets.
 func (a *Account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 	if err := before(ctx, a.opts.Faults.Buckets, "buckets", "", ""); err != nil {

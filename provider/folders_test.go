@@ -1,0 +1,73 @@
+package provider_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"firescan/provider"
+	"firescan/provider/mem"
+)
+
+func TestFolders(t *testing.T) {
+	var lists, running, most atomic.Int64
+	failAt := int64(0)
+	a := mem.New(mem.Options{PageSize: 3, Faults: mem.Faults{BeforeList: func(_ context.Context, _ string, req provider.ListRequest) error {
+		defer running.Add(-1)
+		if n := running.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		if req.Delimiter != "/" || lists.Add(1) == failAt {
+			return &provider.Error{Kind: provider.Denied, Op: "list", Reason: "scripted"}
+		}
+		return nil
+	}}})
+	var keys []string
+	for i := range 4 {
+		for j := range 4 {
+			keys = append(keys, fmt.Sprintf("%d/%d/file", i, j), fmt.Sprintf("%d/file%d", i, j), fmt.Sprintf("file%d", j))
+		}
+	}
+	a.Fill("bucket", 1, a.Now(), keys...)
+	a.Fill("bucket", 0, a.Now(), "placeholder/", "0//deep/er/", "0//deep/er")
+	b := a.Bucket("bucket")
+	all := []string{"0/", "0//", "0//deep/", "0//deep/er/"}
+	for i := range 4 {
+		if i > 0 {
+			all = append(all, fmt.Sprintf("%d/", i))
+		}
+		for j := range 4 {
+			all = append(all, fmt.Sprintf("%d/%d/", i, j))
+		}
+	}
+	all = append(all, "placeholder/")
+
+	for _, c := range []struct {
+		limits provider.FolderLimits
+		want   provider.FolderList
+	}{
+		{provider.FolderLimits{}, provider.FolderList{Folders: all, Depth: 5}},
+		{provider.FolderLimits{Parallel: 1}, provider.FolderList{Folders: all, Depth: 5}},
+		{provider.FolderLimits{Depth: 1}, provider.FolderList{Folders: []string{"0/", "1/", "2/", "3/", "placeholder/"}, Truncated: true, Depth: 1}},
+		{provider.FolderLimits{Count: len(all)}, provider.FolderList{Folders: all, Depth: 5}},
+		{provider.FolderLimits{Count: 7}, provider.FolderList{Folders: []string{"0/", "0//", "0/0/", "1/", "2/", "3/", "placeholder/"}, Truncated: true, Depth: 2}},
+		{provider.FolderLimits{Count: 2}, provider.FolderList{Folders: []string{"0/", "1/"}, Truncated: true, Depth: 1}},
+		{provider.FolderLimits{Requests: 1}, provider.FolderList{Folders: []string{"0/", "1/", "2/"}, Truncated: true, Depth: 1}},
+	} {
+		for range 5 {
+			got, err := provider.Folders(t.Context(), b, c.limits)
+			if err != nil || !slices.Equal(got.Folders, c.want.Folders) || got.Truncated != c.want.Truncated || got.Depth != c.want.Depth {
+				t.Fatalf("%+v: %+v, %v; want %+v", c.limits, got, err, c.want)
+			}
+		}
+		if n := most.Swap(0); c.limits.Parallel > 0 && n > int64(c.limits.Parallel) {
+			t.Errorf("%+v: %d lists at once", c.limits, n)
+		}
+	}
+	failAt = lists.Load() + 3
+	if _, err := provider.Folders(t.Context(), b, provider.FolderLimits{}); provider.KindOf(err) != provider.Denied {
+		t.Errorf("error %v", err)
+	}
+}
