@@ -28,8 +28,9 @@ var errCrashed = errors.New("the node has crashed")
 type steps struct {
 	inner Proposer
 
-	mu sync.Mutex
-	n  int
+	one sync.Mutex // held while something happens
+	mu  sync.Mutex
+	n   int
 	// before may act before a step, and answers an error to have it fail undone.
 	before func(n int, what string) error
 	// after may have a step fail that was done.
@@ -43,16 +44,20 @@ func (s *steps) do(what string, step func() error) error {
 	s.n++
 	n, before, after := s.n, s.before, s.after
 	s.mu.Unlock()
-	if before != nil {
-		if err := before(n, what); err != nil {
-			return err
+	happen := func(hook func(int, string) error) error {
+		if hook == nil {
+			return nil
 		}
+		s.one.Lock()
+		defer s.one.Unlock()
+		return hook(n, what)
+	}
+	if err := happen(before); err != nil {
+		return err
 	}
 	err := step()
-	if after != nil {
-		if lost := after(n, what); lost != nil {
-			return lost
-		}
+	if lost := happen(after); lost != nil {
+		return lost
 	}
 	return err
 }
