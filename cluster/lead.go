@@ -131,6 +131,14 @@ func (c *Cluster) whoLeads(ctx context.Context) (id string, err error) {
 	}
 }
 
+// Term is the Raft term of this node's leadership, 0 when it does not lead.
+func (c *Cluster) Term() uint64 {
+	if t, _, _ := c.leads(); t != nil {
+		return t.number
+	}
+	return 0
+}
+
 // Lead runs fn whenever this node leads, with a context that ends when it no longer
 // does, and again the next time, until ctx ends. An error of fn is logged, and fn run
 // again after a second if the node still leads.

@@ -169,8 +169,9 @@ func (s *Store) Verify(destID, segmentID string) (SegmentInfo, error) {
 	return seg.info(seg.size), nil
 }
 
-// Sweep removes a destination's sealed segments that are neither kept, by id, nor part of its generation.
-func (s *Store) Sweep(destID string, keep []string) error {
+// Sweep removes a destination's sealed segments that are neither kept, by id, nor part of its generation. keep is asked about
+// files that are there already.
+func (s *Store) Sweep(destID string, keep func(segmentID string) bool) error {
 	if err := checkName(destID); err != nil {
 		return err
 	}
@@ -178,13 +179,10 @@ func (s *Store) Sweep(destID string, keep []string) error {
 	sh.work.Lock()
 	defer sh.work.Unlock()
 	wanted := map[string]bool{}
-	for _, id := range keep {
-		wanted[id] = true
-	}
 	for _, ref := range sh.refs() {
 		wanted[ref.ID] = true
 	}
-	return sh.removeUnless(func(id string) bool { return wanted[id] })
+	return sh.removeUnless(func(id string) bool { return wanted[id] || keep(id) })
 }
 
 // openSegment opens and checks a segment; a damaged one is set aside and makes a shard that uses it suspect.

@@ -166,7 +166,7 @@ func TestOpenAndSweepKeepWhatIsWanted(t *testing.T) {
 	if got := names(t, filepath.Join(dir, "d")); !slices.Equal(got, []string{"g-0.seg", "g-1.seg", manifestName, "running.seg", "stale.seg"}) {
 		t.Fatal(got)
 	}
-	if err := s.Sweep("d", []string{"running"}); err != nil {
+	if err := s.Sweep("d", func(id string) bool { return id == "running" }); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, filepath.Join(dir, "d")); !slices.Equal(got, []string{"g-0.seg", "g-1.seg", manifestName, "running.seg"}) {

@@ -164,7 +164,7 @@ func (n *Node) Run(ctx context.Context) error {
 	// The work outlives the API: a request under way may wait for a sync.
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	parts, failed := errgroup.WithContext(work)
-	parts.Go(func() error { return n.scan.keeper.Run(failed) })
+	parts.Go(func() error { return n.scan.run(failed) })
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
 	parts.Go(func() error { return n.tellStats(failed) })
 	parts.Go(func() error { return n.relay.run(failed) })

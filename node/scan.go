@@ -3,14 +3,18 @@ package node
 import (
 	"context"
 
+	"golang.org/x/sync/errgroup"
+
 	"firescan/api"
 	"firescan/catalog"
 	"firescan/scanner"
+	rpc "firescan/scanner/scannerpb/scannerpbconnect"
 )
 
 // scanning are the parts that turn buckets into shards.
 type scanning struct {
 	keeper      *scanner.Keeper
+	worker      *scanner.Worker
 	coordinator *scanner.Coordinator
 	// synced names the organisations of which a sync was promoted: their statistics
 	// are to be told anew.
@@ -20,17 +24,26 @@ type scanning struct {
 func (n *Node) newScanning() *scanning {
 	worker := scanner.NewWorker(scanner.WorkerConfig{
 		Node: n.id, Catalog: n.catalog, Index: n.index, Streams: n.config.ScanStreams,
-		Proposer: n.cluster, Logger: n.log,
+		Proposer: n.cluster, Buckets: n.buckets, Pace: n.buckets.Pace, Logger: n.log,
 	})
+	n.cluster.Handle(rpc.NewScanHandler(worker))
 	keeper := scanner.NewKeeper(scanner.KeeperConfig{
 		Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Logger: n.log,
 	})
 	synced := make(chan string, 64)
-	return &scanning{keeper, scanner.NewCoordinator(scanner.CoordinatorConfig{
+	return &scanning{keeper, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{
 		Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Buckets: n.buckets,
-		Keeper: keeper, Worker: worker, Publisher: publisher{n, synced}, SyncEvery: n.config.SyncEvery,
-		Logger: n.log, Registerer: n.registry,
+		Keeper: keeper, Peers: scanPeers{n.cluster, worker}, Publisher: publisher{n, synced},
+		SyncEvery: n.config.SyncEvery, Logger: n.log, Registerer: n.registry,
 	}), synced}
+}
+
+// run carries out what this node has to do for shards, leading or not, until ctx ends.
+func (s *scanning) run(ctx context.Context) error {
+	parts, failed := errgroup.WithContext(ctx)
+	parts.Go(func() error { return s.keeper.Run(failed) })
+	parts.Go(func() error { return s.worker.Run(failed) })
+	return parts.Wait()
 }
 
 // lead is the leader's work: what the cluster lacks is made first, since no request
@@ -43,7 +56,7 @@ func (n *Node) lead(ctx context.Context) error {
 		return err
 	}
 	n.consensus.ready.Store(true)
-	return n.scan.coordinator.Run(ctx)
+	return n.scan.coordinator.Run(ctx, n.cluster.Term())
 }
 
 // publisher tells the clients of this node how syncs go on.

@@ -14,6 +14,9 @@ import (
 	"firescan/index"
 )
 
+// lease is how long a node may be silent before its ranges are given to others.
+const lease = 6 * time.Second
+
 // maxJobs bounds the syncs at work at once; the others stand in the queue. Each
 // keeps a segment open for each of its streams.
 const maxJobs = 8
@@ -31,11 +34,13 @@ type CoordinatorConfig struct {
 	Proposer  Proposer
 	Buckets   Buckets
 	Keeper    *Keeper
-	Worker    *Worker
+	Peers     Peers
 	Publisher Publisher
 	// SyncEvery is how long after the start of its last sync, or after it was created,
 	// a verified destination is synced; 0 is never.
-	SyncEvery  time.Duration
+	SyncEvery time.Duration
+	// Lease is how long a node may be silent before its ranges are given to others; 0 is 6 s.
+	Lease      time.Duration
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -56,13 +61,16 @@ type active struct {
 
 // NewCoordinator makes a coordinator and registers its metrics.
 func NewCoordinator(c CoordinatorConfig) *Coordinator {
+	if c.Lease == 0 {
+		c.Lease = lease
+	}
 	return &Coordinator{CoordinatorConfig: c, metrics: newMetrics(c.Registerer)}
 }
 
-// Run coordinates until ctx ends, which it does when this node no longer leads. It
-// looks at the catalog again with every change and every second, so that no lost
-// signal matters.
-func (c *Coordinator) Run(ctx context.Context) error {
+// Run coordinates until ctx ends, which it does when this node no longer leads; term is
+// that of its leadership. It looks at the catalog again with every change and every
+// second, so that no lost signal matters.
+func (c *Coordinator) Run(ctx context.Context, term uint64) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(errStop)
 	jobs := map[string]active{}
@@ -72,6 +80,10 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	defer stop(errStop)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	inherited, err := c.running()
+	if err != nil {
+		return err
+	}
 	for {
 		changed := c.Catalog.Changed()
 		running, err := c.running()
@@ -91,7 +103,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			jobs[id] = active{s, cancel}
 			work.Go(func() {
 				defer cancel(nil)
-				newJob(c, s).run(jobCtx)
+				newJob(c, s, term, inherited[id] != nil).run(jobCtx)
 				select {
 				case ended <- id:
 				case <-ctx.Done():

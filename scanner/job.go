@@ -19,18 +19,21 @@ const publishEvery = 250 * time.Millisecond
 // job carries one sync out, from wherever the catalog says it stands.
 type job struct {
 	*Coordinator
-	sync  *pb.Sync
-	gauge gauge
+	sync *pb.Sync
+	// term is that of this leader; inherited tells that an earlier one may have begun.
+	term      uint64
+	inherited bool
+	gauge     gauge
 
 	destination *pb.Destination
-	segments    []*pb.Segment
+	bucket      provider.Bucket
 	generation  *pb.Generation // nil before the first
 }
 
-func newJob(c *Coordinator, s *pb.Sync) *job {
+func newJob(c *Coordinator, s *pb.Sync, term uint64, inherited bool) *job {
 	return &job{
-		Coordinator: c, sync: s,
-		gauge: gauge{sync: s, node: c.Worker.Node, started: time.Now(), tally: &Tally{}},
+		Coordinator: c, sync: s, term: term, inherited: inherited,
+		gauge: gauge{sync: s, started: time.Now()},
 	}
 }
 
@@ -42,7 +45,7 @@ func (j *job) run(ctx context.Context) {
 	err := j.do(ctx)
 	took := time.Since(j.gauge.started)
 	if err == nil {
-		p := j.gauge.progress(catalog.SyncCompleted, time.Now())
+		p := j.gauge.completed(j.sync, time.Now())
 		j.metrics.ended(catalog.SyncCompleted, took)
 		j.Publisher.Publish(p)
 		log.Info("sync completed", "files", p.FilesScanned, "orphans", p.OrphanFiles, "took", took)
@@ -58,7 +61,6 @@ func (j *job) run(ctx context.Context) {
 	}
 	log.Error("sync failed", "error", err, "took", took)
 	j.metrics.ended(catalog.SyncFailed, took)
-	j.sweep()
 	finish := &pb.FinishSync{SyncId: j.sync.Id, Status: catalog.SyncFailed, Error: reason(err), At: time.Now().UnixMilli()}
 	if _, err := j.Proposer.Propose(ctx, finish); err != nil && !errors.Is(err, catalog.ErrConflict) {
 		log.Error("the end of the sync could not be recorded; it will be tried again from its recorded segments", "error", err)
@@ -72,28 +74,11 @@ func (j *job) run(ctx context.Context) {
 	j.Publisher.Publish(j.gauge.progress(catalog.SyncFailed, time.Now()))
 }
 
-// sweep removes what a sync that came to nothing has sealed: a full disk must not stay
-// full because of it. It must come before the sync is recorded as ended, since from then
-// on another one of the destination may seal segments.
-func (j *job) sweep() {
-	keep, err := j.Keeper.segments(j.sync.DestinationId)
-	if err == nil {
-		err = j.Index.Sweep(j.sync.DestinationId, keep)
-	}
-	if err != nil {
-		j.Logger.Warn("the segments of an ended sync stay until the next one", "sync", j.sync.Id, "error", err)
-	}
-}
-
-func (j *job) do(ctx context.Context) error {
+func (j *job) do(ctx context.Context) (err error) {
 	if err := j.load(); err != nil {
 		return err
 	}
-	if err := j.check(); err != nil {
-		return err
-	}
-	bucket, err := j.Buckets.Open(ctx, j.destination)
-	if err != nil {
+	if j.bucket, err = j.Buckets.Open(ctx, j.destination); err != nil {
 		return err
 	}
 	publishing, stop := context.WithCancel(ctx)
@@ -106,99 +91,76 @@ func (j *job) do(ctx context.Context) error {
 		stop()
 		<-published
 	}()
-	plan, err := j.plan(ctx, bucket)
-	if err != nil {
+	if err := newCrew(j).run(ctx); err != nil {
 		return err
-	}
-	if len(plan) > 0 {
-		a := Assignment{SyncID: j.sync.Id, Destination: j.destination, Bucket: bucket, Plan: plan}
-		if err := j.Worker.Scan(ctx, a, j.gauge.tally); err != nil {
-			return err
-		}
 	}
 	_, err = j.Proposer.Propose(ctx, &pb.PromoteSync{SyncId: j.sync.Id, At: time.Now().UnixMilli()})
 	if err != nil {
 		return fmt.Errorf("promote the result: %w", err)
 	}
-	return nil
+	return j.load()
 }
 
 // load reads where the sync stands.
 func (j *job) load() error {
 	return j.Catalog.View(func(tx *catalog.Tx) (err error) {
+		if j.sync, err = tx.Sync(j.sync.Org, j.sync.Id); err != nil {
+			return fmt.Errorf("read the sync: %w", err)
+		}
 		if j.destination, err = tx.Destination(j.sync.Org, j.sync.DestinationId); err != nil {
 			return fmt.Errorf("read the destination: %w", err)
-		}
-		if j.segments, err = tx.Segments(j.sync.Id); err != nil {
-			return fmt.Errorf("read the recorded segments: %w", err)
 		}
 		j.generation, err = tx.Generation(j.sync.DestinationId)
 		if errors.Is(err, catalog.ErrNotFound) {
 			err = nil
 		}
+		j.gauge.before = counts{j.sync.FilesScanned, j.sync.BytesScanned, j.sync.OrphanFiles}
 		j.gauge.expected = j.generation.GetFiles()
 		return err
 	})
 }
 
-// check makes sure that the recorded segments are whole on this node, and removes
-// those which an earlier run sealed but did not record.
-func (j *job) check() error {
-	keep, err := j.Keeper.segments(j.sync.DestinationId)
-	if err != nil {
-		return err
-	}
-	for _, s := range j.segments {
-		j.gauge.before += s.Files
-		j.gauge.bytes += s.Bytes
-		j.gauge.orphans += s.Orphans
-		if s.FileSize == 0 {
-			continue
-		}
-		if _, err := j.Index.Verify(j.sync.DestinationId, s.Id); err != nil {
-			return fmt.Errorf("segment %s of an earlier run: %w", s.Id, err)
-		}
-		keep = append(keep, s.Id)
-	}
-	return j.Index.Sweep(j.sync.DestinationId, keep)
-}
+// space is the key space of the sync.
+func (j *job) space() Range { return Range{string(j.sync.Start), string(j.sync.End)} }
 
 // plan cuts what remains of the key space into ranges: equal ones when a generation
 // tells how the keys lie, else at the bucket's folders.
-func (j *job) plan(ctx context.Context, bucket provider.Bucket) ([]PlannedRange, error) {
-	space := Range{string(j.sync.Start), string(j.sync.End)}
-	done := make([]Range, len(j.segments))
-	for i, s := range j.segments {
-		done[i] = Range{string(s.Start), string(s.End)}
-	}
-	remaining := Remaining(space, done)
+func (j *job) plan(ctx context.Context, remaining []Range, streams int) []PlannedRange {
 	if len(remaining) == 0 {
-		return nil, nil
+		return nil
 	}
-	if plan := j.fromLast(ctx, remaining); plan != nil {
-		return plan, nil
+	if plan := j.fromLast(ctx, remaining, streams); plan != nil {
+		return plan
 	}
-	return planned(remaining, probe(ctx, bucket, space.Start, space, j.Worker.Streams)), ctx.Err()
+	return planned(remaining, probe(ctx, j.bucket, string(j.sync.Start), j.space(), streams))
 }
 
-// fromLast plans by the last generation. Without a readable one it answers nil.
-func (j *job) fromLast(ctx context.Context, remaining []Range) []PlannedRange {
-	if j.generation == nil || j.generation.Files == 0 {
+// fromLast plans by the last generation: by its shard, which tells exactly, when this
+// node has it, else by what the catalog knows of its segments. Without a generation it
+// answers nil.
+func (j *job) fromLast(ctx context.Context, remaining []Range, streams int) []PlannedRange {
+	if j.generation.GetFiles() == 0 {
 		return nil
 	}
+	n := parts(j.generation.Files, streams)
 	view, err := j.Keeper.View(ctx, j.sync.DestinationId)
-	if err != nil {
-		j.Logger.Warn("the last generation cannot be read; the scan is planned anew", "destination", j.sync.DestinationId, "error", err)
+	if err == nil {
+		defer view.Release()
+		var cuts [][]byte
+		if cuts, err = view.Cuts(n); err == nil {
+			return equalParts(remaining, cuts, float64(j.generation.Files)/float64(n))
+		}
+	}
+	j.Logger.Debug("the scan is planned by the segments of the last generation", "sync", j.sync.Id, "reason", err)
+	var segments []*pb.Segment
+	if err := j.Catalog.View(func(tx *catalog.Tx) (err error) {
+		segments, err = tx.Segments(j.generation.Id)
+		return err
+	}); err != nil {
+		j.Logger.Warn("the last generation cannot be read; the scan is planned anew", "sync", j.sync.Id, "error", err)
 		return nil
 	}
-	defer view.Release()
-	n := parts(j.generation.Files, j.Worker.Streams)
-	cuts, err := view.Cuts(n)
-	if err != nil {
-		j.Logger.Warn("the last generation cannot be read; the scan is planned anew", "destination", j.sync.DestinationId, "error", err)
-		return nil
-	}
-	return equalParts(remaining, cuts, j.generation.Files/uint64(n))
+	return bySegments(remaining, segments, n)
 }
 
 func (j *job) publish(ctx context.Context) {
@@ -219,7 +181,10 @@ func (j *job) publish(ctx context.Context) {
 func reason(err error) string {
 	var p *provider.Error
 	var corrupt *index.CorruptError
+	var node *nodeError
 	switch {
+	case errors.As(err, &node):
+		return node.Reason
 	case errors.As(err, &p):
 		return fmt.Sprintf("%s: %s: %s", p.Op, p.Kind, p.Reason)
 	case errors.Is(err, syscall.ENOSPC):
@@ -228,4 +193,14 @@ func reason(err error) string {
 		return "a recorded segment was found damaged: start the sync again"
 	}
 	return "the node failed to carry the sync out: its log says why"
+}
+
+// elsewhere tells whether another node may succeed where this one failed with err: not
+// when the provider has understood and refused.
+func elsewhere(err error) bool {
+	switch provider.KindOf(err) {
+	case provider.Credentials, provider.Denied, provider.NoBucket, provider.NotFound, provider.Invalid:
+		return false
+	}
+	return true
 }

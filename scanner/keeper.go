@@ -53,6 +53,7 @@ type shardState struct {
 	failed   error
 	failedAt time.Time
 	failedOf string // the generation
+	swept    need   // what was needed when the files were last swept
 }
 
 // NewKeeper makes a keeper. Run keeps the shards up to date; View does for one.
@@ -101,7 +102,9 @@ func (k *Keeper) look(ctx context.Context) error {
 		known[d.Id] = true
 		if err := k.catchUp(d.Id); err != nil {
 			errs = append(errs, k.rescue(ctx, d, err))
+			continue
 		}
+		errs = append(errs, k.sweep(d))
 	}
 	held, err := k.Index.Destinations()
 	if err != nil {
@@ -246,23 +249,4 @@ func (k *Keeper) target(destination string) (t target, err error) {
 		return err
 	})
 	return t, err
-}
-
-// segments answers the ids of the promoted segments of a destination.
-func (k *Keeper) segments(destination string) (ids []string, err error) {
-	err = k.Catalog.View(func(tx *catalog.Tx) error {
-		g, err := tx.Generation(destination)
-		if errors.Is(err, catalog.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		segments, err := tx.Segments(g.Id)
-		for _, s := range segments {
-			ids = append(ids, s.Id)
-		}
-		return err
-	})
-	return ids, err
 }

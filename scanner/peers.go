@@ -15,3 +15,14 @@ type Peers interface {
 	// order has arrived.
 	Exchange(ctx context.Context, node string, order *spb.Order) (*spb.Report, error)
 }
+
+// Alone is a worker that has no peers.
+type Alone struct{ *Worker }
+
+// Alive implements Peers.
+func (a Alone) Alive() []string { return []string{a.Node} }
+
+// Exchange implements Peers.
+func (a Alone) Exchange(ctx context.Context, _ string, order *spb.Order) (*spb.Report, error) {
+	return a.Worker.Exchange(ctx, order)
+}

@@ -7,13 +7,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	pb "firescan/catalog/catalogpb"
 	"firescan/provider"
 )
 
 // PlannedRange is a range to list and how many keys to expect in it; 0 is unknown.
 type PlannedRange struct {
 	Range
-	Keys uint64
+	Keys float64
 }
 
 const (
@@ -110,7 +111,7 @@ func planned(remaining []Range, cuts []string) []PlannedRange {
 // equalParts is the plan of a later scan: the remaining parts of a key space, cut at
 // keys of the last generation that have the same number of its files between
 // them. files is that number.
-func equalParts(remaining []Range, keys [][]byte, files uint64) []PlannedRange {
+func equalParts(remaining []Range, keys [][]byte, files float64) []PlannedRange {
 	cuts := make([]string, len(keys))
 	for i, k := range keys {
 		cuts[i] = after(string(k))
@@ -118,6 +119,27 @@ func equalParts(remaining []Range, keys [][]byte, files uint64) []PlannedRange {
 	plan := planned(remaining, cuts)
 	for i := range plan {
 		plan[i].Keys = files
+	}
+	return plan
+}
+
+// bySegments is the same, as well as the segments of the last generation tell: in at
+// least so many parts if there are so many segments.
+func bySegments(remaining []Range, segments []*pb.Segment, parts int) []PlannedRange {
+	var files, seen float64
+	for _, s := range segments {
+		files += float64(s.Files)
+	}
+	var cuts []string
+	for _, s := range segments {
+		if seen >= float64(len(cuts)+1)*files/float64(parts) {
+			cuts = append(cuts, string(s.Start))
+		}
+		seen += float64(s.Files)
+	}
+	plan := planned(remaining, cuts)
+	for i := range plan {
+		plan[i].Keys = files / float64(len(cuts)+1)
 	}
 	return plan
 }

@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"sync/atomic"
 	"time"
 
 	"firescan/catalog"
@@ -33,50 +34,67 @@ type Publisher interface {
 	Publish(Progress)
 }
 
-// gauge turns what a scan has done into its progress.
+// standing is how far the nodes have come, all together.
+type standing struct {
+	listed      counts
+	left        float64 // keys, as reckoned
+	done, total int     // ranges
+	nodes       []string
+}
+
+// gauge turns where a sync stands into its progress.
 type gauge struct {
 	sync    *pb.Sync
-	node    string
 	started time.Time
-	// before, bytes and orphans count what an earlier run of the same sync had sealed.
-	before, bytes, orphans uint64
+	// before is what had been listed when the job began.
+	before counts
 	// expected is how many files the last generation has; 0 when there is none.
 	expected uint64
-	tally    *Tally
-	percent  float64
+	standing atomic.Pointer[standing] // nil before the nodes are at work
+
+	// What was told last: neither falls when a node is lost with what it had listed.
+	told    counts
+	percent float64
 }
 
 func (g *gauge) progress(status string, now time.Time) Progress {
-	files := g.tally.Files.Load()
 	p := Progress{
 		Org: g.sync.Org, DestinationID: g.sync.DestinationId, SyncID: g.sync.Id, Status: status,
-		FilesScanned: g.before + files,
-		BytesScanned: g.bytes + g.tally.Bytes.Load(),
-		OrphanFiles:  g.orphans + g.tally.Orphans.Load(),
-		ETASeconds:   -1,
-		Nodes:        []string{g.node},
+		ETASeconds: -1,
 	}
+	listed := g.before
+	s := g.standing.Load()
+	if s != nil {
+		listed = s.listed
+		p.Nodes, p.RangesDone, p.RangesTotal = s.nodes, s.done, s.total
+	}
+	g.told = counts{max(g.told.files, listed.files), max(g.told.bytes, listed.bytes), max(g.told.orphans, listed.orphans)}
+	p.FilesScanned, p.BytesScanned, p.OrphanFiles = g.told.files, g.told.bytes, g.told.orphans
 	if secs := now.Sub(g.started).Seconds(); secs > 0 {
-		p.FilesPerSecond = float64(files) / secs
+		p.FilesPerSecond = float64(p.FilesScanned-min(p.FilesScanned, g.before.files)) / secs
 	}
-	if t := g.tally.table.Load(); t != nil {
-		o := t.outlook()
-		p.RangesDone, p.RangesTotal = o.done, o.total
+	if s != nil {
+		left := s.left
 		if p.FilesScanned < g.expected {
-			o.left = float64(g.expected - p.FilesScanned)
+			left = float64(g.expected - p.FilesScanned)
 		}
 		if done := float64(p.FilesScanned); done > 0 {
 			// Not 100 before the generation is promoted.
-			g.percent = max(g.percent, min(100*done/(done+o.left), 99.9))
+			g.percent = max(g.percent, min(100*done/(done+left), 99.9))
 		}
 		// What a first scan reckons from its first pages is no ground for a promise.
 		if p.FilesPerSecond > 0 && (g.expected > 0 || g.percent >= tellingPercent) {
-			p.ETASeconds = o.left / p.FilesPerSecond
+			p.ETASeconds = left / p.FilesPerSecond
 		}
 	}
 	p.Percent = g.percent
-	if status == catalog.SyncCompleted {
-		p.Percent, p.ETASeconds = 100, 0
-	}
+	return p
+}
+
+// completed is the last progress of a sync that was promoted, as the catalog has it.
+func (g *gauge) completed(s *pb.Sync, now time.Time) Progress {
+	p := g.progress(catalog.SyncCompleted, now)
+	p.FilesScanned, p.BytesScanned, p.OrphanFiles = s.FilesScanned, s.BytesScanned, s.OrphanFiles
+	p.Percent, p.ETASeconds = 100, 0
 	return p
 }

@@ -2,21 +2,28 @@ package scanner
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
+	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 )
 
-// maxFacts bounds the segments of one command well below the greatest log entry:
-// two keys of 1,024 bytes each and some numbers.
-const maxFacts = 100
+const (
+	// maxFacts bounds the segments of one command well below the greatest log entry:
+	// two keys of 1,024 bytes each and some numbers.
+	maxFacts = 100
+	// recordWithin is how long a segment may fail to be recorded before the scan gives up:
+	// a change of leaders takes less.
+	recordWithin = 30 * time.Second
+)
 
 // recorder brings sealed segments into the catalog: those that are sealed while a
 // command is under way go together into the next.
 type recorder struct {
-	proposer Proposer
-	syncID   string
-	queue    chan *pb.Segment
+	scan  *scan
+	queue chan *pb.Segment
 }
 
 // record hands a sealed segment over; it waits while the catalog is behind.
@@ -29,16 +36,44 @@ func (r *recorder) record(ctx context.Context, s *pb.Segment) error {
 	}
 }
 
-// run proposes what is recorded until the queue is closed and empty.
+// run proposes what is recorded until ctx ends.
 func (r *recorder) run(ctx context.Context) error {
-	for first := range r.queue {
-		facts := &pb.SealSegments{SyncId: r.syncID, Segments: []*pb.Segment{first}}
-		for len(facts.Segments) < min(maxFacts, 1+len(r.queue)) {
+	for {
+		facts := &pb.SealSegments{SyncId: r.scan.sync.Id}
+		select {
+		case first := <-r.queue:
+			facts.Segments = append(facts.Segments, first)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		for len(r.queue) > 0 && len(facts.Segments) < maxFacts {
 			facts.Segments = append(facts.Segments, <-r.queue)
 		}
-		if _, err := r.proposer.Propose(ctx, facts); err != nil {
-			return fmt.Errorf("record %d segments of sync %s: %w", len(facts.Segments), r.syncID, err)
+		if err := r.propose(ctx, facts); err != nil {
+			return fmt.Errorf("record %d segments of sync %s: %w", len(facts.Segments), facts.SyncId, err)
+		}
+		r.scan.settled(facts.Segments)
+	}
+}
+
+// propose brings the facts into the catalog, again and again while that fails for
+// reasons that pass: they may be proposed twice. A conflict is final: another node has
+// recorded keys of the same range, or the sync has ended.
+func (r *recorder) propose(ctx context.Context, facts *pb.SealSegments) error {
+	giveUp := time.Now().Add(recordWithin)
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		_, err := r.scan.Proposer.Propose(ctx, facts)
+		if errors.Is(err, catalog.ErrConflict) {
+			return fmt.Errorf("%w (%w)", errLost, err)
+		}
+		if _, refused := errors.AsType[*catalog.Error](err); err == nil || refused || time.Now().After(giveUp) {
+			return err
+		}
+		r.scan.Logger.Debug("segments could not be recorded; tried again", "sync", facts.SyncId, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
-	return nil
 }

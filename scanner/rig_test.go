@@ -39,6 +39,7 @@ type rig struct {
 	catalog     *catalog.Catalog
 	index       *index.Store
 	keeper      *Keeper
+	worker      *Worker
 	coordinator *Coordinator
 	refuse      func(proto.Message) error // what the log refuses
 
@@ -74,12 +75,12 @@ func (r *rig) open() {
 	r.last = r.catalog.AppliedIndex()
 	logger := slog.New(slog.DiscardHandler)
 	r.keeper = NewKeeper(KeeperConfig{Catalog: r.catalog, Index: r.index, Proposer: r, Logger: logger})
+	r.worker = NewWorker(WorkerConfig{
+		Node: "node1", Catalog: r.catalog, Index: r.index, Streams: r.streams, Proposer: r, Buckets: r, Logger: logger,
+	})
 	r.coordinator = NewCoordinator(CoordinatorConfig{
 		Catalog: r.catalog, Index: r.index, Proposer: r, Buckets: r, Keeper: r.keeper, Publisher: r,
-		Worker: NewWorker(WorkerConfig{
-			Node: "node1", Catalog: r.catalog, Index: r.index, Streams: r.streams, Proposer: r, Logger: logger,
-		}),
-		Logger: logger, Registerer: registry,
+		Peers: Alone{r.worker}, Logger: logger, Registerer: registry,
 	})
 }
 
@@ -97,7 +98,8 @@ func (r *rig) close() {
 func (r *rig) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
-	r.ended.Go(func() { _ = r.coordinator.Run(ctx) })
+	r.ended.Go(func() { _ = r.worker.Run(ctx) })
+	r.ended.Go(func() { _ = r.coordinator.Run(ctx, 1) })
 	r.ended.Go(func() { _ = r.keeper.Run(ctx) })
 }
 

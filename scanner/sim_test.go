@@ -54,7 +54,8 @@ func simulate(t testing.TB, keys []string, plan []PlannedRange, streams int) sim
 	if len(keys) < page {
 		page = 3 // so that small key spaces have pages, too
 	}
-	tab := newTable(plan, page)
+	tab := newTable(page)
+	tab.add(plan)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var q simQueue
 	idle := streams
@@ -63,7 +64,7 @@ func simulate(t testing.TB, keys []string, plan []PlannedRange, streams int) sim
 	covered := make([]bool, len(keys))
 	assign := func() {
 		for idle > 0 {
-			tab.idle = idle - 1
+			tab.idle = idle
 			h := tab.take()
 			if h == nil {
 				return
@@ -238,7 +239,7 @@ func TestSimulatedScans(t *testing.T) {
 			for i := 1; i < ranges; i++ {
 				last = append(last, []byte(keys[i*len(keys)/ranges]))
 			}
-			second := simulate(t, keys, equalParts([]Range{{}}, last, uint64(len(keys)/ranges)), 64)
+			second := simulate(t, keys, equalParts([]Range{{}}, last, float64(len(keys)/ranges)), 64)
 			t.Logf("second scan: %.1f page latencies, %d lists", second.makespan, second.pages)
 			if n == 1_000_000 && second.makespan > 18 {
 				t.Errorf("the second scan took %.1f page latencies, want at most 18", second.makespan)

@@ -12,25 +12,27 @@ import (
 	"firescan/provider"
 )
 
-// scan is one assignment in work: what its streams share.
-type scan struct {
-	*Worker
-	Assignment
-	recorder recorder
-	table    *table
-	tally    *Tally
-	turn     *turn
-	bucketID string
-	prefix   string
-}
+const (
+	// sealAfter is the number of files after which a segment is sealed, so that none
+	// grows without bounds.
+	sealAfter = 250_000
+	// sealEvery is how long a stream gathers at most before it seals, so that a crash
+	// costs no more than that of its work where pages come slowly.
+	sealEvery = 2 * time.Second
+	// sealShare is the part of all keys that a node may have gathered and not sealed, so
+	// that a crash costs no more than that where pages come fast. Its streams share it.
+	sealShare = 0.02
+	// sealFloor is the number of files that are worth a segment.
+	sealFloor = 2000
+)
 
-// stream lists one range after the other until none is left.
+// stream lists one range after the other until the scan ends.
 func (s *scan) stream(ctx context.Context) error {
-	l := lister{scan: s, classifier: classifier{destination: s.Destination.Id}}
+	l := lister{scan: s, classifier: classifier{destination: s.destination.Id}}
 	defer l.abort()
 	for {
 		h, err := s.table.next(ctx)
-		if err != nil || h == nil {
+		if err != nil {
 			return err
 		}
 		if err := l.list(ctx, h); err != nil {
@@ -49,6 +51,7 @@ type lister struct {
 	classifier
 	page provider.Page
 
+	sealing      chan struct{} // closed when the segment before this one is sealed; nil when there was none
 	writer       *index.Writer // nil until there is something to write
 	id           string
 	start        string // of the segment
@@ -83,12 +86,39 @@ func (l *lister) list(ctx context.Context, h *hold) error {
 		if !more {
 			return l.seal(ctx, upTo)
 		}
-		if l.files >= sealAfter || l.files > 0 && time.Since(l.began) > sealEvery {
+		if l.due() {
 			if err := l.seal(ctx, upTo); err != nil {
 				return err
 			}
 			l.begin(upTo)
 		}
+	}
+}
+
+// due tells whether what was gathered is to be sealed before the next page.
+func (l *lister) due() bool {
+	switch {
+	case l.files >= sealAfter:
+		return true
+	case l.files == 0:
+		return false
+	case time.Since(l.began) > sealEvery:
+		return true
+	}
+	share := sealShare * float64(l.expected.Load()) / float64(l.Streams)
+	return share > 0 && l.files >= max(uint64(share), sealFloor) && !l.busy()
+}
+
+// busy tells whether the last segment is still being sealed.
+func (l *lister) busy() bool {
+	if l.sealing == nil {
+		return false
+	}
+	select {
+	case <-l.sealing:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -108,7 +138,7 @@ func (l *lister) fetch(ctx context.Context, asked Range) error {
 			return err
 		}
 	}
-	err := l.Bucket.List(ctx, provider.ListRequest{Prefix: l.prefix, Start: asked.Start, End: asked.End}, &l.page)
+	err := l.bucket.List(ctx, provider.ListRequest{Prefix: l.prefix, Start: asked.Start, End: asked.End}, &l.page)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", asked, err)
 	}
@@ -128,7 +158,7 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 		return fmt.Errorf("look up the links of a page: %w", err)
 	}
 	if l.writer == nil && len(l.entries)+len(l.missing) > 0 {
-		l.writer, err = l.Index.NewSegment(l.Destination.Id, l.id, []byte(l.start))
+		l.writer, err = l.Index.NewSegment(l.scan.destination.Id, l.id, []byte(l.start))
 		if err != nil {
 			return fmt.Errorf("begin a segment: %w", err)
 		}
@@ -154,36 +184,47 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 		l.Catalog.Trim()
 	}
 	l.files += uint64(len(l.entries))
-	l.tally.Files.Add(uint64(len(l.entries)))
-	l.tally.Bytes.Add(size)
-	l.tally.Orphans.Add(orphans)
-	l.tally.Missing.Add(uint64(len(l.missing)))
+	l.listed.files.Add(uint64(len(l.entries)))
+	l.listed.bytes.Add(size)
+	l.listed.orphans.Add(orphans)
 	return nil
 }
 
 // begin makes ready for a segment that starts at a key.
 func (l *lister) begin(start string) {
-	l.writer, l.id, l.start, l.began = nil, catalog.NewID(catalog.KindSegment), start, time.Now()
+	l.writer, l.id, l.start, l.began = nil, newSegmentID(l.sync.Id), start, time.Now()
 	l.files, l.classifiedAt = 0, 0
 }
 
-// seal ends the segment at a key, and records it. A range without files and
-// without missing records needs no file; the fact that it is empty is enough.
+// seal ends the segment at a key, and has it built and recorded while the stream goes
+// on; it waits for the segment before. A range without files and without missing records
+// needs no file; the fact that it is empty is enough.
 func (l *lister) seal(ctx context.Context, end string) error {
 	fact := &pb.Segment{
 		Id: l.id, Start: []byte(l.start), End: endKey(end), ClassifiedAt: l.classifiedAt, Node: l.Node,
 	}
-	if l.writer != nil {
-		info, err := l.writer.Seal(endKey(end), l.classifiedAt)
-		l.writer = nil
+	writer := l.writer
+	if writer == nil {
+		return l.recorder.record(ctx, fact)
+	}
+	if l.sealing != nil {
+		<-l.sealing
+	}
+	l.writer = nil
+	done := make(chan struct{})
+	l.sealing = done
+	l.group.Go(func() error {
+		defer close(done)
+		info, err := writer.Seal(fact.End, fact.ClassifiedAt)
 		if err != nil {
 			return fmt.Errorf("seal a segment: %w", err)
 		}
 		fact.Files, fact.Bytes = info.Stats.Files(), info.Stats.Bytes()
 		fact.Orphans, fact.Missing = info.Stats.OrphanFiles(), uint64(info.Missing)
 		fact.Checksum, fact.FileSize = info.Checksum, uint64(info.FileSize)
-	}
-	return l.recorder.record(ctx, fact)
+		return l.recorder.record(ctx, fact)
+	})
+	return nil
 }
 
 // abort drops an unfinished segment.

@@ -6,21 +6,27 @@ import (
 	"sync"
 )
 
-// table shares the ranges of one sync out among the streams of a node. A stream
+// table shares the ranges that a node holds of one sync out among its streams. A stream
 // without a range takes a waiting one, or the far part of the one that has most
 // left. It is safe for concurrent use; it makes no request itself.
 //
 // Invariant: the waiting ranges and the held ones never overlap, and together with
-// what was listed to its end they tile the ranges that the table was made with.
+// what was listed to its end and what was given back they tile what was added.
 type table struct {
+	// work is raised when a stream without a range may find one, changed with every page
+	// and every stream that finds none.
+	work, changed signal
+
 	mu       sync.Mutex
-	changed  chan struct{} // closed and made anew when a waiting stream may find work
 	alphabet *alphabet
 	pageSize float64
 	waiting  []*hold
 	held     map[*hold]struct{}
 	idle     int
 	done     int
+	// fresh is set until something was added, barren while nothing has changed since a
+	// stream looked for work in vain.
+	fresh, barren bool
 }
 
 // hold is a range in the hands of one stream, or waiting for one.
@@ -49,47 +55,58 @@ const unknownKeys = 1e12
 // more than that comes from characters that are only supposed yet.
 const reckonable = 1e9
 
-func newTable(plan []PlannedRange, pageSize int) *table {
-	t := &table{
-		changed:  make(chan struct{}),
+func newTable(pageSize int) *table {
+	return &table{
 		alphabet: newAlphabet(),
 		pageSize: float64(pageSize),
 		held:     map[*hold]struct{}{},
+		fresh:    true,
 	}
-	for _, p := range plan {
-		guess := float64(p.Keys)
-		if p.Keys == 0 {
-			guess = -1
-		}
-		t.waiting = append(t.waiting, &hold{table: t, rng: p.Range, guess: guess})
-	}
-	return t
 }
 
-// next answers a range to list, or nil when all of them are done. It waits while
-// others are at work that may be shared later.
+// add puts ranges among the waiting ones.
+func (t *table) add(plan []PlannedRange) {
+	t.mu.Lock()
+	for _, p := range plan {
+		t.wait(p)
+	}
+	t.fresh = false
+	t.mu.Unlock()
+}
+
+func (t *table) wait(p PlannedRange) {
+	guess := p.Keys
+	if guess == 0 {
+		guess = -1
+	}
+	t.waiting = append(t.waiting, &hold{table: t, rng: p.Range, guess: guess})
+	t.barren = false
+	t.work.raise()
+}
+
+// next answers a range to list. It waits until there is one, or for the end of ctx.
 func (t *table) next(ctx context.Context) (*hold, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for {
+	t.idle++
+	defer func() { t.idle-- }()
+	for told := false; ; told = true {
+		work := t.work.wait()
 		if h := t.take(); h != nil {
 			t.held[h] = struct{}{}
 			return h, nil
 		}
-		if len(t.held) == 0 {
-			return nil, nil
+		if !told {
+			t.changed.raise()
 		}
-		wake := t.changed
-		t.idle++
 		t.mu.Unlock()
 		var err error
 		select {
-		case <-wake:
+		case <-work:
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}
 		t.mu.Lock()
-		t.idle--
 		if err != nil {
 			return nil, err
 		}
@@ -98,10 +115,11 @@ func (t *table) next(ctx context.Context) (*hold, error) {
 
 // take answers the largest waiting range, else a part of the largest held one.
 func (t *table) take() *hold {
-	if len(t.waiting) == 0 {
+	if len(t.waiting) == 0 && !t.barren {
 		t.share()
 	}
 	if len(t.waiting) == 0 {
+		t.barren = true
 		return nil
 	}
 	largest := 0
@@ -129,23 +147,35 @@ func (t *table) share() {
 	if victim == nil {
 		return
 	}
-	cuts := victim.cuts(t.idle + 1)
+	cuts := victim.cuts(t.idle)
 	if len(cuts) == 0 {
 		// Nothing to cut at yet; the next page may show something.
 		victim.rested = false
 		return
 	}
-	left := most / float64(len(cuts)+1)
+	for _, p := range victim.part(most, cuts) {
+		t.wait(p)
+	}
+}
+
+// part cuts the range at the given keys, keeps the first part, and answers the others.
+// left is how many keys it was reckoned to have.
+func (h *hold) part(left float64, cuts []string) []PlannedRange {
+	left /= float64(len(cuts) + 1)
 	if left >= unknownKeys/1e6 {
-		left = -1
+		left = 0
 	}
-	parts := victim.rng.Cut(cuts...)
-	victim.rng = parts[0]
-	victim.guess = left
-	victim.rested = victim.known()
-	for _, p := range parts[1:] {
-		t.waiting = append(t.waiting, &hold{table: t, rng: p, guess: left})
+	ranges := h.rng.Cut(cuts...)
+	h.rng = ranges[0]
+	if h.guess = left; left == 0 {
+		h.guess = -1
 	}
+	h.rested = h.known()
+	parts := make([]PlannedRange, 0, len(ranges)-1)
+	for _, r := range ranges[1:] {
+		parts = append(parts, PlannedRange{r, left})
+	}
+	return parts
 }
 
 // known tells whether the range is one whose remaining keys can be reckoned.
@@ -216,7 +246,11 @@ func (h *hold) advance(asked Range, next string, n int, key func(i int) []byte) 
 		delete(t.held, h)
 		t.done++
 	}
-	t.wake()
+	t.barren = false
+	t.changed.raise()
+	if t.idle > 0 {
+		t.work.raise()
+	}
 	return upTo, more
 }
 
@@ -251,16 +285,10 @@ func (h *hold) learn(asked Range, next string, n int, key func(i int) []byte) {
 	}
 }
 
-func (t *table) wake() {
-	if t.idle > 0 {
-		close(t.changed)
-		t.changed = make(chan struct{})
-	}
-}
-
 // outlook is what the table expects of the rest.
 type outlook struct {
 	left        float64 // keys
+	most        float64 // keys, where a range of which nothing is known has a great many
 	done, total int     // ranges
 }
 
@@ -272,7 +300,9 @@ func (t *table) outlook() outlook {
 	o := outlook{done: t.done, total: t.done + len(t.waiting) + len(t.held)}
 	known, unknown := 0, 0
 	count := func(h *hold) {
-		if left := h.left(); left < reckonable {
+		left := h.left()
+		o.most += left
+		if left < reckonable {
 			o.left += left
 			known++
 		} else {

@@ -2,30 +2,40 @@ package scanner
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 	"firescan/provider"
+	spb "firescan/scanner/scannerpb"
 )
-
-// sealAfter is the number of files after which a segment is sealed, so that a
-// crash costs no more than that of a range.
-const sealAfter = 250_000
-
-// sealEvery is how long a stream gathers at most before it seals, so that a crash costs no
-// more than that of its work where pages come slowly.
-const sealEvery = 10 * time.Second
 
 // pageSize is what providers list at most in one page.
 const pageSize = 1000
+
+// silence is how long a node goes on without an order. An election fits in, so that a
+// change of leaders interrupts nobody.
+const silence = 8 * time.Second
+
+var (
+	// ErrStale is returned for an order of a leader that was replaced, or one that a
+	// later order has overtaken.
+	ErrStale = errors.New("the order is stale: a later one, or one of a later leader, has come")
+	// ErrNotRunning is returned when the node's catalog does not know the sync as
+	// running, and by a worker that is not run or stops.
+	ErrNotRunning = errors.New("the sync is not running here")
+
+	// errSilent and errLost end a scan that may begin anew with the next order.
+	errSilent = errors.New("nothing was heard of the leader")
+	errLost   = errors.New("another node has recorded what this one was listing: its lease has expired")
+)
 
 // Proposer brings a command into the catalog. It answers when the command is
 // applied on this node, or says why it is not.
@@ -47,68 +57,180 @@ type WorkerConfig struct {
 	// Streams bounds the list requests under way at once, all scans together.
 	Streams  int
 	Proposer Proposer
-	Logger   *slog.Logger
+	Buckets  Buckets
+	// Pace makes this node take but a part (0 to 1) of the rate at which the bucket of a
+	// destination may be called. Nil when there is no rate to share.
+	Pace   func(d *pb.Destination, part float64)
+	Logger *slog.Logger
+	// Silence is how long a scan goes on without an order of the leader; 0 is 8 s.
+	Silence time.Duration
 }
 
-// Worker lists ranges of buckets, classifies what it finds and seals it into
-// segments of the local index. It is safe for concurrent use.
+// Worker lists ranges of buckets as the leader orders, classifies what it finds and
+// seals it into segments of the local index. It is safe for concurrent use.
 type Worker struct {
 	WorkerConfig
 	slots *slots
+	paces paces
+
+	mu    sync.Mutex
+	root  context.Context // that of Run, nil while it does not run
+	term  uint64          // the newest that was heard of
+	syncs map[string]*engagement
+	work  sync.WaitGroup
 }
 
-// NewWorker makes a worker; it does nothing until Scan is called.
+// engagement is this node's part in one sync.
+type engagement struct {
+	mu sync.Mutex // held while an order is carried out
+	// term and seq are those of the newest order.
+	term, seq uint64
+	scan      *scan // nil before the first order, and after one that ended without a failure
+}
+
+// NewWorker makes a worker; it refuses all orders until it is run.
 func NewWorker(c WorkerConfig) *Worker {
-	return &Worker{WorkerConfig: c, slots: newSlots(c.Streams)}
+	if c.Silence == 0 {
+		c.Silence = silence
+	}
+	return &Worker{
+		WorkerConfig: c, slots: newSlots(c.Streams), paces: paces{set: c.Pace},
+		syncs: map[string]*engagement{},
+	}
 }
 
-// Assignment is a part of a sync that a worker is to do.
-type Assignment struct {
-	SyncID      string
-	Destination *pb.Destination
-	Bucket      provider.Bucket
-	Plan        []PlannedRange
+// Run lets the worker work until ctx ends. It answers when all scans have stopped; what
+// they had recorded stays.
+func (w *Worker) Run(ctx context.Context) error {
+	w.mu.Lock()
+	w.root = ctx
+	w.mu.Unlock()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-tick.C:
+			w.forget()
+		case <-ctx.Done():
+		}
+	}
+	w.mu.Lock()
+	w.root = nil
+	w.mu.Unlock()
+	w.work.Wait()
+	return context.Cause(ctx)
 }
 
-// Scan does an assignment: when it answers nil, every range of the plan is covered
-// by segments that are sealed here and recorded in the catalog. It stops at the first
-// range that fails for good, and at the end of ctx; what was recorded by then
-// stays. tally is kept up to date from the beginning on.
-func (w *Worker) Scan(ctx context.Context, a Assignment, tally *Tally) error {
-	start, _ := catalog.KeySpace(a.Destination)
-	s := &scan{
-		Worker:     w,
-		Assignment: a,
-		tally:      tally,
-		table:      newTable(a.Plan, pageSize),
-		turn:       w.slots.newTurn(),
-		bucketID:   catalog.BucketID(a.Destination),
-		prefix:     string(start),
-		recorder:   recorder{proposer: w.Proposer, syncID: a.SyncID, queue: make(chan *pb.Segment, w.Streams)},
-	}
-	tally.table.Store(s.table)
-	defer tally.table.Store(nil)
-
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.recorder.run(ctx) })
-	var streams sync.WaitGroup
-	for range w.Streams {
-		streams.Add(1)
-		group.Go(func() error {
-			defer streams.Done()
-			return s.stream(ctx)
-		})
-	}
-	group.Go(func() error {
-		streams.Wait()
-		close(s.recorder.queue)
+// forget drops the syncs that have ended.
+func (w *Worker) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_ = w.Catalog.View(func(tx *catalog.Tx) error { // looked at again in a second
+		running, err := tx.RunningSyncs()
+		if err != nil {
+			return err
+		}
+		ended := map[string]bool{}
+		for id := range w.syncs {
+			ended[id] = true
+		}
+		for _, s := range running {
+			delete(ended, s.Id)
+		}
+		for id := range ended {
+			if e := w.syncs[id]; e.scan == nil || e.scan.ended() {
+				delete(w.syncs, id)
+			}
+		}
 		return nil
 	})
-	return group.Wait()
 }
 
-// Tally counts what a scan has done so far. It is safe for concurrent use.
-type Tally struct {
-	Files, Bytes, Orphans, Missing atomic.Uint64
-	table                          atomic.Pointer[table]
+// Exchange carries an order out and reports. It answers at once when something matters
+// to the leader (see scannerpb.Order), else when the order's time is over. Errors:
+// ErrStale, ErrNotRunning; what goes wrong in the scan itself is in the report.
+func (w *Worker) Exchange(ctx context.Context, o *spb.Order) (*spb.Report, error) {
+	s, err := w.accept(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return s.answer(ctx, o)
+}
+
+// accept brings an order to its scan, which it begins when there is none.
+func (w *Worker) accept(ctx context.Context, o *spb.Order) (*scan, error) {
+	w.mu.Lock()
+	root := w.root
+	if root == nil {
+		w.mu.Unlock()
+		return nil, fmt.Errorf("%w: this node is not at work", ErrNotRunning)
+	}
+	if o.Term < w.term {
+		w.mu.Unlock()
+		return nil, fmt.Errorf("%w (term %d, this node has heard of %d)", ErrStale, o.Term, w.term)
+	}
+	w.term = o.Term
+	e := w.syncs[o.SyncId]
+	if e == nil {
+		e = &engagement{}
+		w.syncs[o.SyncId] = e
+	}
+	w.mu.Unlock()
+
+	running, destination, err := w.look(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if o.Term < e.term || o.Term == e.term && o.Seq <= e.seq {
+		return nil, fmt.Errorf("%w (order %d of term %d)", ErrStale, o.Seq, o.Term)
+	}
+	if e.scan != nil && e.scan.stopping() {
+		// A new one must not begin before the old one has let go of all.
+		select {
+		case <-e.scan.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if e.scan.failure == nil {
+			e.scan = nil
+		}
+	}
+	e.term, e.seq = o.Term, o.Seq
+	if e.scan == nil {
+		e.scan = w.begin(root, running, destination)
+	}
+	e.scan.obey(o)
+	return e.scan, nil
+}
+
+// look waits until the catalog of this node has come to the start of the sync, and reads
+// it.
+func (w *Worker) look(ctx context.Context, o *spb.Order) (s *pb.Sync, d *pb.Destination, err error) {
+	for {
+		changed := w.Catalog.Changed()
+		if w.Catalog.AppliedIndex() >= o.StartedIndex {
+			break
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("wait for the start of sync %s at index %d: %w", o.SyncId, o.StartedIndex, context.Cause(ctx))
+		}
+	}
+	err = w.Catalog.View(func(tx *catalog.Tx) error {
+		if s, err = tx.Sync(o.Org, o.SyncId); err != nil {
+			return err
+		}
+		if s.FinishedAt != 0 {
+			return fmt.Errorf("%w: sync %s is %s", ErrNotRunning, s.Id, s.Status)
+		}
+		d, err = tx.Destination(s.Org, s.DestinationId)
+		return err
+	})
+	if errors.Is(err, catalog.ErrNotFound) {
+		err = fmt.Errorf("%w: %w", ErrNotRunning, err)
+	}
+	return s, d, err
 }

@@ -142,14 +142,17 @@ func BenchmarkScan(b *testing.B) {
 	metrics := must(provider.NewMetrics(registry))(b)
 	bucket := provider.Compose(account.Bucket("bench-bucket"), "S3", provider.NewLimiter(provider.CeilingS3), metrics, provider.RetryOptions{})
 	keeper := scanner.NewKeeper(scanner.KeeperConfig{Catalog: cat, Index: store, Proposer: l, Logger: slog.Default()})
+	worker := scanner.NewWorker(scanner.WorkerConfig{
+		Node: "n", Catalog: cat, Index: store, Streams: 64, Proposer: l, Buckets: buckets{bucket}, Logger: slog.Default(),
+	})
 	coordinator := scanner.NewCoordinator(scanner.CoordinatorConfig{
 		Catalog: cat, Index: store, Proposer: l, Buckets: buckets{bucket}, Keeper: keeper, Publisher: quiet{},
-		Worker: scanner.NewWorker(scanner.WorkerConfig{Node: "n", Catalog: cat, Index: store, Streams: 64, Proposer: l, Logger: slog.Default()}),
-		Logger: slog.New(slog.DiscardHandler), Registerer: registry,
+		Peers: scanner.Alone{Worker: worker}, Logger: slog.New(slog.DiscardHandler), Registerer: registry,
 	})
 	ctx, stop := context.WithCancel(b.Context())
 	var done sync.WaitGroup
-	done.Go(func() { _ = coordinator.Run(ctx) })
+	done.Go(func() { _ = worker.Run(ctx) })
+	done.Go(func() { _ = coordinator.Run(ctx, 1) })
 	defer done.Wait()
 	defer stop()
 	if *profile != "" {

@@ -100,18 +100,20 @@ type Order struct {
 	Seq uint64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
 	// grants are ranges that the node is to list beside those that it holds.
 	Grants []*Range `protobuf:"bytes,6,rep,name=grants,proto3" json:"grants,omitempty"`
-	// want is how many ranges others could list: the node gives back up to so many, and
-	// that part (0 to 1) of the keys that it has left.
-	Want uint32  `protobuf:"varint,7,opt,name=want,proto3" json:"want,omitempty"`
-	Part float64 `protobuf:"fixed64,8,opt,name=part,proto3" json:"part,omitempty"`
+	// want is how many ranges others could list: the node gives back up to so many.
+	Want uint32 `protobuf:"varint,7,opt,name=want,proto3" json:"want,omitempty"`
+	// idle and busy are what the leader knows: so many streams idle, and whether the node
+	// holds anything. More idle streams, or an end of the work, is answered at once.
+	Idle uint32 `protobuf:"varint,8,opt,name=idle,proto3" json:"idle,omitempty"`
+	Busy bool   `protobuf:"varint,9,opt,name=busy,proto3" json:"busy,omitempty"`
 	// expected is how many keys the whole sync is reckoned to list; 0 is unknown.
-	Expected uint64 `protobuf:"varint,9,opt,name=expected,proto3" json:"expected,omitempty"`
+	Expected uint64 `protobuf:"varint,10,opt,name=expected,proto3" json:"expected,omitempty"`
 	// nodes is among how many the bucket's rate of calls is shared.
-	Nodes uint32 `protobuf:"varint,10,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	Nodes uint32 `protobuf:"varint,11,opt,name=nodes,proto3" json:"nodes,omitempty"`
 	// wait_ms bounds how long the answer may take.
-	WaitMs uint32 `protobuf:"varint,11,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	WaitMs uint32 `protobuf:"varint,12,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
 	// inventory asks which of the recorded segments the node does not have.
-	Inventory     bool `protobuf:"varint,12,opt,name=inventory,proto3" json:"inventory,omitempty"`
+	Inventory     bool `protobuf:"varint,13,opt,name=inventory,proto3" json:"inventory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -195,11 +197,18 @@ func (x *Order) GetWant() uint32 {
 	return 0
 }
 
-func (x *Order) GetPart() float64 {
+func (x *Order) GetIdle() uint32 {
 	if x != nil {
-		return x.Part
+		return x.Idle
 	}
 	return 0
+}
+
+func (x *Order) GetBusy() bool {
+	if x != nil {
+		return x.Busy
+	}
+	return false
 }
 
 func (x *Order) GetExpected() uint64 {
@@ -522,7 +531,7 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	"\x05Range\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\fR\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\fR\x03end\x12\x12\n" +
-	"\x04keys\x18\x03 \x01(\x01R\x04keys\"\xc2\x02\n" +
+	"\x04keys\x18\x03 \x01(\x01R\x04keys\"\xd6\x02\n" +
 	"\x05Order\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x17\n" +
 	"\async_id\x18\x02 \x01(\tR\x06syncId\x12#\n" +
@@ -531,12 +540,13 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	"\x03seq\x18\x05 \x01(\x04R\x03seq\x122\n" +
 	"\x06grants\x18\x06 \x03(\v2\x1a.firescan.scanner.v1.RangeR\x06grants\x12\x12\n" +
 	"\x04want\x18\a \x01(\rR\x04want\x12\x12\n" +
-	"\x04part\x18\b \x01(\x01R\x04part\x12\x1a\n" +
-	"\bexpected\x18\t \x01(\x04R\bexpected\x12\x14\n" +
-	"\x05nodes\x18\n" +
-	" \x01(\rR\x05nodes\x12\x17\n" +
-	"\await_ms\x18\v \x01(\rR\x06waitMs\x12\x1c\n" +
-	"\tinventory\x18\f \x01(\bR\tinventory\"\xf0\x03\n" +
+	"\x04idle\x18\b \x01(\rR\x04idle\x12\x12\n" +
+	"\x04busy\x18\t \x01(\bR\x04busy\x12\x1a\n" +
+	"\bexpected\x18\n" +
+	" \x01(\x04R\bexpected\x12\x14\n" +
+	"\x05nodes\x18\v \x01(\rR\x05nodes\x12\x17\n" +
+	"\await_ms\x18\f \x01(\rR\x06waitMs\x12\x1c\n" +
+	"\tinventory\x18\r \x01(\bR\tinventory\"\xf0\x03\n" +
 	"\x06Report\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\x04R\x03run\x12.\n" +

@@ -1,0 +1,46 @@
+package node
+
+import (
+	"context"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/cluster"
+	"firescan/scanner"
+	spb "firescan/scanner/scannerpb"
+	rpc "firescan/scanner/scannerpb/scannerpbconnect"
+)
+
+// scanPeers are the nodes of the cluster as the scan's leader sees them. Orders to this
+// node take no detour over the network.
+type scanPeers struct {
+	cluster *cluster.Cluster
+	worker  *scanner.Worker
+}
+
+// Alive implements scanner.Peers.
+func (p scanPeers) Alive() []string {
+	var ids []string
+	for _, peer := range p.cluster.Peers() {
+		if peer.Alive {
+			ids = append(ids, peer.ID)
+		}
+	}
+	return ids
+}
+
+// Exchange implements scanner.Peers.
+func (p scanPeers) Exchange(ctx context.Context, node string, order *spb.Order) (*spb.Report, error) {
+	if node == p.worker.Node {
+		return p.worker.Exchange(ctx, order)
+	}
+	return rpc.NewScanClient(p.cluster.HTTPClient(), "https://"+node).Exchange(ctx, order)
+}
+
+// Pace makes this node take but a part of the calls that the provider's limit allows for
+// the bucket of a destination. Without a limit there is nothing to share.
+func (b *buckets) Pace(d *pb.Destination, part float64) {
+	if most := ceiling(d); most > 0 {
+		b.limiters.For(catalog.BucketID(d), most).SetCeiling(most * part)
+	}
+}
