@@ -135,27 +135,30 @@ func testConditions(t *testing.T, open Open, quirks Quirks) {
 			}
 		})
 	}
-	t.Run("a batch of both", func(t *testing.T) {
-		fill(t, b, []string{"a", "b", "c"})
-		info, err := b.Stat(ctx, "b")
-		if err != nil {
-			t.Fatal(err)
-		}
-		errs := b.DeleteBatch(ctx, []provider.Deletion{{Key: "a", Tag: info.Tag}, {Key: "b", Tag: info.Tag}, {Key: "c"}})
-		want := []string{"a"}
-		if quirks.IgnoresBatchCondition {
-			want = nil
-		} else {
-			wantKind(t, errs[0], provider.Changed)
-			errs[0] = nil
-		}
-		if errs[0] != nil || errs[1] != nil || errs[2] != nil {
-			t.Errorf("errors %v", errs)
-		}
-		if got, err := walk(ctx, b, provider.ListRequest{}); err != nil || !slices.Equal(got.keys, want) {
-			t.Errorf("left are %q, %v; want %q", got.keys, err, want)
-		}
-	})
+	t.Run("a batch of both", func(t *testing.T) { testMixedBatch(t, b, quirks) })
+}
+
+func testMixedBatch(t *testing.T, b provider.Bucket, quirks Quirks) {
+	t.Helper()
+	fill(t, b, []string{"a", "b", "c"})
+	info, err := b.Stat(t.Context(), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := b.DeleteBatch(t.Context(), []provider.Deletion{{Key: "a", Tag: info.Tag}, {Key: "b", Tag: info.Tag}, {Key: "c"}})
+	want := []string{"a"}
+	if quirks.IgnoresBatchCondition {
+		want = nil
+	} else {
+		wantKind(t, errs[0], provider.Changed)
+		errs[0] = nil
+	}
+	if errs[0] != nil || errs[1] != nil || errs[2] != nil {
+		t.Errorf("errors %v", errs)
+	}
+	if got, err := walk(t.Context(), b, provider.ListRequest{}); err != nil || !slices.Equal(got.keys, want) {
+		t.Errorf("left are %q, %v; want %q", got.keys, err, want)
+	}
 }
 
 // testProbeConditions finds by canary what the quirks declare, and leaves all as it was.
