@@ -135,8 +135,21 @@ func (w *deletion) lookPage(ctx context.Context, candidates []*candidate, page *
 	return len(candidates), nil
 }
 
-// lookAt looks at a single file.
+// lookAt looks at a single file. One that the index does not know must be in a list under
+// exactly that key: servers that keep objects in a file system answer a call for "a/../b"
+// with b.
 func (w *deletion) lookAt(ctx context.Context, t *candidate) {
+	if !t.known {
+		t.seen = nil
+		var page provider.Page
+		key := string(t.path)
+		if err := w.bucket.List(ctx, provider.ListRequest{Prefix: key, End: provider.After(key), MaxKeys: 1}, &page); err != nil {
+			t.fail(err)
+		} else if len(page.Objects) > 0 && bytes.Equal(page.Objects[0].Key, t.path) {
+			t.seen = infoOf(&page.Objects[0])
+		}
+		return
+	}
 	info, err := w.bucket.Stat(ctx, string(t.path))
 	switch {
 	case provider.KindOf(err) == provider.NotFound, err == nil && provider.Placeholder(info.Key, info.Size):

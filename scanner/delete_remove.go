@@ -44,9 +44,10 @@ func (w *deletion) removeBatch(ctx context.Context, candidates []*candidate) {
 // removeSeen deletes a file without a condition, if it still is the one that was seen.
 func (w *deletion) removeSeen(ctx context.Context, t *candidate) {
 	before := t.seen
-	w.lookAt(ctx, t)
+	if w.lookAt(ctx, t); t.err != nil {
+		return
+	}
 	switch {
-	case t.err != nil:
 	case t.seen == nil:
 		t.gone = true
 	case t.seen.Tag != before.Tag || t.seen.Size != before.Size || t.seen.ModTime.Unix() != before.ModTime.Unix():

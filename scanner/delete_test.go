@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -219,7 +221,7 @@ func TestResolveWithoutTheBucket(t *testing.T) {
 			r.account.Fill(bucket, 10, old, "a.backup")
 			r.propose(&pb.BeginDelete{Org: org, DestinationId: destID, Id: "del_1", Node: "node2/1", At: 1, Revision: 1, Paths: [][]byte{[]byte("a.backup")}})
 			r.set(func(_ int, what string) error {
-				if what == "stat" {
+				if what == "list" {
 					return &provider.Error{Kind: kind, Op: what, Reason: "injected"}
 				}
 				return nil
@@ -255,4 +257,61 @@ func TestDeleteDuringAScan(t *testing.T) {
 		t.Fatal("nothing was deleted during the scan")
 	}
 	r.agree()
+}
+
+// fileSystem is a bucket whose calls for single objects take keys for paths, as servers do
+// that keep objects in a file system.
+type fileSystem struct{ provider.Bucket }
+
+func (b fileSystem) Stat(ctx context.Context, key string) (provider.Info, error) {
+	return b.Bucket.Stat(ctx, strings.TrimPrefix(path.Clean(key), "/"))
+}
+
+func (b fileSystem) Delete(ctx context.Context, key, tag string) error {
+	return b.Bucket.Delete(ctx, strings.TrimPrefix(path.Clean(key), "/"), tag)
+}
+
+func (b fileSystem) DeleteBatch(ctx context.Context, objects []provider.Deletion) []error {
+	errs := make([]error, len(objects))
+	for i, o := range objects {
+		errs[i] = b.Delete(ctx, o.Key, o.Tag)
+	}
+	return errs
+}
+
+type fileSystems struct{ Buckets }
+
+func (f fileSystems) Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error) {
+	b, err := f.Buckets.Open(ctx, d)
+	return fileSystem{b}, err
+}
+
+// TestOtherNamesOfANeededFile asks for a file under names that some servers take for it.
+func TestOtherNamesOfANeededFile(t *testing.T) {
+	for name, ignored := range conditioned {
+		t.Run(name, func(t *testing.T) {
+			r := newDeleteRig(t, mem.Options{Ignore: ignored})
+			r.deleter.Buckets = fileSystems{r.deleter.Buckets}
+			r.account.Fill(bucket, 10, old, "a/linked.backup", "a/orphan.backup")
+			r.backups("a/linked.backup")
+			check := func() {
+				t.Helper()
+				names := []string{"b/../a/linked.backup", "a//linked.backup", "a/./linked.backup", "/a/linked.backup", "a/linked.backup/"}
+				for name, o := range r.delete(names...) {
+					if o.Deleted || !errors.Is(o.Err, ErrNotThere) {
+						t.Errorf("%q: %+v", name, o)
+					}
+				}
+			}
+			check()
+			r.sync()
+			check()
+			if len(r.keys("")) != 2 {
+				t.Fatalf("left: %q", r.keys(""))
+			}
+			if o := r.delete("a/orphan.backup")["a/orphan.backup"]; !o.Deleted {
+				t.Errorf("the orphan: %+v", o)
+			}
+		})
+	}
 }
