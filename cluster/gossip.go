@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -46,6 +47,9 @@ type gossip struct {
 	judge func(id string, meta *cpb.NodeMeta) error
 
 	list *memberlist.Memberlist // set by start
+	// at is the host:port that others join at.
+	at       string
+	updating sync.Mutex // memberlist's own update is not safe for concurrent use
 
 	mu       sync.Mutex
 	contacts map[string]contact
@@ -70,6 +74,7 @@ func (g *gossip) start(bind, host string, t Timing, n faults) error {
 	conf.Transport = transport
 	conf.BindPort = transport.GetAutoBindPort()
 	conf.AdvertisePort = conf.BindPort
+	g.at = net.JoinHostPort(conf.AdvertiseAddr, strconv.Itoa(conf.AdvertisePort))
 	if g.list, err = memberlist.Create(conf); err != nil {
 		return errors.Join(fmt.Errorf("start gossip: %w", err), transport.Shutdown())
 	}
@@ -129,11 +134,10 @@ func (g *gossip) join(ctx context.Context, addresses []string) error {
 	return errors.Join(errs...)
 }
 
-// address is the host:port that others join at.
-func (g *gossip) address() string { return g.list.LocalNode().Address() }
-
 // update tells the others that this node's metadata has changed.
 func (g *gossip) update() {
+	g.updating.Lock()
+	defer g.updating.Unlock()
 	// What cannot be told now is told with the next full exchange.
 	_ = g.list.UpdateNode(leaveWait)
 }

@@ -75,7 +75,7 @@ func (c *Cluster) missing() []string {
 			ask[remembered[id]] = true
 		}
 	}
-	delete(ask, c.gossip.address())
+	delete(ask, c.gossip.at)
 	return slices.Sorted(maps.Keys(ask))
 }
 

@@ -115,7 +115,7 @@ func (n *node) open() error {
 	if err := n.Start(); err != nil {
 		t.Fatal(err)
 	}
-	n.rig.net.at(n.id, n.gossip.address())
+	n.rig.net.at(n.id, n.gossip.at)
 	return nil
 }
 
@@ -131,7 +131,7 @@ func (n *node) start() *node {
 func (r *rig) seeds(but string) (seeds []string) {
 	for _, id := range r.order {
 		if n := r.nodes[id]; id != but && n.Cluster != nil {
-			seeds = append(seeds, n.gossip.address())
+			seeds = append(seeds, n.gossip.at)
 		}
 	}
 	return seeds

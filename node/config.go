@@ -25,6 +25,25 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files; with them the API is served over TLS only.
 	TLSCert, TLSKey string
 
+	// ClusterAddr and GossipAddr are where this node listens for others; port 0 takes a
+	// free one. Without both, the node stays alone.
+	ClusterAddr, GossipAddr string
+	// AdvertiseHost is the host or address at which others reach this node; empty takes that
+	// of the listeners, or the only one that the machine has.
+	AdvertiseHost string
+	// Join lists gossip addresses, host:port, of nodes to find the others through. They are
+	// tried for ever.
+	Join []string
+	// BootstrapExpect is how many new nodes begin a cluster together. With 1, a new node
+	// begins alone, or waits to be taken in when Join names others.
+	BootstrapExpect int
+	// ClusterCert, ClusterKey and ClusterCA are PEM files that replace the certificates for
+	// the cluster port that are made from the secret. They are read again when they change.
+	ClusterCert, ClusterKey, ClusterCA string
+	// DeadAfter is how long a node must be gone before it loses its place in the group, as
+	// long as three voters remain; negative is never.
+	DeadAfter time.Duration
+
 	// SecretFile holds the cluster secret; empty is cluster.secret in the data
 	// directory, which is made when it is missing.
 	SecretFile string
@@ -57,8 +76,14 @@ type Config struct {
 // DefaultConfig is the configuration of a node about which nothing is said.
 func DefaultConfig() Config {
 	return Config{
-		DataDir:     "./data",
-		HTTPAddr:    "127.0.0.1:8080",
+		DataDir:  "./data",
+		HTTPAddr: "127.0.0.1:8080",
+
+		ClusterAddr:     "127.0.0.1:7400",
+		GossipAddr:      "127.0.0.1:7401",
+		BootstrapExpect: 1,
+		DeadAfter:       10 * time.Minute,
+
 		SyncEvery:   24 * time.Hour,
 		FreshFor:    time.Hour,
 		ScanStreams: 64,
@@ -84,6 +109,7 @@ func (c *Config) Validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		wrong("--http-tls-cert and --http-tls-key belong together: give both or none")
 	}
+	c.checkMembership(wrong)
 	if c.ScanStreams < 1 || c.ScanStreams > maxStreams {
 		wrong("--scan-streams is %d: give 1 to %d", c.ScanStreams, maxStreams)
 	}

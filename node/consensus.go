@@ -12,7 +12,6 @@ import (
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/cluster"
-	"firescan/index"
 )
 
 // errStarting is returned by Ready until the first leader has made what every
@@ -22,7 +21,8 @@ var errStarting = errors.New("the cluster is being set up: no keyset and root to
 // consensus is the cluster as the API sees it.
 type consensus struct {
 	cluster *cluster.Cluster
-	ready   atomic.Bool // the keyset and the root token are there
+	catalog *catalog.Catalog
+	setUp   atomic.Bool // the keyset and the root token were seen
 }
 
 // Propose implements api.Consensus.
@@ -51,10 +51,21 @@ func (c *consensus) Ready() error {
 	if err := c.cluster.Ready(); err != nil {
 		return answerable(err)
 	}
-	if !c.ready.Load() {
-		// To a client that is the same: try again shortly.
-		return fmt.Errorf("%w: %w", api.ErrNoLeader, errStarting)
+	if c.setUp.Load() {
+		return nil
 	}
+	// The first leader makes them, and every node sees them in its catalog.
+	if err := c.catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.Token(rootTokenID)
+		if err == nil && len(tx.Keyset()) == 0 {
+			err = errStarting
+		}
+		return err
+	}); err != nil {
+		// To a client that is the same: try again shortly.
+		return fmt.Errorf("%w: %w (%w)", api.ErrNoLeader, errStarting, err)
+	}
+	c.setUp.Store(true)
 	return nil
 }
 
@@ -78,47 +89,4 @@ func answerable(err error) error {
 		return unavailable("This node is stopping; try again shortly")
 	}
 	return err
-}
-
-// members tells the API about the nodes of the cluster.
-type members struct {
-	cluster *cluster.Cluster
-	catalog *catalog.Catalog
-	index   *index.Store
-	self    string
-	address string
-	version string
-}
-
-// Nodes implements api.Members.
-func (m *members) Nodes(ctx context.Context) ([]api.Member, error) {
-	all, err := m.cluster.Members(ctx)
-	if err != nil {
-		return nil, err
-	}
-	nodes := make([]api.Member, len(all))
-	for i, peer := range all {
-		nodes[i] = api.Member{ID: peer.ID, Leader: peer.Leader, Voter: peer.Voter, State: peer.State}
-		if peer.ID != m.self {
-			continue
-		}
-		shards, err := m.shards()
-		if err != nil {
-			return nil, err
-		}
-		nodes[i].Address, nodes[i].Version = m.address, m.version
-		nodes[i].AppliedIndex, nodes[i].Shards = m.catalog.AppliedIndex(), shards
-	}
-	return nodes, nil
-}
-
-// shards counts the destinations whose files this node can tell.
-func (m *members) shards() (n int, err error) {
-	held, err := m.index.Destinations()
-	for _, id := range held {
-		if _, _, ok := m.index.Generation(id); ok {
-			n++
-		}
-	}
-	return n, err
 }

@@ -49,7 +49,7 @@ func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 	return api.New(api.Config{
 		Catalog: n.catalog, Consensus: n.consensus, Shards: shards{n.scan.keeper}, Buckets: n.buckets, Accounts: n.buckets,
 		Secrets: n.keys, Keys: rotation{n.keys, n.cluster}, Elsewhere: elsewhere{n.cluster, n.catalog, n.index}, Endpoints: n.egress, Types: providerTypes,
-		Members: &members{n.cluster, n.catalog, n.index, n.id, n.Addr(), n.config.Version},
+		Members: members{n.cluster},
 		Metrics: metrics, Registerer: n.registry, Logger: n.log,
 		SyncEvery: n.config.SyncEvery, FreshFor: n.config.FreshFor, ForceWait: forceWait,
 	})

@@ -15,6 +15,7 @@ func testConfig(t *testing.T) Config {
 	t.Helper()
 	c := DefaultConfig()
 	c.NodeID, c.DataDir, c.HTTPAddr = "n1", t.TempDir(), "127.0.0.1:0"
+	c.ClusterAddr, c.GossipAddr = "127.0.0.1:0", "127.0.0.1:0"
 	return c
 }
 

@@ -72,7 +72,7 @@ func (n *Node) open() (err error) {
 	}
 	n.later(func() error { return closeListener(n.listener) })
 	// The secret before the catalog: whether that is new tells whether the secret may be.
-	secret, err := clusterSecret(n.dir, n.config.SecretFile)
+	secret, err := clusterSecret(n.dir, n.config.SecretFile, n.config.joins())
 	if err != nil {
 		return err
 	}
@@ -112,14 +112,11 @@ func (n *Node) open() (err error) {
 	}
 	n.buckets = newBuckets(n.catalog, n.keys, n.egress, calls, n.config.GCSKeyDir)
 	// The cluster begins to apply what was committed, so the catalog must be there.
-	n.cluster, err = cluster.Open(cluster.Config{
-		ID: n.id, Dir: n.dir.join(raftDir), Catalog: n.catalog, Logger: n.log, Registerer: registry,
-	})
-	if err != nil {
+	if n.cluster, err = n.openCluster(secret, registry); err != nil {
 		return err
 	}
 	n.later(n.cluster.Close)
-	n.consensus = &consensus{cluster: n.cluster}
+	n.consensus = &consensus{cluster: n.cluster, catalog: n.catalog}
 	n.relay = newRelay(n.cluster, n.log)
 	n.scan = n.newScanning()
 	if n.api, err = n.newAPI(metrics); err != nil {

@@ -55,7 +55,6 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := ensureRootToken(ctx, n.catalog, n.cluster, n.dir, n.config.RootToken); err != nil {
 		return err
 	}
-	n.consensus.ready.Store(true)
 	return n.scan.coordinator.Run(ctx, n.cluster.Term())
 }
 

@@ -19,8 +19,9 @@ const secretBytes = 32
 const purposeKEK = "firescan credential keyset encryption key v1"
 
 // clusterSecret reads the secret that all nodes of a cluster share. Without a file of
-// the operator's, a node makes one in its data directory at its first start.
-func clusterSecret(dir *dataDir, file string) ([]byte, error) {
+// the operator's, a node makes one in its data directory at its first start, unless it
+// is to join others: they would not know it.
+func clusterSecret(dir *dataDir, file string, joins bool) ([]byte, error) {
 	own := file == ""
 	if own {
 		file = dir.join(secretFile)
@@ -33,6 +34,9 @@ func clusterSecret(dir *dataDir, file string) ([]byte, error) {
 	// its credentials, and no other node would know it.
 	if _, err := os.Stat(dir.join(catalogFile)); err == nil {
 		return nil, fmt.Errorf("%s is missing although the node ran before: put it back, or name it with --cluster-secret-file", file)
+	}
+	if joins {
+		return nil, errNoSecret
 	}
 	secret = make([]byte, secretBytes)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"encoding/base64"
 	"encoding/hex"
 	"os"
@@ -12,14 +13,14 @@ import (
 
 func TestClusterSecretIsMadeOnce(t *testing.T) {
 	d := &dataDir{path: t.TempDir()}
-	first, err := clusterSecret(d, "")
+	first, err := clusterSecret(d, "", false)
 	if err != nil || len(first) != secretBytes {
 		t.Fatal(len(first), err)
 	}
-	if again, err := clusterSecret(d, ""); err != nil || !bytes.Equal(first, again) {
+	if again, err := clusterSecret(d, "", false); err != nil || !bytes.Equal(first, again) {
 		t.Errorf("another secret at the second start, %v", err)
 	}
-	if shared, err := clusterSecret(&dataDir{path: t.TempDir()}, d.join(secretFile)); err != nil || !bytes.Equal(first, shared) {
+	if shared, err := clusterSecret(&dataDir{path: t.TempDir()}, d.join(secretFile), true); err != nil || !bytes.Equal(first, shared) {
 		t.Errorf("another secret on another node, %v", err)
 	}
 }
@@ -29,10 +30,14 @@ func TestLostSecretIsNotMadeAnew(t *testing.T) {
 	if err := os.WriteFile(d.join(catalogFile), nil, privateFile); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := clusterSecret(d, ""); err == nil || !strings.Contains(err.Error(), "put it back") {
+	if _, err := clusterSecret(d, "", false); err == nil || !strings.Contains(err.Error(), "put it back") {
 		t.Errorf("a catalog without its secret: %v", err)
 	}
-	if _, err := clusterSecret(d, filepath.Join(d.path, "none")); err == nil {
+	// A secret that nobody else has is of no use to a node that joins others.
+	if _, err := clusterSecret(&dataDir{path: t.TempDir()}, "", true); !errors.Is(err, errNoSecret) {
+		t.Errorf("a node that joins made itself a secret: %v", err)
+	}
+	if _, err := clusterSecret(d, filepath.Join(d.path, "none"), false); err == nil {
 		t.Error("a secret of the operator's was made up")
 	}
 }

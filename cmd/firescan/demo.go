@@ -122,6 +122,7 @@ func (d *demo) newNode(dir, endpoint, root string) (*node.Node, error) {
 	}
 	c := node.DefaultConfig()
 	c.NodeID, c.DataDir, c.HTTPAddr = "demo", filepath.Join(dir, "data"), d.addr
+	c.ClusterAddr, c.GossipAddr = "", "" // nobody joins a demo
 	c.AllowEndpoints = []string{endpoint[len("http://"):]}
 	c.RootToken, c.ScanStreams = catalog.NewSecret(root), d.streams
 	c.Logger, c.Version = logger, version()

@@ -38,6 +38,7 @@ func serve(t *testing.T, dir string, flags ...string) *process {
 	p := &process{log: &bytes.Buffer{}, dir: dir, root: strings.Repeat("r", 40)}
 	args := append([]string{
 		"firescan", "serve", "--node-id", "n1", "--data-dir", dir, "--http-addr", addr, "--log-level", "debug",
+		"--cluster-addr", "127.0.0.1:0", "--gossip-addr", "127.0.0.1:0",
 	}, flags...)
 	p.cmd = &exec.Cmd{Path: self, Args: args, Stdout: p.log, Stderr: p.log, Env: append(os.Environ(),
 		"FIRESCAN_ROOT_TOKEN="+p.root, "FIRESCAN_ALLOW_ENDPOINT=127.0.0.1:*")}

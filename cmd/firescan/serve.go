@@ -22,6 +22,8 @@ At the first start the root token is FIRESCAN_ROOT_TOKEN if that is set; otherwi
 is made and written to <data-dir>/root.token.`,
 		Example: `  firescan serve
   firescan serve --http-addr 0.0.0.0:8443 --http-tls-cert node.pem --http-tls-key node-key.pem
+  firescan serve --cluster-addr 10.0.0.1:7400 --gossip-addr 10.0.0.1:7401 --cluster-secret-file secret \
+                 --bootstrap-expect 3 --join 10.0.0.2:7401 --join 10.0.0.3:7401
   firescan serve --allow-endpoint 'minio.example.com:9000' --allow-endpoint 10.20.0.0/16`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := node.NewLogger(a.err, format, level)
@@ -57,9 +59,15 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.DurationVar(&c.SyncEvery, "sync-every", c.SyncEvery, "how often each verified destination is synced; 0 is never")
 	f.DurationVar(&c.FreshFor, "fresh-for", c.FreshFor, "how long a sync counts as fresh")
 	f.IntVar(&c.ScanStreams, "scan-streams", c.ScanStreams, "list requests under way at once")
-	// A group of one opens neither, but deployments may name them from the first day on.
-	f.StringVar(new(string), "cluster-addr", "127.0.0.1:7400", "host:port for other nodes; not opened while the cluster has one node")
-	f.StringVar(new(string), "gossip-addr", "127.0.0.1:7401", "host:port for finding other nodes; not opened while the cluster has one node")
+	f.StringVar(&c.ClusterAddr, "cluster-addr", c.ClusterAddr, "host:port for other nodes: the log and requests, over TLS")
+	f.StringVar(&c.GossipAddr, "gossip-addr", c.GossipAddr, "host:port for finding other nodes, TCP and UDP, encrypted")
+	f.StringVar(&c.AdvertiseHost, "advertise-host", c.AdvertiseHost, "host or address at which other nodes reach this one; by default the one that it listens at")
+	f.StringSliceVar(&c.Join, "join", c.Join, "gossip address (host:port) of another node; may be repeated, and is tried for ever")
+	f.IntVar(&c.BootstrapExpect, "bootstrap-expect", c.BootstrapExpect, "how many new nodes begin a cluster together; with 1 and --join, the node waits to be taken in")
+	f.DurationVar(&c.DeadAfter, "dead-after", c.DeadAfter, "how long a node must be gone before it loses its place, while three voters remain; negative is never")
+	f.StringVar(&c.ClusterCert, "cluster-cert", c.ClusterCert, "PEM file of a certificate for the cluster port; made from the cluster secret by default")
+	f.StringVar(&c.ClusterKey, "cluster-key", c.ClusterKey, "PEM file of that certificate's key")
+	f.StringVar(&c.ClusterCA, "cluster-ca", c.ClusterCA, "PEM file of the authorities that other nodes' certificates are checked against")
 }
 
 // runNode runs a node until ctx ends.
