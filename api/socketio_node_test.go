@@ -52,7 +52,8 @@ func (r *rig) metric(line string) {
 			return
 		}
 	}
-	r.t.Fatalf("no %s in the metrics; there are %v", line, strings.Split(raw[strings.Index(raw, "firescan_event"):], "\n")[:8])
+	_, events, _ := strings.Cut(raw, "# HELP firescan_event")
+	r.t.Fatalf("no %s in the metrics, but:\n%.800s", line, events)
 }
 
 // hears waits for an event with one argument.
