@@ -77,6 +77,7 @@ func New(c Config) (provider.Account, error) {
 		return nil, err
 	}
 	client := *c.HTTPClient
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	project := ""
 	if emulator {
 		project = projectOf(c.Key)
