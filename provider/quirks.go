@@ -11,6 +11,8 @@ type Quirk string
 
 // The quirks that are known.
 const (
+	// FirstVersion costs nothing.
+	FirstVersion Quirk = "knows lists of version 1 alone"
 	// StartInclusive costs one key a page.
 	StartInclusive Quirk = "takes start-after as inclusive"
 	// StartDecoded costs a walk from a little before for starts that hold '%' or '+'.

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -19,8 +20,8 @@ const smallPage = 100
 
 // List fills page; see provider.Bucket.
 //
-// A page that is out of order, or that lies before what was asked for, is an error, unless
-// a look at the server shows that its lists are like that: then they are made in
+// A page that is out of order, lies before what was asked for or has no token is an error,
+// unless a look at the server shows that its lists are like that: then they are made in
 // another way from now on, this one included.
 func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
 	if end := endOf(req.Prefix, req.End); end != "" && max(req.Start, req.Prefix) >= end {
@@ -33,7 +34,7 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 		}
 	}
 	err := b.list(ctx, req, page)
-	if errors.Is(err, errOrder) || errors.Is(err, errBefore) {
+	if errors.Is(err, errOrder) || errors.Is(err, errBefore) || errors.Is(err, errToken) {
 		if seen, failure := b.look(ctx, req.Prefix); failure == nil && b.ways.add(seen) {
 			err = b.list(ctx, req, page)
 		}
@@ -103,40 +104,77 @@ func (w window) following(out outcome) (next string, more bool) {
 	if !out.truncated || out.ended {
 		return "", false
 	}
-	next = provider.After(out.last)
-	if out.folded {
-		next = provider.PrefixEnd(out.last)
-	}
+	next = out.next()
 	return next, next != "" && (w.end == "" || next < w.end)
 }
 
 // page asks for one answer and reads it into page.
 func (b *bucket) page(ctx context.Context, w window, maxKeys int, token string, page *provider.Page) (outcome, error) {
+	if b.ways.seen().first {
+		return b.firstVersion(ctx, w, maxKeys, token, page)
+	}
 	in := &s3.ListObjectsV2Input{
 		Bucket:       &b.name,
 		EncodingType: types.EncodingTypeUrl,
 		Prefix:       optional(w.prefix),
 		Delimiter:    optional(w.delimiter),
+		MaxKeys:      most(maxKeys),
 		StartAfter:   optional(w.after),
-	}
-	if maxKeys > 0 {
-		in.MaxKeys = aws.Int32(int32(min(maxKeys, 1000)))
 	}
 	if token != "" {
 		in.ContinuationToken, in.StartAfter = &token, nil
 	}
 	var out outcome
-	reading := taking(&s3.ListObjectsV2Output{}, func(body []byte) (err error) {
-		if out, err = decode(body, w, page); err != nil {
-			err = &corrupt{err}
-		}
-		return err
-	})
+	reading := taking(&s3.ListObjectsV2Output{}, decoding(w, page, &out))
 	err := b.regional(ctx, func(within func(*s3.Options)) error {
 		_, err := b.account.client.ListObjectsV2(ctx, in, within, reading)
 		return err
 	})
 	return out, err
+}
+
+// firstVersion asks as page does, by the first version of lists. Its marker is the later
+// start-after; a token in its place is made up here.
+func (b *bucket) firstVersion(ctx context.Context, w window, maxKeys int, token string, page *provider.Page) (outcome, error) {
+	w.first = true
+	in := &s3.ListObjectsInput{
+		Bucket:       &b.name,
+		EncodingType: types.EncodingTypeUrl,
+		Prefix:       optional(w.prefix),
+		Delimiter:    optional(w.delimiter),
+		MaxKeys:      most(maxKeys),
+		Marker:       optional(cmp.Or(token, w.after)),
+	}
+	var out outcome
+	reading := taking(&s3.ListObjectsOutput{}, decoding(w, page, &out))
+	err := b.regional(ctx, func(within func(*s3.Options)) error {
+		_, err := b.account.client.ListObjects(ctx, in, within, reading)
+		return err
+	})
+	if out.token = out.last; out.folded {
+		out.token += lastCharacter // behind all that is folded
+	}
+	return out, err
+}
+
+// lastCharacter is greater than all others that keys have.
+const lastCharacter = "\U0010fffd"
+
+// decoding reads an answer into page and out.
+func decoding(w window, page *provider.Page, out *outcome) func(body []byte) error {
+	return func(body []byte) (err error) {
+		if *out, err = decode(body, w, page); err != nil {
+			err = &corrupt{err}
+		}
+		return err
+	}
+}
+
+func most(maxKeys int) *int32 {
+	if maxKeys <= 0 {
+		return nil
+	}
+	return aws.Int32(int32(min(maxKeys, 1000)))
 }
 
 func optional(s string) *string {

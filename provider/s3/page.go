@@ -11,6 +11,8 @@ type window struct {
 	// loose takes keys in any order, and folder placeholders as objects; it is for servers
 	// whose order is in question.
 	loose bool
+	// first takes an answer of version 1, which has no tokens.
+	first bool
 }
 
 // outcome is what a page tells beyond its objects.
@@ -32,7 +34,15 @@ type outcome struct {
 	inclusive bool
 }
 
-// decoder turns one ListObjectsV2 answer into a page.
+// next is the first key that can follow in the bucket; "" is none.
+func (o outcome) next() string {
+	if o.folded {
+		return provider.PrefixEnd(o.last)
+	}
+	return provider.After(o.last)
+}
+
+// decoder turns one list answer into a page.
 type decoder struct {
 	scanner
 	window
@@ -214,7 +224,7 @@ func (d *decoder) finish() error {
 		return errMissing
 	case d.count >= 0 && d.count != d.objects && d.count != d.objects+d.prefixes:
 		return errCount
-	case d.out.truncated && d.out.token == "":
+	case d.out.truncated && d.out.token == "" && !d.first:
 		return errToken
 	case d.out.truncated && d.objects+d.prefixes == 0:
 		return errNoMore

@@ -57,6 +57,15 @@ func (m *mangler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.lists.Add(1)
+	if m.quirk == provider.FirstVersion {
+		// What it does not know it does not look at.
+		for _, name := range []string{"list-type", "start-after", "continuation-token"} {
+			q.Del(name)
+		}
+		r.URL.RawQuery = q.Encode()
+		m.healthy.ServeHTTP(w, r)
+		return
+	}
 	whole, refused := m.all(r, url.Values{"list-type": {"2"}, "prefix": {q.Get("prefix")}, "delimiter": {q.Get("delimiter")}})
 	if refused != nil {
 		w.WriteHeader(refused.Code)
@@ -139,7 +148,10 @@ func scrambled(s string) uint64 {
 	return h.Sum64()
 }
 
-var allQuirks = []provider.Quirk{provider.StartInclusive, provider.StartDecoded, provider.StartIgnored, provider.Unordered}
+var allQuirks = []provider.Quirk{
+	provider.FirstVersion,
+	provider.StartInclusive, provider.StartDecoded, provider.StartIgnored, provider.Unordered,
+}
 
 // quirky opens a server with a quirk.
 func quirky(t *testing.T, quirk provider.Quirk) (*mangler, provider.Account) {

@@ -2,6 +2,8 @@ package s3
 
 import (
 	"context"
+	"errors"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -10,8 +12,7 @@ import (
 
 // seen is what was seen of a server's lists.
 type seen struct {
-	inclusive, ignores, unordered bool
-	decodes                       bool
+	first, inclusive, decodes, ignores, unordered bool
 }
 
 // ways are what a bucket's server was seen to do, from many streams. The zero value has
@@ -42,7 +43,8 @@ func (w *ways) seen() seen {
 func (w *ways) add(s seen) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	changed := s.ignores && !w.known.ignores || s.unordered && !w.known.unordered
+	changed := s.first && !w.known.first || s.ignores && !w.known.ignores || s.unordered && !w.known.unordered
+	w.known.first = w.known.first || s.first
 	w.known.inclusive = w.known.inclusive || s.inclusive
 	w.known.ignores = w.known.ignores || s.ignores
 	w.known.unordered = w.known.unordered || s.unordered
@@ -58,6 +60,7 @@ func (b *bucket) Quirks() []provider.Quirk {
 		has   bool
 		quirk provider.Quirk
 	}{
+		{s.first, provider.FirstVersion},
 		{s.inclusive, provider.StartInclusive},
 		{s.decodes, provider.StartDecoded},
 		{s.ignores, provider.StartIgnored},
@@ -102,6 +105,7 @@ func (b *bucket) look(ctx context.Context, prefix string) (seen, error) {
 	}
 	second, err := b.lookOnce(ctx, prefix)
 	return seen{
+		first:     first.first && second.first,
 		inclusive: first.inclusive && second.inclusive,
 		ignores:   first.ignores && second.ignores,
 		unordered: first.unordered && second.unordered,
@@ -109,6 +113,17 @@ func (b *bucket) look(ctx context.Context, prefix string) (seen, error) {
 }
 
 func (b *bucket) lookOnce(ctx context.Context, prefix string) (seen, error) {
+	found, err := b.lookByTokens(ctx, prefix)
+	if errors.Is(err, errToken) {
+		// A server that does not know version 2 has none.
+		w := window{prefix: prefix, end: endOf(prefix, "")}
+		_, err = b.firstVersion(ctx, w, 2, "", &provider.Page{})
+		return seen{first: true}, err
+	}
+	return found, err
+}
+
+func (b *bucket) lookByTokens(ctx context.Context, prefix string) (seen, error) {
 	w := window{prefix: prefix, end: endOf(prefix, ""), loose: true}
 	var page, next provider.Page
 	out, err := b.page(ctx, w, 0, "", &page)
@@ -156,9 +171,9 @@ func behindSome(objects []provider.Object, exact bool) string {
 
 // exact tells whether start-after is taken as it is also where it holds '%' or '+', which
 // some servers decode a second time and then begin elsewhere. It asks once, for what lies
-// behind "%F4%8F%BF%BD": to a server that decodes it that is a character behind all others,
-// so a key in the answer shows that it does not. Where no key is answered, one
-// may be hidden, and the way around is taken.
+// behind the encoded form of lastCharacter: to a server that decodes it nothing does, so a
+// key in the answer shows that it does not. Where no key is answered, one may be hidden,
+// and the way around is taken.
 func (b *bucket) exact(ctx context.Context, prefix string) (bool, error) {
 	b.ways.mu.Lock()
 	known := b.ways.start
@@ -174,7 +189,7 @@ func (b *bucket) exact(ctx context.Context, prefix string) (bool, error) {
 		_, err := b.page(ctx, window{prefix: prefix, end: endOf(prefix, ""), after: prefix + after, loose: true}, 1, "", &page)
 		return len(page.Objects) > 0 && string(page.Objects[0].Key) > prefix+after, err
 	}
-	found, err := behind("%F4%8F%BF%BD")
+	found, err := behind(url.QueryEscape(lastCharacter))
 	if known = startAltered; found {
 		known = startExact
 	} else if err == nil {
