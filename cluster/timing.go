@@ -8,8 +8,9 @@ import (
 
 // Timing is how fast nodes notice and do things. What is zero has its default.
 type Timing struct {
-	// Heartbeat is how long a follower hears nothing before it stands for election; a
-	// leader that reaches no majority for half of it steps down. Default: 1 s.
+	// Heartbeat is how long a follower hears nothing before it stands for election, and a
+	// leader reaches no majority before it steps down. Less is sooner mistaken for a busy
+	// machine: an import keeps disks and cores busy for half a second at a time. Default: 1.2 s.
 	Heartbeat time.Duration
 	// Probe is how often gossip looks at another node. Default: 1 s.
 	Probe time.Duration
@@ -28,7 +29,7 @@ func (t Timing) orDefaults() Timing {
 		value *time.Duration
 		or    time.Duration
 	}{
-		{&t.Heartbeat, time.Second},
+		{&t.Heartbeat, 1200 * time.Millisecond},
 		{&t.Probe, time.Second},
 		{&t.Tick, time.Second},
 		{&t.Stable, 5 * time.Second},
@@ -47,7 +48,7 @@ func raftConfig(id string, t Timing, logger *hclogger) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(id)
 	c.Logger = logger.Named("raft")
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = t.Heartbeat, t.Heartbeat, t.Heartbeat/2
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = t.Heartbeat, t.Heartbeat, t.Heartbeat
 	c.CommitTimeout = 10 * time.Millisecond
 	// Many small commands become one write of the log and one of the catalog. That
 	// bounds its size, too: 64 of the largest commands are 32 MiB.
