@@ -16,6 +16,7 @@ type bucket struct {
 	name    string
 
 	ways     ways
+	looking  chan struct{} // held by the one who looks what the server does
 	paths    paths
 	snapshot snapshot
 }
@@ -26,7 +27,7 @@ var (
 )
 
 func newBucket(a *account, name string) *bucket {
-	return &bucket{account: a, name: name, paths: newPaths(), snapshot: newSnapshot()}
+	return &bucket{account: a, name: name, looking: make(chan struct{}, 1), paths: newPaths(), snapshot: newSnapshot()}
 }
 
 func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {

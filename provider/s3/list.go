@@ -33,10 +33,11 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 			return err
 		}
 	}
-	err := b.list(ctx, req, page)
+	before := b.ways.seen()
+	err := b.list(ctx, req, page, before)
 	if errors.Is(err, errOrder) || errors.Is(err, errBefore) || errors.Is(err, errToken) {
-		if seen, failure := b.look(ctx, req.Prefix); failure == nil && b.ways.add(seen) {
-			err = b.list(ctx, req, page)
+		if now := b.learn(ctx, req.Prefix, before); now != before {
+			err = b.list(ctx, req, page, now)
 		}
 	}
 	if err != nil {
@@ -46,8 +47,7 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 }
 
 // list makes a list in the way that the server needs.
-func (b *bucket) list(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
-	seen := b.ways.seen()
+func (b *bucket) list(ctx context.Context, req provider.ListRequest, page *provider.Page, seen seen) error {
 	switch {
 	case seen.unordered:
 		return b.sorted(ctx, req, page)

@@ -39,17 +39,34 @@ func (w *ways) seen() seen {
 	return w.known
 }
 
-// add takes note of what was seen, and tells whether it changes how lists must be made.
-func (w *ways) add(s seen) bool {
+// add takes note of what was seen.
+func (w *ways) add(s seen) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	changed := s.first && !w.known.first || s.ignores && !w.known.ignores || s.unordered && !w.known.unordered
 	w.known.first = w.known.first || s.first
 	w.known.inclusive = w.known.inclusive || s.inclusive
 	w.known.ignores = w.known.ignores || s.ignores
 	w.known.unordered = w.known.unordered || s.unordered
 	w.known.decodes = w.known.decodes || s.decodes
-	return changed
+}
+
+// learn finds out what a page that cannot be trusted says of the server, and tells what is
+// known of it now. Of all the streams that met such pages while no more was known than
+// before, one looks.
+func (b *bucket) learn(ctx context.Context, prefix string, before seen) seen {
+	select {
+	case b.looking <- struct{}{}:
+		defer func() { <-b.looking }()
+	case <-ctx.Done():
+		return before
+	}
+	if b.ways.seen() == before {
+		// A look that failed has found nothing: the page is an error then.
+		if found, err := b.look(ctx, prefix); err == nil {
+			b.ways.add(found)
+		}
+	}
+	return b.ways.seen()
 }
 
 // Quirks are those that were seen up to now; see provider.Surveyor.
