@@ -48,7 +48,7 @@ type authorizer struct {
 
 // RoundTrip sends a request with an access token.
 func (a *authorizer) RoundTrip(request *http.Request) (*http.Response, error) {
-	token, err := "", error(errStray)
+	token, err := "", errStray
 	if request.URL.Scheme == "https" && request.URL.Host == googleHost {
 		token, err = a.tokens.get(request.Context())
 	}
@@ -156,7 +156,7 @@ func (t *tokens) fetch(ctx context.Context) (*token, error) {
 		return nil, refusal(response.StatusCode, answer.Error)
 	}
 	if !understood || answer.AccessToken == "" || answer.ExpiresIn <= 0 {
-		return nil, &corrupt{errors.New("Google's answer holds no access token")} //nolint:staticcheck // a name
+		return nil, &corrupt{errors.New("Google's answer holds no access token")}
 	}
 	return &token{answer.AccessToken, asked.Add(time.Duration(answer.ExpiresIn) * time.Second)}, nil
 }

@@ -20,7 +20,10 @@ type bucket struct {
 	name    string
 }
 
-var _ provider.Bucket = (*bucket)(nil)
+var (
+	_ provider.Bucket       = (*bucket)(nil)
+	_ provider.Permissioner = (*bucket)(nil)
+)
 
 func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 	if err := b.holds(opStat, key); err != nil {

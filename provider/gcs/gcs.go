@@ -78,7 +78,7 @@ func New(c Config) (provider.Account, error) {
 	}
 	client := *c.HTTPClient
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	project := ""
+	var project string
 	if emulator {
 		project = projectOf(c.Key)
 	} else {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"log"
 	"maps"
 	"mime"
 	"mime/multipart"
@@ -65,7 +66,9 @@ func newGoogle() *google {
 // client is one for whom this is Google.
 func (g *google) client(t *testing.T) *http.Client {
 	t.Helper()
-	server := httptest.NewTLSServer(g)
+	server := httptest.NewUnstartedServer(g)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that calls gave up
+	server.StartTLS()
 	t.Cleanup(server.Close)
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {

@@ -28,7 +28,7 @@ func (b *bucket) holds(op, key string) error {
 	if err := b.usable(op); err != nil {
 		return err
 	}
-	why := ""
+	var why string
 	switch {
 	case key == "" || key == "." || key == "..":
 		why = "an object cannot be called nothing, . or .."
