@@ -28,68 +28,6 @@ func (a *app) destinationCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) destinationAdd() *cobra.Command {
-	var in struct {
-		Name        string            `json:"name"`
-		Type        string            `json:"type"`
-		Bucket      string            `json:"bucket"`
-		Path        string            `json:"path,omitempty"`
-		Region      string            `json:"region,omitempty"`
-		Endpoint    string            `json:"endpoint,omitempty"`
-		Credentials map[string]string `json:"credentials"`
-	}
-	var keyID, secretFile string
-	cmd := &cobra.Command{
-		Use: "add NAME", Short: "Add a destination and print its id", Args: takes(cobra.ExactArgs(1)),
-		Long: `Add a destination and print its id.
-
-The credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment, or
---access-key-id and --secret-access-key-file, so that no secret stands on a command line.`,
-		Example: `  firescan destination add production --bucket acme-backups --region eu-central-1
-  pass show s3 | firescan destination add archive --bucket old --access-key-id AKIA… --secret-access-key-file -`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			secret, err := a.secretKey(secretFile)
-			if err != nil {
-				return err
-			}
-			if keyID == "" {
-				keyID, _ = a.getenv("AWS_ACCESS_KEY_ID")
-			}
-			if keyID == "" || secret == "" {
-				return usagef("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --access-key-id and --secret-access-key-file")
-			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			in.Name = args[0]
-			in.Credentials = map[string]string{"accessKeyId": keyID, "secretAccessKey": secret}
-			return a.show(cmd.Context(), c, http.MethodPost, "/api/v1/storage/destinations", in, func(d *destination) error {
-				fmt.Fprintln(a.out, d.ID)
-				return nil
-			})
-		},
-	}
-	a.reads(a.ofOrg(cmd))
-	f := cmd.Flags()
-	f.StringVar(&in.Type, "type", "S3", "kind of storage")
-	f.StringVar(&in.Bucket, "bucket", "", "bucket")
-	f.StringVar(&in.Path, "path", "", "base folder in the bucket; all of it by default")
-	f.StringVar(&in.Region, "region", "", "region of the bucket")
-	f.StringVar(&in.Endpoint, "endpoint", "", "URL of an S3 server of one's own (the node must allow it: serve --allow-endpoint)")
-	f.StringVar(&keyID, "access-key-id", "", "id of the access key")
-	f.StringVar(&secretFile, "secret-access-key-file", "", "file with the secret of the access key, - for standard input")
-	return cmd
-}
-
-func (a *app) secretKey(file string) (string, error) {
-	if file != "" {
-		return a.secretFrom(file)
-	}
-	secret, _ := a.getenv("AWS_SECRET_ACCESS_KEY")
-	return secret, nil
-}
-
 // show calls the API and prints the answer: as it is with --json, else as out does.
 func (a *app) show(ctx context.Context, c *client, method, path string, body any, out func(*destination) error) error {
 	return showData(ctx, a, c, method, path, body, func(d destination) error { return out(&d) })
