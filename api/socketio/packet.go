@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strconv"
+	"fmt"
 )
 
 // What the first byte of an Engine.IO packet says.
@@ -142,8 +142,7 @@ func openPacket(s *session, upgrades []string) []byte {
 	return append([]byte{engineOpen}, data...)
 }
 
-// quote shows the beginning of what a client sent, for the log.
-func quote(text []byte) string {
-	const enough = 32
-	return strconv.Quote(string(text[:min(len(text), enough)]))
+// describe is a packet for the log, without its content: that may be a token.
+func describe(text []byte) string {
+	return fmt.Sprintf("%d bytes that begin with %q", len(text), text[:min(len(text), 2)])
 }

@@ -77,8 +77,7 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, codeBadRequest, "Bad request: a binary body")
 		return
 	}
-	// Not every writer has deadlines.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(slowRequest))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.server.ReadTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
 	if err != nil {
 		s.close("sent a body that was cut or too large", false)

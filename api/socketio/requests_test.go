@@ -2,8 +2,12 @@ package socketio
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
+	"net"
 	"net/http"
 	"testing"
+	"time"
 )
 
 // upgradeHeader asks for a websocket.
@@ -106,4 +110,31 @@ func TestNoCORS(t *testing.T) {
 	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers %v", res.Header)
 	}
+}
+
+// TestBodiesThatDoNotCome are waited for no longer than a body may take, whether we read
+// it or not.
+func TestBodiesThatDoNotCome(t *testing.T) {
+	r := newRig(t, Config{ReadTimeout: 20 * time.Millisecond, PingInterval: 20 * time.Millisecond, PingTimeout: long})
+	p := r.poll()
+	c := connect(t, r, p)
+	for _, line := range []string{
+		"GET /socket.io/", "GET " + query + "polling", "GET " + query + "polling&sid=unknown", "GET " + query + "polling&sid=" + p.sid,
+		"PUT " + query + "polling&sid=" + p.sid, "POST " + query + "polling", "POST " + query + "polling&sid=" + p.sid,
+	} {
+		conn, err := net.Dial("tcp", r.http.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(long))
+		if _, err := io.WriteString(conn, line+" HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(conn) // to its end
+		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+			t.Errorf("%s without its body is waited for", line)
+		}
+		_ = conn.Close()
+	}
+	c.ends(t)
 }

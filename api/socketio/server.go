@@ -17,8 +17,6 @@ const (
 	maxPayload = 64 << 10
 	// maxStrangers is how many sessions there may be that did not say yet who they are.
 	maxStrangers = 4096
-	// slowRequest is how long a client may take to send the body of a request.
-	slowRequest = 30 * time.Second
 	// upgradeTimeout is how long the upgrade of a session to websocket may take.
 	upgradeTimeout = 10 * time.Second
 )
@@ -68,6 +66,8 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// WriteTimeout is how long a client may take to take a packet.
 	WriteTimeout time.Duration
+	// ReadTimeout is how long it may take to send the body of a request.
+	ReadTimeout time.Duration
 }
 
 // Server serves the sessions of clients. It is an http.Handler for one path; its
@@ -94,6 +94,7 @@ func New(c Config) *Server {
 	orUsual(&c.PingTimeout, 20*time.Second)
 	orUsual(&c.ConnectTimeout, 10*time.Second)
 	orUsual(&c.WriteTimeout, 10*time.Second)
+	orUsual(&c.ReadTimeout, 30*time.Second)
 	s := &Server{Config: c, sessions: map[string]*session{}}
 	s.upgrader = websocket.Upgrader{
 		HandshakeTimeout: c.WriteTimeout, ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
@@ -109,6 +110,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	// Also where we read no body the HTTP server does, if one was announced, and would wait
+	// for it. A poll lasts no longer than the time to the next ping. Not every writer has
+	// deadlines; a websocket's are its own.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.PingInterval + s.ReadTimeout))
 	query := r.URL.Query()
 	upgrade := websocket.IsWebSocketUpgrade(r)
 	switch transport := query.Get("transport"); {

@@ -198,7 +198,7 @@ func (s *session) take(packets ...[]byte) {
 			return
 		}
 		if err := s.receive(p); err != nil {
-			s.close("received "+quote(p)+": "+err.Error(), false)
+			s.close("received "+describe(p)+": "+err.Error(), false)
 		}
 	}
 }

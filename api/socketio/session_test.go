@@ -70,13 +70,13 @@ func TestBadPackets(t *testing.T) {
 		"", "0", "2", "2probe", "5", "7", "x", "b", "bAAEC", "\x00", "4", "44", "45", "46", "47", "4x", "42", "42[", "42[]", "42{}",
 		"42null", "42[1]", `42[{}]`, `42"a"`, "42/", `42/other["a"]`, `42/other,["a"]`, `40{"who":`, `40/` + strings.Repeat("n", 200) + `,{}`,
 		`451-["a",{"_placeholder":true,"num":0}]`, `450-["a"]`, `4599999999999999999999-["a"]`, "42" + strings.Repeat("[", 20000), "42[\"a\"]]",
-		`421["channel"]`, `42["panic"]`, `43/other,1[]`, "41/other", "\xff\xfe", "4\xff", "é",
+		`40{"token":"canary`, `421["channel"]`, `42["panic"]`, `43/other,1[]`, "41/other", "\xff\xfe", "4\xff", "é",
 	}
 	for name, dial := range dialers {
 		for _, connected := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, connected), func(t *testing.T) {
 				var log bytes.Buffer
-				r := newRig(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				r := newRig(t, Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 				for _, packet := range bad {
 					w := dial(r)
 					var c *fake
@@ -92,10 +92,16 @@ func TestBadPackets(t *testing.T) {
 					}
 				}
 				eventually(t, "no session is left", func() bool { return r.sessions() == 0 })
+				last := dial(r)
+				connect(t, r, last)
+				last.leave()
+				r.server.Close() // and nobody logs any more
+				if strings.Contains(log.String(), "cana") {
+					t.Errorf("what a client sent is in the log: %s", log.String())
+				}
 				if n := strings.Count(log.String(), "level=ERROR"); connected && n != 1 || !connected && n != 0 {
 					t.Errorf("%d errors are logged: %s", n, log.String())
 				}
-				connect(t, r, dial(r))
 			})
 		}
 	}
