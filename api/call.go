@@ -83,12 +83,14 @@ func (c *call) run() {
 		c.Request = c.Request.WithContext(ctx)
 		// A read deadline that passes reads as a client that left, also when its body was
 		// taken long ago: so it must lie behind the route's own.
-		end := time.Now().Add(t + slowClient)
-		_ = control.SetReadDeadline(end)
-		_ = control.SetWriteDeadline(end)
-		c.Request.Body = http.MaxBytesReader(c.ResponseWriter, c.Request.Body, bodyLimit)
-		if c.Request.ContentLength > bodyLimit {
-			c.refuse(toError(&http.MaxBytesError{Limit: bodyLimit}))
+		_ = control.SetWriteDeadline(time.Now().Add(t + slowClient))
+		_ = control.SetReadDeadline(time.Now().Add(min(t, remote) + slowClient))
+		if c.Request.ContentLength == 0 {
+			c.bodyTaken()
+		}
+		c.Request.Body = http.MaxBytesReader(c.ResponseWriter, c.Request.Body, c.route.bodyLimit())
+		if c.Request.ContentLength > c.route.bodyLimit() {
+			c.refuse(toError(&http.MaxBytesError{Limit: c.route.bodyLimit()}))
 			return
 		}
 	} else if c.Request.ContentLength != 0 {
@@ -100,11 +102,22 @@ func (c *call) run() {
 		c.refuse(toError(err))
 		return
 	}
+	if err := c.checkParameters(); err != nil {
+		c.refuse(toError(err))
+		return
+	}
 	if c.passOn() {
 		return
 	}
 	if err := c.handle(); err != nil {
 		c.refuse(toError(err))
+	}
+}
+
+// bodyTaken gives a request all of its route's time, once nothing is left to be read of it.
+func (c *call) bodyTaken() {
+	if t := c.route.timeout; t > remote {
+		_ = http.NewResponseController(c.ResponseWriter).SetReadDeadline(time.Now().Add(t + slowClient))
 	}
 }
 

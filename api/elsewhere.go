@@ -46,6 +46,7 @@ func (c *call) passOn() bool {
 	if !ok {
 		return false
 	}
+	c.bodyTaken() // from here on it is the other node's to wait for it
 	c.log.Debug("passed on to a node that holds the shard", "to", host)
 	proxy := &httputil.ReverseProxy{
 		Transport: c.server.Elsewhere.Transport(),

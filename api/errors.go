@@ -24,10 +24,13 @@ const (
 	CodeStorageNotFound   Code = "STORAGE_NOT_FOUND"
 	CodeBucketNotFound    Code = "BUCKET_NOT_FOUND"
 	CodeBackupNotFound    Code = "BACKUP_NOT_FOUND"
+	CodeFileNotFound      Code = "FILE_NOT_FOUND"
 	CodeMethod            Code = "METHOD_NOT_ALLOWED"
 	CodeStorageInUse      Code = "STORAGE_IN_USE"
 	CodeBucketExists      Code = "BUCKET_ALREADY_EXISTS"
 	CodeBeingDeleted      Code = "PATH_BEING_DELETED"
+	CodeNotOrphan         Code = "FILE_NOT_ORPHAN"
+	CodeCleanupTooLarge   Code = "CLEANUP_TOO_LARGE"
 	CodeSyncInProgress    Code = "SYNC_IN_PROGRESS"
 	CodeConflict          Code = "CONFLICT"
 	CodeTooLarge          Code = "PAYLOAD_TOO_LARGE"
@@ -51,11 +54,11 @@ func (c Code) Status() int {
 		return http.StatusUnauthorized
 	case CodeDenied:
 		return http.StatusForbidden
-	case CodeNotFound, CodeStorageNotFound, CodeBucketNotFound, CodeBackupNotFound:
+	case CodeNotFound, CodeStorageNotFound, CodeBucketNotFound, CodeBackupNotFound, CodeFileNotFound:
 		return http.StatusNotFound
 	case CodeMethod:
 		return http.StatusMethodNotAllowed
-	case CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeSyncInProgress, CodeConflict:
+	case CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeNotOrphan, CodeCleanupTooLarge, CodeSyncInProgress, CodeConflict:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -196,6 +199,8 @@ func fromCatalog(err error) *Error {
 		return &Error{Code: CodeValidation, Message: refused.Message, Err: err}
 	case errors.Is(err, catalog.ErrConflict):
 		return &Error{Code: CodeConflict, Message: refused.Message, Err: err}
+	case errors.Is(err, catalog.ErrNotOrphan):
+		return &Error{Code: CodeNotOrphan, Message: "File is associated with a backup and cannot be deleted directly", Err: err}
 	case errors.Is(err, catalog.ErrBeingDeleted):
 		return &Error{Code: CodeBeingDeleted, Message: refused.Message, Err: err}
 	case errors.Is(err, catalog.ErrSyncRunning):

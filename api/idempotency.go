@@ -67,6 +67,7 @@ func (c *call) handleOnce(key string) error {
 	if err != nil {
 		return badJSON(err)
 	}
+	c.bodyTaken()
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 	c.once = &once{key: key, fingerprint: c.fingerprint(body)}
 	// A client that retries while the first request is under way gets its answer. On another

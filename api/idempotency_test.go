@@ -46,9 +46,10 @@ func TestARetriedPostHasOneEffect(t *testing.T) {
 	if n := r.destinations(); n != 1 {
 		t.Errorf("%d destinations", n)
 	}
+	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync?destinationId="+id, "", "Idempotency-Key", "sync")
 	for name, again := range map[string]*answer{
 		"another body":   r.do(catalog.RoleOwner, "POST", destinationsPath, strings.Replace(createBody, "Production", "P", 1), "Idempotency-Key", "k1"),
-		"another query":  r.do(catalog.RoleOwner, "POST", destinationsPath+"?consistency=stale", createBody, "Idempotency-Key", "k1"),
+		"another query":  r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "sync"),
 		"another path":   r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "k1"),
 		"another caller": r.do(catalog.RoleAdmin, "POST", destinationsPath, createBody, "Idempotency-Key", "k1"),
 	} {

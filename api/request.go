@@ -25,6 +25,7 @@ func (c *call) decode(v any) error {
 	if err != nil {
 		return badJSON(err)
 	}
+	c.bodyTaken()
 	if len(bytes.TrimSpace(body)) == 0 {
 		return badJSON(io.EOF)
 	}
@@ -186,11 +187,11 @@ func (q *query) str(name string) string {
 }
 
 func (q *query) boolean(name string) bool {
-	v := q.str(name)
-	if v == "" {
+	if _, given := q.values[name]; !given {
 		return false
 	}
-	b, err := strconv.ParseBool(v)
+	// A name without a value is no false: who writes ?dryRun means true.
+	b, err := strconv.ParseBool(q.str(name))
 	if err != nil {
 		q.wrong[name] = "must be true or false"
 	}

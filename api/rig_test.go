@@ -47,6 +47,7 @@ type rig struct {
 	index   *index.Store
 	shards  string // where the index is
 	account *mem.Account
+	deletes fakeDeletes
 	// contract holds every call of do against the OpenAPI document.
 	contract *contract.Contract
 	tokens   map[catalog.Role]string
@@ -107,9 +108,9 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
-		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Accounts: r, Secrets: r, Keys: r, Elsewhere: r, Endpoints: r, Members: r,
+		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Deletes: &r.deletes, Accounts: r, Secrets: r, Keys: r, Elsewhere: r, Endpoints: r, Members: r,
 		Types: []string{catalog.TypeS3}, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
-		SyncEvery: 24 * time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
+		SyncEvery: 24 * time.Hour, OrphanMinAge: time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
 	if err != nil {
 		t.Fatal(err)

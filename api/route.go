@@ -10,12 +10,16 @@ import (
 )
 
 const (
-	// bodyLimit bounds the body of most requests, in bytes.
+	// bodyLimit bounds the body of most requests, in bytes, and listLimit those that name
+	// thousands of files.
 	bodyLimit = 1 << 20
+	listLimit = 4 << 20
 	// quick bounds requests that are served from this node and the log.
 	quick = 15 * time.Second
 	// remote bounds requests that ask a provider.
 	remote = 60 * time.Second
+	// deleting bounds requests that delete many files, a chunk of which may take a minute.
+	deleting = 15 * time.Minute
 	// noTimeout is for streams, which end with their client or their content.
 	noTimeout = 0
 )
@@ -27,6 +31,14 @@ type route struct {
 	access       Access
 	timeout      time.Duration
 	handle       func(*Server, *call) error
+}
+
+// bodyLimit is how many bytes the body of a request may have.
+func (r *route) bodyLimit() int64 {
+	if strings.HasSuffix(r.path, "/files/bulk-delete") {
+		return listLimit
+	}
+	return bodyLimit
 }
 
 // routes are all endpoints.
@@ -50,6 +62,11 @@ func routes() []route {
 			{"GET", "/api/v1/storage/destinations/:id/files", Read, noTimeout, (*Server).listFiles},
 			{"GET", "/api/v1/storage/destinations/:id/files/stats", Read, remote, (*Server).fileStats},
 			{"GET", "/api/v1/storage/destinations/:id/files/export", Read, noTimeout, (*Server).exportFiles},
+			{"DELETE", "/api/v1/storage/destinations/:id/files", Remove, deleting, (*Server).deleteFile},
+			{"POST", "/api/v1/storage/destinations/:id/files/bulk-delete", Remove, deleting, (*Server).deleteFiles},
+			{"POST", "/api/v1/storage/destinations/:id/backups/bulk-delete", Remove, deleting, (*Server).deleteBackups},
+			{"POST", "/api/v1/storage/destinations/:id/cleanup-orphans", Remove, cleanupTime, (*Server).cleanupOrphans},
+			{"GET", "/api/v1/storage/audit", Read, quick, (*Server).listAudit},
 			{"GET", "/api/v1/storage/stats", Read, quick, (*Server).storageStats},
 			{"POST", "/api/v1/storage/sync", Edit, quick, (*Server).startSyncs},
 			{"GET", "/api/v1/storage/syncs", Read, quick, (*Server).listSyncs},

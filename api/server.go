@@ -83,6 +83,7 @@ type Config struct {
 	Consensus Consensus
 	Shards    Shards
 	Buckets   Buckets
+	Deletes   Deletes
 	Accounts  Accounts
 	Secrets   Secrets
 	Keys      Keys
@@ -97,6 +98,8 @@ type Config struct {
 	Logger     *slog.Logger
 	// SyncEvery is how often verified destinations are synced; 0 is never.
 	SyncEvery time.Duration
+	// OrphanMinAge is how old an orphan is the least that a cleanup deletes.
+	OrphanMinAge time.Duration
 	// FreshFor is how long after a sync its answer counts as fresh.
 	FreshFor time.Duration
 	// ForceWait bounds how long force=true waits for a sync.

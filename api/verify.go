@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 
+	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/provider"
 )
@@ -14,7 +15,7 @@ func (s *Server) verifyDestination(c *call) error {
 	if err != nil {
 		return err
 	}
-	permissions, err := s.probe(c, d)
+	permissions, conditions, err := s.probe(c, d)
 	if err != nil {
 		// That it cannot be reached now says nothing against its settings.
 		if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) && !known.Kind.Temporary() {
@@ -35,19 +36,37 @@ func (s *Server) verifyDestination(c *call) error {
 		Verified    bool            `json:"verified"`
 		Accessible  bool            `json:"accessible"`
 		Permissions permissionsView `json:"permissions"`
-	}{permissions.Read, permissions.Read, permissionsView(permissions)}})
+		Conditions  *conditionsView `json:"conditionalDelete,omitempty"`
+	}{permissions.Read, permissions.Read, permissionsView(permissions), conditions}})
 }
 
-func (s *Server) probe(c *call, d *pb.Destination) (provider.Permissions, error) {
+// conditionsView tells whether the bucket deletes only what was looked at.
+type conditionsView struct {
+	Single bool `json:"single"`
+	Batch  bool `json:"batch"`
+}
+
+// probe tries what may be done in the bucket of a destination.
+func (s *Server) probe(c *call, d *pb.Destination) (provider.Permissions, *conditionsView, error) {
 	bucket, err := s.Buckets.Open(c.context(), d)
 	if err != nil {
-		return provider.Permissions{}, err
+		return provider.Permissions{}, nil, err
 	}
-	prefix := d.Path
-	if prefix != "" {
-		prefix += "/"
+	start, _ := catalog.KeySpace(d)
+	permissions, err := provider.Probe(c.context(), bucket, string(start))
+	if err != nil || !permissions.Write || !permissions.Delete {
+		return permissions, nil, err
 	}
-	return provider.Probe(c.context(), bucket, prefix)
+	// Anew each time, so that a verification also tells of a server that was replaced.
+	conditions, err := provider.ProbeConditions(c.context(), bucket, string(start))
+	if err != nil {
+		return permissions, nil, err
+	}
+	_, err = c.propose(&pb.SetConditions{
+		Org: d.Org, Id: d.Id, Revision: d.Revision, Single: conditions.Single, Batch: conditions.Batch, At: s.Now().UnixMilli(),
+	})
+	view := conditionsView(conditions)
+	return permissions, &view, orNotFound(err, storageNotFound())
 }
 
 func (c *call) setVerified(d *pb.Destination, verified bool) error {

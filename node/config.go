@@ -62,6 +62,9 @@ type Config struct {
 	GCSKeyDir string
 	// SyncEvery is how often a verified destination is synced unasked; 0 is never.
 	SyncEvery time.Duration
+	// OrphanMinAge is how old an orphan must be for a cleanup to delete it, unless the
+	// request says otherwise.
+	OrphanMinAge time.Duration
 	// FreshFor is how long after a sync its result counts as fresh.
 	FreshFor time.Duration
 	// ScanStreams bounds the list requests that are under way at once.
@@ -84,11 +87,12 @@ func DefaultConfig() Config {
 		BootstrapExpect: 1,
 		DeadAfter:       10 * time.Minute,
 
-		SyncEvery:   24 * time.Hour,
-		FreshFor:    time.Hour,
-		ScanStreams: 64,
-		Logger:      slog.New(slog.DiscardHandler),
-		Version:     "devel",
+		SyncEvery:    24 * time.Hour,
+		OrphanMinAge: time.Hour,
+		FreshFor:     time.Hour,
+		ScanStreams:  64,
+		Logger:       slog.New(slog.DiscardHandler),
+		Version:      "devel",
 	}
 }
 
@@ -115,6 +119,9 @@ func (c *Config) Validate() error {
 	}
 	if c.SyncEvery < 0 {
 		wrong("--sync-every is %v: give a duration, or 0 for never", c.SyncEvery)
+	}
+	if c.OrphanMinAge < 0 {
+		wrong("--orphan-min-age is %v: give a duration", c.OrphanMinAge)
 	}
 	if c.FreshFor < 0 {
 		wrong("--fresh-for is %v: give a duration", c.FreshFor)

@@ -47,11 +47,11 @@ func listen(c *Config) (net.Listener, error) {
 // newAPI makes what answers requests, out of what this node is made of.
 func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 	return api.New(api.Config{
-		Catalog: n.catalog, Consensus: n.consensus, Shards: shards{n.scan.keeper}, Buckets: n.buckets, Accounts: n.buckets,
+		Catalog: n.catalog, Consensus: n.consensus, Shards: shards{n.scan.keeper}, Buckets: n.buckets, Accounts: n.buckets, Deletes: deletes{n.deleter},
 		Secrets: n.keys, Keys: rotation{n.keys, n.cluster}, Elsewhere: elsewhere{n.cluster, n.catalog, n.index}, Endpoints: n.egress, Types: providerTypes,
 		Members: members{n.cluster},
 		Metrics: metrics, Registerer: n.registry, Logger: n.log,
-		SyncEvery: n.config.SyncEvery, FreshFor: n.config.FreshFor, ForceWait: forceWait,
+		SyncEvery: n.config.SyncEvery, OrphanMinAge: n.config.OrphanMinAge, FreshFor: n.config.FreshFor, ForceWait: forceWait,
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"firescan/cluster"
 	"firescan/index"
 	"firescan/provider"
+	"firescan/scanner"
 )
 
 // Node is one firescan process's worth of parts. New makes it, Run runs it until
@@ -39,6 +40,7 @@ type Node struct {
 	consensus *consensus
 	relay     *relay
 	scan      *scanning
+	deleter   *scanner.Deleter
 	api       *api.Server
 	http      *http.Server
 }
@@ -119,6 +121,7 @@ func (n *Node) open() (err error) {
 	n.consensus = &consensus{cluster: n.cluster, catalog: n.catalog}
 	n.relay = newRelay(n.cluster, n.log)
 	n.scan = n.newScanning()
+	n.deleter = n.newDeleter()
 	if n.api, err = n.newAPI(metrics); err != nil {
 		return err
 	}

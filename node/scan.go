@@ -47,7 +47,7 @@ func (s *scanning) run(ctx context.Context) error {
 }
 
 // lead is the leader's work: what the cluster lacks is made first, since no request
-// can be served without it, then syncs are coordinated.
+// can be served without it, then syncs are coordinated and open deletions settled.
 func (n *Node) lead(ctx context.Context) error {
 	if err := n.keys.make(ctx, n.cluster); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := ensureRootToken(ctx, n.catalog, n.cluster, n.dir, n.config.RootToken); err != nil {
 		return err
 	}
-	return n.scan.coordinator.Run(ctx, n.cluster.Term())
+	return n.coordinate(ctx)
 }
 
 // publisher tells the clients of this node how syncs go on.

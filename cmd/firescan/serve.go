@@ -57,6 +57,7 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.StringSliceVar(&c.AllowEndpoints, "allow-endpoint", c.AllowEndpoints, "endpoints that destinations may have: a glob of host:port, or a network (CIDR); may be repeated")
 	f.StringVar(&c.GCSKeyDir, "gcs-key-dir", c.GCSKeyDir, "directory of the key files that destinations at Google may name")
 	f.DurationVar(&c.SyncEvery, "sync-every", c.SyncEvery, "how often each verified destination is synced; 0 is never")
+	f.DurationVar(&c.OrphanMinAge, "orphan-min-age", c.OrphanMinAge, "how old orphans are the least that a cleanup deletes, unless it says otherwise")
 	f.DurationVar(&c.FreshFor, "fresh-for", c.FreshFor, "how long a sync counts as fresh")
 	f.IntVar(&c.ScanStreams, "scan-streams", c.ScanStreams, "list requests under way at once")
 	f.StringVar(&c.ClusterAddr, "cluster-addr", c.ClusterAddr, "host:port for other nodes: the log and requests, over TLS")

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"strconv"
+
+	"firescan/catalog"
+)
+
+const (
+	defaultAudit = 20
+	// maxAudit bounds a page, since an entry may have a thousand files.
+	maxAudit = 100
+)
+
+// listAudit answers who deleted what, newest first.
+func (s *Server) listAudit(c *call) error {
+	q := c.query()
+	limit := q.number("limit", 1, maxAudit)
+	if err := q.err(); err != nil {
+		return err
+	}
+	if limit == 0 {
+		limit = defaultAudit
+	}
+	type file struct {
+		Path    string `json:"path"`
+		Deleted bool   `json:"deleted"`
+		Size    string `json:"size"`
+		Reason  string `json:"reason,omitempty"`
+	}
+	type entry struct {
+		ID            string   `json:"id"`
+		DestinationID string   `json:"destinationId"`
+		Who           string   `json:"who"`
+		StartedAt     stamp    `json:"startedAt"`
+		FinishedAt    stamp    `json:"finishedAt"`
+		Files         []file   `json:"files"`
+		BackupIDs     []string `json:"backupIds"`
+	}
+	data := struct {
+		Entries []entry `json:"entries"`
+	}{[]entry{}}
+	var meta struct {
+		NextCursor string `json:"nextCursor,omitempty"`
+	}
+	if err := c.view(func(tx *catalog.Tx) error {
+		list, err := tx.Audit(c.org, q.str("cursor"), limit+1)
+		if len(list) > limit {
+			list = list[:limit]
+			meta.NextCursor = list[limit-1].Id
+		}
+		for _, a := range list {
+			e := entry{a.Id, a.DestinationId, a.Who, stamp(a.BegunAt), stamp(a.FinishedAt), []file{}, append([]string{}, a.BackupIds...)}
+			for _, o := range a.Outcomes {
+				e.Files = append(e.Files, file{string(o.Path), o.Deleted, strconv.FormatInt(o.Size, 10), o.Reason})
+			}
+			data.Entries = append(data.Entries, e)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return c.answer(envelope{Data: data, Meta: meta})
+}

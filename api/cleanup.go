@@ -1,0 +1,134 @@
+package api
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"firescan/index"
+)
+
+// cleanupTime bounds a cleanup: a million files take an hour where each is deleted by a
+// call of its own. It ends with its client, too.
+const cleanupTime = 12 * time.Hour
+
+// cleanupOrphans deletes all orphans of a destination, or tells what it would delete.
+func (s *Server) cleanupOrphans(c *call) error {
+	cleanup, dryRun, err := s.readCleanup(c)
+	if err != nil {
+		return err
+	}
+	d, err := c.readDestination()
+	if err != nil {
+		return err
+	}
+	if dryRun {
+		plan, err := s.Deletes.PlanCleanup(c.context(), d, cleanup)
+		if err != nil {
+			return err
+		}
+		return c.answer(envelope{Message: fmt.Sprintf("%d orphan files would be deleted", plan.Orphans), Data: struct {
+			cleanupData
+			DryRun bool     `json:"dryRun"`
+			Hash   string   `json:"planHash"`
+			Plan   planData `json:"plan"`
+		}{cleanupData{Errors: []fileFailure{}}, true, plan.Hash, showPlan(&plan)}})
+	}
+	done, err := s.Deletes.Cleanup(c.context(), d, c.token.Id, cleanup)
+	if err != nil {
+		return err
+	}
+	data := cleanupData{done.Deleted, done.Bytes, done.Failed, []fileFailure{}}
+	for _, o := range done.Errors {
+		data.Errors = append(data.Errors, fileFailure{string(o.Path), *c.failed(o.Err)})
+	}
+	if done.Stopped != nil {
+		// No answer that would be remembered for a retry: that is to go on.
+		e := *toError(done.Stopped)
+		e.Message = fmt.Sprintf("The cleanup ended early, after %d orphan files; call it again to go on: %s", done.Deleted, e.Message)
+		e.Details = data
+		return &e
+	}
+	return c.answer(envelope{Message: fmt.Sprintf("Cleaned up %d orphan files", done.Deleted), Data: data})
+}
+
+type cleanupData struct {
+	Deleted uint64        `json:"deletedCount"`
+	Freed   uint64        `json:"freedSpace"`
+	Failed  uint64        `json:"failedCount"`
+	Errors  []fileFailure `json:"errors"`
+}
+
+type fileFailure struct {
+	Path string `json:"path"`
+	failure
+}
+
+type planData struct {
+	Orphans uint64        `json:"orphans"`
+	Size    string        `json:"size"`
+	Files   uint64        `json:"files"`
+	First   []plannedFile `json:"first"`
+}
+
+type plannedFile struct {
+	Path     string `json:"path"`
+	Size     string `json:"size"`
+	Modified stamp  `json:"lastModified"`
+	Type     string `json:"type"`
+}
+
+func showPlan(p *CleanupPlan) planData {
+	data := planData{p.Orphans, strconv.FormatUint(p.Bytes, 10), p.Files, []plannedFile{}}
+	for _, e := range p.First {
+		data.First = append(data.First, plannedFile{string(e.Path), strconv.FormatInt(e.Size, 10), stamp(e.ModTime), e.Type.String()})
+	}
+	return data
+}
+
+// readCleanup reads what is to be cleaned up. Here more than elsewhere nothing is taken for
+// what it may not have been meant to be.
+func (s *Server) readCleanup(c *call) (cleanup Cleanup, dryRun bool, err error) {
+	body, err := io.ReadAll(c.Request.Body)
+	if err != nil {
+		return Cleanup{}, false, badJSON(err)
+	}
+	c.bodyTaken()
+	if len(bytes.TrimSpace(body)) > 0 {
+		if err := decodeObject(body, &struct{}{}); err != nil {
+			return Cleanup{}, false, invalidField("body", "is not taken here; what to clean up is said by the parameters of the address")
+		}
+	}
+	q := c.query()
+	for name := range q.values {
+		if q.str(name) == "" {
+			q.wrong[name] = "must have a value"
+		}
+	}
+	dryRun = q.boolean("dryRun")
+	types := []index.Type{index.Backup, index.Meta, index.Auth, index.Pitr}
+	if q.boolean("includeUnknown") {
+		types = append(types, index.Unknown)
+	}
+	if only := q.str("type"); only != "" {
+		types = q.oneOf("type", only, types)
+	}
+	age := s.OrphanMinAge
+	if q.str("minAge") != "" {
+		age = q.duration("minAge")
+	}
+	return Cleanup{Types: types, Before: s.Now().Add(-age).UnixMilli(), Confirm: q.str("confirm")}, dryRun, q.err()
+}
+
+// oneOf narrows types down to the named one.
+func (q *query) oneOf(param, name string, types []index.Type) []index.Type {
+	for _, t := range types {
+		if t.String() == name {
+			return []index.Type{t}
+		}
+	}
+	q.wrong[param] = "must be one of backup, meta, auth, pitr, and unknown where includeUnknown=true"
+	return nil
+}

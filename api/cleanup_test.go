@@ -1,0 +1,99 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"firescan/catalog"
+	"firescan/index"
+	"firescan/provider/mem"
+)
+
+func TestCleanup(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	path := destinationsPath + "/" + id + "/cleanup-orphans"
+	r.deletes.plan = CleanupPlan{
+		Hash: "abc", Orphans: 2, Bytes: 14, Files: 15,
+		First: []index.Entry{{Path: []byte("backups/production/a.meta"), Size: 7, ModTime: 1e12, Type: index.Meta}},
+	}
+	a := r.owner("POST", path+"?dryRun=true&minAge=2h", "")
+	if a.at("message") != "2 orphan files would be deleted" || a.at("data", "planHash") != "abc" || a.at("data", "plan", "orphans") != 2.0 ||
+		a.at("data", "plan", "size") != "14" || a.at("data", "plan", "files") != 15.0 || a.at("data", "deletedCount") != 0.0 ||
+		a.at("data", "plan", "first", 0, "path") != "backups/production/a.meta" || a.at("data", "plan", "first", 0, "lastModified") != "2001-09-09T01:46:40Z" {
+		t.Errorf("dry run: %s", a.raw)
+	}
+	if c := r.deletes.cleanup; r.deletes.calls != 0 || c.Before != r.now.Add(-2*time.Hour).UnixMilli() || slices.Contains(c.Types, index.Unknown) || len(c.Types) != 4 {
+		t.Errorf("a dry run asked for %+v", r.deletes)
+	}
+	r.deletes.done = CleanedUp{Deleted: 5, Bytes: 30, Failed: 1, Errors: []FileOutcome{{Path: []byte("x"), Err: catalog.ErrNotOrphan}}}
+	a = r.owner("POST", path+"?includeUnknown=true&confirm=abc", "{}")
+	if a.at("message") != "Cleaned up 5 orphan files" || a.at("data", "freedSpace") != 30.0 || a.at("data", "failedCount") != 1.0 ||
+		a.at("data", "errors", 0, "path") != "x" || a.at("data", "errors", 0, "code") != "FILE_NOT_ORPHAN" {
+		t.Errorf("%s", a.raw)
+	}
+	if c := r.deletes.cleanup; c.Confirm != "abc" || c.Before != r.now.Add(-time.Hour).UnixMilli() || !slices.Contains(c.Types, index.Unknown) || r.deletes.who != "tok_owner" {
+		t.Errorf("asked for %+v", r.deletes)
+	}
+	for query, want := range map[string][]index.Type{"type=meta": {index.Meta}, "type=unknown&includeUnknown=true": {index.Unknown}} {
+		if r.owner("POST", path+"?minAge=0s&"+query, ""); !slices.Equal(r.deletes.cleanup.Types, want) || r.deletes.cleanup.Before != r.now.UnixMilli() {
+			t.Errorf("%s: asked for %+v", query, r.deletes.cleanup)
+		}
+	}
+}
+
+// TestCleanupTakesNoMistakes deletes nothing when it is not told clearly what.
+func TestCleanupTakesNoMistakes(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	path := destinationsPath + "/" + r.destination() + "/cleanup-orphans"
+	for query, field := range map[string]string{
+		"dryrun=true": "dryrun", "dry_run=true": "dry_run", "dryRun": "dryRun", "dryRun=": "dryRun", "dryRun=yes": "dryRun", "dryRun=true&dryRun=false": "dryRun",
+		"dryRun=%zz": "query", "minAge=x": "minAge", "minAge=-1h": "minAge", "minAge=": "minAge", "type=": "type", "type=all": "type", "type=unknown": "type",
+		"confirm=": "confirm", "consistency=stale": "consistency", "prefix=a": "prefix", "includeUnknown=1;dryRun=true": "query",
+	} {
+		if f := r.do(catalog.RoleOwner, "POST", path+"?"+query, "").refused(400, CodeValidation); f[field] == nil {
+			t.Errorf("%s: fields %v", query, f)
+		}
+	}
+	for _, body := range []string{`{"dryRun":true}`, `dryRun=true`, `[]`, `null`} {
+		if f := r.do(catalog.RoleOwner, "POST", path, body).refused(400, CodeValidation); f["body"] == nil {
+			t.Errorf("body %s: fields %v", body, f)
+		}
+	}
+	if r.deletes.calls != 0 {
+		t.Errorf("%d cleanups were begun", r.deletes.calls)
+	}
+}
+
+func TestCleanupThatIsNotBegunOrEndsEarly(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	path := destinationsPath + "/" + r.destination() + "/cleanup-orphans"
+	r.deletes.err = &Error{Code: CodeCleanupTooLarge, Message: "too much", Details: map[string]any{"files": 4, "orphans": 3, "planHash": "abc"}}
+	a := r.do(catalog.RoleOwner, "POST", path, "")
+	a.refused(409, CodeCleanupTooLarge)
+	if a.at("error", "details", "planHash") != "abc" {
+		t.Errorf("%s", a.raw)
+	}
+	r.deletes.err = fmt.Errorf("wrapped: %w", ErrUnavailable)
+	r.do(catalog.RoleOwner, "POST", path, "").refused(503, CodeIndexUnavailable)
+	r.do(catalog.RoleOwner, "POST", path+"?dryRun=true", "").refused(503, CodeIndexUnavailable)
+
+	r.deletes.err, r.deletes.done = nil, CleanedUp{Deleted: 7, Bytes: 70, Stopped: fmt.Errorf("wrapped: %w", ErrNoLeader)}
+	for range 2 { // also when it is sent again under its key: then it goes on
+		a = r.do(catalog.RoleOwner, "POST", path, "", "Idempotency-Key", "k")
+		a.refused(503, CodeNoLeader)
+		if !strings.Contains(a.at("error", "message").(string), "after 7 orphan files") || a.at("error", "details", "freedSpace") != 70.0 {
+			t.Errorf("%s", a.raw)
+		}
+	}
+	r.deletes.done = CleanedUp{Deleted: 2}
+	first := r.do(catalog.RoleOwner, "POST", path, "", "Idempotency-Key", "k")
+	calls := r.deletes.calls
+	r.do(catalog.RoleOwner, "POST", path, "", "Idempotency-Key", "k").replayed(first)
+	if r.deletes.calls != calls {
+		t.Error("a cleanup was carried out again")
+	}
+}

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"fmt"
+)
+
+// maxDeleteBackups is how many backups one request may delete: the files of each are looked
+// for in the bucket.
+const maxDeleteBackups = 1000
+
+// deleteBackups deletes backup records and, if asked, first their files.
+func (s *Server) deleteBackups(c *call) error {
+	var in struct {
+		IDs   []string `json:"backupIds"`
+		Files bool     `json:"deleteStorageFiles"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	if n := len(in.IDs); n == 0 || n > maxDeleteBackups {
+		return invalidField("backupIds", fmt.Sprintf("must have 1 to %d ids", maxDeleteBackups))
+	}
+	wrong := fieldErrors{}
+	for i, id := range in.IDs {
+		wrong.id(fmt.Sprintf("backupIds[%d]", i), id, true)
+	}
+	if len(wrong) > 0 {
+		return invalid(wrong)
+	}
+	d, err := c.readDestination()
+	if err != nil {
+		return err
+	}
+	outcomes, err := s.Deletes.DeleteBackups(c.context(), d, c.token.Id, in.IDs, in.Files)
+	if err != nil {
+		return err
+	}
+	type result struct {
+		ID           string   `json:"backupId"`
+		Deleted      bool     `json:"deleted"`
+		FilesDeleted bool     `json:"filesDeleted"`
+		Error        *failure `json:"error,omitempty"`
+	}
+	data := struct {
+		Deleted int      `json:"deletedCount"`
+		Files   int      `json:"filesDeletedCount"`
+		Failed  int      `json:"failedCount"`
+		Results []result `json:"results"`
+	}{Files: outcomes.Files}
+	for _, o := range outcomes.Backups {
+		if o.Deleted {
+			data.Deleted++
+		} else {
+			data.Failed++
+		}
+		data.Results = append(data.Results, result{o.ID, o.Deleted, o.FilesDeleted, c.failed(o.Err)})
+	}
+	message := fmt.Sprintf("Deleted %d of %d backups", data.Deleted, len(in.IDs))
+	if in.Files {
+		message += fmt.Sprintf(" and %d storage files", data.Files)
+	}
+	return c.answer(envelope{Message: message, Data: data})
+}

@@ -1,0 +1,80 @@
+package api
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"firescan/catalog"
+	"firescan/provider/mem"
+)
+
+// TestParametersAreDescribed holds the parameters that routes take against the OpenAPI
+// document, both ways.
+func TestParametersAreDescribed(t *testing.T) {
+	data, err := OpenAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type parameter struct {
+		Ref  string `json:"$ref"`
+		Name string
+		In   string
+	}
+	var doc struct {
+		Paths      map[string]map[string]json.RawMessage
+		Components struct{ Parameters map[string]parameter }
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	queries := func(raw json.RawMessage) (names []string) {
+		var list []parameter
+		if err := json.Unmarshal(raw, &list); err != nil && raw != nil {
+			t.Fatal(err)
+		}
+		for _, p := range list {
+			if p.Ref != "" {
+				p = doc.Components.Parameters[p.Ref[strings.LastIndexByte(p.Ref, '/')+1:]]
+			}
+			if p.In == "query" {
+				names = append(names, p.Name)
+			}
+		}
+		return names
+	}
+	for _, r := range routes() {
+		if r.access == Public {
+			continue
+		}
+		item := doc.Paths[strings.ReplaceAll(r.path, ":id", "{id}")]
+		var operation struct{ Parameters json.RawMessage }
+		if err := json.Unmarshal(item[strings.ToLower(r.method)], &operation); err != nil {
+			t.Fatalf("%s %s: %v", r.method, r.path, err)
+		}
+		described := append(queries(item["parameters"]), queries(operation.Parameters)...)
+		taken := slices.Clone(parameters(r.method, r.path))
+		slices.Sort(described)
+		slices.Sort(taken)
+		if !slices.Equal(described, taken) {
+			t.Errorf("%s %s takes %q, described are %q", r.method, r.path, taken, described)
+		}
+	}
+}
+
+func TestUnknownParametersAreRefused(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	for _, route := range routes() {
+		if route.access == Public || route.path == "/api/v1/storage/events" {
+			continue
+		}
+		path := strings.ReplaceAll(route.path, ":id", "some-id")
+		if f := r.do(roleFor(route.access), route.method, path+"?typo=1", "{}").refused(400, CodeValidation); f["typo"] == nil {
+			t.Errorf("%s %s: fields %v", route.method, path, f)
+		}
+	}
+	if a := r.do(catalog.RoleViewer, "GET", "/healthz?probe=1", ""); a.status != 200 {
+		t.Errorf("a probe's own parameter: %d", a.status)
+	}
+}
