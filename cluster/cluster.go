@@ -139,7 +139,7 @@ func Open(c Config) (_ *Cluster, err error) {
 		}
 	}()
 	logger := newLogger(c.Logger)
-	if cl.log, err = openLog(filepath.Join(c.Dir, "log"), logger); err != nil {
+	if cl.log, err = openLog(filepath.Join(c.Dir, "log"), c.faults.segment, logger); err != nil {
 		return nil, err
 	}
 	undo = append(undo, cl.log.Close)
@@ -210,7 +210,7 @@ func (c *Cluster) openNetwork(logger *hclogger) error {
 	s := &streams{lane: c.port.raft, cluster: c}
 	c.port.tls, c.port.greet = c.security.server(), s.welcome
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		ServerAddressProvider: s, Stream: s, MaxPool: raftPool, Timeout: raftWait, Logger: logger.Named("raft-net"),
+		Stream: s, MaxPool: raftPool, Timeout: raftWait, Logger: logger.Named("raft-net"),
 	})
 	c.mux.Handle(newPeerHandler(c))
 	c.server = newPeerServer(c.mux, c.logger)
@@ -239,7 +239,7 @@ func (c *Cluster) beginAlone(conf *raft.Config, snapshots raft.SnapshotStore) er
 	}); err != nil {
 		return err
 	}
-	members := raft.Configuration{Servers: []raft.Server{{ID: conf.LocalID, Address: c.address()}}}
+	members := raft.Configuration{Servers: []raft.Server{server(c.id)}}
 	if err := raft.BootstrapCluster(conf, c.log, c.log, snapshots, c.transport, members); err != nil {
 		return fmt.Errorf("begin a cluster in %s: %w", c.config.Dir, err)
 	}
@@ -247,14 +247,6 @@ func (c *Cluster) beginAlone(conf *raft.Config, snapshots raft.SnapshotStore) er
 		i.Stage = stageMember
 		return nil
 	})
-}
-
-// address is where the members of the group are told that this node is.
-func (c *Cluster) address() raft.ServerAddress {
-	if c.port == nil {
-		return raft.ServerAddress(c.id)
-	}
-	return raft.ServerAddress(c.port.address)
 }
 
 // Handle answers the requests that other nodes make with HTTPClient, by the patterns of
@@ -267,7 +259,7 @@ func (c *Cluster) Start() error {
 	c.work.Go(c.follow)
 	c.work.Go(c.catchUp)
 	if c.port != nil {
-		c.work.Go(c.port.run)
+		c.port.work.Go(c.port.run)
 		c.work.Go(func() { _ = c.server.Serve(c.port.http) })
 		if err := c.gossip.start(c.config.GossipAddr, c.config.AdvertiseHost, c.config.Timing, c.config.faults); err != nil {
 			return err

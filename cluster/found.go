@@ -105,12 +105,8 @@ func (c *Cluster) begin(members []string) (err error) {
 			err = errors.Join(err, c.giveUp(attempt, members))
 		}
 	}()
-	servers := []raft.Server{{ID: raft.ServerID(c.id), Address: c.address()}}
+	servers := []raft.Server{server(c.id)}
 	for _, id := range members[1:] {
-		k, ok := c.contact(id)
-		if !ok {
-			return fmt.Errorf("node %s is gone", id)
-		}
 		ctx, cancel := context.WithTimeout(c.ctx, askWait)
 		answer, err := c.peer(id).Promise(ctx, &cpb.PromiseRequest{ClusterId: attempt, Founder: c.id, Members: members})
 		cancel()
@@ -120,7 +116,7 @@ func (c *Cluster) begin(members []string) (err error) {
 		case answer.Refusal != "":
 			return fmt.Errorf("node %s gives no promise: %s", id, answer.Refusal)
 		}
-		servers = append(servers, raft.Server{ID: raft.ServerID(id), Address: raft.ServerAddress(k.meta.ClusterAddress)})
+		servers = append(servers, server(id))
 	}
 	// From here on the attempt cannot be given up: the next start finds a log and is a member,
 	// or finds none (see openIdentity).

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,8 @@ func (g *gossip) join(ctx context.Context, addresses []string) error {
 		}
 		for _, ip := range ips {
 			if _, err := g.list.Join([]string{net.JoinHostPort(ip, port)}); err != nil {
-				errs = append(errs, fmt.Errorf("join %s: %w", address, explainGossip(err)))
+				// Only one address was tried, so that the first error is the only one.
+				errs = append(errs, fmt.Errorf("join %s: %w", address, explainGossip(cmp.Or(errors.Unwrap(err), err))))
 			}
 		}
 	}

@@ -20,6 +20,8 @@ type faults struct {
 	dialer func(ctx context.Context, network, address string) (net.Conn, error)
 	// lost tells whether a packet to the address is lost.
 	lost func(address string) bool
+	// segment is the size of the files of the log, so that old entries go soon.
+	segment int
 }
 
 // gossipTransport is memberlist's own, with room for faults.
@@ -92,22 +94,16 @@ type gossipLog struct{ gossip *gossip }
 
 func newGossipLogger(g *gossip) *log.Logger { return log.New(gossipLog{g}, "", 0) }
 
-// gossipLevels are the marks that memberlist puts first. What it warns of is what gossip is
-// there to bear, so that it is for those who look closely; what matters is told by name.
-var gossipLevels = map[string]slog.Level{
-	"[ERR]": slog.LevelDebug, "[ERROR]": slog.LevelDebug, "[WARN]": slog.LevelDebug,
-}
-
 // Write implements io.Writer for log.Logger, which writes a line at a time.
 func (l gossipLog) Write(line []byte) (int, error) {
-	text := string(bytes.TrimSpace(line))
-	mark, rest, _ := strings.Cut(text, " ")
-	level, marked := gossipLevels[mark]
-	if !marked {
-		level, rest = slog.LevelDebug, text
+	// What memberlist warns of is what gossip is there to bear, so that it is for those who
+	// look closely; what matters is told by name.
+	rest := string(bytes.TrimSpace(line))
+	mark, text, marked := strings.Cut(rest, " memberlist: ")
+	if marked {
+		rest = text
 	}
-	rest = strings.TrimPrefix(rest, "memberlist: ")
-	if marked && errors.Is(explainGossip(errors.New(rest)), errOtherSecret) {
+	if mark == "[ERR]" && errors.Is(explainGossip(errors.New(rest)), errOtherSecret) {
 		// The address at the end tells who it is: once a minute for each is enough.
 		_, from, _ := strings.Cut(rest, "from=")
 		if host, _, err := net.SplitHostPort(from); err == nil {
@@ -118,6 +114,6 @@ func (l gossipLog) Write(line []byte) (int, error) {
 		}
 		return len(line), nil
 	}
-	l.gossip.logger.Log(context.Background(), level, rest, "part", "gossip")
+	l.gossip.logger.Log(context.Background(), slog.LevelDebug, rest, "part", "gossip")
 	return len(line), nil
 }

@@ -41,13 +41,19 @@ type identity struct {
 	// Dismissed are the instances of other nodes that an operator removed: should one come
 	// back, it is not taken in again.
 	Dismissed []string `json:"dismissed,omitempty"`
-	// Gossip is where other members were last heard of, so that a node finds them again that
-	// was cut off for so long that gossip forgot it.
-	Gossip map[string]string `json:"gossip,omitempty"`
+	// Others is where other members were last heard of, so that a node finds them again
+	// after a restart, or when it was cut off for so long that gossip forgot it.
+	Others map[string]whereabouts `json:"others,omitempty"`
+}
+
+// whereabouts are the addresses of a node, host:port.
+type whereabouts struct {
+	Cluster string `json:"cluster"`
+	Gossip  string `json:"gossip"`
 }
 
 func (i identity) clone() identity {
-	i.Dismissed, i.Gossip = slices.Clone(i.Dismissed), maps.Clone(i.Gossip)
+	i.Dismissed, i.Others = slices.Clone(i.Dismissed), maps.Clone(i.Others)
 	return i
 }
 

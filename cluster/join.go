@@ -7,12 +7,8 @@ import (
 	"time"
 )
 
-const (
-	// joinAtMost is how long the tries to find other nodes come to be apart.
-	joinAtMost = 15 * time.Second
-	// rememberAtMost bounds the gossip addresses that are remembered.
-	rememberAtMost = 64
-)
+// joinAtMost is how long the tries to find other nodes come to be apart.
+const joinAtMost = 15 * time.Second
 
 // tellGossip has gossip tell the others what this node is now.
 func (c *Cluster) tellGossip() {
@@ -68,11 +64,12 @@ func (c *Cluster) missing() []string {
 			ask[address] = true
 		}
 	}
-	remembered := c.identity.get().Gossip
+	remembered := c.identity.get().Others
 	for _, s := range c.servers() {
 		id := string(s.ID)
-		if k, ok := known[id]; id != c.id && remembered[id] != "" && (!ok || !k.alive) {
-			ask[remembered[id]] = true
+		last := remembered[id].Gossip
+		if k, ok := known[id]; id != c.id && last != "" && (!ok || !k.alive) {
+			ask[last] = true
 		}
 	}
 	delete(ask, c.gossip.at)
@@ -81,22 +78,22 @@ func (c *Cluster) missing() []string {
 
 // remember notes where the members are found, for the time after a restart.
 func (c *Cluster) remember() {
-	now := map[string]string{}
+	now := map[string]whereabouts{}
 	known := c.gossip.known()
-	old := c.identity.get().Gossip
+	old := c.identity.get().Others
 	for _, s := range c.servers() {
 		id := string(s.ID)
-		if k, ok := known[id]; ok && id != c.id && len(now) < rememberAtMost {
-			now[id] = k.gossip
-		} else if old[id] != "" {
-			now[id] = old[id]
+		if k, ok := known[id]; ok && id != c.id && c.ours(k.meta) {
+			now[id] = whereabouts{k.meta.ClusterAddress, k.gossip}
+		} else if last, ok := old[id]; ok {
+			now[id] = last
 		}
 	}
 	if maps.Equal(now, old) {
 		return
 	}
 	if err := c.identity.update(func(i *identity) error {
-		i.Gossip = now
+		i.Others = now
 		return nil
 	}); err != nil && c.told.now("remember") {
 		c.logger.Warn("where the other nodes are could not be noted", "error", err)

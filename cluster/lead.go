@@ -116,6 +116,8 @@ func (c *Cluster) whoLeads(ctx context.Context) (id string, err error) {
 	for {
 		t, leader, changed := c.leads()
 		switch {
+		case c.ctx.Err() != nil:
+			return "", ErrClosed
 		case t != nil:
 			return "", nil
 		case leader != "" && leader != c.id:

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -14,24 +15,38 @@ type hclogger struct {
 	hclog.Logger // what is not overridden discards
 	out          *slog.Logger
 	name         string
+	told         *seldom
 }
 
 func newLogger(out *slog.Logger) *hclogger {
-	return &hclogger{Logger: hclog.NewNullLogger(), out: out}
+	return &hclogger{Logger: hclog.NewNullLogger(), out: out, told: &seldom{}}
 }
 
-// election is a warning of raft's that each start of a group of one brings.
-const election = "heartbeat timeout reached, starting election"
+// usual are warnings of raft's that belong to the life of a group: elections, connections
+// that end with the process at their other side, a follower that is behind.
+var usual = map[string]bool{
+	"heartbeat timeout reached, starting election":  true,
+	"Election timeout reached, restarting election": true,
+	"appendEntries rejected, sending older logs":    true,
+	"failed to decode incoming command":             true,
+	"failed to flush response":                      true,
+	"no known peers, aborting election":             true,
+}
 
 func (l *hclogger) write(level slog.Level, msg string, args ...any) {
-	if msg == election {
-		level = slog.LevelDebug
-	}
+	about := ""
 	for i, a := range args {
 		// hclog's own formats of values.
 		if f, ok := a.(hclog.Format); ok {
 			args[i] = slog.AnyValue([]any(f))
 		}
+		if a == "peer" || a == "target" {
+			about = fmt.Sprint(args[min(i+1, len(args)-1)])
+		}
+	}
+	// Raft tells of a node that is gone several times a second.
+	if usual[msg] || level >= slog.LevelWarn && !l.told.now(msg+about) {
+		level = slog.LevelDebug
 	}
 	l.out.Log(context.Background(), level, msg, args...)
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,18 +22,19 @@ type logStore struct {
 	// writes one at a time.
 	busy atomic.Int64
 	// before is called before each write; tests hold it up.
-	before func()
+	before atomic.Pointer[func()]
 }
 
 var _ raft.MonotonicLogStore = (*logStore)(nil)
 
-func openLog(dir string, logger *hclogger) (*logStore, error) {
+// openLog opens the log in dir. Its files have size bytes, or the usual number when that is 0.
+func openLog(dir string, size int, logger *hclogger) (*logStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of the log: %w", err)
 	}
 	l := &logStore{meta: &metadb.BoltMetaDB{}}
 	var err error
-	if l.WAL, err = wal.Open(dir, wal.WithLogger(logger.Named("wal")), wal.WithMetaStore(l.meta)); err != nil {
+	if l.WAL, err = wal.Open(dir, wal.WithLogger(logger.Named("wal")), wal.WithMetaStore(l.meta), wal.WithSegmentSize(cmp.Or(size, wal.DefaultSegmentSize))); err != nil {
 		return nil, fmt.Errorf("open the log in %s: %w", dir, errors.Join(err, l.meta.Close()))
 	}
 	return l, nil
@@ -45,8 +47,8 @@ func (l *logStore) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.
 func (l *logStore) StoreLogs(entries []*raft.Log) error {
 	l.busy.Store(time.Now().UnixNano())
 	defer l.busy.Store(0)
-	if l.before != nil {
-		l.before()
+	if before := l.before.Load(); before != nil {
+		(*before)()
 	}
 	return l.WAL.StoreLogs(entries)
 }

@@ -15,7 +15,7 @@ import (
 const changeWait = 5 * time.Second
 
 // manage does the leader's work on the group, until its term ends: it takes in the nodes
-// that gossip has found, and notes where they are. It looks again and again at how things are
+// that gossip has found. It looks again and again at how things are
 // rather than at what happened, so that nothing is missed.
 func (c *Cluster) manage(t *term) {
 	c.work.Go(func() {
@@ -51,28 +51,20 @@ func (c *Cluster) manage(t *term) {
 
 // arrange makes one change of the group that is due, and tells whether there was one.
 func (c *Cluster) arrange(ctx context.Context) (acted bool, err error) {
-	members := map[string]raft.Server{}
+	members := map[string]bool{}
 	for _, s := range c.servers() {
-		members[string(s.ID)] = s
-	}
-	// A node that ran alone before it had a port is where it is now.
-	if me, ok := members[c.id]; ok && me.Address != c.address() {
-		return true, c.setAddress(me, c.address())
+		members[string(s.ID)] = true
 	}
 	var failed error
 	for id, k := range c.gossip.known() {
 		if !k.alive || k.meta.ClusterAddress == "" || !c.ours(k.meta) {
 			continue
 		}
-		server, member := members[id]
-		address := raft.ServerAddress(k.meta.ClusterAddress)
 		switch {
 		case k.meta.ClusterId == "":
-			acted, err = false, c.admit(ctx, id, k, member)
-		case !member:
+			acted, err = false, c.admit(ctx, id, members[id])
+		case !members[id]:
 			acted, err = c.takeIn(ctx, id, k)
-		case server.Address != address:
-			acted, err = true, c.setAddress(server, address)
 		default:
 			continue
 		}
@@ -87,20 +79,11 @@ func (c *Cluster) arrange(ctx context.Context) (acted bool, err error) {
 	return false, failed
 }
 
-// setAddress notes where a member is now.
-func (c *Cluster) setAddress(s raft.Server, address raft.ServerAddress) error {
-	c.logger.Info("a member has another address", "peer", s.ID, "address", address, "before", s.Address)
-	if s.Suffrage == raft.Voter {
-		return c.raft.AddVoter(s.ID, address, 0, changeWait).Error()
-	}
-	return c.raft.AddNonvoter(s.ID, address, 0, changeWait).Error()
-}
-
 // admit makes a fresh node a node of this cluster; it is taken in when it says that it is
 // one. If the group knows its id, that was a node whose disk is lost: the new
 // one must not vote as if it remembered, so that it leaves the group first. Gossip may
 // be late, so the node is asked.
-func (c *Cluster) admit(ctx context.Context, id string, k contact, member bool) error {
+func (c *Cluster) admit(ctx context.Context, id string, member bool) error {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	status, err := c.peer(id).Status(ctx, &cpb.StatusRequest{})
@@ -124,7 +107,7 @@ func (c *Cluster) admit(ctx context.Context, id string, k contact, member bool) 
 	if answer.Refusal != "" {
 		return fmt.Errorf("it does not let itself be admitted: %s", answer.Refusal)
 	}
-	return c.addNonvoter(id, k.meta.ClusterAddress)
+	return c.addNonvoter(id)
 }
 
 // takeIn makes a node of this cluster a nonvoting member: one that was just admitted, or that
@@ -136,12 +119,13 @@ func (c *Cluster) takeIn(ctx context.Context, id string, k contact) (bool, error
 		_, err := c.peer(id).Dismiss(ctx, &cpb.DismissRequest{ClusterId: me.Cluster, Id: id, Instance: k.meta.Instance})
 		return false, err
 	}
-	return true, c.addNonvoter(id, k.meta.ClusterAddress)
+	return true, c.addNonvoter(id)
 }
 
-func (c *Cluster) addNonvoter(id, address string) error {
-	c.logger.Info("a node joins the group", "peer", id, "address", address)
-	if err := c.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(address), 0, changeWait).Error(); err != nil {
+func (c *Cluster) addNonvoter(id string) error {
+	c.logger.Info("a node joins the group", "peer", id)
+	s := server(id)
+	if err := c.raft.AddNonvoter(s.ID, s.Address, 0, changeWait).Error(); err != nil {
 		return fmt.Errorf("take it in: %w", err)
 	}
 	return nil

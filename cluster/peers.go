@@ -31,19 +31,21 @@ type Peer struct {
 // Peers lists the members of the group by id, this node included.
 func (c *Cluster) Peers() []Peer {
 	_, leader, _ := c.leads()
-	servers := c.servers()
+	servers, remembered := c.servers(), c.identity.get().Others
 	peers := make([]Peer, 0, len(servers))
 	for _, s := range servers {
-		p := Peer{ID: string(s.ID), Address: string(s.Address), Leader: string(s.ID) == leader, Voter: s.Suffrage == raft.Voter}
+		p := Peer{ID: string(s.ID), Leader: string(s.ID) == leader, Voter: s.Suffrage == raft.Voter}
 		if p.ID == c.id {
-			p.Self, p.Alive, p.Address = true, true, ""
+			p.Self, p.Alive = true, true
 			if c.port != nil {
 				p.Address = c.port.address
 			}
 			p.HTTPAddress, p.Version = c.config.HTTPAddress, c.config.Version
 		} else if k, ok := c.contact(p.ID); ok {
 			p.Alive, p.HTTPAddress, p.Version = k.alive, k.meta.HttpAddress, k.meta.Version
-			p.Address = cmp.Or(k.meta.ClusterAddress, p.Address)
+			p.Address = k.meta.ClusterAddress
+		} else {
+			p.Address = remembered[p.ID].Cluster
 		}
 		peers = append(peers, p)
 	}
@@ -103,11 +105,8 @@ func (c *Cluster) resolve(id string) (string, error) {
 	if k, ok := c.contact(id); ok && k.meta.ClusterAddress != "" {
 		return k.meta.ClusterAddress, nil
 	}
-	for _, s := range c.servers() {
-		// A group of one without ports had its id for an address.
-		if _, _, err := net.SplitHostPort(string(s.Address)); err == nil && string(s.ID) == id {
-			return string(s.Address), nil
-		}
+	if last := c.identity.get().Others[id].Cluster; last != "" {
+		return last, nil
 	}
 	return "", fmt.Errorf("it is not known where node %s is", id)
 }

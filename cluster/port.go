@@ -84,7 +84,7 @@ func (p *port) accept(raw net.Conn) {
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		host, _, _ := net.SplitHostPort(from)
-		if p.told.now("handshake " + host) {
+		if !errors.Is(err, net.ErrClosed) && p.told.now("handshake "+host) {
 			p.logger.Warn("a connection to the cluster port was refused", "from", from, "error", refusal(err))
 		}
 		return
@@ -95,7 +95,7 @@ func (p *port) accept(raw net.Conn) {
 		_ = secure.SetDeadline(time.Now().Add(greetWait))
 		if err := p.greet(secure); err != nil {
 			_ = secure.Close()
-			if p.told.now("greet " + err.Error()) {
+			if !errors.Is(err, net.ErrClosed) && p.told.now("greet "+err.Error()) {
 				p.logger.Warn("a node's raft connection was refused", "from", from, "error", err)
 			}
 			return
@@ -158,16 +158,7 @@ func (l *lane) Close() error {
 }
 
 // Addr implements net.Listener.
-func (l *lane) Addr() net.Addr { return advertised(l.port.address) }
-
-// advertised is the address that other nodes dial.
-type advertised string
-
-// Network implements net.Addr.
-func (advertised) Network() string { return "tcp" }
-
-// String implements net.Addr.
-func (a advertised) String() string { return string(a) }
+func (l *lane) Addr() net.Addr { return l.port.listener.Addr() }
 
 const (
 	// The headers of an internal request are few.

@@ -121,6 +121,8 @@ func (c *Cluster) apply(ctx context.Context, entries [][]byte) ([]*pb.Result, ui
 		return o.results, o.index, o.err
 	case <-ctx.Done():
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+	case <-c.ctx.Done():
+		return nil, 0, fmt.Errorf("%w: %w", ErrUnknown, ErrClosed)
 	case <-timer.C:
 		return nil, 0, fmt.Errorf("%w: it was not applied within %v", ErrUnknown, proposeWait)
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firescan/catalog"
+	cpb "firescan/cluster/clusterpb"
 )
 
 // fast is a timing for tests: everything happens soon, but not so soon that a busy machine
@@ -30,9 +33,11 @@ type rig struct {
 	t      *testing.T
 	secret []byte
 	expect int
-	net    *network
-	nodes  map[string]*node
-	order  []string
+	// segment is the size of the log's files.
+	segment int
+	net     *network
+	nodes   map[string]*node
+	order   []string
 }
 
 // node is one member of a rig, which may be down.
@@ -42,7 +47,7 @@ type node struct {
 	id      string
 	dir     string
 	catalog *catalog.Catalog
-	log     *logBuffer
+	logged  *logBuffer
 	change  func(*Config)
 }
 
@@ -57,7 +62,7 @@ func newRig(t *testing.T) *rig {
 		all.Wait()
 		if t.Failed() && testing.Verbose() {
 			for _, id := range r.order {
-				t.Logf("--- log of %s\n%s", id, r.nodes[id].log)
+				t.Logf("--- log of %s\n%s", id, r.nodes[id].logged)
 			}
 		}
 	})
@@ -83,7 +88,7 @@ func (r *rig) cluster(n int) []*node {
 
 // node makes a node that is down.
 func (r *rig) node(id string) *node {
-	n := &node{rig: r, id: id, dir: r.t.TempDir(), log: &logBuffer{}}
+	n := &node{rig: r, id: id, dir: r.t.TempDir(), logged: &logBuffer{}}
 	r.nodes[id] = n
 	r.order = append(r.order, id)
 	return n
@@ -92,7 +97,7 @@ func (r *rig) node(id string) *node {
 func (n *node) open() error {
 	t := n.rig.t
 	t.Helper()
-	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.id)
+	logger := slog.New(slog.NewTextHandler(n.logged, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.id)
 	registry := prometheus.NewRegistry()
 	var err error
 	if n.catalog, err = catalog.Open(filepath.Join(n.dir, "catalog.db"), catalog.Options{Logger: logger, Registerer: registry}); err != nil {
@@ -101,7 +106,7 @@ func (n *node) open() error {
 	c := Config{
 		ID: n.id, Dir: filepath.Join(n.dir, "raft"), Catalog: n.catalog, Logger: logger, Registerer: registry,
 		ClusterAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", Secret: n.rig.secret, BootstrapExpect: n.rig.expect,
-		HTTPAddress: n.id + ":80", Version: "test", Timing: fast, faults: n.rig.net.faults(n.id), Join: n.rig.seeds(n.id),
+		HTTPAddress: n.id + ":80", Version: "test", Timing: fast, faults: n.rig.net.faults(n.id, n.rig.segment), Join: n.rig.seeds(),
 	}
 	if n.change != nil {
 		n.change(&c)
@@ -116,6 +121,7 @@ func (n *node) open() error {
 		t.Fatal(err)
 	}
 	n.rig.net.at(n.id, n.gossip.at)
+	n.rig.net.runs(n.id, n.gossip.at)
 	return nil
 }
 
@@ -128,13 +134,10 @@ func (n *node) start() *node {
 }
 
 // seeds are the gossip addresses of the nodes that run.
-func (r *rig) seeds(but string) (seeds []string) {
-	for _, id := range r.order {
-		if n := r.nodes[id]; id != but && n.Cluster != nil {
-			seeds = append(seeds, n.gossip.at)
-		}
-	}
-	return seeds
+func (r *rig) seeds() []string {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	return slices.Sorted(maps.Values(r.net.gossip))
 }
 
 // kill stops a node as if its process had been killed.
@@ -144,6 +147,7 @@ func (n *node) end(farewell bool) {
 	if n.Cluster == nil {
 		return
 	}
+	n.rig.net.runs(n.id, "")
 	if err := n.close(farewell); err != nil {
 		n.rig.t.Errorf("close %s: %v", n.id, err)
 	}
@@ -185,25 +189,33 @@ func (n *node) ready() {
 	eventually(n.rig.t, n.id+" is ready", n.Ready)
 }
 
-// put writes a project through a node.
+// put writes a project through a node. On a busy machine a leader may lose its
+// followers and come back.
 func (n *node) put(i int) {
 	n.rig.t.Helper()
-	if _, err := n.Propose(n.rig.t.Context(), project(i)); err != nil {
-		n.rig.t.Fatalf("write through %s: %v", n.id, err)
-	}
+	eventually(n.rig.t, "write through "+n.id, func() error {
+		_, err := n.Propose(n.rig.t.Context(), project(i))
+		if err != nil && !errors.Is(err, ErrNoLeader) && !errors.Is(err, ErrUnknown) {
+			n.rig.t.Fatalf("write through %s: %v", n.id, err)
+		}
+		return err
+	})
+}
+
+// holds tells whether the catalog of a node has a project.
+func (n *node) holds(i int) bool {
+	return n.catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.Project("org", fmt.Sprint("p", i))
+		return err
+	}) == nil
 }
 
 // has fails unless a node holds a project after a barrier.
 func (n *node) has(i int) {
 	n.rig.t.Helper()
-	if err := n.Barrier(n.rig.t.Context()); err != nil {
-		n.rig.t.Fatalf("barrier on %s: %v", n.id, err)
-	}
-	if err := n.catalog.View(func(tx *catalog.Tx) error {
-		_, err := tx.Project("org", fmt.Sprint("p", i))
-		return err
-	}); err != nil {
-		n.rig.t.Fatalf("%s does not hold what was written: %v", n.id, err)
+	eventually(n.rig.t, "barrier on "+n.id, func() error { return n.Barrier(n.rig.t.Context()) })
+	if !n.holds(i) {
+		n.rig.t.Fatalf("%s does not hold what was written", n.id)
 	}
 }
 
@@ -255,10 +267,21 @@ type network struct {
 	mu    sync.Mutex
 	where map[string]string // node by address
 	lost  map[[2]string]bool
+	// gossip is where the nodes are that run.
+	gossip map[string]string
 }
 
 func newNetwork() *network {
-	return &network{where: map[string]string{}, lost: map[[2]string]bool{}}
+	return &network{where: map[string]string{}, lost: map[[2]string]bool{}, gossip: map[string]string{}}
+}
+
+// runs notes where a node can be joined; an empty address: it does not run.
+func (w *network) runs(id, gossip string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if delete(w.gossip, id); gossip != "" {
+		w.gossip[id] = gossip
+	}
 }
 
 func (w *network) at(id, address string) {
@@ -298,9 +321,10 @@ func (w *network) isLostTo(from, to string) bool {
 
 // faults is the network as one node sees it. What is lost is never heard of again, as
 // behind a firewall: nothing fails before its time.
-func (w *network) faults(id string) faults {
+func (w *network) faults(id string, segment int) faults {
 	return faults{
-		lost: func(address string) bool { return w.isLost(id, address) },
+		segment: segment,
+		lost:    func(address string) bool { return w.isLost(id, address) },
 		dialer: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if w.isLost(id, address) {
 				<-ctx.Done()
@@ -376,9 +400,16 @@ func (b *logBuffer) String() string {
 func (n *node) says(text string) {
 	n.rig.t.Helper()
 	eventually(n.rig.t, n.id+" logs "+text, func() error {
-		if !strings.Contains(n.log.String(), text) {
+		if !strings.Contains(n.logged.String(), text) {
 			return errors.New("it does not")
 		}
 		return nil
 	})
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// promise is the question of a founder.
+func promise(attempt, founder string, members ...string) *cpb.PromiseRequest {
+	return &cpb.PromiseRequest{ClusterId: attempt, Founder: founder, Members: members}
 }

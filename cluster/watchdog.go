@@ -44,8 +44,8 @@ func (c *Cluster) watchDisk() {
 		}
 		c.logger.Error("the disk hangs, so that this node must not lead any longer: it stops", "for", busy)
 		c.wire.cut()
-		c.fail(fmt.Errorf("%w: a write of the log is under way for %v; another node leads now", ErrStalled, busy.Round(time.Second)))
 		c.stop(ErrStalled)
+		c.fail(fmt.Errorf("%w: a write of the log is under way for %v; another node leads now", ErrStalled, busy.Round(time.Second)))
 		return
 	}
 }

@@ -1,0 +1,129 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// TestPartition cuts the leader off, then heals: the minority refuses in time, the
+// majority goes on, and afterwards all hold the same.
+func TestPartition(t *testing.T) {
+	r := newRig(t)
+	nodes := r.cluster(3)
+	old, majority := r.leader(nodes...)
+	old.put(1)
+	r.net.part([]*node{old}, majority, true)
+	if _, err := old.Propose(t.Context(), project(2)); !errors.Is(err, ErrNoLeader) && !errors.Is(err, ErrUnknown) {
+		t.Fatalf("a leader without followers answered a write: %v", err)
+	}
+	if err := old.Barrier(t.Context()); !errors.Is(err, ErrNoLeader) {
+		t.Fatalf("a leader without followers answered a read: %v", err)
+	}
+	r.leader(majority...)
+	for i, n := range majority {
+		n.put(10 + i)
+		n.has(1)
+	}
+	// It is seen by gossip, too.
+	eventually(t, "the lost node is seen to be gone", func() error {
+		for _, p := range majority[0].Peers() {
+			if p.ID == old.id && p.Alive {
+				return errors.New("it is not")
+			}
+		}
+		return nil
+	})
+	r.net.part([]*node{old}, majority, false)
+	old.ready()
+	for i := range majority {
+		old.has(10 + i)
+	}
+	r.leader(nodes...)
+	old.put(20)
+	majority[0].has(20)
+}
+
+// TestFollowerIsCutOff forwards to a leader on the other side of a cut: no answer comes,
+// and that is told in time.
+func TestFollowerIsCutOff(t *testing.T) {
+	r := newRig(t)
+	nodes := r.cluster(3)
+	leader, followers := r.leader(nodes...)
+	cut := followers[0]
+	cut.put(1) // a connection stands
+	r.net.part([]*node{cut}, []*node{leader, followers[1]}, true)
+	for range 3 {
+		if _, err := cut.Propose(t.Context(), project(2)); !errors.Is(err, ErrNoLeader) && !errors.Is(err, ErrUnknown) {
+			t.Fatalf("a node that is cut off answered a write: %v", err)
+		}
+		if err := cut.Barrier(t.Context()); !errors.Is(err, ErrNoLeader) {
+			t.Fatalf("a node that is cut off answered a read: %v", err)
+		}
+	}
+	leader.put(3)
+	r.net.part([]*node{cut}, []*node{leader, followers[1]}, false)
+	cut.has(3)
+}
+
+// TestOneWay cuts one direction after another between random nodes, while all of them
+// write: what was answered is there in the end.
+func TestOneWay(t *testing.T) {
+	r := newRig(t)
+	nodes := r.cluster(3)
+	stop := make(chan struct{})
+	answered := make(chan []int, len(nodes))
+	for i, n := range nodes {
+		go func() {
+			var mine []int
+			defer func() { answered <- mine }()
+			for k := 0; ; k++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				id := i*1_000_000 + k
+				if _, err := n.Propose(t.Context(), project(id)); err == nil {
+					mine = append(mine, id)
+				} else if !errors.Is(err, ErrNoLeader) && !errors.Is(err, ErrUnknown) {
+					t.Errorf("%s: %v", n.id, err)
+				}
+			}
+		}()
+	}
+	cuts := 6
+	if testing.Short() {
+		cuts = 2
+	}
+	for range cuts {
+		a, b := rand.IntN(3), rand.IntN(2)
+		if b >= a {
+			b++
+		}
+		r.net.cut([]*node{nodes[a]}, []*node{nodes[b]}, true)
+		time.Sleep(rand.N(1500 * time.Millisecond))
+		r.net.cut([]*node{nodes[a]}, []*node{nodes[b]}, false)
+		time.Sleep(rand.N(300 * time.Millisecond))
+	}
+	close(stop)
+	var all []int
+	for range nodes {
+		all = append(all, <-answered...)
+	}
+	if len(all) == 0 {
+		t.Fatal("nothing was written")
+	}
+	for _, n := range nodes {
+		n.ready()
+		eventually(t, n.id+" reads again", func() error { return n.Barrier(t.Context()) })
+		for _, id := range all {
+			if !n.holds(id) {
+				t.Fatalf("%s lacks %d, which was answered", n.id, id)
+			}
+		}
+	}
+	t.Log(fmt.Sprint(len(all), " writes were answered"))
+}
