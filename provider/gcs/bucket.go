@@ -116,7 +116,9 @@ const (
 )
 
 // TestPermissions asks which permissions the account has in the bucket as a whole,
-// without trying them. Emulators mostly do not know the call.
+// without trying them. None at all is an error of kind Denied, since an account whose
+// permissions hold for some names alone (IAM conditions) seems to have none; trying tells.
+// Emulators mostly do not know the call.
 func (b *bucket) TestPermissions(ctx context.Context) (provider.Permissions, error) {
 	if err := b.usable(opTest); err != nil {
 		return provider.Permissions{}, err
@@ -124,6 +126,11 @@ func (b *bucket) TestPermissions(ctx context.Context) (provider.Permissions, err
 	has, err := b.account.client.Bucket(b.name).IAM().TestPermissions(ctx, []string{mayList, mayGet, mayCreate, mayDelete})
 	if err != nil {
 		return provider.Permissions{}, b.failed(ctx, opTest, err)
+	}
+	if len(has) == 0 {
+		return provider.Permissions{}, &provider.Error{
+			Kind: provider.Denied, Op: opTest, Bucket: b.name, Reason: "the credentials have no permission in the bucket as a whole",
+		}
 	}
 	may := func(permission string) bool { return slices.Contains(has, permission) }
 	return provider.Permissions{Read: may(mayList) && may(mayGet), Write: may(mayCreate), Delete: may(mayDelete)}, nil
