@@ -3,6 +3,9 @@ package node
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -51,6 +54,43 @@ func TestAccountsThatAreRefused(t *testing.T) {
 	}
 	if _, err := b.Account(t.Context(), catalog.TypeS3, "http://127.0.0.1:9000", "", map[string]string{accessKeyID: "k", secretAccessKey: "s"}); err != nil {
 		t.Errorf("an endpoint that is allowed: %v", err)
+	}
+}
+
+// TestGoogleAccounts: key files come from the node's directory alone, and emulators need
+// none of them.
+func TestGoogleAccounts(t *testing.T) {
+	b := testBuckets(t, "127.0.0.1:4443")
+	for name, c := range map[string]struct {
+		dir, endpoint, field, value string
+		good                        bool
+	}{
+		"an emulator":                   {"", "http://127.0.0.1:4443", projectID, "a-project", true},
+		"a key file without a place":    {"", "", keyFilename, "key.json", false},
+		"a key file that is not there":  {t.TempDir(), "", keyFilename, "key.json", false},
+		"a key that is none":            {"", "", serviceAccountKey, "{}", false},
+		"a key for somebody else's way": {"", "", serviceAccountKey, `{"type":"external_account"}`, false},
+	} {
+		for _, typ := range []string{catalog.TypeGCS, catalog.TypeFirebase} {
+			b.gcsKeyDir = c.dir
+			_, err := b.Account(t.Context(), typ, c.endpoint, "", map[string]string{c.field: c.value})
+			if (err == nil) != c.good || err != nil && provider.KindOf(err) != provider.Credentials {
+				t.Errorf("%s: %s: %v, want good: %v", typ, name, err, c.good)
+			}
+		}
+	}
+}
+
+func TestKeyDirectory(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "key.json")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, good := range map[string]bool{"": true, dir: true, file: false, filepath.Join(dir, "none"): false} {
+		if err := checkKeyDir(path); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "--gcs-key-dir") {
+			t.Errorf("%q: %v", path, err)
+		}
 	}
 }
 
