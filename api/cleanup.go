@@ -67,10 +67,11 @@ type fileFailure struct {
 }
 
 type planData struct {
-	Orphans uint64        `json:"orphans"`
-	Size    string        `json:"size"`
-	Files   uint64        `json:"files"`
-	First   []plannedFile `json:"first"`
+	Orphans  uint64        `json:"orphans"`
+	Size     string        `json:"size"`
+	Files    uint64        `json:"files"`
+	TooLarge bool          `json:"tooLarge"`
+	First    []plannedFile `json:"first"`
 }
 
 type plannedFile struct {
@@ -81,7 +82,7 @@ type plannedFile struct {
 }
 
 func showPlan(p *CleanupPlan) planData {
-	data := planData{p.Orphans, strconv.FormatUint(p.Bytes, 10), p.Files, []plannedFile{}}
+	data := planData{p.Orphans, strconv.FormatUint(p.Bytes, 10), p.Files, p.TooLarge, []plannedFile{}}
 	for _, e := range p.First {
 		data.First = append(data.First, plannedFile{string(e.Path), strconv.FormatInt(e.Size, 10), stamp(e.ModTime), e.Type.String()})
 	}

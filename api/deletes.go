@@ -57,10 +57,11 @@ type Cleanup struct {
 }
 
 // CleanupPlan is what a cleanup would delete: so many orphans of so many bytes, among
-// that many files, and the first of them.
+// that many files, and the first of them. One that is too large must be confirmed.
 type CleanupPlan struct {
 	Hash                  string
 	Orphans, Bytes, Files uint64
+	TooLarge              bool
 	First                 []index.Entry
 }
 

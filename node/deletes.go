@@ -62,7 +62,7 @@ func (d deletes) PlanCleanup(ctx context.Context, dest *pb.Destination, c api.Cl
 	if err != nil {
 		return api.CleanupPlan{}, deleteError(err)
 	}
-	return api.CleanupPlan{Hash: p.Hash, Orphans: p.Files, Bytes: p.Bytes, Files: p.Of, First: p.First}, nil
+	return api.CleanupPlan{Hash: p.Hash, Orphans: p.Files, Bytes: p.Bytes, Files: p.Of, TooLarge: p.TooLarge(), First: p.First}, nil
 }
 
 // Cleanup implements api.Deletes.

@@ -83,7 +83,7 @@ orphans, keeps the answer in an index and serves it over HTTP.`,
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		a.serveCommand(), a.demoCommand(), a.tokenCommand(), a.destinationCommand(), a.syncCommand(), a.filesCommand(),
+		a.serveCommand(), a.demoCommand(), a.tokenCommand(), a.destinationCommand(), a.syncCommand(), a.filesCommand(), a.orphansCommand(),
 		a.statsCommand(), a.backupsCommand(), a.importCommand(), a.clusterCommand(), a.versionCommand(),
 	)
 	group(root)

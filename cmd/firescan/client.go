@@ -160,6 +160,27 @@ func (c *client) raw(ctx context.Context, method, path string, body any) ([]byte
 	return raw, nil
 }
 
+// patient is raw for a call that takes as long as it takes.
+func (c *client) patient(ctx context.Context, method, path string) ([]byte, error) {
+	waits := *c
+	if t, ok := c.http.Transport.(*http.Transport); ok {
+		t = t.Clone()
+		t.ResponseHeaderTimeout = 0
+		waits.http = &http.Client{Transport: t}
+		defer t.CloseIdleConnections()
+	}
+	answer, err := waits.stream(ctx, method, path, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Close() }()
+	raw, err := io.ReadAll(answer)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: the answer was cut short: %w", method, path, cmp.Or(context.Cause(ctx), err))
+	}
+	return raw, nil
+}
+
 // stream sends a body of any size and answers that of a successful answer, which the
 // caller closes.
 func (c *client) stream(ctx context.Context, method, path, contentType string, body io.Reader) (io.ReadCloser, error) {
