@@ -206,13 +206,10 @@ func (s *Server) identify(plain string) (t *pb.Token, err error) {
 // barrier makes the reads that follow see all that was written before, unless the
 // client asks for what this node has.
 func (c *call) barrier() error {
-	switch c.Request.URL.Query().Get("consistency") {
-	case "":
-		return c.server.Consensus.Barrier(c.context())
-	case "stale":
+	if c.Request.URL.Query().Get("consistency") == "stale" {
 		return nil
 	}
-	return invalidField("consistency", "must be stale, or left out")
+	return c.server.Consensus.Barrier(c.context())
 }
 
 // propose brings a change into the catalog.

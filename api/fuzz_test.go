@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,13 +16,23 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/index"
 )
 
 // bodies are fresh values of everything that a request's body is decoded to.
 func bodies() []any {
 	return []any{
-		&destinationInput{}, &bucketInput{}, &projectRecord{}, &backupRecord{}, &scheduleRecord{}, &pitrRecord{},
+		&destinationInput{}, &bucketInput{}, &projectRecord{}, &backupRecord{}, &scheduleRecord{}, &pitrRecord{}, &deleteBodies{},
 	}
+}
+
+// deleteBodies are those of the endpoints that delete and migrate.
+type deleteBodies struct {
+	Path   *string  `json:"path"`
+	Paths  []string `json:"paths"`
+	IDs    []string `json:"backupIds"`
+	Files  bool     `json:"deleteStorageFiles"`
+	Target *string  `json:"targetStorageId"`
 }
 
 // FuzzBodies decodes and checks bodies as the handlers do: what is refused is refused
@@ -29,7 +41,8 @@ func FuzzBodies(f *testing.F) {
 	for _, seed := range []string{
 		createBody, tryBody(inBucket, `"folderName":"a"`), `{"credentials":{"credentials":{"type":"service_account"}},"type":"gcs"}`,
 		`{"id":"b","storageId":"s","storagePath":"a/b.backup","createdAt":"2024-01-15T10:00:00Z","files":["x"],"size":1}`,
-		`{"id":"b","size":1e400}`, `{"createdAt":"-001-01-01T00:00:00Z"}`, `{"name":"\ud800"}`, `null`, `[[[[`, `{"credentials":{"a":7}}`,
+		`{"id":"b","size":1e400}`, `{"createdAt":"-001-01-01T00:00:00Z"}`, `{"name":"\ud800"}`, `null`, `[[[[`,
+		`{"paths":["a/b","é\u0000"],"backupIds":["b"],"deleteStorageFiles":true}`, `{"credentials":{"a":7}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -43,6 +56,14 @@ func FuzzBodies(f *testing.F) {
 				continue
 			}
 			switch v := v.(type) {
+			case *deleteBodies:
+				wrong := fieldErrors{}
+				for _, path := range v.Paths {
+					wrong.objectKey("paths", path)
+				}
+				if len(wrong) == 0 && len(v.Paths) <= 100 {
+					encodes(t, &pb.BeginDelete{Org: org, Paths: asBytes(v.Paths)})
+				}
 			case record:
 				checkRecord(t, v)
 			case *destinationInput:
@@ -68,6 +89,14 @@ func checkRecord(t *testing.T, r record) {
 	}
 }
 
+func asBytes(list []string) [][]byte {
+	all := make([][]byte, len(list))
+	for i, s := range list {
+		all[i] = []byte(s)
+	}
+	return all
+}
+
 func encodes(t *testing.T, m proto.Message) {
 	t.Helper()
 	if _, err := catalog.Encode(m); err != nil && !errors.Is(err, catalog.ErrTooLarge) {
@@ -79,16 +108,18 @@ func encodes(t *testing.T, m proto.Message) {
 func FuzzQueries(f *testing.F) {
 	for _, seed := range []string{
 		"limit=5&cursor=YQ&prefix=a%2F&type=backup&minAge=7d&force=true", "limit=-1", "minAge=-1h", "minAge=9999999d", "minAge=2540400h10m10.000000000s",
-		"cursor=%00", "type=", "orphansOnly=maybe", "limit=5&limit=6", "a;b", "%zz",
+		"cursor=%00", "type=", "dryRun=true&minAge=0s&type=unknown&includeUnknown=true", "dryRun", "dryRun=0&confirm=x", "orphansOnly=maybe", "limit=5&limit=6", "a;b", "%zz",
 	} {
 		f.Add(seed)
 	}
 	now := time.Unix(1_700_000_000, 0)
-	s := &Server{Config: Config{Now: func() time.Time { return now }}}
+	s := &Server{Config: Config{Now: func() time.Time { return now }, OrphanMinAge: time.Hour}}
 	f.Fuzz(func(t *testing.T, raw string) {
 		req := httptest.NewRequestWithContext(context.Background(), "GET", "/", nil)
 		req.URL = &url.URL{RawQuery: raw}
-		q := (&call{Request: req, server: s}).query()
+		c := &call{Request: req, server: s, route: &route{}}
+		checkCleanup(t, c, now)
+		q := c.query()
 		filter := s.fileFilter(q)
 		q.boolean("force")
 		if err := q.err(); err != nil {
@@ -104,6 +135,29 @@ func FuzzQueries(f *testing.F) {
 			t.Errorf("%q became the cursor %q", raw, filter.Cursor)
 		}
 	})
+}
+
+// checkCleanup reads what is to be cleaned up: never more than is said.
+func checkCleanup(t *testing.T, c *call, now time.Time) {
+	t.Helper()
+	cleanup, dryRun, err := c.server.readCleanup(c)
+	if err != nil {
+		if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeValidation {
+			t.Errorf("%q: %v", c.Request.URL.RawQuery, err)
+		}
+		return
+	}
+	given := c.Request.URL.Query()
+	said, _ := strconv.ParseBool(given.Get("includeUnknown"))
+	if slices.Contains(cleanup.Types, index.Unknown) && !said {
+		t.Errorf("%q cleans up unknown files", c.Request.URL.RawQuery)
+	}
+	if cleanup.Before > now.UnixMilli() || given.Get("minAge") == "" && cleanup.Before != now.Add(-c.server.OrphanMinAge).UnixMilli() {
+		t.Errorf("%q cleans up what was modified until %d", c.Request.URL.RawQuery, cleanup.Before)
+	}
+	if want, err := strconv.ParseBool(given.Get("dryRun")); given.Has("dryRun") && (err != nil || dryRun != want) {
+		t.Errorf("%q is a dry run: %v", c.Request.URL.RawQuery, dryRun)
+	}
 }
 
 // FuzzTimes reads a time and shows it again: it is the same then.

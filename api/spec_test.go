@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +42,7 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 		{Path: []byte("backups/production/a.backup"), Size: 9, ModTime: 1e12, Type: index.Backup, Linked: true},
 		{Path: []byte("backups/production/b.backup"), Size: 9, ModTime: 1e12, Type: index.Backup},
 	})
+	var shown []string
 	for _, c := range []struct {
 		example string
 		answer  func() *answer
@@ -89,6 +91,7 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 			return r.owner("DELETE", "/api/v1/storage/destinations/"+other, "")
 		}},
 	} {
+		shown = append(shown, "testdata/spec/"+c.example+".json")
 		t.Run(c.example, func(t *testing.T) {
 			data, err := os.ReadFile("testdata/spec/" + c.example + ".json")
 			if err != nil {
@@ -102,6 +105,10 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+	slices.Sort(shown)
+	if all, err := filepath.Glob("testdata/spec/*.json"); err != nil || len(all) != 22 || !slices.Equal(all, shown) {
+		t.Errorf("the specification has 22 endpoints, there are examples of %v and answers of %v: %v", all, shown, err)
 	}
 }
 
