@@ -31,6 +31,10 @@ check: lint ## Lint and short tests: what to run before each commit, under two m
 test: ## All tests under the race detector, the system tests with real processes included
 	go test -race -timeout 30m ./...
 
+.PHONY: walk
+walk: ## Walk the 22 endpoints of the Storage API with curl, each answer beside the documented one
+	go test -count 1 -v -run 'TestWalk$$' ./bench/walk
+
 .PHONY: test-long
 test-long: test ## All tests, then every fuzz target for FUZZTIME (1m)
 	@set -e; for pkg in $$(go list ./...); do \

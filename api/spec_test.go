@@ -2,13 +2,12 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
+	"firescan/api/contract"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 	"firescan/provider/mem"
@@ -19,9 +18,6 @@ var added = []string{
 	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "data.byType.unknown", "data.syncIds", "data[].endpoint",
 	"meta", "meta.depth", "meta.limit", "meta.truncated", "data.conditionalDelete", "data.failedCount",
 }
-
-// messages are fields of which the specification gives the value, too.
-var messages = []string{"message", "data.status"}
 
 // TestExamplesOfTheSpecification holds our answers against the example answers of
 // the Storage API: the same keys at every level, with the same JSON types, and the
@@ -101,8 +97,12 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 			if err := json.Unmarshal(data, &want); err != nil {
 				t.Fatal(err)
 			}
-			for _, d := range differences("", want, any(c.answer().body)) {
+			got := c.answer().body
+			for _, d := range contract.Differences(want, any(got), added...) {
 				t.Error(d)
+			}
+			if documented, _ := want.(map[string]any); got["message"] != documented["message"] {
+				t.Errorf("the message is %q, want %q", got["message"], documented["message"])
 			}
 		})
 	}
@@ -110,49 +110,4 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 	if all, err := filepath.Glob("testdata/spec/*.json"); err != nil || len(all) != 22 || !slices.Equal(all, shown) {
 		t.Errorf("the specification has 22 endpoints, there are examples of %v and answers of %v: %v", all, shown, err)
 	}
-}
-
-// differences compares keys and types. Elements of arrays are compared with the
-// first example that has the same keys, or else with the first.
-func differences(at string, want, got any) (list []string) {
-	switch w := want.(type) {
-	case map[string]any:
-		g, ok := got.(map[string]any)
-		if !ok {
-			return []string{fmt.Sprintf("%s is %T, want an object", at, got)}
-		}
-		for key, example := range w {
-			place := strings.TrimPrefix(at+"."+key, ".")
-			v, has := g[key]
-			if !has {
-				list = append(list, place+" is not answered")
-				continue
-			}
-			if slices.Contains(messages, place) && v != example {
-				list = append(list, fmt.Sprintf("%s is %q, want %q", place, v, example))
-			}
-			list = append(list, differences(place, example, v)...)
-		}
-		for key := range g {
-			if place := strings.TrimPrefix(at+"."+key, "."); w[key] == nil && !slices.Contains(added, place) {
-				list = append(list, place+" is answered and not documented")
-			}
-		}
-	case []any:
-		g, ok := got.([]any)
-		if ok && len(w) == 0 {
-			return nil // an empty list tells nothing of what may be in it
-		}
-		if !ok || len(g) == 0 {
-			return []string{fmt.Sprintf("%s is %v, want a list with something in it", at, got)}
-		}
-		for i, v := range g {
-			list = append(list, differences(at+"[]", w[min(i, len(w)-1)], v)...)
-		}
-	default:
-		if fmt.Sprintf("%T", want) != fmt.Sprintf("%T", got) {
-			list = append(list, fmt.Sprintf("%s is %T, want %T", at, got, want))
-		}
-	}
-	return list
 }
