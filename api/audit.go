@@ -15,7 +15,7 @@ const (
 // listAudit answers who deleted what, newest first.
 func (s *Server) listAudit(c *call) error {
 	q := c.query()
-	limit := q.number("limit", 1, maxAudit)
+	limit := q.limit(maxAudit)
 	if err := q.err(); err != nil {
 		return err
 	}

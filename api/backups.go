@@ -30,7 +30,7 @@ type backupPage func(tx *catalog.Tx, cursor []byte, limit int) (list []*pb.Backu
 // whose file the last sync did not see. Without a limit all of them are streamed.
 func (s *Server) listBackups(c *call) error {
 	q := c.query()
-	limit, missing := q.number("limit", 1, maxPage), q.boolean("missing")
+	limit, missing := q.limit(maxPage), q.boolean("missing")
 	cursor, err := base64.RawURLEncoding.DecodeString(q.str("cursor"))
 	if err != nil {
 		q.wrong["cursor"] = notOurs

@@ -198,15 +198,15 @@ func (q *query) boolean(name string) bool {
 	return b
 }
 
-// number reads a whole number in [least, most]; 0 when it is not given.
-func (q *query) number(name string, least, most int) int {
-	v := q.str(name)
+// limit reads how many are wanted, at most most; 0 when it is not given.
+func (q *query) limit(most int) int {
+	v := q.str("limit")
 	if v == "" {
 		return 0
 	}
 	n, err := strconv.Atoi(v)
-	if err != nil || n < least || n > most {
-		q.wrong[name] = fmt.Sprintf("must be a whole number from %d to %d", least, most)
+	if err != nil || n < 1 || n > most {
+		q.wrong["limit"] = fmt.Sprintf("must be a whole number from 1 to %d", most)
 	}
 	return n
 }

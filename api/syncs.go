@@ -80,7 +80,7 @@ func (s *Server) startSyncs(c *call) error {
 
 func (s *Server) listSyncs(c *call) error {
 	q := c.query()
-	limit := q.number("limit", 1, maxPage)
+	limit := q.limit(maxPage)
 	if err := q.err(); err != nil {
 		return err
 	}
