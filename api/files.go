@@ -19,7 +19,7 @@ const notOurs = "is not one that an answer gave"
 // fileFilter reads the parameters that choose files.
 func (s *Server) fileFilter(q *query) index.Query {
 	filter := index.Query{
-		Prefix: []byte(q.str("prefix")), OrphansOnly: q.boolean("orphansOnly"), Limit: q.limit(1<<30),
+		Prefix: []byte(q.str("prefix")), OrphansOnly: q.boolean("orphansOnly"), Limit: q.limit(1 << 30),
 	}
 	if t := q.str("type"); t != "" {
 		typ, err := index.ParseType(t)
