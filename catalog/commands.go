@@ -58,6 +58,7 @@ var commands = sync.OnceValue(func() []command {
 		define(18, 1, (*batch).reseal),
 		define(19, 1, (*batch).setHolder),
 		define(20, 1, (*batch).forgetNode),
+		define(21, 1, (*batch).unsealSegments),
 	}
 })
 

@@ -153,6 +153,9 @@ func genSyncStep(t *rapid.T, m *model) proto.Message {
 	case len(m.segments[id]) > 0 && rapid.Bool().Draw(t, "promote"):
 		return &pb.PromoteSync{SyncId: id, At: genInt.Draw(t, "at")}
 	}
+	if have := m.segments[id]; len(have) > 0 && rapid.IntRange(0, 5).Draw(t, "lost") == 0 {
+		return &pb.UnsealSegments{SyncId: id, Ids: []string{rapid.SampledFrom(have).Draw(t, "one of them").Id, "unknown"}}
+	}
 	return genSeal(t, m, id)
 }
 

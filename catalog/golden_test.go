@@ -56,6 +56,7 @@ func goldenCommands() []proto.Message {
 		&pb.Reseal{Org: "org", Id: "storage_1", Sealed: map[string][]byte{"b": {2}, "a": {1}}, BaseUpdatedAt: 1},
 		&pb.SetHolder{Node: "n", DestinationId: "storage_1", Generation: "sync_1", Whole: true},
 		&pb.ForgetNode{Node: "n"},
+		&pb.UnsealSegments{SyncId: "sync_1", Ids: []string{"seg_1"}},
 	}
 }
 

@@ -17,8 +17,11 @@ func (b *batch) setHolder(m *pb.SetHolder) (*pb.Result, error) {
 		return &pb.Result{}, b.bucket(inHolders).Delete(key)
 	}
 	g, err := load[pb.Generation](b.bucket(inGenerations), []byte(m.GetDestinationId()))
-	if err != nil || g.GetId() != m.GetGeneration() {
-		return &pb.Result{}, err // a node may be late: that is no failure
+	if err != nil {
+		return nil, err
+	}
+	if g.GetId() != m.GetGeneration() && b.running(m.GetDestinationId()) != m.GetGeneration() {
+		return &pb.Result{}, nil // a node may be late: that is no failure
 	}
 	return &pb.Result{}, b.bucket(inHolders).Put(key, []byte{})
 }
@@ -47,4 +50,18 @@ func (tx *Tx) Holders(destID string) ([]*pb.Holder, error) {
 		all = append(all, &pb.Holder{Node: node, Generation: generation})
 	}
 	return all, nil
+}
+
+// dropHolders forgets who holds those generations of a destination that drop tells.
+func (b *batch) dropHolders(destID string, drop func(generation string) bool) error {
+	for _, k := range keysOf(b.bucket(inHolders), under(destID)) {
+		_, generation, _ := strings.Cut(k, "\x00")
+		if !drop(generation) {
+			continue
+		}
+		if err := b.bucket(inHolders).Delete(join(destID, k)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

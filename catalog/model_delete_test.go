@@ -234,7 +234,7 @@ func (m *model) setHolder(c *pb.SetHolder) {
 	key := c.Node + "\x00" + c.Generation
 	if !c.Whole {
 		delete(m.holders[c.DestinationId], key)
-	} else if g := m.generations[c.DestinationId]; g != nil && g.Id == c.Generation {
+	} else if g, s := m.generations[c.DestinationId], m.running(c.DestinationId); g != nil && g.Id == c.Generation || s != nil && s.Id == c.Generation {
 		if m.holders[c.DestinationId] == nil {
 			m.holders[c.DestinationId] = set{}
 		}

@@ -23,6 +23,8 @@ func (m *model) applySync(msg proto.Message) string {
 	switch c := msg.(type) {
 	case *pb.SealSegments:
 		return m.seal(s, c.Segments)
+	case *pb.UnsealSegments:
+		m.unseal(s, c.Ids)
 	case *pb.PromoteSync:
 		return m.promote(s, c.At)
 	case *pb.FinishSync:
@@ -79,6 +81,22 @@ func (m *model) seal(s *pb.Sync, segments []*pb.Segment) string {
 	slices.SortFunc(have, byStart)
 	m.segments[s.Id], m.syncs[s.Id] = have, next
 	return ""
+}
+
+func (m *model) unseal(s *pb.Sync, ids []string) {
+	next := proto.CloneOf(s)
+	m.segments[s.Id] = slices.DeleteFunc(slices.Clone(m.segments[s.Id]), func(g *pb.Segment) bool {
+		if !slices.Contains(ids, g.Id) {
+			return false
+		}
+		next.Segments--
+		next.FilesScanned -= g.Files
+		next.BytesScanned -= g.Bytes
+		next.OrphanFiles -= g.Orphans
+		next.MissingBackups -= g.Missing
+		return true
+	})
+	m.syncs[s.Id] = next
 }
 
 func (m *model) promote(s *pb.Sync, at int64) string {

@@ -284,6 +284,9 @@ func (m *model) end(s *pb.Sync, status, why string, at int64) {
 	if status != SyncCompleted {
 		delete(m.segments, s.Id)
 	}
+	maps.DeleteFunc(m.holders[s.DestinationId], func(key string, _ bool) bool {
+		return strings.HasSuffix(key, "\x00"+s.Id) != (status == SyncCompleted)
+	})
 }
 
 func (m *model) deleteDestination(c *pb.DeleteDestination) string {

@@ -81,9 +81,13 @@ func (b *batch) endSync(s *pb.Sync, status, why string, at int64) error {
 		return err
 	}
 	if status == SyncCompleted {
-		return nil
+		// Nobody reads an older generation any more.
+		return b.dropHolders(s.GetDestinationId(), func(generation string) bool { return generation != s.GetId() })
 	}
-	return drop(b.bucket(inSegments), under(s.GetId()))
+	return firstError(
+		drop(b.bucket(inSegments), under(s.GetId())),
+		b.dropHolders(s.GetDestinationId(), func(generation string) bool { return generation == s.GetId() }),
+	)
 }
 
 func (b *batch) finishSync(m *pb.FinishSync) (*pb.Result, error) {
@@ -135,6 +139,31 @@ func (b *batch) sealSegments(m *pb.SealSegments) (*pb.Result, error) {
 		s.BytesScanned += g.GetBytes()
 		s.OrphanFiles += g.GetOrphans()
 		s.MissingBackups += g.GetMissing()
+	}
+	return &pb.Result{}, store(b.bucket(inSyncs), []byte(s.GetId()), s)
+}
+
+func (b *batch) unsealSegments(m *pb.UnsealSegments) (*pb.Result, error) {
+	s, err := b.runningSync(m.GetSyncId())
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := b.Segments(s.GetId())
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range sealed {
+		if !slices.Contains(m.GetIds(), g.GetId()) {
+			continue
+		}
+		if err := b.bucket(inSegments).Delete(append(under(s.GetId()), g.GetStart()...)); err != nil {
+			return nil, err
+		}
+		s.Segments--
+		s.FilesScanned -= g.GetFiles()
+		s.BytesScanned -= g.GetBytes()
+		s.OrphanFiles -= g.GetOrphans()
+		s.MissingBackups -= g.GetMissing()
 	}
 	return &pb.Result{}, store(b.bucket(inSyncs), []byte(s.GetId()), s)
 }

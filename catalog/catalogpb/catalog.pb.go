@@ -3399,8 +3399,9 @@ func (x *Reseal) GetBaseUpdatedAt() int64 {
 	return 0
 }
 
-// SetHolder says that a node holds the whole shard of a generation, or no longer. It is
-// ignored when the destination has another generation by now.
+// SetHolder says that a node holds the whole shard of a generation, or of the running sync
+// that is to become one; or no longer. It is ignored when the destination has another
+// generation and runs another sync by now.
 type SetHolder struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -3512,6 +3513,60 @@ func (x *ForgetNode) GetNode() string {
 		return x.Node
 	}
 	return ""
+}
+
+// UnsealSegments takes segments of a running sync back, since the only node that had
+// them is gone: their ranges are to be listed again. Unknown ones are ignored.
+type UnsealSegments struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SyncId        string                 `protobuf:"bytes,1,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
+	Ids           []string               `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnsealSegments) Reset() {
+	*x = UnsealSegments{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnsealSegments) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnsealSegments) ProtoMessage() {}
+
+func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnsealSegments.ProtoReflect.Descriptor instead.
+func (*UnsealSegments) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *UnsealSegments) GetSyncId() string {
+	if x != nil {
+		return x.SyncId
+	}
+	return ""
+}
+
+func (x *UnsealSegments) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
 }
 
 var File_catalog_catalogpb_catalog_proto protoreflect.FileDescriptor
@@ -3830,7 +3885,10 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x05whole\x18\x04 \x01(\bR\x05whole\" \n" +
 	"\n" +
 	"ForgetNode\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\tR\x04nodeB\x1cZ\x1afirescan/catalog/catalogpbb\x06proto3"
+	"\x04node\x18\x01 \x01(\tR\x04node\";\n" +
+	"\x0eUnsealSegments\x12\x17\n" +
+	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\tR\x03idsB\x1cZ\x1afirescan/catalog/catalogpbb\x06proto3"
 
 var (
 	file_catalog_catalogpb_catalog_proto_rawDescOnce sync.Once
@@ -3844,7 +3902,7 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 	return file_catalog_catalogpb_catalog_proto_rawDescData
 }
 
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(*Envelope)(nil),          // 0: firescan.catalog.v1.Envelope
 	(*Once)(nil),              // 1: firescan.catalog.v1.Once
@@ -3889,15 +3947,16 @@ var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(*Reseal)(nil),            // 40: firescan.catalog.v1.Reseal
 	(*SetHolder)(nil),         // 41: firescan.catalog.v1.SetHolder
 	(*ForgetNode)(nil),        // 42: firescan.catalog.v1.ForgetNode
-	nil,                       // 43: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 44: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 45: firescan.catalog.v1.Reseal.SealedEntry
+	(*UnsealSegments)(nil),    // 43: firescan.catalog.v1.UnsealSegments
+	nil,                       // 44: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 45: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 46: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	1,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
 	3,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	43, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	44, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	44, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	45, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
 	5,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
 	12, // 5: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
 	3,  // 6: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
@@ -3912,7 +3971,7 @@ var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	10, // 15: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
 	13, // 16: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
 	18, // 17: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	45, // 18: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	46, // 18: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
 	19, // [19:19] is the sub-list for method output_type
 	19, // [19:19] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
@@ -3937,7 +3996,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
