@@ -136,3 +136,18 @@ func TestConditionalDelete(t *testing.T) {
 		}
 	}
 }
+
+// TestQuickAnswers: an answer that comes while the end of the request is still being asked for
+// is read to its end.
+func TestQuickAnswers(t *testing.T) {
+	account := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadFull(r.Body, make([]byte, r.ContentLength))
+		fmt.Fprint(w, "<DeleteResult>"+strings.Repeat("<Deleted><Key>key</Key></Deleted>", 500)+"</DeleteResult>")
+	})
+	b := account.Bucket("bucket")
+	for n := range 1000 {
+		if err := b.DeleteBatch(t.Context(), []provider.Deletion{{Key: "key"}})[0]; err != nil {
+			t.Fatalf("batch %d: %v", n, err)
+		}
+	}
+}

@@ -71,6 +71,10 @@ func New(c Config) (provider.Account, error) {
 	}
 	// A redirect is an answer, which regional reads; its address is nowhere to go to.
 	direct := *c.HTTPClient
+	if direct.Transport == nil {
+		direct.Transport = http.DefaultTransport
+	}
+	direct.Transport = steady{direct.Transport}
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	// Credentials and settings come from the configuration alone, never from the
 	// machine's environment or files: one process serves many organisations.
