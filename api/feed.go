@@ -1,6 +1,8 @@
 package api
 
 import (
+	"errors"
+
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 )
@@ -79,10 +81,14 @@ func (k feedKind) put(_ *Server, c *call) error {
 	}
 	// What is answered is what is stored, which is in a normal form.
 	var stored record
-	if err := c.server.Catalog.View(func(tx *catalog.Tx) (err error) {
+	err = c.server.Catalog.View(func(tx *catalog.Tx) (err error) {
 		stored, err = k.read(tx, c.org, c.id())
-		return orNotFound(err, k.notFound())
-	}); err != nil {
+		return err
+	})
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		stored = r // and deleted again by somebody else in this moment
+	case err != nil:
 		return err
 	}
 	return c.answer(envelope{Data: stored, Message: k.title + " stored"})

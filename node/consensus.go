@@ -28,28 +28,30 @@ type consensus struct {
 // Propose implements api.Consensus.
 func (c *consensus) Propose(ctx context.Context, command proto.Message) (*pb.Result, error) {
 	r, err := c.cluster.Propose(ctx, command)
-	return r, answerable(err)
+	return r, answerable(ctx, err)
 }
 
 // ProposeOnce implements api.Consensus.
 func (c *consensus) ProposeOnce(ctx context.Context, command proto.Message, once *pb.Once) (*pb.Result, error) {
 	r, err := c.cluster.ProposeOnce(ctx, command, once)
-	return r, answerable(err)
+	return r, answerable(ctx, err)
 }
 
 // ProposeAll implements api.Consensus.
 func (c *consensus) ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error) {
 	r, err := c.cluster.ProposeAll(ctx, commands)
-	return r, answerable(err)
+	return r, answerable(ctx, err)
 }
 
 // Barrier implements api.Consensus.
-func (c *consensus) Barrier(ctx context.Context) error { return answerable(c.cluster.Barrier(ctx)) }
+func (c *consensus) Barrier(ctx context.Context) error {
+	return answerable(ctx, c.cluster.Barrier(ctx))
+}
 
 // Ready implements api.Consensus.
 func (c *consensus) Ready() error {
 	if err := c.cluster.Ready(); err != nil {
-		return answerable(err)
+		return answerable(context.Background(), err)
 	}
 	if c.setUp.Load() {
 		return nil
@@ -71,22 +73,24 @@ func (c *consensus) Ready() error {
 
 // answerable gives what the cluster cannot do the API's own name: the rooms of a floor
 // do not know one another. All of it is worth another try, but only after ErrNoLeader
-// and ErrFull is it certain that nothing was written.
-func answerable(err error) error {
-	unavailable := func(message string) error {
+// and ErrFull is it certain that nothing was written. A cancellation is told as one only
+// when it is the caller's own, that of ctx: a question to a leader that steps down is
+// cancelled, too.
+func answerable(ctx context.Context, err error) error {
+	unavailable := func(message string, err error) error {
 		return &api.Error{Code: api.CodeNoLeader, Message: message, Err: err}
 	}
 	switch {
-	case err == nil, errors.Is(err, context.Canceled): // the client went away
+	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled): // the client went away
 		return err
 	case errors.Is(err, cluster.ErrNoLeader):
-		return fmt.Errorf("%w: %w", api.ErrNoLeader, err)
+		return unavailable("The cluster has no leader at the moment; try again shortly", fmt.Errorf("%w: %w", api.ErrNoLeader, err))
 	case errors.Is(err, cluster.ErrFull):
-		return unavailable("The disk of this node is full; nothing was written, try again when there is room")
+		return unavailable("The disk of this node is full; nothing was written, try again when there is room", err)
 	case errors.Is(err, cluster.ErrUnknown):
-		return unavailable("The change could not be confirmed in time; it may have been made, look before sending it again")
+		return unavailable("The change could not be confirmed in time; it may have been made, look before sending it again", err)
 	case errors.Is(err, cluster.ErrClosed):
-		return unavailable("This node is stopping; try again shortly")
+		return unavailable("This node is stopping; try again shortly", err)
 	}
 	return err
 }
