@@ -213,6 +213,9 @@ func (sh *shard) removeUnless(keep func(id string) bool) error {
 	var errs []error
 	for _, f := range files {
 		id, sealed := strings.CutSuffix(f.Name(), sealedSuffix)
+		if part, _, ok := strings.Cut(f.Name(), "."); ok && strings.HasSuffix(f.Name(), partSuffix) {
+			id, sealed = part, true
+		}
 		if strings.HasSuffix(f.Name(), badSuffix) || sealed && !keep(id) {
 			errs = append(errs, os.Remove(filepath.Join(sh.dir, f.Name())))
 		}
