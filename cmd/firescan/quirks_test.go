@@ -1,0 +1,102 @@
+package main
+
+import (
+	"cmp"
+	"encoding/xml"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// oddServer serves a list of keys in a way of its own: without start-after, or in no order. It
+// goes on by tokens.
+type oddServer struct {
+	keys     []string
+	modified string
+	scramble bool
+}
+
+func (o oddServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	prefix, delimiter := q.Get("prefix"), q.Get("delimiter")
+	var entries []string
+	for _, key := range o.keys {
+		rest, ok := strings.CutPrefix(key, prefix)
+		if !ok {
+			continue
+		}
+		if at := strings.Index(rest, delimiter); delimiter != "" && at >= 0 {
+			key = prefix + rest[:at+len(delimiter)]
+		}
+		if n := len(entries); n == 0 || entries[n-1] != key {
+			entries = append(entries, key)
+		}
+	}
+	if o.scramble {
+		slices.SortFunc(entries, func(x, y string) int { return cmp.Compare(scrambled(x), scrambled(y)) })
+	}
+	from, _ := strconv.Atoi(q.Get("continuation-token"))
+	most := 500
+	if asked, err := strconv.Atoi(q.Get("max-keys")); err == nil {
+		most = min(most, asked)
+	}
+	end := min(from+most, len(entries))
+	fmt.Fprintf(w, "<ListBucketResult><IsTruncated>%t</IsTruncated>", end < len(entries))
+	if end < len(entries) {
+		fmt.Fprintf(w, "<NextContinuationToken>%d</NextContinuationToken>", end)
+	}
+	for _, entry := range entries[from:end] {
+		var name strings.Builder
+		_ = xml.EscapeText(&name, []byte(entry))
+		if delimiter != "" && strings.HasSuffix(entry, delimiter) {
+			fmt.Fprintf(w, "<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>", &name)
+			continue
+		}
+		fmt.Fprintf(w, "<Contents><Key>%s</Key><LastModified>%s</LastModified><ETag>&quot;x&quot;</ETag><Size>7</Size></Contents>", &name, o.modified)
+	}
+	fmt.Fprint(w, "</ListBucketResult>")
+}
+
+func scrambled(s string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(s))
+	return h.Sum32()
+}
+
+// TestOddServers holds a node against servers that cannot list a range, or list in no order:
+// every file is found once all the same.
+func TestOddServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs nodes in processes of their own")
+	}
+	var keys []string
+	want := map[string]realFile{}
+	for i := range 20_000 {
+		keys = append(keys, fmt.Sprintf("%02d/%02d/file-%05d.backup", i%7, i%3, i))
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		want[key] = realFile{size: 7, typ: typeByName(key), orphan: true}
+	}
+	p := serve(t, t.TempDir())
+	for name, scramble := range map[string]bool{"without start-after": false, "without order": true} {
+		t.Run(name, func(t *testing.T) {
+			p := p.as(t, fmt.Sprintf("org-%d", orgs.Add(1)))
+			server := httptest.NewServer(oddServer{keys, time.Now().UTC().Format(time.RFC3339), scramble})
+			t.Cleanup(server.Close)
+			id := p.connect(t, "bucket", server.URL, "access", "secret")
+			for range 2 {
+				if s := p.sync(t, id); s.FilesScanned != uint64(len(keys)) {
+					t.Errorf("%d files are scanned, want %d", s.FilesScanned, len(keys))
+				}
+				p.compare(t, id, want)
+			}
+		})
+	}
+}
