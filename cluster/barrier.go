@@ -95,23 +95,35 @@ func (c *Cluster) ownIndex(ctx context.Context) (uint64, error) {
 	}
 }
 
-// waitApplied waits until the catalog of this node is as far as index.
+// waitApplied waits until the catalog of this node is as far as index. It gives up early
+// when there is no leader for long, who would send what is missing.
 func (c *Cluster) waitApplied(ctx context.Context, index uint64) error {
-	timer := time.NewTimer(applyWait)
-	defer timer.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, applyWait, ErrNoLeader)
+	defer cancel()
+	var lonely <-chan time.Time // rings when there was no leader for long
 	for {
-		changed := c.catalog.Changed()
+		applied := c.catalog.Changed()
+		_, leader, changed := c.leads()
 		if c.catalog.AppliedIndex() >= index {
 			return nil
 		}
+		if leader != "" {
+			lonely = nil
+		} else if lonely == nil {
+			lonely = time.After(leaderWait)
+		}
 		select {
+		case <-applied:
 		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
 		case <-c.ctx.Done():
 			return ErrClosed
-		case <-timer.C:
-			return fmt.Errorf("%w (this node has applied entry %d, and did not reach %d in %v)", ErrNoLeader, c.catalog.AppliedIndex(), index, applyWait)
+		case <-lonely:
+			return ErrNoLeader
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), ErrNoLeader) {
+				return fmt.Errorf("%w (this node has applied entry %d and did not reach %d in time)", ErrNoLeader, c.catalog.AppliedIndex(), index)
+			}
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -104,7 +104,7 @@ type Cluster struct {
 	reads    rounds
 	fatal    chan error
 	collect  func()          // takes the metrics out of the registry
-	ctx      context.Context // ends with stop
+	ctx      context.Context //nolint:containedctx // the life of the cluster: ends with stop
 	stop     context.CancelCauseFunc
 	work     sync.WaitGroup
 	closing  sync.Once
@@ -189,7 +189,7 @@ func (c *Cluster) openNetwork(logger *hclogger) error {
 		return err
 	}
 	c.config.AdvertiseHost = host
-	key, err := derive(c.config.Secret, purposeGossip, 32)
+	key, err := derive(c.config.Secret, purposeGossip)
 	if err != nil {
 		return err
 	}

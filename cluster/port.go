@@ -165,8 +165,8 @@ const (
 	headerWait = 10 * time.Second
 	// A silent connection is asked for a sign of life, so that requests to a node behind a
 	// partition, or to one that is frozen, do not wait for TCP to notice.
-	pingAfter = time.Second
-	pingWait  = time.Second
+	pingAfter = 2 * time.Second
+	pingWait  = 3 * time.Second
 	writeWait = 5 * time.Second
 	idleWait  = 5 * time.Minute
 	// maxStreams bounds the requests of one node that are under way at once.

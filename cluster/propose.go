@@ -39,7 +39,7 @@ func (c *Cluster) ProposeOnce(ctx context.Context, command proto.Message, once *
 	if err != nil {
 		return nil, err
 	}
-	results, err := c.propose(ctx, [][]byte{entry})
+	results, err := c.propose(ctx, [][]byte{entry}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -59,12 +59,12 @@ func (c *Cluster) ProposeAll(ctx context.Context, commands []proto.Message) ([]*
 			return nil, err
 		}
 	}
-	return c.propose(ctx, entries)
+	return c.propose(ctx, entries, false)
 }
 
 // propose brings encoded commands into the log. As long as it is certain that nothing was
-// written, it looks for another leader.
-func (c *Cluster) propose(ctx context.Context, entries [][]byte) ([]*pb.Result, error) {
+// written, or that writing it once more does nothing, it looks for another leader.
+func (c *Cluster) propose(ctx context.Context, entries [][]byte, once bool) ([]*pb.Result, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, leaderWait, ErrNoLeader)
 	defer cancel()
 	for {
@@ -81,7 +81,8 @@ func (c *Cluster) propose(ctx context.Context, entries [][]byte) ([]*pb.Result, 
 		} else {
 			results, err = c.forward(ctx, leader, entries)
 		}
-		if err == nil || len(results) > 0 || !errors.Is(err, ErrNoLeader) || limited.Err() != nil {
+		again := errors.Is(err, ErrNoLeader) && len(results) == 0 || once && errors.Is(err, ErrUnknown)
+		if !again || limited.Err() != nil {
 			return results, err
 		}
 		select {

@@ -48,7 +48,9 @@ func TestRemoveTheAbsent(t *testing.T) {
 	if err := leader.Remove(t.Context(), other.id); err != nil {
 		t.Fatalf("one of two: %v", err)
 	}
-	<-other.Fatal()
+	if err := <-other.Fatal(); !errors.Is(err, errRemoved) {
+		t.Errorf("it stops with %v", err)
+	}
 	if err := leader.Remove(t.Context(), leader.id); !errors.Is(err, errRefused) {
 		t.Errorf("the last one: %v", err)
 	}

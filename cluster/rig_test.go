@@ -31,6 +31,7 @@ var fast = Timing{
 // rig is a cluster in one process, with a network that can be cut.
 type rig struct {
 	t      *testing.T
+	dir    string
 	secret []byte
 	expect int
 	// segment is the size of the log's files.
@@ -53,7 +54,9 @@ type node struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, secret: bytes.Repeat([]byte("s"), 32), net: newNetwork(), nodes: map[string]*node{}}
+	t.Parallel() // most of the time is waiting
+	// Made first, so that it is removed last.
+	r := &rig{t: t, dir: t.TempDir(), secret: bytes.Repeat([]byte("s"), 32), net: newNetwork(), nodes: map[string]*node{}}
 	t.Cleanup(func() {
 		var all sync.WaitGroup
 		for _, n := range r.nodes {
@@ -88,7 +91,10 @@ func (r *rig) cluster(n int) []*node {
 
 // node makes a node that is down.
 func (r *rig) node(id string) *node {
-	n := &node{rig: r, id: id, dir: r.t.TempDir(), logged: &logBuffer{}}
+	n := &node{rig: r, id: id, dir: filepath.Join(r.dir, id), logged: &logBuffer{}}
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		r.t.Fatal(err)
+	}
 	r.nodes[id] = n
 	r.order = append(r.order, id)
 	return n

@@ -21,16 +21,20 @@ const (
 	purposeAuthority = "firescan cluster certificate authority v1"
 )
 
-// leastSecret is the length of a secret that cannot be guessed, in bytes.
-const leastSecret = 16
+const (
+	// leastSecret is the length of a secret that cannot be guessed, in bytes.
+	leastSecret = 16
+	// keySize is the length of what is made from it: a key of AES-256, a seed of ed25519.
+	keySize = 32
+)
 
 // derive makes a key from the cluster secret: HKDF as in RFC 5869, without a salt since
 // the secret is uniformly random.
-func derive(secret []byte, purpose string, size int) ([]byte, error) {
+func derive(secret []byte, purpose string) ([]byte, error) {
 	if len(secret) < leastSecret {
 		return nil, fmt.Errorf("the cluster secret has %d bytes: at least %d random ones are needed", len(secret), leastSecret)
 	}
-	key, err := hkdf.Key(sha256.New, secret, nil, purpose, size)
+	key, err := hkdf.Key(sha256.New, secret, nil, purpose, keySize)
 	if err != nil {
 		return nil, fmt.Errorf("derive a key from the cluster secret: %w", err)
 	}
@@ -63,7 +67,7 @@ type issuer struct {
 // newIssuer makes the authority of a secret, which is the same on every node: its key is
 // derived, and nothing in it depends on time or place.
 func newIssuer(secret []byte, id string, life time.Duration) (*issuer, error) {
-	seed, err := derive(secret, purposeAuthority, ed25519.SeedSize)
+	seed, err := derive(secret, purposeAuthority)
 	if err != nil {
 		return nil, err
 	}

@@ -36,14 +36,14 @@ func TestDerivedKeys(t *testing.T) {
 	if bytes.Equal(a.authority.RawSubjectPublicKeyInfo, other.authority.RawSubjectPublicKeyInfo) {
 		t.Error("two secrets make one authority")
 	}
-	gossip, err := derive(secret, purposeGossip, 32)
+	gossip, err := derive(secret, purposeGossip)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Equal(gossip, a.key.Seed()) {
 		t.Error("one key for two purposes")
 	}
-	if _, err := derive([]byte("short"), purposeGossip, 32); err == nil {
+	if _, err := derive([]byte("short"), purposeGossip); err == nil {
 		t.Error("a short secret was taken")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -197,14 +199,24 @@ func (n *Node) Run(ctx context.Context) error {
 // errStopping is the cause of all that ends because the node stops.
 var errStopping = errors.New("the node is stopping")
 
+// closeWait bounds how long Close takes: what waits for a disk that hangs, waits for ever.
+const closeWait = 30 * time.Second
+
 // Close lets go of all that New opened, newest first. Call it after Run has returned.
 func (n *Node) Close() error {
-	var errs []error
-	for len(n.undo) > 0 {
-		last := len(n.undo) - 1
-		undo := n.undo[last]
-		n.undo = n.undo[:last]
-		errs = append(errs, undo())
+	done := make(chan error, 1)
+	go func() {
+		var errs []error
+		for _, undo := range slices.Backward(n.undo) {
+			errs = append(errs, undo())
+		}
+		n.undo = nil
+		done <- errors.Join(errs...)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeWait):
+		return fmt.Errorf("the node did not stop within %v: does the disk of %s hang?", closeWait, n.config.DataDir)
 	}
-	return errors.Join(errs...)
 }
