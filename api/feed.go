@@ -96,8 +96,11 @@ func (k feedKind) put(_ *Server, c *call) error {
 
 // rejection is why the catalog did not take a record.
 func rejection(r *pb.Rejection) *Error {
-	if r.Code == catalog.CodeNotFound {
+	switch r.Code {
+	case catalog.CodeNotFound:
 		return &Error{Code: CodeStorageNotFound, Message: "Storage destination not found", Details: map[string]string{"reason": r.Message}}
+	case catalog.CodeBeingDeleted:
+		return &Error{Code: CodeBeingDeleted, Message: "The record was refused: " + r.Message}
 	}
 	return &Error{Code: CodeValidation, Message: "The record was refused: " + r.Message}
 }

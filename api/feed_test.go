@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 	"firescan/provider/mem"
 )
 
@@ -112,5 +113,17 @@ func TestFeedRecords(t *testing.T) {
 		if a := r.do(catalog.RoleService, "DELETE", path, ""); a.status != 404 {
 			t.Errorf("deleting %s again: %d", kind, a.status)
 		}
+	}
+}
+
+func TestARecordThatClaimsAFileBeingDeleted(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	r.propose(&pb.BeginDelete{Org: org, DestinationId: id, Id: "del_1", Who: "tok", Node: "n/1", At: 1, Revision: 1, Paths: [][]byte{[]byte("backups/production/a.backup")}})
+	path, body := "/api/v1/catalog/backups/b1", `{"id":"b1","storageId":"`+id+`","storagePath":"backups/production/a.meta"}`
+	r.do(catalog.RoleService, "PUT", path, body).refused(409, CodeBeingDeleted)
+	r.propose(&pb.FinishDelete{Org: org, Id: "del_1", At: 2})
+	if a := r.do(catalog.RoleService, "PUT", path, body); a.status != 200 {
+		t.Errorf("afterwards: %d %s", a.status, a.raw)
 	}
 }
