@@ -13,8 +13,8 @@ import (
 	"firescan/provider"
 )
 
-// groupBackups bounds the backups of one intent, whose ids go into its log entries.
-const groupBackups = 200
+// bundleBackups bounds the backups of one intent, whose ids go into its log entries.
+const bundleBackups = 200
 
 // BackupsRequest asks to delete backups of a destination, as it was read from the catalog.
 type BackupsRequest struct {
@@ -138,9 +138,9 @@ func (d *Deleter) deleteWithFiles(ctx context.Context, r BackupsRequest, victims
 			v.candidates = append(v.candidates, &candidate{path: path, needless: true})
 		}
 	})
-	// One group after the other: two that share a file would keep it for each other.
-	for _, g := range w.group(victims) {
-		files += g.delete(ctx)
+	// One bundle after the other: two that share a file would keep it for each other.
+	for _, b := range w.bundle(victims) {
+		files += b.delete(ctx)
 	}
 	return files, nil
 }
@@ -171,64 +171,64 @@ func (w *deletion) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, er
 	return slices.CompactFunc(paths, bytes.Equal), nil
 }
 
-// group is backups that are deleted under one intent; or a single one under several, which
+// bundle is backups that are deleted under one intent; or a single one under several, which
 // has more files than one takes.
-type group struct {
+type bundle struct {
 	*deletion
 	victims    []*victim
 	candidates map[string]*candidate
 	bytes      int
 }
 
-// group puts backups together, in order, as many as an intent takes.
-func (w *deletion) group(victims []*victim) []*group {
-	var groups []*group
-	var g *group
+// bundle puts backups together, in order, as many as an intent takes.
+func (w *deletion) bundle(victims []*victim) []*bundle {
+	var bundles []*bundle
+	var b *bundle
 	for _, v := range victims {
 		if v.Err != nil {
 			continue
 		}
-		if g == nil || !g.takes(v) {
-			g = &group{deletion: w, candidates: map[string]*candidate{}}
-			groups = append(groups, g)
+		if b == nil || !b.takes(v) {
+			b = &bundle{deletion: w, candidates: map[string]*candidate{}}
+			bundles = append(bundles, b)
 		}
-		g.add(v)
+		b.add(v)
 	}
-	return groups
+	return bundles
 }
 
-// takes tells whether the group has room for another backup.
-func (g *group) takes(v *victim) bool {
-	paths, size := len(g.candidates), g.bytes
+// takes tells whether the bundle has room for another backup.
+func (b *bundle) takes(v *victim) bool {
+	paths, size := len(b.candidates), b.bytes
 	for _, t := range v.candidates {
-		if g.candidates[string(t.path)] == nil {
+		if b.candidates[string(t.path)] == nil {
 			paths, size = paths+1, size+len(t.path)
 		}
 	}
-	return len(g.victims) < groupBackups && paths <= g.most() && size <= chunkBytes
+	return len(b.victims) < bundleBackups && paths <= b.most() && size <= chunkBytes
 }
 
-func (g *group) add(v *victim) {
-	g.victims = append(g.victims, v)
+func (b *bundle) add(v *victim) {
+	b.victims = append(b.victims, v)
 	for i, t := range v.candidates {
-		if known := g.candidates[string(t.path)]; known != nil {
+		if known := b.candidates[string(t.path)]; known != nil {
 			v.candidates[i] = known
 			continue
 		}
-		g.candidates[string(t.path)] = t
-		g.bytes += len(t.path)
+		b.candidates[string(t.path)] = t
+		b.bytes += len(t.path)
 	}
 }
 
-// delete deletes the files of a group, and then those of its records of which no file has
+// delete deletes the files of a bundle, and then those of its records of which no file has
 // failed. It answers how many files it deleted.
-func (g *group) delete(ctx context.Context) (files int) {
-	candidates := slices.SortedFunc(maps.Values(g.candidates), func(a, b *candidate) int { return bytes.Compare(a.path, b.path) })
-	ids := make([]string, len(g.victims))
-	for i, v := range g.victims {
+func (b *bundle) delete(ctx context.Context) (files int) {
+	candidates := slices.SortedFunc(maps.Values(b.candidates), func(a, b *candidate) int { return bytes.Compare(a.path, b.path) })
+	ids := make([]string, len(b.victims))
+	for i, v := range b.victims {
 		ids[i] = v.ID
 	}
-	chunks := g.split(candidates)
+	chunks := b.split(candidates)
 	if len(chunks) == 0 {
 		chunks = []chunk{{}} // records without a file
 	}
@@ -236,9 +236,9 @@ func (g *group) delete(ctx context.Context) (files int) {
 	for i := range chunks {
 		chunks[i].backups = ids
 		if i == len(chunks)-1 {
-			chunks[i].doomed = g.doomed
+			chunks[i].doomed = b.doomed
 		}
-		if begun = g.run(ctx, chunks[i]); begun != nil {
+		if begun = b.run(ctx, chunks[i]); begun != nil {
 			break
 		}
 	}
@@ -247,15 +247,15 @@ func (g *group) delete(ctx context.Context) (files int) {
 			files++
 		}
 	}
-	for _, v := range g.victims {
-		g.judge(v, begun)
+	for _, v := range b.victims {
+		b.judge(v, begun)
 	}
 	return files
 }
 
-// doomed are the backups that may go, once all files of the group were tried.
-func (g *group) doomed() (ids []string) {
-	for _, v := range g.victims {
+// doomed are the backups that may go, once all files of the bundle were tried.
+func (b *bundle) doomed() (ids []string) {
+	for _, v := range b.victims {
 		if v.failed() == nil {
 			ids = append(ids, v.ID)
 		}
@@ -275,7 +275,7 @@ func (v *victim) failed() error {
 
 // judge notes the outcome of a backup: what could not be begun or done, or else what the
 // catalog says of its record.
-func (g *group) judge(v *victim, begun error) {
+func (b *bundle) judge(v *victim, begun error) {
 	v.FilesDeleted = true
 	var shared error
 	for _, t := range v.candidates {
@@ -290,8 +290,8 @@ func (g *group) judge(v *victim, begun error) {
 	if v.Err != nil {
 		return
 	}
-	err := g.Catalog.View(func(tx *catalog.Tx) error {
-		_, err := tx.Backup(g.destination.Org, v.ID)
+	err := b.Catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.Backup(b.destination.Org, v.ID)
 		return err
 	})
 	switch {
