@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	cpb "firescan/cluster/clusterpb"
 )
 
@@ -74,14 +76,17 @@ func (c *Cluster) readIndex() (uint64, error) {
 	return answer.Index, nil
 }
 
-// ownIndex is how far a reader must be, if this node leads. A leader answers a proposer
-// after it has applied the command itself, and it has applied what came before its term.
-// So all there is to prove is that it leads still.
+// ownIndex is how far a reader must be, if this node leads: it knows what was committed
+// before its term, and all that was answered since is committed. So all there is to prove is
+// that it leads still.
 func (c *Cluster) ownIndex(ctx context.Context) (uint64, error) {
 	if t, _, _ := c.leads(); t == nil {
 		return 0, ErrNoLeader
 	}
-	index := c.catalog.AppliedIndex()
+	index, err := c.committed()
+	if err != nil {
+		return 0, fmt.Errorf("%w (%w)", ErrNoLeader, err) // it has just lost the leadership
+	}
 	proof := make(chan error, 1)
 	go func() { proof <- c.raft.VerifyLeader().Error() }()
 	select {
@@ -93,6 +98,22 @@ func (c *Cluster) ownIndex(ctx context.Context) (uint64, error) {
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}
+}
+
+// committed is the index of the newest command that is committed, also when this node,
+// which leads, has not applied it yet: another one may have, and have shown it to a reader.
+func (c *Cluster) committed() (uint64, error) {
+	applied := c.catalog.AppliedIndex()
+	var entry raft.Log
+	for index := c.raft.CommitIndex(); index > applied; index-- {
+		if err := c.log.GetLog(index, &entry); err != nil {
+			return 0, fmt.Errorf("read entry %d of the log: %w", index, err)
+		}
+		if entry.Type == raft.LogCommand {
+			return index, nil
+		}
+	}
+	return applied, nil
 }
 
 // waitApplied waits until the catalog of this node is as far as index. It gives up early

@@ -167,7 +167,7 @@ func Open(c Config) (_ *Cluster, err error) {
 			return nil, err
 		}
 	}
-	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, log: c.Logger, fatal: cl.fatal, closing: cl.ctx.Done()}
+	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, log: c.Logger, fatal: cl.fatal, closing: cl.ctx.Done(), before: c.faults.applying}
 	if cl.raft, err = raft.NewRaft(conf, cl.fsm, cl.log, cl.log, snapshots, cl.transport); err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}

@@ -37,6 +37,8 @@ type fsm struct {
 	stopped   bool // only touched by raft's one goroutine
 	// full is set while the disk has no room for what was committed.
 	full atomic.Bool
+	// before, when not nil, is called before commands are applied; for tests.
+	before func()
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -80,6 +82,9 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 // apply waits for room when the disk is full: what was committed is not lost, and
 // this node goes on serving reads meanwhile.
 func (f *fsm) apply(entries []catalog.Entry) ([]*pb.Result, error) {
+	if f.before != nil {
+		f.before()
+	}
 	for {
 		results, err := f.catalog.Apply(entries)
 		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {

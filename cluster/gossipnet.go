@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// faults are ways in which tests disturb the network. The zero value disturbs nothing.
+// faults are ways in which tests disturb a node. The zero value disturbs nothing.
 type faults struct {
 	// dialer opens TCP connections.
 	dialer func(ctx context.Context, network, address string) (net.Conn, error)
@@ -22,6 +22,8 @@ type faults struct {
 	lost func(address string) bool
 	// segment is the size of the files of the log, so that old entries go soon.
 	segment int
+	// applying is called before commands are applied.
+	applying func()
 }
 
 // gossipTransport is memberlist's own, with room for faults.
