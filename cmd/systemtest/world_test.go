@@ -1,0 +1,281 @@
+package systemtest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"firescan/bench/bucketserver"
+)
+
+// world is a bucket of computed keys that a cluster has for a destination, the records
+// that fit it, and what is true about both.
+type world struct {
+	*cluster
+	owner, service *client
+	id             string
+	keys           *bucketserver.Keys
+	bucket         *bucketserver.Server
+	want           *bucketserver.Expected
+	options        bucketserver.Options
+}
+
+// orgs numbers organisations: the records of all such buckets have the same ids.
+var orgs atomic.Uint64
+
+// newWorld serves a bucket, makes it a destination and imports its records.
+func (c *cluster) newWorld(t *testing.T, layout bucketserver.Layout, n uint64, o bucketserver.Options) *world {
+	t.Helper()
+	org := fmt.Sprintf("org-%d", orgs.Add(1))
+	w := &world{cluster: c, owner: c.as(t, org, "owner"), service: c.as(t, org, "service")}
+	var err error
+	if w.keys, err = bucketserver.NewKeys(layout, n); err != nil {
+		t.Fatal(err)
+	}
+	o.Keys, o.Bucket = w.keys, "backups-"+org
+	w.options = o
+	w.bucket = bucketserver.New(o)
+	host := "127.0.0.1"
+	if c.network != nil {
+		host = c.network.base + "254"
+	}
+	endpoint, err := w.bucket.Start(host + ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.bucket.Close() })
+	w.id = w.connect(t, o.Bucket, endpoint)
+	records := bucketserver.Catalog{Orphans: 0.1, Missing: 0.02, StorageID: w.id}
+	if w.want, err = w.keys.Expect(records); err != nil {
+		t.Fatal(err)
+	}
+	var lines bytes.Buffer
+	if err := w.keys.WriteRecords(&lines, records); err != nil {
+		t.Fatal(err)
+	}
+	w.feed(t, lines.String())
+	return w
+}
+
+// importLines is how many records an import has. Smaller ones than would be usual, since
+// programs with the race detector are slow.
+const importLines = 4000
+
+// feed imports records, each part again until it is taken.
+func (w *world) feed(t testing.TB, lines string) {
+	t.Helper()
+	for part := range slices.Chunk(strings.SplitAfter(strings.TrimSpace(lines), "\n"), importLines) {
+		var a *answer
+		await(t, "records are imported", patience, func() (done bool) {
+			var err error
+			a, err = w.service.ask(t.Context(), w.leader(t), asked{
+				method: http.MethodPost, path: "/api/v1/catalog/import", body: strings.NewReader(strings.Join(part, "")), within: patience,
+			})
+			return !passing(a, err)
+		})
+		if !a.good() {
+			t.Fatalf("import: %s", a)
+		}
+	}
+}
+
+// connect makes a destination.
+func (w *world) connect(t testing.TB, bucket, endpoint string) string {
+	t.Helper()
+	var made struct{ ID string }
+	w.must(t, w.owner, asked{
+		method: http.MethodPost, path: "/api/v1/storage/destinations", key: "connect-" + bucket,
+		body: destinationOf(bucket, bucket, endpoint),
+	}, &made)
+	return made.ID
+}
+
+func destinationOf(name, bucket, endpoint string) map[string]any {
+	return map[string]any{
+		"name": name, "type": "S3", "bucket": bucket, "region": "us-east-1", "endpoint": endpoint,
+		"credentials": map[string]string{"accessKeyId": "AKIATEST", "secretAccessKey": "secret"},
+	}
+}
+
+func (w *world) path(rest string) string { return "/api/v1/storage/destinations/" + w.id + rest }
+
+// begin starts a sync and answers its id.
+func (w *world) begin(t testing.TB) string {
+	t.Helper()
+	var started struct{ SyncIDs []string }
+	w.must(t, w.owner, asked{
+		method: http.MethodPost, path: "/api/v1/storage/sync?destinationId=" + w.id, key: fmt.Sprintf("sync-%d", orgs.Add(1)),
+	}, &started)
+	if len(started.SyncIDs) != 1 {
+		t.Fatalf("started %v", started.SyncIDs)
+	}
+	return started.SyncIDs[0]
+}
+
+// record is what a sync's record says.
+type record struct {
+	ID, Status                   string
+	FilesScanned, OrphanFiles    uint64
+	MissingBackups, BytesScanned uint64
+	Error                        string
+	StartedAt, FinishedAt        time.Time
+}
+
+// look reads the record of a sync.
+func (w *world) look(t testing.TB, sync string) (r record) {
+	t.Helper()
+	w.must(t, w.owner, asked{method: http.MethodGet, path: "/api/v1/storage/syncs/" + sync}, &r)
+	return r
+}
+
+// stuckAfter is when a sync that does not end counts as stuck. No test's scan takes a
+// tenth of that.
+const stuckAfter = 3 * time.Minute
+
+// finish waits until a sync has ended as it should.
+func (w *world) finish(t testing.TB, sync string) (r record) {
+	t.Helper()
+	await(t, "sync "+sync+" has ended", stuckAfter, func() bool {
+		time.Sleep(50 * time.Millisecond)
+		r = w.look(t, sync)
+		return r.Status != "running" && r.Status != "queued"
+	})
+	if r.Status != "completed" || r.FilesScanned != w.want.Digest.Files || r.BytesScanned != w.want.Digest.Bytes ||
+		r.OrphanFiles != w.want.OrphanTotal().Files || r.MissingBackups != w.want.Missing {
+		t.Errorf("the sync ended as %+v, want %d files, %d orphans, %d missing",
+			r, w.want.Digest.Files, w.want.OrphanTotal().Files, w.want.Missing)
+	}
+	return r
+}
+
+// sync is a sync that nobody disturbs.
+func (w *world) sync(t testing.TB) record {
+	t.Helper()
+	return w.finish(t, w.begin(t))
+}
+
+// listed waits until the bucket has listed that many more keys than before.
+func (w *world) listed(t testing.TB, before uint64, share float64) {
+	t.Helper()
+	at := before + uint64(share*float64(w.keys.Len()))
+	await(t, fmt.Sprintf("%.0f %% of the keys are listed", 100*share), patience, func() bool { return w.bucket.Counts().Keys >= at })
+}
+
+// file is a line of an export.
+type file struct {
+	Path, Size, Type string
+	LastModified     time.Time
+	IsOrphan         bool
+}
+
+// export streams all files of a destination from one node, sums up what it sends, and
+// shows each line when somebody wants to see it.
+func (w *world) export(ctx context.Context, n *node, see func(*file)) (sum string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	resp, err := w.owner.open(ctx, n, asked{method: http.MethodGet, path: w.path("/files/export?format=ndjson")})
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		raw, _ := io.ReadAll(resp.Body)
+		return "", fmt.Errorf("export from %s: %s", n.id, raw)
+	}
+	hash := sha256.New()
+	lines := bufio.NewReaderSize(io.TeeReader(resp.Body, hash), 1<<16)
+	if see == nil {
+		if _, err := io.Copy(io.Discard, lines); err != nil {
+			return "", err
+		}
+		return hex.EncodeToString(hash.Sum(nil)), nil
+	}
+	for decoder := json.NewDecoder(lines); ; {
+		var f file
+		switch err := decoder.Decode(&f); {
+		case err == io.EOF: //nolint:errorlint // as the decoder documents it
+			return hex.EncodeToString(hash.Sum(nil)), nil
+		case err != nil:
+			return "", err
+		}
+		see(&f)
+	}
+}
+
+// mustExport exports from a node that may need some tries, as after a kill of the holder
+// that it passes requests on to.
+func (w *world) mustExport(t testing.TB, n *node, see func(*file)) (sum string) {
+	t.Helper()
+	var err error
+	await(t, "files are exported from "+n.id, patience, func() bool {
+		if see != nil { // what was seen of an export that broke off must not count
+			sum, err = w.export(t.Context(), n, see)
+			return true
+		}
+		sum, err = w.export(t.Context(), n, nil)
+		return err == nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// right holds the files that all nodes tell against what is known of the bucket, and
+// answers the sum over every line with every link, which is the same on all nodes and
+// must be that of any other scan.
+func (w *world) right(t testing.TB) (sum string) {
+	t.Helper()
+	nodes := w.up()
+	// Whichever node is asked, this one answers without disturbing what is counted.
+	sum = w.mustExport(t, nodes[0], nil)
+	var got bucketserver.Digest
+	linked, orphans := map[string]bucketserver.Tally{}, map[string]bucketserver.Tally{}
+	seen := w.mustExport(t, nodes[0], func(f *file) {
+		size, err := strconv.ParseInt(f.Size, 10, 64)
+		if err != nil {
+			t.Fatalf("file %+v: %v", f, err)
+		}
+		got.Add([]byte(f.Path), size, f.LastModified.Unix(), nil)
+		tallies := linked
+		if f.IsOrphan {
+			tallies = orphans
+		}
+		tally := tallies[f.Type]
+		tally.Files++
+		tally.Bytes += uint64(size)
+		tallies[f.Type] = tally
+	})
+	if seen != sum {
+		t.Errorf("%s tells other files the second time", nodes[0].id)
+	}
+	want := w.want.Digest
+	want.TagSum, got.TagSum = 0, 0 // ETags are not shown
+	if got != want {
+		t.Errorf("the files are %+v, want %+v", got, want)
+	}
+	for i, typ := range bucketserver.Types() {
+		if linked[typ.String()] != w.want.Linked[i] || orphans[typ.String()] != w.want.Orphans[i] {
+			t.Errorf("%v: linked %+v, orphans %+v, want %+v and %+v",
+				typ, linked[typ.String()], orphans[typ.String()], w.want.Linked[i], w.want.Orphans[i])
+		}
+	}
+	for _, n := range nodes[1:] {
+		if other := w.mustExport(t, n, nil); other != sum {
+			t.Errorf("%s tells other files than %s", n.id, nodes[0].id)
+		}
+	}
+	return sum
+}
