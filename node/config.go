@@ -67,6 +67,9 @@ type Config struct {
 	OrphanMinAge time.Duration
 	// FreshFor is how long after a sync its result counts as fresh.
 	FreshFor time.Duration
+	// ReplicaBandwidth bounds what this node copies of other nodes' shards, in MiB a second;
+	// 0 is no bound.
+	ReplicaBandwidth int
 	// ScanStreams bounds the list requests that are under way at once.
 	ScanStreams int
 

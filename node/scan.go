@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"net/http"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,8 +28,10 @@ func (n *Node) newScanning() *scanning {
 		Proposer: n.cluster, Buckets: n.buckets, Pace: n.buckets.Pace, Logger: n.log,
 	})
 	n.cluster.Handle(rpc.NewScanHandler(worker))
+	copies := newReplicas(n.cluster, n.index, n.config.ReplicaBandwidth<<20)
+	n.cluster.Handle("GET "+segmentPath, http.HandlerFunc(copies.serveSegment))
 	keeper := scanner.NewKeeper(scanner.KeeperConfig{
-		Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Logger: n.log,
+		Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Replicas: copies, Logger: n.log,
 	})
 	synced := make(chan string, 64)
 	return &scanning{keeper, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{

@@ -91,8 +91,24 @@ func (j *job) do(ctx context.Context) (err error) {
 		stop()
 		<-published
 	}()
-	if err := newCrew(j).run(ctx); err != nil {
-		return err
+	for {
+		if err := newCrew(j).run(ctx); err != nil {
+			return err
+		}
+		lost, err := j.replicated(ctx)
+		if err != nil {
+			return err
+		}
+		if len(lost) == 0 {
+			break
+		}
+		j.Logger.Warn("a node that was lost had listed what nobody else has; it is listed again", "sync", j.sync.Id, "segments", len(lost))
+		if _, err := j.Proposer.Propose(ctx, &pb.UnsealSegments{SyncId: j.sync.Id, Ids: lost}); err != nil {
+			return fmt.Errorf("take back what was lost with a node: %w", err)
+		}
+		if err := j.load(); err != nil {
+			return err
+		}
 	}
 	_, err = j.Proposer.Propose(ctx, &pb.PromoteSync{SyncId: j.sync.Id, At: time.Now().UnixMilli()})
 	if err != nil {

@@ -19,16 +19,25 @@ const (
 	// lookEvery is how often the keeper looks for changes on its own. A reader
 	// that comes earlier is served the changes then.
 	lookEvery = time.Second
+	// afterChange is how long after a change in the catalog the keeper looks while a sync
+	// runs, so that many changes are looked at once.
+	afterChange = 50 * time.Millisecond
 	// deltasAtOnce bounds how many deltas are applied in one go.
 	deltasAtOnce = 256
 )
 
 // KeeperConfig is what a Keeper needs.
 type KeeperConfig struct {
+	// Node is the name of this node.
+	Node     string
 	Catalog  *catalog.Catalog
 	Index    *index.Store
 	Proposer Proposer
-	Logger   *slog.Logger
+	// Replicas are the other nodes' shards; nil is a node that stays alone.
+	Replicas Replicas
+	// Grace is how long a node may be away before others hold its shards; 0 is a minute.
+	Grace  time.Duration
+	Logger *slog.Logger
 }
 
 // Keeper keeps the shards of a node as the catalog says: at the promoted generation,
@@ -37,7 +46,14 @@ type Keeper struct {
 	KeeperConfig
 	mu      sync.Mutex
 	shards  map[string]*shardState
-	rescued map[string]string // by destination, the damaged generation that a new sync was started for
+	rescued map[string]string    // by destination, the damaged generation that a new sync was started for
+	seen    map[string]time.Time // when a node was last there
+	// pulling names the destinations of which segments are being copied here, pullAgain
+	// when one is to be tried again.
+	pulling   map[string]bool
+	pullAgain map[string]time.Time
+	work      sync.WaitGroup
+	wake      signal
 }
 
 // shardState is how far a shard has come.
@@ -58,12 +74,19 @@ type shardState struct {
 
 // NewKeeper makes a keeper. Run keeps the shards up to date; View does for one.
 func NewKeeper(c KeeperConfig) *Keeper {
-	return &Keeper{KeeperConfig: c, shards: map[string]*shardState{}, rescued: map[string]string{}}
+	if c.Grace == 0 {
+		c.Grace = usualGrace
+	}
+	return &Keeper{
+		KeeperConfig: c, shards: map[string]*shardState{}, rescued: map[string]string{},
+		seen: map[string]time.Time{}, pulling: map[string]bool{}, pullAgain: map[string]time.Time{},
+	}
 }
 
 // View answers a reader of a destination's shard that has seen all changes which
 // the catalog of this node had when it was called. The caller releases it.
-// Errors: index.ErrNoShard before the first generation, *index.CorruptError.
+// Errors: index.ErrNoShard before the first generation, and where other nodes have the
+// shard; *index.CorruptError.
 func (k *Keeper) View(_ context.Context, destination string) (*index.View, error) {
 	if err := k.catchUp(destination); err != nil {
 		return nil, err
@@ -71,16 +94,29 @@ func (k *Keeper) View(_ context.Context, destination string) (*index.View, error
 	return k.Index.View(destination)
 }
 
-// Run keeps all shards up to date until ctx ends. A damaged shard is given up and
-// a new sync of its destination started, once for each generation.
+// Run keeps all shards up to date until ctx ends: it holds copies of those that are to lie
+// here, and lets go of others. What is damaged is fetched again; when nobody has it, a new
+// sync of the destination is started, once for each generation.
 func (k *Keeper) Run(ctx context.Context) error {
+	defer k.work.Wait()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		if err := k.look(ctx); err != nil && ctx.Err() == nil {
+		changed, woken := k.Catalog.Changed(), k.wake.wait()
+		syncing, err := k.look(ctx)
+		if err != nil && ctx.Err() == nil {
 			k.Logger.Error("the shards of this node could not be brought up to date; tried again in a second", "error", err)
 		}
+		if !syncing {
+			changed = nil // what a sync seals is wanted at once, all else can wait
+		}
 		select {
+		case <-changed:
+			select {
+			case <-time.After(afterChange):
+			case <-ctx.Done():
+			}
+		case <-woken:
 		case <-tick.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -88,40 +124,60 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-func (k *Keeper) look(ctx context.Context) error {
+// look brings all shards up to date once, and tells whether a sync runs.
+func (k *Keeper) look(ctx context.Context) (syncing bool, err error) {
 	var all []*pb.Destination
 	if err := k.Catalog.View(func(tx *catalog.Tx) (err error) {
+		running, err := tx.RunningSyncs()
+		if err != nil {
+			return err
+		}
+		syncing = len(running) > 0
 		all, err = tx.AllDestinations()
 		return err
 	}); err != nil {
-		return err
+		return false, err
+	}
+	var nodes company
+	if k.Replicas != nil {
+		nodes = k.nodes(time.Now())
 	}
 	known := map[string]bool{}
 	var errs []error
 	for _, d := range all {
 		known[d.Id] = true
-		if err := k.catchUp(d.Id); err != nil {
+		if k.Replicas != nil {
+			errs = append(errs, k.replicate(ctx, d, nodes))
+		}
+		if err := k.catchUp(d.Id); err != nil && !k.mended(err) {
 			errs = append(errs, k.rescue(ctx, d, err))
 			continue
 		}
-		errs = append(errs, k.sweep(d))
+		errs = append(errs, k.sweep(d, nodes))
 	}
 	held, err := k.Index.Destinations()
 	if err != nil {
-		return err
+		return syncing, err
 	}
 	for _, id := range held {
 		if !known[id] {
 			errs = append(errs, k.catchUp(id))
 		}
 	}
-	return errors.Join(errs...)
+	return syncing, errors.Join(errs...)
+}
+
+// mended tells whether replicate sees to what is wrong with a shard: what it lacks, also
+// since it was damaged and set aside, is fetched from another node.
+func (k *Keeper) mended(err error) bool {
+	var corrupt *index.CorruptError
+	return k.Replicas != nil && (errors.Is(err, errLacking) || errors.As(err, &corrupt))
 }
 
 // rescue starts a new sync for a damaged shard; another error it hands back.
 func (k *Keeper) rescue(ctx context.Context, d *pb.Destination, err error) error {
 	var corrupt *index.CorruptError
-	if !errors.As(err, &corrupt) && !errors.Is(err, index.ErrNoSegment) {
+	if !errors.As(err, &corrupt) && !errors.Is(err, errLacking) && !errors.Is(err, errGone) && !errors.Is(err, index.ErrNoSegment) {
 		return err
 	}
 	var generation string
@@ -185,6 +241,9 @@ func (k *Keeper) catchUp(destination string) error {
 	s.promoted.Store(true)
 	if s.failed != nil && s.failedOf == t.manifest.Generation && time.Since(s.failedAt) < lookEvery {
 		return s.failed
+	}
+	if slices.ContainsFunc(t.manifest.Segments, func(ref index.SegmentRef) bool { return !k.Index.Has(destination, ref.ID) }) {
+		return errLacking
 	}
 	s.failed = k.Index.Promote(destination, *t.manifest)
 	if s.failed != nil {

@@ -3,6 +3,7 @@ package scanner
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -15,8 +16,11 @@ import (
 //
 // That the catalog of this node may be behind does no harm: a scan begins only when the
 // sync runs there, and what it sealed can no longer be recorded once it has ended there.
-func (k *Keeper) sweep(d *pb.Destination) error {
-	n, err := k.need(d)
+//
+// Segments of the generation that are on this node only because it has listed them stay
+// until all nodes that are to hold them do.
+func (k *Keeper) sweep(d *pb.Destination, g company) error {
+	n, err := k.need(d, g)
 	if err != nil {
 		return fmt.Errorf("read which segments of destination %s are needed: %w", d.Id, err)
 	}
@@ -28,6 +32,9 @@ func (k *Keeper) sweep(d *pb.Destination) error {
 	}
 	named := map[string]bool{}
 	if err := k.Catalog.View(func(tx *catalog.Tx) error {
+		if n.others {
+			return nil
+		}
 		segments, err := tx.Segments(n.promoted)
 		for _, s := range segments {
 			named[s.Id] = true
@@ -46,9 +53,14 @@ func (k *Keeper) sweep(d *pb.Destination) error {
 }
 
 // need is of which syncs a destination's segments are needed; empty is none.
-type need struct{ promoted, running string }
+type need struct {
+	promoted, running string
+	// others says that those of the promoted one are on all nodes that are to have them, and
+	// this one is not to.
+	others bool
+}
 
-func (k *Keeper) need(d *pb.Destination) (n need, err error) {
+func (k *Keeper) need(d *pb.Destination, nodes company) (n need, err error) {
 	err = k.Catalog.View(func(tx *catalog.Tx) error {
 		running, err := tx.RunningSyncs()
 		if err != nil {
@@ -60,12 +72,23 @@ func (k *Keeper) need(d *pb.Destination) (n need, err error) {
 			}
 		}
 		g, err := tx.Generation(d.Id)
-		if err == nil {
-			n.promoted = g.Id
-		}
 		if errors.Is(err, catalog.ErrNotFound) {
-			err = nil
+			return nil
 		}
+		if err != nil || k.Replicas == nil {
+			n.promoted = g.GetId()
+			return err
+		}
+		n.promoted = g.Id
+		held, err := tx.Holders(d.Id)
+		r := result{}
+		for _, h := range held {
+			if h.Generation == g.Id {
+				r.holders = append(r.holders, h.Node)
+			}
+		}
+		wanted := nodes.wanted(d.Id)
+		n.others = r.settled(wanted) && !slices.Contains(wanted, k.Node)
 		return err
 	})
 	return n, err

@@ -60,6 +60,7 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.DurationVar(&c.OrphanMinAge, "orphan-min-age", c.OrphanMinAge, "how old orphans are the least that a cleanup deletes, unless it says otherwise")
 	f.DurationVar(&c.FreshFor, "fresh-for", c.FreshFor, "how long a sync counts as fresh")
 	f.IntVar(&c.ScanStreams, "scan-streams", c.ScanStreams, "list requests under way at once")
+	f.IntVar(&c.ReplicaBandwidth, "replica-bandwidth", c.ReplicaBandwidth, "most MiB a second that the node copies of other nodes' shards; 0 is no bound")
 	f.StringVar(&c.ClusterAddr, "cluster-addr", c.ClusterAddr, "host:port for other nodes: the log and requests, over TLS")
 	f.StringVar(&c.GossipAddr, "gossip-addr", c.GossipAddr, "host:port for finding other nodes, TCP and UDP, encrypted")
 	f.StringVar(&c.AdvertiseHost, "advertise-host", c.AdvertiseHost, "host or address at which other nodes reach this one; by default the one that it listens at")
