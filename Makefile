@@ -20,7 +20,7 @@ build: ## Build bin/firescan
 	go build -trimpath -o $(BIN)/firescan ./cmd/firescan
 
 .PHONY: demo
-demo: build ## Run a node on a bucket that it serves itself, with a catalog, and keep serving
+demo: build ## Run three nodes on a bucket that they serve themselves, with a catalog, and keep serving
 	$(BIN)/firescan demo
 
 .PHONY: check

@@ -23,13 +23,7 @@ func (a *app) clusterCommand() *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			return printData(a, raw, func(data struct{ Nodes []member }) error {
-				return table(a.out, "NODE ADDRESS STATE LEADER VOTER APPLIED SHARDS VERSION", func(row func(...any)) {
-					for _, n := range data.Nodes {
-						row(n.ID, orDash(n.Address), n.State, yes(n.Leader), yes(n.Voter), n.AppliedIndex, n.Shards, orDash(n.Version))
-					}
-				})
-			})
+			return printData(a, raw, a.printNodes)
 		},
 	}
 	cmd.AddCommand(dataDirFlag(a.reads(a.talks(status)), &dataDir), a.rotateKeysCommand())
@@ -65,4 +59,14 @@ type member struct {
 	Leader, Voter               bool
 	AppliedIndex                uint64
 	Shards                      int
+}
+
+type nodesAnswer struct{ Nodes []member }
+
+func (a *app) printNodes(data nodesAnswer) error {
+	return table(a.out, "NODE ADDRESS STATE LEADER VOTER APPLIED SHARDS VERSION", func(row func(...any)) {
+		for _, n := range data.Nodes {
+			row(n.ID, orDash(n.Address), n.State, yes(n.Leader), yes(n.Voter), n.AppliedIndex, n.Shards, orDash(n.Version))
+		}
+	})
 }

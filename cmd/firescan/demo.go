@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +24,7 @@ import (
 const (
 	demoOrg    = "demo"
 	demoBucket = "demo-backups"
+	demoNodes  = 3
 	demoKey    = "AKIADEMODEMODEMODEMO"
 	// Each page of the demo's bucket takes this long, several times what S3 takes, so
 	// that a bucket of its size is listed in seconds that can be watched.
@@ -36,10 +39,10 @@ func (a *app) demoCommand() *cobra.Command {
 		streams int
 	)
 	cmd := &cobra.Command{
-		Use: "demo", Short: "Run a node on a bucket that it serves itself, and show what it does", Args: takes(cobra.NoArgs),
-		Long: `Run a node on a bucket that it serves itself: import a catalog of backups, sync with a
-progress bar, show statistics, orphans and backups that miss their file, and keep
-serving until it is interrupted. All it stores is removed at the end.`,
+		Use: "demo", Short: "Run three nodes on a bucket that they serve themselves, and show what they do", Args: takes(cobra.NoArgs),
+		Long: `Run three nodes in one process, on a bucket that they serve themselves: import a catalog
+of backups, sync with a progress bar, show statistics, orphans and backups that miss
+their file, and keep serving until interrupted. All they store is removed at the end.`,
 		Example: `  firescan demo
   firescan demo --keys 1000000 --once`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,8 +55,8 @@ serving until it is interrupted. All it stores is removed at the end.`,
 	}
 	f := cmd.Flags()
 	f.Uint64Var(&keys, "keys", 100_000, "files in the bucket")
-	f.StringVar(&addr, "http-addr", "127.0.0.1:8080", "host:port of the API; a free port when it is taken")
-	f.IntVar(&streams, "scan-streams", 16, "list requests under way at once")
+	f.StringVar(&addr, "http-addr", "127.0.0.1:8080", "host:port of the first node's API; a free port when it is taken")
+	f.IntVar(&streams, "scan-streams", 16, "list requests of each node under way at once")
 	f.BoolVar(&once, "once", false, "end after the show")
 	return cmd
 }
@@ -67,7 +70,7 @@ type demo struct {
 	once    bool
 	streams int
 
-	node    *node.Node
+	nodes   []*node.Node
 	owner   *client
 	service *client
 }
@@ -90,13 +93,20 @@ func (d *demo) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, bucket.Close()) }()
 
 	root := catalog.NewToken()
-	if d.node, err = d.newNode(dir, endpoint, root); err != nil { //nolint:contextcheck // requests bring contexts of their own
+	defer func() {
+		for _, n := range d.nodes {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if err := d.open(dir, endpoint, root); err != nil { //nolint:contextcheck // requests bring contexts of their own
 		return err
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	g, running := errgroup.WithContext(running)
-	g.Go(func() error { return d.node.Run(running) })
+	for _, n := range d.nodes {
+		g.Go(func() error { return n.Run(running) })
+	}
 	g.Go(func() error {
 		defer stop()
 		if err := d.show(running, keys, endpoint, root); err != nil {
@@ -111,27 +121,59 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = nil // the usual end of a demo
 	}
-	return errors.Join(err, d.node.Close())
+	return err
 }
 
-// newNode makes the node, on another port when nobody insists on the one that is taken.
-func (d *demo) newNode(dir, endpoint, root string) (*node.Node, error) {
+// open makes the nodes, which begin a cluster together.
+func (d *demo) open(dir, endpoint, root string) error {
 	logger, err := node.NewLogger(d.app.err, "text", "error")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c := node.DefaultConfig()
-	c.NodeID, c.DataDir, c.HTTPAddr = "demo", filepath.Join(dir, "data"), d.addr
-	c.ClusterAddr, c.GossipAddr = "", "" // nobody joins a demo
-	c.AllowEndpoints = []string{endpoint[len("http://"):]}
-	c.RootToken, c.ScanStreams = catalog.NewSecret(root), d.streams
-	c.Logger, c.Version = logger, version()
-	n, err := node.New(c)
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" && d.anyPort {
-		c.HTTPAddr = "127.0.0.1:0"
-		n, err = node.New(c)
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	secretFile := filepath.Join(dir, "cluster.secret")
+	if err := os.WriteFile(secretFile, []byte(base64.StdEncoding.EncodeToString(secret)), 0o600); err != nil {
+		return err
 	}
-	return n, err
+	gossip := make([]string, demoNodes)
+	for i := range gossip {
+		if gossip[i], err = freeAddr(); err != nil {
+			return err
+		}
+	}
+	for i := range demoNodes {
+		c := node.DefaultConfig()
+		c.NodeID, c.HTTPAddr = fmt.Sprintf("demo-%d", i+1), "127.0.0.1:0"
+		c.DataDir = filepath.Join(dir, c.NodeID)
+		c.SecretFile, c.BootstrapExpect, c.Join = secretFile, demoNodes, gossip
+		c.ClusterAddr, c.GossipAddr = "127.0.0.1:0", gossip[i]
+		c.AllowEndpoints = []string{endpoint[len("http://"):]}
+		c.RootToken, c.ScanStreams = catalog.NewSecret(root), d.streams
+		c.Logger, c.Version = logger, version()
+		if i == 0 {
+			c.HTTPAddr = d.addr
+		}
+		n, err := node.New(c)
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" && i == 0 && d.anyPort {
+			c.HTTPAddr = "127.0.0.1:0" // nobody insists on the port that is taken
+			n, err = node.New(c)
+		}
+		if err != nil {
+			return err
+		}
+		d.nodes = append(d.nodes, n)
+	}
+	return nil
+}
+
+// freeAddr is an address that nobody listens on.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // show does what a newcomer would, step by step.
@@ -141,8 +183,12 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "A node serves at %s, and a bucket with %s files at %s.\n", d.node.URL(), count(d.files), endpoint)
-	if err := d.login(ctx, root); err != nil {
+	fmt.Fprintf(out, "%d nodes serve, and a bucket with %s files at %s.\n", len(d.nodes), count(d.files), endpoint)
+	admin, err := d.login(ctx, root)
+	if err != nil {
+		return err
+	}
+	if err := showData(ctx, d.app, admin, http.MethodGet, "/api/v1/admin/cluster", nil, d.app.printNodes); err != nil {
 		return err
 	}
 	id, err := d.connect(ctx, endpoint)
@@ -186,33 +232,34 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 }
 
 func (d *demo) ready(ctx context.Context) error {
-	for d.node.Ready() != nil {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+	for _, n := range d.nodes {
+		for n.Ready() != nil {
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 	}
 	return nil
 }
 
 // login makes the tokens that the rest of the show uses.
-func (d *demo) login(ctx context.Context, root string) error {
-	admin, err := newClient(d.node.URL(), root, "", "")
-	if err != nil {
-		return err
+func (d *demo) login(ctx context.Context, root string) (admin *client, err error) {
+	if admin, err = newClient(d.nodes[0].URL(), root, "", ""); err != nil {
+		return nil, err
 	}
 	for role, to := range map[string]**client{"owner": &d.owner, "service": &d.service} {
 		var made struct{ Token string }
 		in := map[string]string{"organizationId": demoOrg, "role": role, "name": "demo"}
 		if err := admin.call(ctx, http.MethodPost, "/api/v1/admin/tokens", in, &made); err != nil {
-			return err
+			return nil, err
 		}
-		if *to, err = newClient(d.node.URL(), made.Token, demoOrg, ""); err != nil {
-			return err
+		if *to, err = newClient(d.nodes[0].URL(), made.Token, demoOrg, ""); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return admin, nil
 }
 
 func (d *demo) connect(ctx context.Context, endpoint string) (string, error) {
@@ -248,7 +295,7 @@ func (d *demo) importCatalog(ctx context.Context, keys *bucketserver.Keys, id st
 // invite tells what to try.
 func (d *demo) invite(id string) {
 	fmt.Fprintf(d.app.out, `
-The node keeps serving until you press Ctrl-C. In another terminal:
+The nodes keep serving until you press Ctrl-C. In another terminal:
 
   export FIRESCAN_ADDR=%[1]s FIRESCAN_ORG=%[2]s FIRESCAN_TOKEN=%[3]s
   %[4]s files demo --orphans --limit 10
@@ -260,5 +307,5 @@ or without the command line of firescan:
     "$FIRESCAN_ADDR/api/v1/storage/destinations/%[5]s/files?orphansOnly=true&limit=10"
   curl -s -H "Authorization: Bearer $FIRESCAN_TOKEN" -H "X-Organization-Id: $FIRESCAN_ORG" "$FIRESCAN_ADDR/api/v1/storage/stats"
   curl -s "$FIRESCAN_ADDR/metrics"
-`, d.node.URL(), demoOrg, d.owner.token, d.app.program, id)
+`, d.nodes[0].URL(), demoOrg, d.owner.token, d.app.program, id)
 }

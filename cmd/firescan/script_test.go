@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -74,14 +73,6 @@ func TestScripts(t *testing.T) {
 			"records": func(ts *testscript.TestScript, _ bool, args []string) { cmdRecords(ts, keys, args) },
 		},
 	})
-}
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // cmdReady waits until the node serves.
