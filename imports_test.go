@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"catalog": 1, "index": 1, "provider": 1,
 	"api": 2, "cluster": 2, "scanner": 2,
 	"node": 3,
-	"cmd":  4,
+	"cmd":  4, "deploy": 4,
 }
 
 // indexModules are all that the index stands on beside the standard library.

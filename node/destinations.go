@@ -8,6 +8,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/scanner"
 )
 
 // destinations tells Prometheus how the destinations stand, as of their last syncs. It
@@ -19,14 +20,17 @@ type destinations struct {
 
 	files, bytes, orphans, missing, backups *prometheus.Desc
 	synced, failed, verified                *prometheus.Desc
+	replicas, wanted                        *prometheus.Desc
+	// nodes counts the nodes of the group.
+	nodes func() int
 }
 
-func newDestinations(c *catalog.Catalog, log *slog.Logger) *destinations {
+func newDestinations(c *catalog.Catalog, nodes func() int, log *slog.Logger) *destinations {
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc("firescan_destination_"+name, help, []string{"organization", "destination"}, nil)
 	}
 	return &destinations{
-		catalog: c, log: log,
+		catalog: c, log: log, nodes: nodes,
 		files:    desc("files", "Files that the last completed sync found."),
 		bytes:    desc("bytes", "Size of these files, in bytes."),
 		orphans:  desc("orphan_files", "Files of these that no backup needed."),
@@ -35,12 +39,14 @@ func newDestinations(c *catalog.Catalog, log *slog.Logger) *destinations {
 		synced:   desc("synced_timestamp_seconds", "When the last completed sync began, in Unix time; 0 before the first."),
 		failed:   desc("sync_failed", "1 when the newest sync failed."),
 		verified: desc("verified", "1 when the destination was verified with its present settings."),
+		replicas: desc("replicas", "Nodes that hold the whole index of the last completed sync."),
+		wanted:   desc("replicas_wanted", "Nodes that are to hold it; 0 before the first sync."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (d *destinations) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{d.files, d.bytes, d.orphans, d.missing, d.backups, d.synced, d.failed, d.verified} {
+	for _, desc := range []*prometheus.Desc{d.files, d.bytes, d.orphans, d.missing, d.backups, d.synced, d.failed, d.verified, d.replicas, d.wanted} {
 		to <- desc
 	}
 }
@@ -72,6 +78,19 @@ func (d *destinations) collect(to chan<- prometheus.Metric, tx *catalog.Tx, of *
 	if err != nil {
 		return err
 	}
+	held, err := tx.Holders(of.Id)
+	if err != nil {
+		return err
+	}
+	replicas, wanted := 0, 0
+	for _, h := range held {
+		if h.Generation == generation.GetId() {
+			replicas++
+		}
+	}
+	if generation != nil {
+		wanted = min(scanner.Copies, d.nodes())
+	}
 	for _, m := range []struct {
 		desc  *prometheus.Desc
 		value float64
@@ -84,6 +103,8 @@ func (d *destinations) collect(to chan<- prometheus.Metric, tx *catalog.Tx, of *
 		{d.synced, float64(generation.GetStartedAt()) / 1000},
 		{d.failed, truth(last.GetStatus() == catalog.SyncFailed)},
 		{d.verified, truth(of.Verified)},
+		{d.replicas, float64(replicas)},
+		{d.wanted, float64(wanted)},
 	} {
 		to <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value, of.Org, of.Id)
 	}

@@ -38,7 +38,7 @@ func TestDestinationMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	metrics := newDestinations(c, slog.New(slog.DiscardHandler))
+	metrics := newDestinations(c, func() int { return 5 }, slog.New(slog.DiscardHandler))
 	check := func(want string, names ...string) {
 		t.Helper()
 		for i, name := range names {
@@ -58,6 +58,8 @@ func TestDestinationMetrics(t *testing.T) {
 	apply(&pb.StartSync{Org: "acme", DestinationId: "storage_1", SyncId: "sync_1", At: 5000})
 	apply(&pb.SealSegments{SyncId: "sync_1", Segments: []*pb.Segment{{Id: "seg_1", Files: 10, Bytes: 100, Orphans: 3, Missing: 2, ClassifiedAt: index, Node: "n1"}}})
 	apply(&pb.PromoteSync{SyncId: "sync_1", At: 6000})
+	apply(&pb.SetHolder{Node: "n1", DestinationId: "storage_1", Generation: "sync_1", Whole: true})
+	apply(&pb.SetHolder{Node: "n2", DestinationId: "storage_1", Generation: "sync_1", Whole: true})
 	apply(&pb.StartSync{Org: "acme", DestinationId: "storage_1", SyncId: "sync_2", At: 7000})
 	apply(&pb.FinishSync{SyncId: "sync_2", Status: catalog.SyncFailed, Error: "x", At: 8000})
 	check(`
@@ -67,11 +69,17 @@ func TestDestinationMetrics(t *testing.T) {
 		# HELP firescan_destination_orphan_files Files of these that no backup needed.
 		# TYPE firescan_destination_orphan_files gauge
 		firescan_destination_orphan_files{destination="storage_1",organization="acme"} 3
+		# HELP firescan_destination_replicas Nodes that hold the whole index of the last completed sync.
+		# TYPE firescan_destination_replicas gauge
+		firescan_destination_replicas{destination="storage_1",organization="acme"} 2
+		# HELP firescan_destination_replicas_wanted Nodes that are to hold it; 0 before the first sync.
+		# TYPE firescan_destination_replicas_wanted gauge
+		firescan_destination_replicas_wanted{destination="storage_1",organization="acme"} 3
 		# HELP firescan_destination_sync_failed 1 when the newest sync failed.
 		# TYPE firescan_destination_sync_failed gauge
 		firescan_destination_sync_failed{destination="storage_1",organization="acme"} 1
 		# HELP firescan_destination_synced_timestamp_seconds When the last completed sync began, in Unix time; 0 before the first.
 		# TYPE firescan_destination_synced_timestamp_seconds gauge
 		firescan_destination_synced_timestamp_seconds{destination="storage_1",organization="acme"} 5
-	`, "missing_backups", "orphan_files", "sync_failed", "synced_timestamp_seconds")
+	`, "missing_backups", "orphan_files", "replicas", "replicas_wanted", "sync_failed", "synced_timestamp_seconds")
 }

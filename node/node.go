@@ -92,7 +92,6 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.later(n.catalog.Close)
-	registry.MustRegister(newDestinations(n.catalog, n.log))
 	// Wrong keys are told now, not when somebody's sync fails.
 	n.keys = &keys{catalog: n.catalog, kek: kek}
 	if _, err := n.keys.open(); err != nil && !errors.Is(err, errNoKeyset) {
@@ -120,6 +119,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.later(n.cluster.Close)
+	registry.MustRegister(newDestinations(n.catalog, func() int { return len(n.cluster.Peers()) }, n.log))
 	n.consensus = &consensus{cluster: n.cluster, catalog: n.catalog}
 	n.relay = newRelay(n.cluster, n.log)
 	n.scan = n.newScanning()

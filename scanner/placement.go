@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// replicas is on how many nodes a shard lies, where there are as many.
-	replicas = 3
+	// Copies is on how many nodes a shard lies, where there are as many.
+	Copies = 3
 	// usualGrace is how long a node may be away before others hold its shards in its place: a
 	// restart takes less, and copying a shard costs more than waiting.
 	usualGrace = time.Minute
@@ -48,7 +48,7 @@ func placement(destination string, nodes []string) []string {
 	byWeight := slices.SortedFunc(slices.Values(nodes), func(a, b string) int {
 		return cmp.Or(cmp.Compare(weight(b), weight(a)), cmp.Compare(a, b))
 	})
-	return byWeight[:min(replicas, len(byWeight))]
+	return byWeight[:min(Copies, len(byWeight))]
 }
 
 // company is the nodes as this one sees them.
