@@ -173,19 +173,13 @@ func (d *Deleter) DeleteFiles(ctx context.Context, r DeleteRequest) ([]Outcome, 
 	if err != nil {
 		return nil, err
 	}
-	parts := w.split(candidates)
-	errs := make([]error, len(parts))
 	var group errgroup.Group
 	group.SetLimit(d.chunks)
-	for i, part := range parts {
-		group.Go(func() error {
-			errs[i] = w.run(ctx, part)
-			return nil
-		})
+	for _, part := range w.split(candidates) {
+		group.Go(func() error { return w.run(ctx, part) })
 	}
-	_ = group.Wait()
-	if len(errs) > 0 && !slices.Contains(errs, nil) {
-		return nil, errs[0]
+	if err := group.Wait(); err != nil && !w.begun() {
+		return nil, err
 	}
 	outcomes := make([]Outcome, len(r.Paths))
 	for i, path := range r.Paths {
@@ -243,8 +237,37 @@ type deletion struct {
 	*Deleter
 	destination *pb.Destination
 	who         string
-	bucket      provider.Bucket
+	bucket      provider.Bucket // nil where records go alone
 	conditions  provider.Conditions
+
+	state struct {
+		sync.Mutex
+		begun  bool  // a chunk was begun
+		broken error // why one could not be: then the next ones could not, either
+	}
+}
+
+func (w *deletion) begun() bool {
+	w.state.Lock()
+	defer w.state.Unlock()
+	return w.state.begun
+}
+
+func (w *deletion) broken() error {
+	w.state.Lock()
+	defer w.state.Unlock()
+	return w.state.broken
+}
+
+// note keeps whether a chunk could be begun.
+func (w *deletion) note(err error) {
+	w.state.Lock()
+	defer w.state.Unlock()
+	if err == nil {
+		w.state.begun = true
+	} else if w.state.broken == nil {
+		w.state.broken = err
+	}
 }
 
 // begin opens the bucket of a destination for deleting.

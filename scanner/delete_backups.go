@@ -62,16 +62,21 @@ func (d *Deleter) DeleteBackups(ctx context.Context, r BackupsRequest) (BackupsR
 	if err != nil {
 		return BackupsResult{}, err
 	}
-	var files int
+	w := &deletion{Deleter: d, destination: r.Destination, who: r.Who}
 	if r.Files {
-		files, err = d.deleteWithFiles(ctx, r, victims)
-	} else {
-		err = d.deleteRecords(ctx, r.Destination.Org, victims)
+		if w, err = d.begin(ctx, r.Destination, r.Who); err != nil {
+			return BackupsResult{}, err
+		}
+		w.findFiles(ctx, victims)
 	}
-	if err != nil {
+	var result BackupsResult
+	// One bundle after the other: two that share a file would keep it for each other.
+	for _, b := range w.bundle(victims) {
+		result.Files += b.delete(ctx, r.Files)
+	}
+	if err := w.broken(); err != nil && !w.begun() {
 		return BackupsResult{}, err
 	}
-	result := BackupsResult{Files: files}
 	for _, id := range r.IDs {
 		result.Outcomes = append(result.Outcomes, byID[id].BackupOutcome)
 	}
@@ -104,45 +109,16 @@ func (d *Deleter) victims(r BackupsRequest) (list []*victim, byID map[string]*vi
 	return list, byID, err
 }
 
-// deleteRecords deletes records alone.
-func (d *Deleter) deleteRecords(ctx context.Context, org string, victims []*victim) error {
-	for chunk := range slices.Chunk(victims, catalog.MaxDeletes) {
-		ids := make([]string, len(chunk))
-		for i, v := range chunk {
-			ids[i] = v.ID
-		}
-		_, err := d.Proposer.Propose(ctx, &pb.DeleteRecords{Org: org, Kind: catalog.KindBackup, Ids: ids})
-		if err != nil && chunk[0] == victims[0] {
-			return err
-		}
-		for _, v := range chunk {
-			v.Deleted, v.Err = err == nil, err
-		}
-	}
-	return nil
-}
-
-// deleteWithFiles deletes backups with their files, and counts these.
-func (d *Deleter) deleteWithFiles(ctx context.Context, r BackupsRequest, victims []*victim) (files int, err error) {
-	w, err := d.begin(ctx, r.Destination, r.Who)
-	if err != nil {
-		return 0, err
-	}
+// findFiles lists the files of all victims. One whose files cannot be listed has failed.
+func (w *deletion) findFiles(ctx context.Context, victims []*victim) {
 	w.each(len(victims), func(i int) {
 		v := victims[i]
 		paths, err := w.filesOf(ctx, v.record)
-		if err != nil {
-			v.Err = err
-		}
+		v.Err = err
 		for _, path := range paths {
 			v.candidates = append(v.candidates, &candidate{path: path, needless: true})
 		}
 	})
-	// One bundle after the other: two that share a file would keep it for each other.
-	for _, b := range w.bundle(victims) {
-		files += b.delete(ctx)
-	}
-	return files, nil
 }
 
 // filesOf lists the keys of a backup's files: those that it names, whether they are there
@@ -220,9 +196,9 @@ func (b *bundle) add(v *victim) {
 	}
 }
 
-// delete deletes the files of a bundle, and then those of its records of which no file has
-// failed. It answers how many files it deleted.
-func (b *bundle) delete(ctx context.Context) (files int) {
+// delete deletes the files of a bundle, if that is asked, and then those of its records of
+// which no file has failed. It answers how many files it deleted.
+func (b *bundle) delete(ctx context.Context, withFiles bool) (files int) {
 	candidates := slices.SortedFunc(maps.Values(b.candidates), func(a, b *candidate) int { return bytes.Compare(a.path, b.path) })
 	ids := make([]string, len(b.victims))
 	for i, v := range b.victims {
@@ -249,6 +225,7 @@ func (b *bundle) delete(ctx context.Context) (files int) {
 	}
 	for _, v := range b.victims {
 		b.judge(v, begun)
+		v.FilesDeleted = v.FilesDeleted && withFiles
 	}
 	return files
 }

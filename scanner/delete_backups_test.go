@@ -93,12 +93,15 @@ func TestDeleteBackups(t *testing.T) {
 			if n := r.intents(); len(n) > 0 {
 				t.Errorf("intents %v", n)
 			}
-			// Without their files the records go alone.
+			// Without their files the records go alone, on record.
 			if got, files = r.deleteBackups(false, "three", "nothing"); !got["three"].Deleted || got["three"].FilesDeleted || files != 0 || got["nothing"].Deleted {
 				t.Errorf("%+v, %d files", got, files)
 			}
 			if keys := r.keys(""); !slices.Equal(keys, want) {
 				t.Errorf("the bucket has %q, want %q", keys, want)
+			}
+			if last := r.audit()[0]; last.Who != "tok_1" || !slices.Equal(last.BackupIds, []string{"three"}) || len(last.Outcomes) > 0 {
+				t.Errorf("audit: %v", last)
 			}
 		})
 	}

@@ -59,14 +59,27 @@ func (w *deletion) most() int {
 // error says why nothing was begun. It goes on when ctx ends, but does not begin then.
 func (w *deletion) run(ctx context.Context, c chunk) error {
 	err := context.Cause(ctx)
+	if err == nil {
+		err = w.broken()
+	}
 	if err == nil && !w.enter() {
 		err = ErrStopping
 	}
-	if err != nil {
-		c.refuse(err)
-		return err
+	if err == nil {
+		defer w.work.Done()
+		err = w.delete(ctx, c)
 	}
-	defer w.work.Done()
+	if err != nil {
+		for _, t := range c.candidates {
+			t.fail(err)
+		}
+	}
+	w.note(err)
+	return err
+}
+
+// delete is run, for a chunk that the deleter waits for.
+func (w *deletion) delete(ctx context.Context, c chunk) error {
 	// The time runs from before the intent is in the catalog, so that who waits longer from
 	// when it is seen there knows that nothing is sent any more.
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), w.chunkTime, ErrUnsettled)
@@ -75,7 +88,6 @@ func (w *deletion) run(ctx context.Context, c chunk) error {
 
 	id := catalog.NewID(catalog.KindIntent)
 	if err := w.intend(ctx, id, c); err != nil {
-		c.refuse(err)
 		return err
 	}
 	marked := c.marked()
@@ -122,13 +134,6 @@ func (w *deletion) intend(ctx context.Context, id string, c chunk) error {
 
 // owner names this run of this node in intents.
 func (d *Deleter) owner() string { return d.Node + "/" + d.Boot }
-
-// refuse gives all candidates the same failure.
-func (c *chunk) refuse(err error) {
-	for _, t := range c.candidates {
-		t.fail(err)
-	}
-}
 
 // marked are the candidates that the catalog did not refuse.
 func (c *chunk) marked() []*candidate {

@@ -214,8 +214,6 @@ type sweep struct {
 	*deletion
 	mu     sync.Mutex
 	result CleanupResult
-	begun  bool
-	err    error // the first that kept a chunk from being begun
 }
 
 // cleanup deletes what the request chooses of a view.
@@ -229,11 +227,14 @@ func (w *deletion) cleanup(ctx context.Context, view *index.View, r *CleanupRequ
 		c := chunk{candidates: candidates}
 		candidates, size = nil, 0
 		group.Go(func() error {
-			s.run(ctx, c)
-			return nil
+			err := w.run(ctx, c)
+			if err == nil {
+				s.add(c.candidates)
+			}
+			return err
 		})
 	}
-	_, _, err := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {
+	_, _, failed := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {
 		if !r.chooses(e) {
 			return true
 		}
@@ -243,38 +244,27 @@ func (w *deletion) cleanup(ctx context.Context, view *index.View, r *CleanupRequ
 			flush()
 		}
 		candidates, size = append(candidates, t), size+len(t.path)
-		return !s.stopped()
+		return w.broken() == nil
 	})
-	if len(candidates) > 0 && err == nil {
+	if len(candidates) > 0 && failed == nil {
 		flush()
 	}
-	_ = group.Wait()
-	if err == nil {
-		err = s.err
+	err := group.Wait()
+	if failed != nil {
+		err = failed
 	}
-	if !s.begun && err != nil {
+	if err != nil && !w.begun() {
 		return nil, err
 	}
 	s.result.Stopped = err
 	return &s.result, nil
 }
 
-// run deletes a chunk and adds up what came of it.
-func (s *sweep) run(ctx context.Context, c chunk) {
-	if s.stopped() {
-		return
-	}
-	err := s.deletion.run(ctx, c)
+// add sums up what came of a chunk.
+func (s *sweep) add(candidates []*candidate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil {
-		if s.err == nil {
-			s.err = err
-		}
-		return
-	}
-	s.begun = true
-	for _, t := range c.candidates {
+	for _, t := range candidates {
 		o := t.Outcome()
 		switch {
 		case o.Absent, errors.Is(o.Err, ErrNotThere):
@@ -288,11 +278,4 @@ func (s *sweep) run(ctx context.Context, c chunk) {
 			}
 		}
 	}
-}
-
-// stopped tells whether a chunk could not be begun: then the next ones could not, either.
-func (s *sweep) stopped() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err != nil
 }

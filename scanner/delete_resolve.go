@@ -8,13 +8,21 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/provider"
 )
 
-// resolveAgain is how long after a provider could not be asked it is asked again.
-const resolveAgain = 15 * time.Second
+const (
+	// resolveAtOnce bounds the intents that are looked at at once.
+	resolveAtOnce = 8
+	// resolveTime bounds a look at one, so that a provider that hangs keeps no other waiting
+	// for long, and resolveAgain is how long after it failed it is asked again.
+	resolveTime  = 20 * time.Second
+	resolveAgain = 15 * time.Second
+)
 
 // watched is what a leader knows of an intent.
 type watched struct {
@@ -57,6 +65,8 @@ func (d *Deleter) resolveAll(ctx context.Context, known map[string]*watched) err
 			delete(known, id)
 		}
 	}
+	var group errgroup.Group
+	group.SetLimit(resolveAtOnce)
 	for _, n := range intents {
 		k := known[n.Id]
 		if k == nil {
@@ -69,12 +79,15 @@ func (d *Deleter) resolveAll(ctx context.Context, known map[string]*watched) err
 			continue
 		}
 		settled = settled || now.Sub(d.opened) >= d.settleOwn
-		if err := d.resolve(ctx, n, settled); err != nil {
-			k.again = now.Add(resolveAgain)
-			d.Logger.Warn("an open deletion could not be settled; tried again in some seconds", "intent", n.Id, "destination", n.DestinationId, "error", err)
-		}
+		group.Go(func() error {
+			if err := d.resolve(ctx, n, settled); err != nil {
+				k.again = time.Now().Add(resolveAgain)
+				d.Logger.Warn("an open deletion could not be settled; tried again in some seconds", "intent", n.Id, "destination", n.DestinationId, "error", err)
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // resolve settles an intent that nobody works on. One of which files are still there is
@@ -132,7 +145,7 @@ func (d *Deleter) lookAgain(ctx context.Context, n *pb.Intent, candidates []*can
 	bucket, err := d.Buckets.Open(ctx, dest)
 	if err == nil {
 		w := &deletion{Deleter: d, destination: dest, bucket: bucket}
-		ctx, cancel := context.WithTimeout(ctx, d.chunkTime)
+		ctx, cancel := context.WithTimeout(ctx, resolveTime)
 		defer cancel()
 		w.look(ctx, candidates)
 	}

@@ -315,3 +315,41 @@ func TestOtherNamesOfANeededFile(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingIsBegunWithoutTheCatalog asks it once, and not for each chunk.
+func TestNothingIsBegunWithoutTheCatalog(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{})
+	var paths [][]byte
+	for i := range 30 {
+		name := fmt.Sprintf("%02d.backup", i)
+		r.account.Fill(bucket, 10, old, name)
+		r.backup(name, name)
+		paths = append(paths, []byte(name))
+	}
+	r.delete() // learns the conditions
+	r.deleter.paths = 5
+	lost := errors.New("no leader")
+	begun := 0
+	r.set(func(_ int, what string) error {
+		if what == "BeginDelete" {
+			begun++
+		}
+		return lost
+	}, nil)
+	if _, err := r.deleter.DeleteFiles(context.Background(), DeleteRequest{Destination: r.destination(destID), Paths: paths}); !errors.Is(err, lost) || begun != 1 {
+		t.Errorf("files: %v after %d tries", err, begun)
+	}
+	begun = 0
+	ids := r.records()
+	if _, err := r.deleter.DeleteBackups(context.Background(), BackupsRequest{Destination: r.destination(destID), IDs: ids}); !errors.Is(err, lost) || begun != 1 {
+		t.Errorf("backups: %v after %d tries", err, begun)
+	}
+	r.deleter.Close()
+	r.set(nil, nil)
+	if _, err := r.deleter.DeleteFiles(context.Background(), DeleteRequest{Destination: r.destination(destID), Paths: paths}); !errors.Is(err, ErrStopping) {
+		t.Errorf("after Close: %v", err)
+	}
+	if len(r.keys("")) != 30 || len(r.records()) != 30 {
+		t.Error("something was deleted")
+	}
+}
