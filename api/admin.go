@@ -113,6 +113,14 @@ func (s *Server) clusterStatus(c *call) error {
 
 // validID tells whether an id made elsewhere fits into keys and addresses, of which "."
 // and ".." are taken away on the way.
+func (s *Server) removeNode(c *call) error {
+	if err := s.Members.Remove(c.context(), c.id()); err != nil {
+		return err
+	}
+	c.log.Info("a node was removed from the cluster", "removed", c.id())
+	return c.answer(envelope{Message: "Node removed"})
+}
+
 func validID(id string) bool {
 	return len(id) > 0 && len(id) <= 128 && id != "." && id != ".." && strings.IndexFunc(id, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)

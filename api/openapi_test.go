@@ -10,7 +10,8 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestRoutesAreDescribed holds the table of routes against the OpenAPI document.
+// TestRoutesAreDescribed holds the table of routes and the OpenAPI document against each
+// other.
 func TestRoutesAreDescribed(t *testing.T) {
 	doc, err := OpenAPI()
 	if err != nil {
@@ -28,6 +29,11 @@ func TestRoutesAreDescribed(t *testing.T) {
 	for _, name := range served {
 		if !slices.Contains(described, name) {
 			t.Errorf("%s is served and not described", name)
+		}
+	}
+	for _, name := range described {
+		if !slices.Contains(served, name) {
+			t.Errorf("%s is described and not served", name)
 		}
 	}
 }

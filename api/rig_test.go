@@ -244,6 +244,17 @@ func (r *rig) Nodes(context.Context) ([]Member, error) {
 	return []Member{{ID: "n1", Address: "127.0.0.1:1", Leader: true, Voter: true, State: "alive", Version: "test"}}, nil
 }
 
+// Remove knows one other node, which cannot be spared.
+func (r *rig) Remove(_ context.Context, id string) error {
+	switch id {
+	case "n1":
+		return nil
+	case "n2":
+		return &Error{Code: CodeConflict, Message: "too few voters would remain"}
+	}
+	return notFound("Node")
+}
+
 func (r *rig) propose(m proto.Message) *pb.Result {
 	r.t.Helper()
 	res, err := r.Propose(context.Background(), m)

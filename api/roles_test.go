@@ -70,6 +70,7 @@ var may = map[string][]catalog.Role{
 	"DELETE /api/v1/admin/tokens/:id":                           roots,
 	"POST /api/v1/admin/keys/rotate":                            roots,
 	"GET /api/v1/admin/cluster":                                 roots,
+	"DELETE /api/v1/admin/cluster/:id":                          roots,
 	"GET /api/v1/openapi.json":                                  nil, // everybody
 	"GET /healthz":                                              nil,
 	"GET /readyz":                                               nil,

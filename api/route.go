@@ -79,6 +79,7 @@ func routes() []route {
 			{"DELETE", "/api/v1/admin/tokens/:id", Operate, quick, (*Server).deleteToken},
 			{"POST", "/api/v1/admin/keys/rotate", Operate, remote, (*Server).rotateKeys},
 			{"GET", "/api/v1/admin/cluster", Operate, quick, (*Server).clusterStatus},
+			{"DELETE", "/api/v1/admin/cluster/:id", Operate, remote, (*Server).removeNode},
 			{"GET", "/api/v1/openapi.json", Public, quick, (*Server).showOpenAPI},
 			{"GET", "/healthz", Public, quick, (*Server).healthz},
 			{"GET", "/readyz", Public, quick, (*Server).readyz},

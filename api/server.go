@@ -63,6 +63,9 @@ type Endpoints interface {
 // Members lists the nodes of the cluster.
 type Members interface {
 	Nodes(ctx context.Context) ([]Member, error)
+	// Remove takes a node out of the cluster for good. Its error is an *Error with
+	// CodeNotFound or CodeConflict, or wraps ErrNoLeader.
+	Remove(ctx context.Context, id string) error
 }
 
 // Member is one node as /api/v1/admin/cluster shows it.

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -70,6 +73,18 @@ func (m members) Nodes(ctx context.Context) ([]api.Member, error) {
 		}
 	}
 	return nodes, nil
+}
+
+// Remove implements api.Members.
+func (m members) Remove(ctx context.Context, id string) error {
+	if !slices.ContainsFunc(m.cluster.Peers(), func(p cluster.Peer) bool { return p.ID == id }) {
+		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("There is no node %q in the cluster", id)}
+	}
+	err := m.cluster.Remove(ctx, id)
+	if errors.Is(err, cluster.ErrRefused) {
+		return &api.Error{Code: api.CodeConflict, Message: "The node was not removed: " + strings.TrimPrefix(err.Error(), cluster.ErrRefused.Error()+": "), Err: err}
+	}
+	return answerable(ctx, err)
 }
 
 // checkMembership tells what is wrong with the flags about other nodes.

@@ -3,12 +3,13 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 )
 
 func (a *app) clusterCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "cluster", Short: "See the cluster", Example: "  firescan cluster status"})
+	cmd := group(&cobra.Command{Use: "cluster", Short: "See the cluster, remove nodes, rotate keys", Example: "  firescan cluster status"})
 	var dataDir string
 	status := &cobra.Command{
 		Use: "status", Short: "List the nodes", Args: takes(cobra.NoArgs),
@@ -26,8 +27,24 @@ func (a *app) clusterCommand() *cobra.Command {
 			return printData(a, raw, a.printNodes)
 		},
 	}
-	cmd.AddCommand(dataDirFlag(a.reads(a.talks(status)), &dataDir), a.rotateKeysCommand())
+	cmd.AddCommand(dataDirFlag(a.reads(a.talks(status)), &dataDir), a.removeNodeCommand(), a.rotateKeysCommand())
 	return cmd
+}
+
+func (a *app) removeNodeCommand() *cobra.Command {
+	var dataDir string
+	cmd := &cobra.Command{
+		Use: "remove NODE", Aliases: []string{"rm"}, Short: "Take a node out of the cluster for good", Args: takes(cobra.ExactArgs(1)),
+		Long: `Take a node out of the cluster for good. One that runs stops; its shards move to the
+others. A node that is only away keeps its place: restarting needs no command. ` + takesRoot,
+		Example: "  firescan cluster remove n3",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.asRoot(dataDir, func(c *client) error {
+				return c.call(cmd.Context(), http.MethodDelete, "/api/v1/admin/cluster/"+url.PathEscape(args[0]), nil, nil)
+			})
+		},
+	}
+	return dataDirFlag(a.talks(cmd), &dataDir)
 }
 
 func (a *app) rotateKeysCommand() *cobra.Command {
