@@ -44,6 +44,9 @@ func (l *hclogger) write(level slog.Level, msg string, args ...any) {
 			about = fmt.Sprint(args[min(i+1, len(args)-1)])
 		}
 	}
+	if about != "" {
+		level = min(level, slog.LevelWarn) // that another node fails is no error of this one
+	}
 	// Raft tells of a node that is gone several times a second.
 	if usual[msg] || level >= slog.LevelWarn && !l.told.now(msg+about) {
 		level = slog.LevelDebug

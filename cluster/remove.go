@@ -13,8 +13,8 @@ import (
 	cpb "firescan/cluster/clusterpb"
 )
 
-// errRefused is returned when something is not possible as things are.
-var errRefused = errors.New("not possible")
+// ErrRefused is returned by Remove when it is not possible as things are; the message says why.
+var ErrRefused = errors.New("not possible")
 
 // errRemoved is why a node stops that was removed.
 var errRemoved = errors.New("this node was removed from its cluster and stops; to let it join again, remove its data directory and start it")
@@ -38,7 +38,7 @@ func (c *Cluster) Remove(ctx context.Context, id string) error {
 				err = removed(answer)
 			}
 		}
-		if err == nil || errors.Is(err, errRefused) || limited.Err() != nil {
+		if err == nil || errors.Is(err, ErrRefused) || limited.Err() != nil {
 			return err
 		}
 		// Removing a node twice is as good as once, so that it may be tried again.
@@ -55,7 +55,7 @@ func removed(answer *cpb.RemoveResponse) error {
 	case cpb.Failure_FAILURE_NONE:
 		return nil
 	case cpb.Failure_FAILURE_REFUSED:
-		return fmt.Errorf("%w: %s", errRefused, strings.TrimPrefix(answer.Message, errRefused.Error()+": "))
+		return fmt.Errorf("%w: %s", ErrRefused, strings.TrimPrefix(answer.Message, ErrRefused.Error()+": "))
 	}
 	return fmt.Errorf("%w (%s)", ErrNoLeader, answer.Message)
 }
@@ -68,7 +68,7 @@ func (c *Cluster) remove(ctx context.Context, id string) error {
 	servers := c.servers()
 	at := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == id })
 	if at < 0 {
-		return fmt.Errorf("%w: there is no node %q in the cluster", errRefused, id)
+		return fmt.Errorf("%w: there is no node %q in the cluster", ErrRefused, id)
 	}
 	if err := c.enoughWithout(servers, id); err != nil {
 		return err
@@ -116,9 +116,9 @@ func (c *Cluster) enoughWithout(servers []raft.Server, id string) error {
 	case !removes:
 		return nil
 	case voters == 0:
-		return fmt.Errorf("%w: %s is the only voter", errRefused, id)
+		return fmt.Errorf("%w: %s is the only voter", ErrRefused, id)
 	case alive < voters/2+1:
-		return fmt.Errorf("%w: without node %s only %d of %d voters would be alive, which is no majority; start the others first", errRefused, id, alive, voters)
+		return fmt.Errorf("%w: without node %s only %d of %d voters would be alive, which is no majority; start the others first", ErrRefused, id, alive, voters)
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (s service) Remove(ctx context.Context, r *cpb.RemoveRequest) (*cpb.RemoveR
 	switch err := s.remove(ctx, r.Id); {
 	case err == nil:
 		return &cpb.RemoveResponse{}, nil
-	case errors.Is(err, errRefused):
+	case errors.Is(err, ErrRefused):
 		return &cpb.RemoveResponse{Failure: cpb.Failure_FAILURE_REFUSED, Message: err.Error()}, nil
 	default:
 		return &cpb.RemoveResponse{Failure: cpb.Failure_FAILURE_NO_LEADER, Message: err.Error()}, nil

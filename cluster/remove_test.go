@@ -16,7 +16,7 @@ func TestRemove(t *testing.T) {
 	nodes := r.cluster(3)
 	leader, followers := r.leader(nodes...)
 	gone, other := followers[0], followers[1]
-	if err := other.Remove(t.Context(), "nobody"); !errors.Is(err, errRefused) {
+	if err := other.Remove(t.Context(), "nobody"); !errors.Is(err, ErrRefused) {
 		t.Errorf("an unknown node: %v", err)
 	}
 	if err := other.Remove(t.Context(), gone.id); err != nil {
@@ -51,7 +51,7 @@ func TestRemoveTheAbsent(t *testing.T) {
 	if err := <-other.Fatal(); !errors.Is(err, errRemoved) {
 		t.Errorf("it stops with %v", err)
 	}
-	if err := leader.Remove(t.Context(), leader.id); !errors.Is(err, errRefused) {
+	if err := leader.Remove(t.Context(), leader.id); !errors.Is(err, ErrRefused) {
 		t.Errorf("the last one: %v", err)
 	}
 	gone.start()
@@ -73,7 +73,7 @@ func TestRemoveKeepsAMajority(t *testing.T) {
 		}
 		return nil
 	})
-	if err := followers[1].Remove(t.Context(), followers[1].id); !errors.Is(err, errRefused) || !strings.Contains(err.Error(), "no majority") {
+	if err := followers[1].Remove(t.Context(), followers[1].id); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "no majority") {
 		t.Errorf("removing one of two that are alive: %v", err)
 	}
 }
