@@ -100,38 +100,65 @@ type Deleter struct {
 	metrics *deleteMetrics
 	opened  time.Time
 
-	life context.Context // ends with Close
-	stop context.CancelFunc
-	mu   sync.Mutex
-	shut bool
-	work sync.WaitGroup // the chunks under way
+	mu      sync.Mutex
+	closing chan struct{}  // closed by stop
+	work    sync.WaitGroup // the chunks under way
 }
 
 // NewDeleter makes a deleter and registers its metrics. Close it before what it stands on.
 func NewDeleter(c DeleterConfig) *Deleter {
-	d := &Deleter{DeleterConfig: c, limits: usualLimits(), metrics: newDeleteMetrics(c.Registerer), opened: time.Now()}
-	d.life, d.stop = context.WithCancel(context.Background())
-	return d
+	return &Deleter{
+		DeleterConfig: c, limits: usualLimits(), metrics: newDeleteMetrics(c.Registerer), opened: time.Now(), closing: make(chan struct{}),
+	}
 }
 
 // Close gives up the deletions under way and waits for them to end. What they leave is
 // settled by a later leader.
 func (d *Deleter) Close() {
-	d.mu.Lock()
-	d.shut = true
-	d.mu.Unlock()
 	d.stop()
 	d.work.Wait()
+}
+
+func (d *Deleter) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.stopped() {
+		close(d.closing)
+	}
+}
+
+func (d *Deleter) stopped() bool {
+	select {
+	case <-d.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // enter counts a chunk as under way, unless the deleter is closed.
 func (d *Deleter) enter() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.shut {
-		d.work.Add(1)
+	if d.stopped() {
+		return false
 	}
-	return !d.shut
+	d.work.Add(1)
+	return true
+}
+
+// outlive makes a context that goes on when ctx ends, for a time at most, and not when the
+// deleter closes.
+func (d *Deleter) outlive(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	go func() {
+		select {
+		case <-d.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // Outcome is what became of one file.

@@ -82,9 +82,8 @@ func (w *deletion) run(ctx context.Context, c chunk) error {
 func (w *deletion) delete(ctx context.Context, c chunk) error {
 	// The time runs from before the intent is in the catalog, so that who waits longer from
 	// when it is seen there knows that nothing is sent any more.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), w.chunkTime, ErrUnsettled)
+	ctx, cancel := w.outlive(ctx, w.chunkTime)
 	defer cancel()
-	defer context.AfterFunc(w.life, cancel)()
 
 	id := catalog.NewID(catalog.KindIntent)
 	if err := w.intend(ctx, id, c); err != nil {
@@ -100,7 +99,7 @@ func (w *deletion) delete(ctx context.Context, c chunk) error {
 		// The marks stay: a call that is still on its way to the file must not find that a
 		// record has come to need it.
 		w.Logger.Warn("a provider did not say what it has deleted; that is looked at again", "destination", w.destination.Id, "intent", id)
-	} else if err := w.record(id, c, marked); err != nil {
+	} else if err := w.record(ctx, id, c, marked); err != nil {
 		w.Logger.Warn("the outcome of a deletion could not be recorded; it is settled within minutes", "destination", w.destination.Id, "intent", id, "error", err)
 	}
 	w.metrics.count(c.candidates)
@@ -123,7 +122,7 @@ func (w *deletion) intend(ctx context.Context, id string, c chunk) error {
 	if err != nil {
 		// It may be in the catalog all the same. Nothing was deleted, so it is taken back,
 		// for which the request does not wait.
-		w.conclude(&pb.FinishDelete{Org: w.destination.Org, Id: id})
+		w.conclude(ctx, &pb.FinishDelete{Org: w.destination.Org, Id: id})
 		return fmt.Errorf("announce the deletion of %d files: %w", len(c.candidates), err)
 	}
 	for _, r := range answer.GetRejected() {
@@ -169,9 +168,8 @@ func (w *deletion) settle(ctx context.Context, candidates []*candidate) bool {
 	if len(open) == 0 {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	ctx, cancel := w.outlive(ctx, settleTime)
 	defer cancel()
-	defer context.AfterFunc(w.life, cancel)()
 	settled := true
 	w.each(len(open), func(i int) {
 		if _, err := w.bucket.Stat(ctx, string(open[i].path)); provider.KindOf(err) == provider.NotFound {
@@ -188,7 +186,7 @@ func (w *deletion) settle(ctx context.Context, candidates []*candidate) bool {
 }
 
 // record tells the catalog what became of the files.
-func (w *deletion) record(id string, c chunk, marked []*candidate) error {
+func (w *deletion) record(ctx context.Context, id string, c chunk, marked []*candidate) error {
 	finish := &pb.FinishDelete{Org: w.destination.Org, Id: id}
 	for _, t := range marked {
 		finish.Outcomes = append(finish.Outcomes, t.Outcome().message())
@@ -199,19 +197,19 @@ func (w *deletion) record(id string, c chunk, marked []*candidate) error {
 	timer := time.NewTimer(w.outcomeWait)
 	defer timer.Stop()
 	select {
-	case err := <-w.conclude(finish):
+	case err := <-w.conclude(ctx, finish):
 		return err
 	case <-timer.C:
 		return errors.New("the catalog has not answered yet")
 	}
 }
 
-// conclude proposes the end of an intent, again while there is no leader, and tells when
-// that is done. That the intent is not there any more is no error: then it was concluded.
-func (w *deletion) conclude(finish *pb.FinishDelete) <-chan error {
+// conclude proposes the end of an intent, also when ctx has ended, again while there is no
+// leader, and tells when that is done. That the intent is not there any more is no error: then it was concluded.
+func (w *deletion) conclude(ctx context.Context, finish *pb.FinishDelete) <-chan error {
 	done := make(chan error, 1)
 	w.work.Go(func() { // while the chunk is counted itself
-		ctx, cancel := context.WithTimeout(w.life, w.outcomeTime)
+		ctx, cancel := w.outlive(ctx, w.outcomeTime)
 		defer cancel()
 		for {
 			finish.At = time.Now().UnixMilli()

@@ -100,7 +100,7 @@ func TestCleanupTooLarge(t *testing.T) {
 		}
 		return refused
 	}
-	check(true, 4)
+	_ = check(true, 4)
 	r.backup("x", "x/elsewhere.backup") // a record, though of no file that is there
 	first := check(false, 4)
 	r.backup("1", "1.backup")

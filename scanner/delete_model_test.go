@@ -343,6 +343,7 @@ func TestEveryCrash(t *testing.T) {
 // crashAt deletes in all ways, with a crash at a step, and checks what is left after a new
 // start. It answers how many steps there were.
 func crashAt(t *testing.T, ignored mem.Ignored, step int, when string) (steps int) {
+	t.Helper()
 	r := newDeleteRig(t, mem.Options{Ignore: ignored})
 	defer r.deleter.Close()
 	r.account.Fill(bucket, 10, old, "bkp.backup", "bkp.meta", "kept.1", "kept.2", "kept.3", "kept.backup", "o1.backup", "o2.backup", "o3.backup")

@@ -177,6 +177,7 @@ func TestKilledInMidDelete(t *testing.T) {
 }
 
 func killInMidDelete(t *testing.T, executed bool) {
+	t.Helper()
 	keys, err := bucketserver.NewKeys(bucketserver.Tree, 3000)
 	if err != nil {
 		t.Fatal(err)
