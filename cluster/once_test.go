@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"firescan/catalog"
@@ -25,5 +26,37 @@ func TestProposeOnce(t *testing.T) {
 	}
 	if _, err := m.ProposeOnce(t.Context(), token("tok_3"), once("another")); !errors.Is(err, catalog.ErrConflict) {
 		t.Errorf("another request under the same key: %v", err)
+	}
+}
+
+// TestProposeOnceAcrossLeaders kills leaders while a command that takes effect once is proposed
+// through a follower: each is carried out, once.
+func TestProposeOnceAcrossLeaders(t *testing.T) {
+	r := newRig(t)
+	nodes := r.cluster(3)
+	for i := range 3 {
+		leader, followers := r.leader(nodes...)
+		done := make(chan error, 1)
+		id := fmt.Sprint("tok_", i)
+		command := &pb.PutToken{Token: &pb.Token{Id: id, Hash: catalog.HashToken(id), Org: "org", Role: string(catalog.RoleViewer), CreatedAt: 1}}
+		once := &pb.Once{Org: "org", Key: id, Fingerprint: []byte(id), At: 1}
+		go func() {
+			for {
+				answer, err := followers[0].ProposeOnce(t.Context(), command, once)
+				if errors.Is(err, ErrNoLeader) || errors.Is(err, ErrUnknown) {
+					continue // as a client does with its key
+				}
+				if err == nil && answer.GetId() != id {
+					err = fmt.Errorf("answered %v", answer)
+				}
+				done <- err
+				return
+			}
+		}()
+		leader.kill()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		leader.start().ready()
 	}
 }

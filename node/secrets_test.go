@@ -2,9 +2,9 @@ package node
 
 import (
 	"bytes"
-	"errors"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
