@@ -150,11 +150,13 @@ func (c *Cluster) waitApplied(ctx context.Context, index uint64) error {
 }
 
 // whileLeading gives a context that ends soon after this node no longer takes leader for
-// the one that leads: an answer may not come any more. A leader that steps down still
-// answers, and gets the time to.
+// the one that leads, or has not heard of it for long: an answer may not come any more. A
+// leader that steps down still answers, and gets the time to.
 func (c *Cluster) whileLeading(ctx context.Context, leader string) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
+		look := time.NewTicker(c.config.Timing.Heartbeat / 4)
+		defer look.Stop()
 		for {
 			_, now, changed := c.leads()
 			if now != leader {
@@ -165,8 +167,14 @@ func (c *Cluster) whileLeading(ctx context.Context, leader string) (context.Cont
 				}
 				return
 			}
+			// Raft itself notices after up to three times as long as it waits for a heartbeat.
+			if time.Since(c.raft.LastContact()) > 2*c.config.Timing.Heartbeat {
+				cancel(ErrNoLeader)
+				return
+			}
 			select {
 			case <-changed:
+			case <-look.C:
 			case <-ctx.Done():
 				return
 			}
