@@ -41,7 +41,7 @@ func unpack(dir string) error {
 		return err
 	}
 	defer os.RemoveAll(aside)
-	for _, line := range []string{"apt-get download prometheus", "dpkg-deb -x prometheus_*.deb files"} {
+	for _, line := range []string{"apt-get download prometheus || { apt-get update && apt-get download prometheus; }", "dpkg-deb -x prometheus_*.deb files"} {
 		c := exec.Command("sh", "-c", line)
 		c.Dir = aside
 		if out, err := c.CombinedOutput(); err != nil {
