@@ -6,129 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"firescan/bench/bucketserver"
 )
-
-const org = "org_bench"
-
-// node is a running firescan with a data directory of its own.
-type node struct {
-	daemon *daemon
-	dir    string
-	url    string
-	// owner reads and syncs, service writes the catalog feed.
-	owner, service *api
-}
-
-// startNode starts firescan serve on a fresh data directory, waits until it is ready
-// and makes the tokens.
-func (b *bench) startNode(ctx context.Context) (_ *node, err error) {
-	dir, err := os.MkdirTemp(b.cache, "node-")
-	if err != nil {
-		return nil, err
-	}
-	ports, err := freePorts(3)
-	if err != nil {
-		return nil, err
-	}
-	n := &node{dir: dir, url: "http://" + ports[0]}
-	const rootToken = "fsk_bench0000000000000000000000000000000000000000"
-	args := []string{
-		b.firescan, "serve", "--node-id", "bench", "--data-dir", filepath.Join(dir, "data"), "--http-addr", ports[0],
-		"--cluster-addr", ports[1], "--gossip-addr", ports[2], "--allow-endpoint", "127.0.0.1:*", "--log-format", "json",
-	}
-	n.daemon, err = startDaemon(append(args, strings.Fields(b.serve)...), []string{"FIRESCAN_ROOT_TOKEN=" + rootToken}, filepath.Join(dir, "log"))
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			n.stop()
-		}
-	}()
-	if err := n.ready(ctx); err != nil {
-		return nil, err
-	}
-	for role, to := range map[string]**api{"owner": &n.owner, "service": &n.service} {
-		token, err := b.createToken(ctx, n.url, rootToken, role)
-		if err != nil {
-			return nil, err
-		}
-		*to = &api{base: n.url, token: token, org: org}
-	}
-	return n, nil
-}
-
-func (b *bench) createToken(ctx context.Context, url, rootToken, role string) (string, error) {
-	c := exec.CommandContext(ctx, b.firescan, "token", "create", "--org", org, "--role", role, "--name", "bench")
-	c.Env = append(os.Environ(), "FIRESCAN_ADDR="+url, "FIRESCAN_TOKEN="+rootToken)
-	out, err := c.Output()
-	if err != nil {
-		said := ""
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			said = tail(string(exit.Stderr))
-		}
-		return "", fmt.Errorf("firescan token create --role %s: %w: %s", role, err, said)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
-func freePorts(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = ln.Close() }()
-		addresses = append(addresses, ln.Addr().String())
-	}
-	return addresses, nil
-}
-
-func (n *node) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		err := getJSON(ctx, n.url+"/readyz", nil, nil)
-		if err == nil {
-			return nil
-		}
-		if died := n.daemon.failed(); died != nil {
-			return died
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("firescan is not ready: %w", err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// stop ends the node and removes what it stored.
-func (n *node) stop() {
-	n.daemon.stop()
-	_ = os.RemoveAll(n.dir)
-}
-
-// connect makes the destination that the bucket's records name.
-func (n *node) connect(ctx context.Context, endpoint string) (id string, err error) {
-	var answer struct{ ID string }
-	err = n.owner.call(ctx, http.MethodPost, "/api/v1/storage/destinations", map[string]any{
-		"name": "Bench", "type": "S3", "bucket": bucketName, "region": "us-east-1", "endpoint": endpoint,
-		"credentials": map[string]string{"accessKeyId": accessKey, "secretAccessKey": secretKey},
-	}, &answer)
-	return answer.ID, err
-}
 
 // imported is how long an import took.
 type imported struct {
@@ -201,7 +87,7 @@ func (m *meter) read() (u usage, err error) {
 	return u, err
 }
 
-// syncState is an entry of GET /api/v1/storage/syncs.
+// syncState is what GET /api/v1/storage/syncs/ID answers.
 type syncState struct {
 	ID, Status, Error     string
 	StartedAt, FinishedAt string
@@ -220,46 +106,41 @@ func (s syncState) took() (time.Duration, error) {
 	return to.Sub(from), err
 }
 
-// sync starts a sync and waits for its end. Beside what the node tells, it answers
-// how long it took as seen from here.
-func (n *node) sync(ctx context.Context, dest string) (syncState, time.Duration, error) {
-	last, err := n.lastSync(ctx, dest)
-	if err != nil {
-		return syncState{}, 0, err
+// begin starts a sync and answers its id.
+func (n *node) begin(ctx context.Context, dest string) (id string, err error) {
+	var answer struct{ SyncIDs []string }
+	if err := n.owner.call(ctx, http.MethodPost, "/api/v1/storage/sync?destinationId="+url.QueryEscape(dest), nil, &answer); err != nil {
+		return "", err
 	}
-	start := time.Now()
-	if err := n.owner.call(ctx, http.MethodPost, "/api/v1/storage/sync?destinationId="+url.QueryEscape(dest), nil, nil); err != nil {
-		return syncState{}, 0, err
+	if len(answer.SyncIDs) != 1 {
+		return "", fmt.Errorf("a sync of one destination has the ids %q", answer.SyncIDs)
 	}
+	return answer.SyncIDs[0], nil
+}
+
+// finish waits for the end of a sync. It asks for what this node knows of it, which is told
+// also while there is no leader.
+func (n *node) finish(ctx context.Context, id string) (s syncState, err error) {
 	for {
-		s, err := n.lastSync(ctx, dest)
-		if err != nil {
-			return syncState{}, 0, err
+		s = syncState{}
+		if err := n.owner.call(ctx, http.MethodGet, "/api/v1/storage/syncs/"+id+"?consistency=stale", nil, &s); err != nil {
+			return s, err
 		}
-		if s.ID != last.ID && s.Status != "queued" && s.Status != "running" {
+		if s.Status != "queued" && s.Status != "running" {
 			if s.Status != "completed" {
 				err = fmt.Errorf("sync %s %s: %s", s.ID, s.Status, s.Error)
 			}
-			return s, time.Since(start), err
+			return s, err
 		}
 		if err := n.daemon.failed(); err != nil {
-			return syncState{}, 0, err
+			return s, err
 		}
 		select {
 		case <-ctx.Done():
-			return syncState{}, 0, ctx.Err()
+			return s, fmt.Errorf("wait for sync %s, which is %s: %w", id, s.Status, context.Cause(ctx))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-func (n *node) lastSync(ctx context.Context, dest string) (syncState, error) {
-	var answer struct{ Syncs []syncState }
-	err := n.owner.call(ctx, http.MethodGet, "/api/v1/storage/syncs?limit=1&destinationId="+url.QueryEscape(dest), nil, &answer)
-	if err != nil || len(answer.Syncs) == 0 {
-		return syncState{}, err
-	}
-	return answer.Syncs[0], nil
 }
 
 // scan measures one sync, and holds its outcome against the right answer.
@@ -273,10 +154,16 @@ func (b *bench) scan(ctx context.Context, n *node, bk *bucket, dest, who string)
 	if err != nil {
 		return row{}, err
 	}
-	s, seen, err := n.sync(ctx, dest)
+	start := time.Now()
+	id, err := n.begin(ctx, dest)
 	if err != nil {
 		return row{}, err
 	}
+	s, err := n.finish(ctx, id)
+	if err != nil {
+		return row{}, err
+	}
+	seen := time.Since(start)
 	u, err := m.read()
 	if err != nil {
 		return row{}, err

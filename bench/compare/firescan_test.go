@@ -51,13 +51,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if f.wrong == "status" {
 			status = "failed"
 		}
-		f.syncs = append([]map[string]any{{
-			"id": fmt.Sprint("sync_", len(f.syncs)), "status": status, "startedAt": "2024-01-15T10:00:00.000Z", "finishedAt": "2024-01-15T10:00:00.001Z",
+		id := fmt.Sprint("sync_", len(f.syncs))
+		f.syncs = append(f.syncs, map[string]any{
+			"id": id, "status": status, "startedAt": "2024-01-15T10:00:00.000Z", "finishedAt": "2024-01-15T10:00:00.001Z",
 			"filesScanned": f.want.Digest.Files + off("filesScanned"), "orphanFiles": orphans.Files, "missingBackups": f.want.Missing + off("missing"),
-		}}, f.syncs...)
-		data(map[string]any{"status": "syncing"})
-	case "GET /api/v1/storage/syncs":
-		data(map[string]any{"syncs": f.syncs})
+		})
+		data(map[string]any{"status": "syncing", "syncIds": []string{id}})
+	case "GET /api/v1/storage/syncs/sync_0", "GET /api/v1/storage/syncs/sync_1":
+		data(f.syncs[path[len(path)-1]-'0'])
 	case "GET /api/v1/storage/destinations/storage_1/files/stats":
 		types := map[string]any{}
 		for _, t := range bucketserver.Types() {
@@ -174,7 +175,11 @@ func measureFake(t *testing.T, url string, keys *bucketserver.Keys, want *bucket
 		return err
 	}
 	for range 2 {
-		s, _, err := n.sync(ctx, dest)
+		id, err := n.begin(ctx, dest)
+		if err != nil {
+			return err
+		}
+		s, err := n.finish(ctx, id)
 		if err != nil {
 			return err
 		}
