@@ -102,9 +102,7 @@ func (c *crew) run(ctx context.Context) error {
 				return err
 			}
 		case ranges := <-c.planned:
-			for _, p := range ranges {
-				c.leases.put(p)
-			}
+			c.leases.put(ranges...)
 			c.ready = true
 		case <-tick.C:
 			c.look()
@@ -177,7 +175,7 @@ func (c *crew) whole() (bool, error) {
 		return false, nil
 	}
 	left := ranges{c.space()}.without(recorded)
-	c.leases.release(left, 0)
+	c.leases.release(planned(left, nil))
 	return len(left) == 0, nil
 }
 

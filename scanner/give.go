@@ -39,7 +39,7 @@ func (t *table) deal(n, of int) []PlannedRange {
 	if n == 0 {
 		return nil
 	}
-	slices.SortStableFunc(t.waiting, func(a, b *hold) int { return cmp.Compare(b.left(), a.left()) })
+	slices.SortStableFunc(t.waiting, func(a, b *hold) int { return cmp.Compare(b.guess, a.guess) })
 	given := make([]PlannedRange, 0, n)
 	kept := t.waiting[:0]
 	for i, h := range t.waiting {

@@ -95,14 +95,16 @@ func (l *leases) report(n *lessee, r *spb.Report, now time.Time) {
 	n.holds = newRanges(held)
 	gone = gone.without(n.holds)
 	n.known, n.heard, n.failed, n.asked = true, now, r.Failure, 0
+	var given []PlannedRange
+	var back []Range
 	for _, g := range r.Given {
 		p := PlannedRange{Range{string(g.Start), string(g.End)}, g.Keys}
-		if gone.covers(p.Range) {
-			gone = gone.without(ranges{p.Range})
-			l.release(ranges{p.Range}, p.Keys)
+		if gone.covers(p.Range) { // else it was taken back before
+			given, back = append(given, p), append(back, p.Range)
 		}
 	}
-	l.limbo = l.limbo.with(gone...)
+	l.limbo = l.limbo.with(gone.without(newRanges(back))...)
+	l.release(given)
 	n.streams, n.idle, n.left = int(r.Streams), max(0, int(r.Idle)-len(n.grants)), r.Left
 	if n.failed != nil {
 		l.withdraw(n)
@@ -133,9 +135,7 @@ func (l *leases) expire(now time.Time, after time.Duration) (lost []string) {
 
 // withdraw takes back what was decided for a node and not sent.
 func (l *leases) withdraw(n *lessee) {
-	for _, g := range n.grants {
-		l.put(g)
-	}
+	l.put(n.grants...)
 	n.grants, n.want, n.idle, n.left = nil, 0, 0, 0
 }
 
@@ -143,28 +143,37 @@ func (l *leases) withdraw(n *lessee) {
 func (l *leases) settle(recorded ranges) {
 	lost := l.limbo.without(recorded)
 	l.limbo = nil
-	l.release(lost, 0)
+	l.release(planned(lost, nil))
 }
 
-// release makes free what nobody has; each range is reckoned to have so many keys.
-func (l *leases) release(rs ranges, keys float64) {
+// release makes free what of the ranges nobody has.
+func (l *leases) release(plan []PlannedRange) {
+	if len(plan) == 0 {
+		return
+	}
+	var taken []Range
 	for _, n := range l.nodes {
-		rs = rs.without(n.holds)
+		taken = append(taken, n.holds...)
 		for _, g := range n.grants {
-			rs = rs.without(ranges{g.Range})
+			taken = append(taken, g.Range)
 		}
 	}
 	for _, f := range l.free {
-		rs = rs.without(ranges{f.Range})
+		taken = append(taken, f.Range)
 	}
-	for _, r := range rs {
-		l.put(PlannedRange{r, keys})
+	all := newRanges(taken)
+	for _, p := range plan {
+		for _, r := range (ranges{p.Range}).without(all) {
+			l.free = append(l.free, PlannedRange{r, p.Keys})
+		}
 	}
+	l.put()
 }
 
-func (l *leases) put(p PlannedRange) {
-	at, _ := slices.BinarySearchFunc(l.free, p, func(a, b PlannedRange) int { return strings.Compare(a.Start, b.Start) })
-	l.free = slices.Insert(l.free, at, p)
+// put makes ranges free that nobody has.
+func (l *leases) put(plan ...PlannedRange) {
+	l.free = append(l.free, plan...)
+	slices.SortFunc(l.free, func(a, b PlannedRange) int { return strings.Compare(a.Start, b.Start) })
 }
 
 // busy tells whether anything is leased.

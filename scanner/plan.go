@@ -37,7 +37,7 @@ func probe(ctx context.Context, bucket provider.Bucket, prefix string, space Ran
 	defer cancel()
 	var folders []string // that were not looked into, or not to their end
 	level := []string{prefix}
-	for depth := 0; depth < probeLevels && len(level) > 0 && len(level) <= streams && len(folders)+len(level) < streams; depth++ {
+	for depth := 0; depth < probeLevels && len(level) > 0 && len(level) <= 2*streams && len(folders)+len(level) < 2*streams; depth++ {
 		found := make([]listing, len(level))
 		var group errgroup.Group
 		for i, folder := range level {

@@ -35,10 +35,11 @@ type hold struct {
 	// rng is what is left: Start moves on with every page, End comes nearer when a
 	// part is taken away. Guarded by table.mu, like all of it.
 	rng Range
-	// first is the first key that was listed, the ground of the density.
-	first string
-	keys  float64
-	pages int
+	// first is the first key that was listed, newest that of the last page: together with
+	// how many keys have come since they tell how dense the range is, all in all and here.
+	first, newest      string
+	keys, keysOfNewest float64
+	pages              int
 	// guess is how many keys are expected before anything was listed; negative is unknown.
 	guess float64
 	// near is how many bytes the keys of the newest page have in common: a cut behind
@@ -147,6 +148,7 @@ func (t *table) share() {
 	if victim == nil {
 		return
 	}
+	// No part smaller than half of the least that is worth a cut.
 	cuts := victim.cuts(t.idle)
 	if len(cuts) == 0 {
 		// Nothing to cut at yet; the next page may show something.
@@ -207,12 +209,22 @@ func (h *hold) left() float64 {
 	}
 	a := h.table.alphabet
 	at := trimAfter(h.rng.Start)
-	done := a.distance(h.first, at)
 	rest := a.distance(at, h.rng.End)
-	if done <= 0 {
+	left := -1.0
+	// Where keys come in clusters the gaps between them make it look thin all in all. To
+	// cut a small range costs a list or two, to leave a large one alone costs the scan.
+	for _, since := range []struct {
+		key  string
+		keys float64
+	}{{h.first, h.keys}, {h.newest, h.keysOfNewest}} {
+		if done := a.distance(since.key, at); done > 0 {
+			left = max(left, since.keys*rest/done)
+		}
+	}
+	if left < 0 {
 		return max(h.guess, 0)
 	}
-	return min(h.keys*rest/done, unknownKeys)
+	return min(left, unknownKeys)
 }
 
 // remaining is what of the range is still to be listed.
@@ -237,6 +249,9 @@ func (h *hold) advance(asked Range, next string, n int, key func(i int) []byte) 
 	upTo = minEnd(next, h.rng.End)
 	h.learn(asked, next, n, key)
 	h.keys += float64(n)
+	if n > 0 {
+		h.keysOfNewest = float64(n)
+	}
 	h.pages++
 	h.rested = true
 	more = upTo != h.rng.End
@@ -263,6 +278,7 @@ func (h *hold) learn(asked Range, next string, n int, key func(i int) []byte) {
 		return
 	}
 	first := string(key(0))
+	h.newest = first
 	if h.first == "" {
 		h.first = first
 		if start != "" {
