@@ -28,11 +28,7 @@ const (
 type relay struct {
 	cluster *cluster.Cluster
 	log     *slog.Logger
-
-	mu     sync.Mutex
-	queues map[string]chan []byte // by peer
-	ctx    context.Context        // of Run; nil before
-	work   sync.WaitGroup
+	events  chan []byte
 }
 
 // relayed is an event on its way.
@@ -45,17 +41,7 @@ type relayed struct {
 }
 
 func newRelay(c *cluster.Cluster, log *slog.Logger) *relay {
-	return &relay{cluster: c, log: log, queues: map[string]chan []byte{}}
-}
-
-// run relays until ctx ends.
-func (r *relay) run(ctx context.Context) error {
-	r.mu.Lock()
-	r.ctx = ctx
-	r.mu.Unlock()
-	<-ctx.Done()
-	r.work.Wait()
-	return context.Cause(ctx)
+	return &relay{cluster: c, log: log, events: make(chan []byte, relayQueue)}
 }
 
 // publish tells an event to the other nodes that are there. It does not wait: what a
@@ -69,44 +55,58 @@ func (r *relay) publish(e api.Event) {
 	if err != nil {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ctx == nil || r.ctx.Err() != nil {
-		return
+	select {
+	case r.events <- event:
+	default:
 	}
-	for _, p := range r.cluster.Peers() {
-		if p.Self || !p.Alive {
-			continue
-		}
-		queue := r.queues[p.ID]
-		if queue == nil {
-			queue = make(chan []byte, relayQueue)
-			r.queues[p.ID] = queue
-			r.work.Go(func() { r.serve(p.ID, queue) })
-		}
+}
+
+// run relays until ctx ends.
+func (r *relay) run(ctx context.Context) error {
+	queues := map[string]chan []byte{} // by peer
+	var work sync.WaitGroup
+	defer work.Wait()
+	for {
+		var event []byte
 		select {
-		case queue <- event:
-		default:
+		case event = <-r.events:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		for _, p := range r.cluster.Peers() {
+			if p.Self || !p.Alive {
+				continue
+			}
+			queue := queues[p.ID]
+			if queue == nil {
+				queue = make(chan []byte, relayQueue)
+				queues[p.ID] = queue
+				work.Go(func() { r.serve(ctx, p.ID, queue) })
+			}
+			select {
+			case queue <- event:
+			default:
+			}
 		}
 	}
 }
 
 // serve sends a peer its events in order.
-func (r *relay) serve(peer string, queue <-chan []byte) {
+func (r *relay) serve(ctx context.Context, peer string, queue <-chan []byte) {
 	for {
 		select {
 		case event := <-queue:
-			if err := r.send(peer, event); err != nil && r.ctx.Err() == nil {
+			if err := r.send(ctx, peer, event); err != nil && ctx.Err() == nil {
 				r.log.Debug("an event could not be told to a peer", "peer", peer, "error", err)
 			}
-		case <-r.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (r *relay) send(peer string, event []byte) error {
-	ctx, cancel := context.WithTimeout(r.ctx, relayTimeout)
+func (r *relay) send(ctx context.Context, peer string, event []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+peer+eventsPath, bytes.NewReader(event))
 	if err != nil {
