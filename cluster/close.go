@@ -41,6 +41,7 @@ func (c *Cluster) close(farewell bool) error {
 		cancel()
 	}
 	c.stop(ErrClosed)
+	c.asking.close()
 	stopped := c.raft.Shutdown()
 	if c.port != nil {
 		errs = append(errs, c.gossip.stop(), c.server.Close(), c.closeNetwork())

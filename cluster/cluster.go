@@ -102,6 +102,7 @@ type Cluster struct {
 	client   *http.Client
 
 	reads    rounds
+	asking   gate
 	fatal    chan error
 	collect  func()          // takes the metrics out of the registry
 	ctx      context.Context //nolint:containedctx // the life of the cluster: ends with stop

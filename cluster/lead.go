@@ -64,7 +64,7 @@ func (c *Cluster) follow() {
 		c.setLeader(leader)
 		if leads && mine == nil {
 			// What earlier leaders committed is applied before anyone relies on it.
-			if err := c.raft.Barrier(barrierWait).Error(); err != nil {
+			if err := c.settle(); err != nil {
 				c.logger.Warn("leadership was won and lost before the log was applied", "error", err)
 			} else {
 				mine = &term{number: number, ended: make(chan struct{})}
@@ -80,6 +80,15 @@ func (c *Cluster) follow() {
 			return
 		}
 	}
+}
+
+// settle waits until this node, which leads, has applied all that came before its term.
+func (c *Cluster) settle() error {
+	if !c.asking.enter() {
+		return ErrClosed
+	}
+	defer c.asking.leave()
+	return c.raft.Barrier(barrierWait).Error()
 }
 
 // change changes what c.mu guards, and wakes those who wait for it.

@@ -97,6 +97,9 @@ func (c *Cluster) propose(ctx context.Context, entries [][]byte, once bool) ([]*
 // the last. With an error that wraps ErrNoLeader, results tells whether any
 // was written after all: then it is not empty.
 func (c *Cluster) apply(ctx context.Context, entries [][]byte) ([]*pb.Result, uint64, error) {
+	if !c.asking.enter() {
+		return nil, 0, fmt.Errorf("%w (%w)", ErrNoLeader, ErrClosed)
+	}
 	futures := make([]raft.ApplyFuture, len(entries))
 	for i, data := range entries {
 		futures[i] = c.raft.Apply(data, leaderWait)
@@ -108,6 +111,7 @@ func (c *Cluster) apply(ctx context.Context, entries [][]byte) ([]*pb.Result, ui
 	}
 	done := make(chan outcome, 1)
 	go func() {
+		defer c.asking.leave()
 		results, err := collect(futures)
 		index := uint64(0)
 		if err == nil && len(futures) > 0 {

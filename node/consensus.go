@@ -22,7 +22,11 @@ var errStarting = errors.New("the cluster is being set up: no keyset and root to
 type consensus struct {
 	cluster *cluster.Cluster
 	catalog *catalog.Catalog
+	self    string
 	setUp   atomic.Bool // the keyset and the root token were seen
+	// prepared: this node leads, and has seen to what every request needs. A root token that
+	// was given takes the place of the one before only then.
+	prepared atomic.Bool
 }
 
 // Propose implements api.Consensus.
@@ -52,6 +56,9 @@ func (c *consensus) Barrier(ctx context.Context) error {
 func (c *consensus) Ready() error {
 	if err := c.cluster.Ready(); err != nil {
 		return answerable(context.Background(), err)
+	}
+	if leader, _ := c.cluster.Leader(); leader == c.self && !c.prepared.Load() {
+		return fmt.Errorf("%w: %w", api.ErrNoLeader, errStarting)
 	}
 	if c.setUp.Load() {
 		return nil

@@ -120,7 +120,7 @@ func (n *Node) open() (err error) {
 	}
 	n.later(n.cluster.Close)
 	registry.MustRegister(newDestinations(n.catalog, func() int { return len(n.cluster.Peers()) }, n.log))
-	n.consensus = &consensus{cluster: n.cluster, catalog: n.catalog}
+	n.consensus = &consensus{cluster: n.cluster, catalog: n.catalog, self: n.id}
 	n.relay = newRelay(n.cluster, n.log)
 	n.scan = n.newScanning()
 	n.deleter = n.newDeleter()

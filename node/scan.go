@@ -58,6 +58,7 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := ensureRootToken(ctx, n.catalog, n.cluster, n.dir, n.config.RootToken); err != nil {
 		return err
 	}
+	n.consensus.prepared.Store(true)
 	return n.coordinate(ctx)
 }
 
