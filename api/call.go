@@ -178,7 +178,7 @@ func (c *call) authorise() error {
 	if !strings.EqualFold(scheme, "Bearer") || plain == "" {
 		return &Error{Code: CodeUnauthorized, Message: "Send a token as 'Authorization: Bearer fsk_…'"}
 	}
-	token, err := c.server.identify(plain)
+	token, err := c.server.identify(c.context(), plain)
 	if err != nil {
 		return err
 	}
@@ -194,12 +194,19 @@ func (c *call) authorise() error {
 }
 
 // identify looks a token up. It is found by its hash: 256 random bits that were hashed
-// leave nothing to learn from how long the comparison takes.
-func (s *Server) identify(plain string) (t *pb.Token, err error) {
-	err = s.Catalog.View(func(tx *catalog.Tx) (err error) {
+// leave nothing to learn from how long the comparison takes. That it is not known is only
+// said by a node that is up to date, since another one may have made it a moment ago.
+func (s *Server) identify(ctx context.Context, plain string) (t *pb.Token, err error) {
+	look := func(tx *catalog.Tx) (err error) {
 		t, err = tx.TokenByHash(catalog.HashToken(plain))
 		return err
-	})
+	}
+	if err = s.Catalog.View(look); errors.Is(err, catalog.ErrNotFound) {
+		if err := s.Consensus.Barrier(ctx); err != nil {
+			return nil, err
+		}
+		err = s.Catalog.View(look)
+	}
 	return t, orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is not known, or was revoked"})
 }
 

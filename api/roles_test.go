@@ -227,6 +227,14 @@ func TestTokens(t *testing.T) {
 		t.Errorf("revoking: %d %s", a.status, a.raw)
 	}
 	r.do("new", "GET", "/api/v1/storage/destinations", "").refused(401, CodeUnauthorized)
+	// A node that may be behind the others does not say that a token is not known.
+	r.mu.Lock()
+	r.down = ErrNoLeader
+	r.mu.Unlock()
+	r.do("new", "GET", "/api/v1/storage/destinations?consistency=stale", "").refused(503, CodeNoLeader)
+	r.mu.Lock()
+	r.down = nil
+	r.mu.Unlock()
 	r.do(catalog.RoleRoot, "DELETE", "/api/v1/admin/tokens/tok_root", "").refused(400, CodeValidation)
 	if strings.Contains(r.log.String(), plain) {
 		t.Error("a token is in the log")

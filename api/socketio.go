@@ -51,7 +51,9 @@ func (s sockets) connect(auth json.RawMessage) (socketio.Client, error) {
 	if in.Token == "" {
 		return nil, &Error{Code: CodeUnauthorized, Message: "Send a token in the handshake as auth: {token, organizationId}"}
 	}
-	token, err := s.identify(in.Token)
+	ctx, cancel := context.WithTimeout(context.Background(), quick)
+	defer cancel()
+	token, err := s.identify(ctx, in.Token)
 	if err != nil {
 		return nil, err
 	}
