@@ -167,3 +167,140 @@ func TestSweepTakesParts(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// TestDamageIsNotHandedOn: a file that rotted is set aside when another node asks for it,
+// and the copy that comes in its place heals the shard.
+func TestDamageIsNotHandedOn(t *testing.T) {
+	const dest = "storage_1"
+	from, to := newStore(t, t.TempDir()), newStore(t, t.TempDir())
+	entries := flatEntries(500)
+	m := fill(t, from, dest, "gen", entries, nil, 5, 250)
+	ref := m.Segments[1]
+	copyTo := func(from, to *Store) error {
+		f, tag, err := from.OpenSealed(dest, ref.ID)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in, err := to.Receive(dest, ref.ID)
+		if err != nil {
+			return err
+		}
+		if err := in.Begin(tag); err != nil {
+			return errors.Join(err, in.Close())
+		}
+		if _, err := io.Copy(in, f); err != nil {
+			return errors.Join(err, in.Close())
+		}
+		return in.Commit(ref.Checksum)
+	}
+	if err := copyTo(from, to); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(from.dir, dest, ref.ID+sealedSuffix)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	// Not in place: the readers of the old file keep it.
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, data, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var corrupt *CorruptError
+	if _, _, err := from.OpenSealed(dest, ref.ID); !errors.As(err, &corrupt) || corrupt.Segment != ref.ID {
+		t.Fatalf("a damaged file was opened: %v", err)
+	}
+	if _, _, ok := from.Generation(dest); ok || from.Has(dest, ref.ID) {
+		t.Error("the shard is whole with a damaged file")
+	}
+	if _, _, err := from.OpenSealed(dest, ref.ID); !errors.Is(err, ErrNoSegment) {
+		t.Errorf("set aside, and opened again: %v", err)
+	}
+	if err := errors.Join(copyTo(to, from), from.Promote(dest, m)); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, view(t, from, dest)); n != len(entries) {
+		t.Errorf("%d files", n)
+	}
+}
+
+// TestReceiveOnce: a segment comes once at a time, whether the last one was broken off,
+// could not be written, or came to its end.
+func TestReceiveOnce(t *testing.T) {
+	const dest, id = "storage_1", "seg"
+	s := newStore(t, t.TempDir())
+	begin := func() *Incoming {
+		t.Helper()
+		in, err := s.Receive(dest, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Receive(dest, id); !errors.Is(err, ErrExists) {
+			t.Errorf("twice at once: %v", err)
+		}
+		if other, err := s.Receive(dest, "other"); err != nil {
+			t.Error(err)
+		} else if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+		return in
+	}
+	in := begin()
+	if _, err := in.Write([]byte("x")); err == nil || in.Commit(1) == nil {
+		t.Error("wrote what was not begun")
+	}
+	in = begin()
+	err := in.Begin("tag")
+	if err == nil {
+		_, err = in.Write([]byte("abc"))
+	}
+	if err := errors.Join(err, in.Close(), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	in = begin()
+	if in.Tag() != "tag" || in.Offset() != 3 {
+		t.Errorf("%q, %d bytes, are here of what was broken off", in.Tag(), in.Offset())
+	}
+	_ = in.f.Close() // as a disk fails
+	if _, err := in.Write([]byte("d")); err == nil || in.Tag() != "" {
+		t.Errorf("a failed write leaves %q: %v", in.Tag(), err)
+	}
+	_ = in.Close()
+	if left := names(t, filepath.Join(s.dir, dest)); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	in = begin()
+	if err := errors.Join(in.Begin("tag"), in.Close(), s.Sweep(dest, func(string) bool { return false })); err != nil {
+		t.Fatal(err)
+	}
+	if in = begin(); in.Tag() != "" {
+		t.Errorf("what was swept is gone on with: %q", in.Tag())
+	}
+	if err := in.Begin("a.b"); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
+	}
+	_ = in.Close()
+}
+
+// TestSweepLooksFirst: a file that comes while it is looked up what is needed stays.
+func TestSweepLooksFirst(t *testing.T) {
+	const dest = "storage_1"
+	s := newStore(t, t.TempDir())
+	file := func(id string) string { return filepath.Join(s.dir, dest, id+sealedSuffix) }
+	if err := os.MkdirAll(filepath.Join(s.dir, dest), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put := func(id string) {
+		if err := os.WriteFile(file(id), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("old")
+	if err := s.Sweep(dest, func(string) bool { put("new"); return false }); err != nil {
+		t.Fatal(err)
+	}
+	if s.Has(dest, "old") || !s.Has(dest, "new") {
+		t.Error("a file is swept on the word of what was before it")
+	}
+}

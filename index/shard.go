@@ -97,13 +97,13 @@ func (sh *shard) refs() []SegmentRef {
 	return sh.last.Segments
 }
 
-// suspect sets the file of a segment aside and makes the shard suspect when it uses it. seg is the reader that found the
-// damage, nil when the file could not even be opened. It answers the *CorruptError.
-func (sh *shard) suspect(id string, seg *segment, cause error) error {
+// suspect sets the file of a segment aside and makes the shard suspect when it uses it. damaged is the file in which the
+// damage was found, nil is the one that is there. It answers the *CorruptError.
+func (sh *shard) suspect(id string, damaged os.FileInfo, cause error) error {
 	path := filepath.Join(sh.dir, id+sealedSuffix)
 	sh.mu.Lock()
-	if seg != nil {
-		if info, err := os.Stat(path); err != nil || !os.SameFile(info, seg.stat) {
+	if damaged != nil {
+		if info, err := os.Stat(path); err != nil || !os.SameFile(info, damaged) {
 			// It was set aside already, or a delta or a new copy has taken its place.
 			sh.mu.Unlock()
 			return &CorruptError{Destination: sh.id, Segment: id, Err: cause}
@@ -213,7 +213,7 @@ func (sh *shard) removeUnless(keep func(id string) bool) error {
 	var errs []error
 	for _, f := range files {
 		id, sealed := strings.CutSuffix(f.Name(), sealedSuffix)
-		if part, _, ok := strings.Cut(f.Name(), "."); ok && strings.HasSuffix(f.Name(), partSuffix) {
+		if part, _, ok := partName(f.Name()); ok {
 			id, sealed = part, true
 		}
 		if strings.HasSuffix(f.Name(), badSuffix) || sealed && !keep(id) {

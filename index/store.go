@@ -36,6 +36,7 @@ type Store struct {
 	met   *metrics
 	res   residency
 	blank []byte // an empty bbolt file
+	parts *parts // copies that were broken off, and those under way
 
 	blockEntries int           // tests make it small
 	builds       chan struct{} // one slot for each segment that may be built at once
@@ -52,8 +53,8 @@ type Store struct {
 func Open(dir string, opts Options) (*Store, error) {
 	s := &Store{
 		dir: dir, log: opts.Logger, shards: map[string]*shard{}, writers: map[string]*Writer{},
-		blockEntries: maxBlockEntries,
-		builds:       make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
+		parts: newParts(), blockEntries: maxBlockEntries,
+		builds: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -104,6 +105,9 @@ func (s *Store) load() error {
 			return err
 		}
 		for _, f := range files {
+			if id, tag, ok := partName(f.Name()); ok {
+				s.parts.found(d.Name(), id, tag)
+			}
 			if strings.HasSuffix(f.Name(), openSuffix) {
 				if err := os.Remove(filepath.Join(s.dir, d.Name(), f.Name())); err != nil {
 					return err
@@ -169,8 +173,8 @@ func (s *Store) Verify(destID, segmentID string) (SegmentInfo, error) {
 	return seg.info(seg.size), nil
 }
 
-// Sweep removes a destination's sealed segments that are neither kept, by id, nor part of its generation. keep is asked about
-// files that are there already.
+// Sweep removes a destination's sealed segments that are neither kept, by id, nor part of its generation, and copies of such
+// that were broken off. keep is called only after the files were listed, so that what it looks up then is true for all of them.
 func (s *Store) Sweep(destID string, keep func(segmentID string) bool) error {
 	if err := checkName(destID); err != nil {
 		return err
@@ -212,7 +216,7 @@ func (s *Store) damaged(seg *segment, cause error) error {
 	if _, done := errors.AsType[*CorruptError](cause); done || !errors.Is(cause, errCorrupt) {
 		return cause
 	}
-	return s.shard(seg.dest).suspect(seg.ID, seg, cause)
+	return s.shard(seg.dest).suspect(seg.ID, seg.stat, cause)
 }
 
 func (s *Store) shard(destID string) *shard {
