@@ -137,24 +137,22 @@ func (n *node) checkStats(ctx context.Context, dest string, want *bucketserver.E
 	return nil
 }
 
-// checkFiles reads all files back in one stream and compares their digest.
-func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.Expected) error {
+// checkFiles reads all files back in one stream and compares their digest. It answers that
+// of the orphans, of which only the number is known beforehand.
+func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.Expected) (orphans bucketserver.Digest, err error) {
 	resp, err := n.owner.request(ctx, http.MethodGet, "/api/v1/storage/destinations/"+dest+"/files", "", nil)
 	if err != nil {
-		return err
+		return orphans, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("read the files back: status %s", resp.Status)
+		return orphans, fmt.Errorf("read the files back: status %s", resp.Status)
 	}
 	d := json.NewDecoder(resp.Body)
 	if err := toArray(d, "data", "files"); err != nil {
-		return fmt.Errorf("read the files back: %w", err)
+		return orphans, fmt.Errorf("read the files back: %w", err)
 	}
-	var (
-		got     bucketserver.Digest
-		orphans uint64
-	)
+	var got bucketserver.Digest
 	for d.More() {
 		var f struct {
 			Path         string
@@ -163,18 +161,18 @@ func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.E
 			IsOrphan     bool
 		}
 		if err := d.Decode(&f); err != nil {
-			return fmt.Errorf("read the files back: %w", err)
+			return orphans, fmt.Errorf("read the files back: %w", err)
 		}
 		got.Add([]byte(f.Path), int64(f.Size), f.LastModified.Unix(), nil)
 		if f.IsOrphan {
-			orphans++
+			orphans.Add([]byte(f.Path), int64(f.Size), f.LastModified.Unix(), nil)
 		}
 	}
 	got.TagSum = want.Digest.TagSum // files tell no ETag
-	if got != want.Digest || orphans != want.OrphanTotal().Files {
-		return fmt.Errorf("wrong answer: the files read back are %+v with %d orphans, right is %+v with %d", got, orphans, want.Digest, want.OrphanTotal().Files)
+	if got != want.Digest || orphans.Files != want.OrphanTotal().Files {
+		return orphans, fmt.Errorf("wrong answer: the files read back are %+v with %d orphans, right is %+v with %d", got, orphans.Files, want.Digest, want.OrphanTotal().Files)
 	}
-	return nil
+	return orphans, nil
 }
 
 // toArray reads on to the first element of the array at a path of object names.

@@ -96,14 +96,19 @@ type syncState struct {
 	MissingBackups        flexible
 }
 
-// took is the time from start to promotion, as the node tells it.
-func (s syncState) took() (time.Duration, error) {
-	from, err := time.Parse(time.RFC3339Nano, s.StartedAt)
-	if err != nil {
-		return 0, err
+// times are when the sync started and when it was promoted, as the node tells it.
+func (s syncState) times() (started, finished time.Time, err error) {
+	if started, err = time.Parse(time.RFC3339Nano, s.StartedAt); err != nil {
+		return started, finished, err
 	}
-	to, err := time.Parse(time.RFC3339Nano, s.FinishedAt)
-	return to.Sub(from), err
+	finished, err = time.Parse(time.RFC3339Nano, s.FinishedAt)
+	return started, finished, err
+}
+
+// took is the time from start to promotion.
+func (s syncState) took() (time.Duration, error) {
+	started, finished, err := s.times()
+	return finished.Sub(started), err
 }
 
 // begin starts a sync and answers its id.
@@ -221,7 +226,7 @@ func (b *bench) scanTwice(ctx context.Context, bk *bucket) ([]row, []string, err
 		fmt.Sprintf("Its index takes %.1f bytes a file.", float64(size)/float64(bk.want.Digest.Files)),
 	}
 	if b.check {
-		if err := n.checkFiles(ctx, dest, bk.want); err != nil {
+		if _, err := n.checkFiles(ctx, dest, bk.want); err != nil {
 			return nil, nil, err
 		}
 		notes = append(notes, "All files were read back after the scans: path, size and time of each are right.")

@@ -160,6 +160,13 @@ func (d *daemon) stop() {
 	_ = d.output.Close()
 }
 
+// kill ends the process without a warning.
+func (d *daemon) kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.done
+	_ = d.output.Close()
+}
+
 // server is a running bucket server.
 type server struct {
 	daemon   *daemon
@@ -196,19 +203,56 @@ func startServer(ctx context.Context, program string, layout bucketserver.Layout
 
 // tally is what the server has done and taken so far.
 type tally struct {
-	requests, keys uint64
-	cpu            time.Duration
+	requests, lists, keys uint64
+	cpu                   time.Duration
 }
 
 func (s *server) tally(ctx context.Context) (tally, error) {
-	var c struct{ Requests, Keys uint64 }
+	var c struct{ Requests, Lists, Keys uint64 }
 	if err := getJSON(ctx, s.endpoint+"/-/counts", nil, &c); err != nil {
 		return tally{}, err
 	}
 	user, sys, err := cpuOf(s.daemon.pid())
-	return tally{c.Requests, c.Keys, user + sys}, err
+	return tally{c.Requests, c.Lists, c.Keys, user + sys}, err
 }
 
 func (t tally) since(before tally) tally {
-	return tally{t.requests - before.requests, t.keys - before.keys, t.cpu - before.cpu}
+	return tally{t.requests - before.requests, t.lists - before.lists, t.keys - before.keys, t.cpu - before.cpu}
+}
+
+// look is how often the server's counts are asked for while a scan runs.
+const look = 10 * time.Millisecond
+
+// lastList looks at the server until ctx ends, and answers when it was last seen to have
+// answered another list.
+func (s *server) lastList(ctx context.Context) (last time.Time) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for lists := uint64(0); ; {
+		if t, err := s.tally(ctx); err == nil && t.lists != lists {
+			lists, last = t.lists, time.Now()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return last
+		}
+	}
+}
+
+// served waits until the server has sent so many keys.
+func (s *server) served(ctx context.Context, keys uint64) error {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		t, err := s.tally(ctx)
+		if err != nil || t.keys >= keys {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the bucket's server has sent %d keys (it has sent %d): %w", keys, t.keys, context.Cause(ctx))
+		}
+	}
 }

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// group is a cluster of nodes that began together, each a process of its own.
+type group struct {
+	dir   string
+	nodes []*node
+}
+
+// startGroup starts a cluster on fresh data directories, waits until each of its nodes is
+// ready and votes, and makes the tokens.
+func (b *bench) startGroup(ctx context.Context, size int) (_ *group, err error) {
+	dir, err := os.MkdirTemp(b.cache, "cluster-")
+	if err != nil {
+		return nil, err
+	}
+	g := &group{dir: dir}
+	defer func() {
+		if err != nil {
+			g.stop(err)
+		}
+	}()
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	secretFile := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secretFile, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	const each = 3
+	ports, err := freePorts(each * size)
+	if err != nil {
+		return nil, err
+	}
+	var join []string
+	for i := range size {
+		join = append(join, ports[each*i+2])
+	}
+	for i := range size {
+		id := "n" + strconv.Itoa(i+1)
+		home := filepath.Join(dir, id)
+		if err := os.Mkdir(home, 0o755); err != nil {
+			return nil, err
+		}
+		flags := []string{"--cluster-secret-file", secretFile, "--bootstrap-expect", strconv.Itoa(size), "--scan-streams", strconv.Itoa(b.scanStreams)}
+		if size > 1 {
+			flags = append(flags, "--join", strings.Join(join, ","))
+		}
+		n := b.newNode(id, home, ports[each*i:each*(i+1)], flags...)
+		if err := n.start(); err != nil {
+			return nil, err
+		}
+		g.nodes = append(g.nodes, n)
+	}
+	if err := g.complete(ctx); err != nil {
+		return nil, err
+	}
+	return g, b.introduce(ctx, g.nodes...)
+}
+
+// groupCommand tells how the nodes of a group were started.
+func (b *bench) groupCommand(size string) string {
+	return fmt.Sprintf("firescan serve --node-id n1 … --cluster-secret-file secret --bootstrap-expect %s --join 127.0.0.1:… --scan-streams %d", size, b.scanStreams)
+}
+
+// complete waits until each node is ready and knows that all vote.
+func (g *group) complete(ctx context.Context) error {
+	for _, n := range g.nodes {
+		if err := n.ready(ctx); err != nil {
+			return err
+		}
+		err := n.await(ctx, "one of a whole cluster", func(ctx context.Context) (bool, error) {
+			m, err := n.metrics(ctx)
+			voters, _ := m.sum("firescan_cluster_members", `vote="voter"`, `state="alive"`)
+			return err == nil && int(voters) == len(g.nodes), err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// level waits until all nodes have applied what the first one has, so that a scan does not
+// wait for what was written before.
+func (g *group) level(ctx context.Context) error {
+	const applied = "firescan_catalog_applied_index"
+	m, err := g.nodes[0].metrics(ctx)
+	if err != nil {
+		return err
+	}
+	index, _ := m.sum(applied)
+	for _, n := range g.nodes {
+		err := n.await(ctx, fmt.Sprintf("at index %.0f", index), func(ctx context.Context) (bool, error) {
+			m, err := n.metrics(ctx)
+			at, _ := m.sum(applied)
+			return err == nil && at >= index, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replicated waits until as many nodes as are to hold the index of a destination's last
+// sync do, and tells when it saw that.
+func (g *group) replicated(ctx context.Context, dest string) (time.Time, error) {
+	n := g.nodes[0]
+	err := n.await(ctx, "in a cluster that holds all copies", func(ctx context.Context) (bool, error) {
+		m, err := n.metrics(ctx)
+		if err != nil {
+			return false, err
+		}
+		have, _ := m.sum("firescan_destination_replicas", `destination="`+dest+`"`)
+		want, ok := m.sum("firescan_destination_replicas_wanted", `destination="`+dest+`"`)
+		return ok && want > 0 && have >= want, nil
+	})
+	return time.Now(), err
+}
+
+// leader is the node that leads, as the nodes themselves say.
+func (g *group) leader(ctx context.Context) (*node, error) {
+	for _, n := range g.nodes {
+		m, err := n.metrics(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if leads, _ := m.sum("firescan_cluster_leader"); leads == 1 {
+			return n, nil
+		}
+	}
+	return nil, errors.New("no node of the cluster leads")
+}
+
+// others are the nodes without one.
+func (g *group) others(not *node) (others []*node) {
+	for _, n := range g.nodes {
+		if n != not {
+			others = append(others, n)
+		}
+	}
+	return others
+}
+
+// meters read what all nodes take from now on.
+func (g *group) meters() (func() (time.Duration, error), error) {
+	var all []*meter
+	for _, n := range g.nodes {
+		m, err := n.meter()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return func() (cpu time.Duration, err error) {
+		for _, m := range all {
+			u, err := m.read()
+			if err != nil {
+				return 0, err
+			}
+			cpu += u.cpu()
+		}
+		return cpu, nil
+	}, nil
+}
+
+// stop ends all nodes and removes what they stored. After an error it stays, for whoever
+// looks for the cause.
+func (g *group) stop(err error) {
+	var all sync.WaitGroup
+	for _, n := range g.nodes {
+		all.Go(n.daemon.stop)
+	}
+	all.Wait()
+	if err == nil {
+		_ = os.RemoveAll(g.dir)
+	}
+}
