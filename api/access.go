@@ -17,8 +17,10 @@ const (
 	Read
 	// Edit also creates and edits destinations, verifies them and syncs.
 	Edit
-	// Remove also deletes backups, files and destinations.
+	// Remove also migrates and deletes destinations.
 	Remove
+	// RemoveFiles deletes backups and files.
+	RemoveFiles
 	// FeedRead sees the catalog's records: readers do, and the services that write them.
 	FeedRead
 	// FeedWrite writes the catalog's records.
@@ -49,7 +51,12 @@ func (a Access) rule() accessRule {
 	case Remove:
 		return accessRule{
 			[]catalog.Role{catalog.RoleAdmin, catalog.RoleOwner},
-			"Only admins and owners can migrate and delete storage destinations, backups and storage files",
+			"Only admins and owners can migrate and delete storage destinations",
+		}
+	case RemoveFiles:
+		return accessRule{
+			[]catalog.Role{catalog.RoleAdmin, catalog.RoleOwner},
+			"Only admins and owners can delete storage files", // as the specification has it
 		}
 	case FeedRead:
 		return accessRule{

@@ -111,8 +111,7 @@ func (s *Server) clusterStatus(c *call) error {
 	}{slices.Clip(nodes)}})
 }
 
-// validID tells whether an id made elsewhere fits into keys and addresses, of which "."
-// and ".." are taken away on the way.
+// removeNode takes a node out of the cluster.
 func (s *Server) removeNode(c *call) error {
 	if err := s.Members.Remove(c.context(), c.id()); err != nil {
 		return err
@@ -121,6 +120,8 @@ func (s *Server) removeNode(c *call) error {
 	return c.answer(envelope{Message: "Node removed"})
 }
 
+// validID tells whether an id made elsewhere fits into keys and addresses, of which "."
+// and ".." are taken away on the way.
 func validID(id string) bool {
 	return len(id) > 0 && len(id) <= 128 && id != "." && id != ".." && strings.IndexFunc(id, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -92,15 +90,8 @@ func showPlan(p *CleanupPlan) planData {
 // readCleanup reads what is to be cleaned up. Here more than elsewhere nothing is taken for
 // what it may not have been meant to be.
 func (s *Server) readCleanup(c *call) (cleanup Cleanup, dryRun bool, err error) {
-	body, err := io.ReadAll(c.Request.Body)
-	if err != nil {
-		return Cleanup{}, false, badJSON(err)
-	}
-	c.bodyTaken()
-	if len(bytes.TrimSpace(body)) > 0 {
-		if err := decodeObject(body, &struct{}{}); err != nil {
-			return Cleanup{}, false, invalidField("body", "is not taken here; what to clean up is said by the parameters of the address")
-		}
+	if err := c.noBody(); err != nil {
+		return Cleanup{}, false, err
 	}
 	q := c.query()
 	for name := range q.values {

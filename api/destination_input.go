@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/provider"
 )
 
 // destinationInput is the body that creates or updates a destination; what is nil
@@ -123,8 +125,12 @@ func (s *Server) checkEndpoint(endpoint string) string {
 	if endpoint == "" {
 		return ""
 	}
-	if err := s.Endpoints.Check(endpoint); err != nil {
-		return toError(err).reason()
+	err := s.Endpoints.Check(endpoint)
+	if known, ok := errors.AsType[*provider.Error](err); ok {
+		return known.Reason
+	}
+	if err != nil {
+		return "cannot be checked"
 	}
 	return ""
 }

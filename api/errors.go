@@ -235,15 +235,3 @@ func fromProvider(e *provider.Error, typ string) *Error {
 	}
 	return &Error{Code: CodeProvider, Message: "The storage provider failed to answer", Details: details, Err: e}
 }
-
-// reason is the error in words for the field that it is about.
-func (e *Error) reason() string {
-	if d, ok := e.Details.(map[string]any); ok {
-		if fields, ok := d["fields"].(fieldErrors); ok {
-			for _, problem := range fields {
-				return problem
-			}
-		}
-	}
-	return e.Message
-}

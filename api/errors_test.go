@@ -19,6 +19,7 @@ import (
 func TestErrorsOfTheSpecification(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := "/api/v1/storage/destinations/" + r.destination()
+	r.deletes.outcomes = []FileOutcome{{Err: &catalog.Error{Code: catalog.CodeNotOrphan, Message: "a belongs to a backup"}}}
 	verify := func(e *provider.Error) *answer {
 		r.openErr = e
 		return r.do(catalog.RoleMember, "POST", path+"/verify", "")
@@ -39,6 +40,14 @@ func TestErrorsOfTheSpecification(t *testing.T) {
 		{
 			verify(&provider.Error{Kind: provider.NoBucket, Op: "list", Bucket: "my-bucket"}),
 			`{"success":false,"error":{"code":"BUCKET_NOT_FOUND","message":"Bucket 'my-bucket' does not exist or is not accessible"}}`,
+		},
+		{
+			r.do(catalog.RoleMember, "DELETE", path+"/files", `{"path":"backups/production/a.backup"}`),
+			`{"success":false,"error":{"code":"PERMISSION_DENIED","message":"Only admins and owners can delete storage files"}}`,
+		},
+		{
+			r.do(catalog.RoleOwner, "DELETE", path+"/files", `{"path":"backups/production/a.backup"}`),
+			`{"success":false,"error":{"code":"FILE_NOT_ORPHAN","message":"File is associated with a backup and cannot be deleted directly"}}`,
 		},
 	} {
 		var want map[string]any

@@ -12,6 +12,9 @@ type Keys interface {
 }
 
 func (s *Server) rotateKeys(c *call) error {
+	if err := c.noBody(); err != nil {
+		return err
+	}
 	n, err := s.Keys.Rotate(c.context())
 	if err != nil {
 		return err

@@ -78,3 +78,28 @@ func TestUnknownParametersAreRefused(t *testing.T) {
 		t.Errorf("a probe's own parameter: %d", a.status)
 	}
 }
+
+// TestBodiesThatAreNotTaken: who names a destination in the body of a sync, and not in its
+// address, must not start the syncs of all.
+func TestBodiesThatAreNotTaken(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	for path, role := range map[string]catalog.Role{
+		"/api/v1/storage/sync": catalog.RoleMember, "/api/v1/storage/destinations/" + id + "/verify": catalog.RoleMember,
+		"/api/v1/storage/destinations/" + id + "/cleanup-orphans": catalog.RoleOwner, "/api/v1/admin/keys/rotate": catalog.RoleRoot,
+	} {
+		for _, body := range []string{`{"destinationId":"` + id + `"}`, `destinationId=x`, `[]`, `null`} {
+			if f := r.do(role, "POST", path, body).refused(400, CodeValidation); f["body"] == nil {
+				t.Errorf("%s with the body %s: fields %v", path, body, f)
+			}
+		}
+		if path == "/api/v1/storage/destinations/"+id+"/cleanup-orphans" {
+			continue // nothing to clean up yet
+		}
+		for _, body := range []string{``, ` {} `} {
+			if a := r.do(role, "POST", path, body); a.status != 200 {
+				t.Errorf("%s with the body %q: %d %s", path, body, a.status, a.raw)
+			}
+		}
+	}
+}

@@ -32,6 +32,20 @@ func (c *call) decode(v any) error {
 	return decodeObject(body, v)
 }
 
+// noBody refuses a body that says something: what an endpoint without one is to do stands in
+// its address, and must not be guessed from what was left unread.
+func (c *call) noBody() error {
+	body, err := io.ReadAll(c.Request.Body)
+	if err != nil {
+		return badJSON(err)
+	}
+	c.bodyTaken()
+	if len(bytes.TrimSpace(body)) > 0 && decodeObject(body, &struct{}{}) != nil {
+		return invalidField("body", "is not taken here; parameters stand in the address")
+	}
+	return nil
+}
+
 // decodeObject reads one JSON object with no fields but v's.
 func decodeObject(data []byte, v any) error {
 	if err := exact(data); err != nil {

@@ -133,9 +133,31 @@ func TestErrorsOfOtherRooms(t *testing.T) {
 
 func TestAllowNamesWhatIsAnswered(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	a := r.do(catalog.RoleOwner, "PATCH", "/api/v1/storage/destinations", "")
-	if allow := a.header.Get("Allow"); allow != "GET, POST" {
-		t.Errorf("Allow: %q", allow)
+	for path, want := range map[string]string{
+		"/api/v1/storage/destinations": "GET, POST", "/api/v1/storage/connect": "POST", "/healthz": "GET, HEAD",
+	} {
+		a := r.do(catalog.RoleOwner, "PATCH", path, "")
+		if allow := a.header.Get("Allow"); allow != want || a.at("error", "message") != "PATCH is not allowed here; allowed: "+want {
+			t.Errorf("%s: Allow: %q, %s", path, allow, a.raw)
+		}
 	}
 	r.do(catalog.RoleOwner, "PUT", "/api/v1/storage/destinations/"+r.destination(), "null").refused(http.StatusBadRequest, CodeValidation)
+}
+
+// TestProbesWithHEAD: load balancers ask for the status alone.
+func TestProbesWithHEAD(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, r.http.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != http.StatusOK {
+			t.Errorf("HEAD %s: %d", path, res.StatusCode)
+		}
+	}
 }

@@ -62,10 +62,10 @@ func routes() []route {
 			{"GET", "/api/v1/storage/destinations/:id/files", Read, noTimeout, (*Server).listFiles},
 			{"GET", "/api/v1/storage/destinations/:id/files/stats", Read, remote, (*Server).fileStats},
 			{"GET", "/api/v1/storage/destinations/:id/files/export", Read, noTimeout, (*Server).exportFiles},
-			{"DELETE", "/api/v1/storage/destinations/:id/files", Remove, deleting, (*Server).deleteFile},
-			{"POST", "/api/v1/storage/destinations/:id/files/bulk-delete", Remove, deleting, (*Server).deleteFiles},
-			{"POST", "/api/v1/storage/destinations/:id/backups/bulk-delete", Remove, deleting, (*Server).deleteBackups},
-			{"POST", "/api/v1/storage/destinations/:id/cleanup-orphans", Remove, cleanupTime, (*Server).cleanupOrphans},
+			{"DELETE", "/api/v1/storage/destinations/:id/files", RemoveFiles, deleting, (*Server).deleteFile},
+			{"POST", "/api/v1/storage/destinations/:id/files/bulk-delete", RemoveFiles, deleting, (*Server).deleteFiles},
+			{"POST", "/api/v1/storage/destinations/:id/backups/bulk-delete", RemoveFiles, deleting, (*Server).deleteBackups},
+			{"POST", "/api/v1/storage/destinations/:id/cleanup-orphans", RemoveFiles, cleanupTime, (*Server).cleanupOrphans},
 			{"GET", "/api/v1/storage/audit", Read, quick, (*Server).listAudit},
 			{"GET", "/api/v1/storage/stats", Read, quick, (*Server).storageStats},
 			{"POST", "/api/v1/storage/sync", Edit, quick, (*Server).startSyncs},
@@ -95,6 +95,9 @@ func (s *Server) newRouter() *httprouter.Router {
 	r.HandleOPTIONS = false
 	for _, route := range routes() {
 		r.Handle(route.method, route.path, s.serve(&route))
+		if route.method == http.MethodGet && route.access == Public {
+			r.Handle(http.MethodHead, route.path, s.serve(&route)) // load balancers probe so
+		}
 	}
 	unknown := &route{path: "none", access: Public, timeout: quick, handle: func(_ *Server, c *call) error {
 		return &Error{Code: CodeNotFound, Message: "No such endpoint: " + c.Request.Method + " " + c.Request.URL.Path}
@@ -102,7 +105,8 @@ func (s *Server) newRouter() *httprouter.Router {
 	r.NotFound = handler(s.serve(unknown))
 	wrong := &route{path: "none", access: Public, timeout: quick, handle: func(_ *Server, c *call) error {
 		// The router set it, and adds OPTIONS, which we do not answer.
-		allowed := strings.ReplaceAll(c.Header().Get("Allow"), ", OPTIONS", "")
+		methods := strings.Split(c.Header().Get("Allow"), ", ")
+		allowed := strings.Join(slices.DeleteFunc(methods, func(m string) bool { return m == http.MethodOptions }), ", ")
 		c.Header().Set("Allow", allowed)
 		return &Error{Code: CodeMethod, Message: c.Request.Method + " is not allowed here; allowed: " + allowed}
 	}}

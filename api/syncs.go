@@ -47,6 +47,9 @@ func (s *Server) showSync(r *pb.Sync) syncView {
 
 // startSyncs starts a sync of one destination, or of all of them.
 func (s *Server) startSyncs(c *call) error {
+	if err := c.noBody(); err != nil {
+		return err
+	}
 	id := c.query().str("destinationId")
 	var todo []*pb.Destination
 	if err := c.view(func(tx *catalog.Tx) (err error) {

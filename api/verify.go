@@ -11,6 +11,9 @@ import (
 // verifyDestination tries what the stored credentials can do: list, and write and
 // delete a probe object of its own.
 func (s *Server) verifyDestination(c *call) error {
+	if err := c.noBody(); err != nil {
+		return err
+	}
 	d, err := c.readDestination()
 	if err != nil {
 		return err
