@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,7 @@ type CoordinatorConfig struct {
 type Coordinator struct {
 	CoordinatorConfig
 	metrics *metrics
+	orders  atomic.Uint64 // that were made
 }
 
 // active is a job at work.

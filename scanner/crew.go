@@ -68,7 +68,10 @@ func newCrew(j *job) *crew {
 	now := time.Now()
 	return &crew{
 		job: j, began: now, settled: now,
-		leases:  leases{pageSize: pageSize, nodes: map[string]*lessee{}, before: j.gauge.before},
+		leases: leases{
+			pageSize: pageSize, nodes: map[string]*lessee{}, before: recordedBy(j.sync),
+			next: func() uint64 { return j.orders.Add(1) },
+		},
 		flights: map[string]*flight{}, landed: make(chan landing), planned: make(chan []PlannedRange, 1),
 	}
 }

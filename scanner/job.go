@@ -78,6 +78,7 @@ func (j *job) do(ctx context.Context) (err error) {
 	if err := j.load(); err != nil {
 		return err
 	}
+	j.gauge.before, j.gauge.expected = recordedBy(j.sync), j.generation.GetFiles()
 	if j.bucket, err = j.Buckets.Open(ctx, j.destination); err != nil {
 		return err
 	}
@@ -130,11 +131,12 @@ func (j *job) load() error {
 		if errors.Is(err, catalog.ErrNotFound) {
 			err = nil
 		}
-		j.gauge.before = counts{j.sync.FilesScanned, j.sync.BytesScanned, j.sync.OrphanFiles}
-		j.gauge.expected = j.generation.GetFiles()
 		return err
 	})
 }
+
+// recordedBy counts what is in the recorded segments of a sync.
+func recordedBy(s *pb.Sync) counts { return counts{s.FilesScanned, s.BytesScanned, s.OrphanFiles} }
 
 // space is the key space of the sync.
 func (j *job) space() Range { return Range{string(j.sync.Start), string(j.sync.End)} }

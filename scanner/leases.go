@@ -18,7 +18,9 @@ import (
 // cover the key space.
 type leases struct {
 	pageSize float64
-	nodes    map[string]*lessee
+	// next numbers the orders.
+	next  func() uint64
+	nodes map[string]*lessee
 	// free is nobody's, in order.
 	free []PlannedRange
 	// limbo has left the hands of a node: it was recorded, or it is nobody's. Which, the
@@ -73,7 +75,7 @@ func (l *leases) able() []*lessee {
 
 // order makes the next order to a node out of what was decided for it.
 func (l *leases) order(n *lessee) *spb.Order {
-	n.seq++
+	n.seq = l.next()
 	o := &spb.Order{Seq: n.seq, Want: uint32(n.want), Idle: uint32(n.idle), Grants: make([]*spb.Range, len(n.grants))}
 	sent := make(ranges, len(n.grants))
 	for i, g := range n.grants {

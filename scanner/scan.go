@@ -75,10 +75,12 @@ func (s *scan) work() {
 	s.cancel(err)
 	s.paces.claim(s.destination, s.run, 0)
 	s.mu.Lock()
+	held := len(s.owed) > 0
 	s.owed = nil
 	s.mu.Unlock()
 	log := s.Logger.With("sync", s.sync.Id, "destination", s.destination.Id)
 	switch {
+	case errors.Is(err, errSilent) && !held: // the leader has no more need of it
 	case errors.Is(err, errSilent), errors.Is(err, errLost):
 		log.Warn("this node gives up its part of a sync; what it recorded stays", "error", err)
 	case errors.Is(err, errEnded), s.root.Err() != nil:

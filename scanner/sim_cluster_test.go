@@ -89,7 +89,10 @@ func newSimCluster(t testing.TB, keys keySpace, nodes, streams int) *simCluster 
 	if keys.size() < c.page {
 		c.page = 3 // so that small key spaces have pages, too
 	}
-	c.leases = leases{pageSize: float64(c.page), nodes: map[string]*lessee{}}
+	c.leases = leases{
+		pageSize: float64(c.page), nodes: map[string]*lessee{},
+		next: func() uint64 { c.orders++; return uint64(c.orders) },
+	}
 	for i := range nodes {
 		n := &simNode{simCluster: c, table: newTable(c.page), streams: streams, free: streams, answered: true}
 		n.table.idle = streams
@@ -138,7 +141,6 @@ func (c *simCluster) dispatch() {
 		}
 		n.answered = false
 		o := c.leases.order(n.lessee)
-		c.orders++
 		c.after(simDelay, func() { n.obey(o) })
 	}
 }

@@ -88,6 +88,15 @@ type engagement struct {
 	scan      *scan // nil before the first order, and after one that ended without a failure
 }
 
+// over tells whether nothing is at work for the sync.
+func (e *engagement) over() bool {
+	if !e.mu.TryLock() {
+		return false
+	}
+	defer e.mu.Unlock()
+	return e.scan == nil || e.scan.ended()
+}
+
 // NewWorker makes a worker; it refuses all orders until it is run.
 func NewWorker(c WorkerConfig) *Worker {
 	if c.Silence == 0 {
@@ -138,7 +147,7 @@ func (w *Worker) forget() {
 			delete(ended, s.Id)
 		}
 		for id := range ended {
-			if e := w.syncs[id]; e.scan == nil || e.scan.ended() {
+			if w.syncs[id].over() {
 				delete(w.syncs, id)
 			}
 		}
@@ -165,9 +174,9 @@ func (w *Worker) accept(ctx context.Context, o *spb.Order) (*scan, error) {
 		w.mu.Unlock()
 		return nil, fmt.Errorf("%w: this node is not at work", ErrNotRunning)
 	}
-	if o.Term < w.term {
+	if newest := w.term; o.Term < newest {
 		w.mu.Unlock()
-		return nil, fmt.Errorf("%w (term %d, this node has heard of %d)", ErrStale, o.Term, w.term)
+		return nil, fmt.Errorf("%w (term %d, this node has heard of %d)", ErrStale, o.Term, newest)
 	}
 	w.term = o.Term
 	e := w.syncs[o.SyncId]

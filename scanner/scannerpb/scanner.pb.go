@@ -96,7 +96,7 @@ type Order struct {
 	StartedIndex uint64 `protobuf:"varint,3,opt,name=started_index,json=startedIndex,proto3" json:"started_index,omitempty"`
 	// term is the Raft term of the leader.
 	Term uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
-	// seq counts the orders of this term to this node for this sync, from 1 on.
+	// seq tells orders of one term apart: a later one has a greater number.
 	Seq uint64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
 	// grants are ranges that the node is to list beside those that it holds.
 	Grants []*Range `protobuf:"bytes,6,rep,name=grants,proto3" json:"grants,omitempty"`
@@ -111,9 +111,7 @@ type Order struct {
 	// nodes is among how many the bucket's rate of calls is shared.
 	Nodes uint32 `protobuf:"varint,11,opt,name=nodes,proto3" json:"nodes,omitempty"`
 	// wait_ms bounds how long the answer may take.
-	WaitMs uint32 `protobuf:"varint,12,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
-	// inventory asks which of the recorded segments the node does not have.
-	Inventory     bool `protobuf:"varint,13,opt,name=inventory,proto3" json:"inventory,omitempty"`
+	WaitMs        uint32 `protobuf:"varint,12,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,13 +230,6 @@ func (x *Order) GetWaitMs() uint32 {
 	return 0
 }
 
-func (x *Order) GetInventory() bool {
-	if x != nil {
-		return x.Inventory
-	}
-	return false
-}
-
 // Report is how a node's part of a sync stands.
 type Report struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -266,9 +257,7 @@ type Report struct {
 	Listed   *Counts `protobuf:"bytes,11,opt,name=listed,proto3" json:"listed,omitempty"`
 	Recorded *Counts `protobuf:"bytes,12,opt,name=recorded,proto3" json:"recorded,omitempty"`
 	// failure is why the node has stopped; it holds nothing then.
-	Failure *Failure `protobuf:"bytes,13,opt,name=failure,proto3" json:"failure,omitempty"`
-	// lacking are the recorded segments that the node does not have.
-	Lacking       []string `protobuf:"bytes,14,rep,name=lacking,proto3" json:"lacking,omitempty"`
+	Failure       *Failure `protobuf:"bytes,13,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -390,13 +379,6 @@ func (x *Report) GetRecorded() *Counts {
 func (x *Report) GetFailure() *Failure {
 	if x != nil {
 		return x.Failure
-	}
-	return nil
-}
-
-func (x *Report) GetLacking() []string {
-	if x != nil {
-		return x.Lacking
 	}
 	return nil
 }
@@ -531,7 +513,7 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	"\x05Range\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\fR\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\fR\x03end\x12\x12\n" +
-	"\x04keys\x18\x03 \x01(\x01R\x04keys\"\xd6\x02\n" +
+	"\x04keys\x18\x03 \x01(\x01R\x04keys\"\xb8\x02\n" +
 	"\x05Order\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x17\n" +
 	"\async_id\x18\x02 \x01(\tR\x06syncId\x12#\n" +
@@ -545,8 +527,7 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	"\bexpected\x18\n" +
 	" \x01(\x04R\bexpected\x12\x14\n" +
 	"\x05nodes\x18\v \x01(\rR\x05nodes\x12\x17\n" +
-	"\await_ms\x18\f \x01(\rR\x06waitMs\x12\x1c\n" +
-	"\tinventory\x18\r \x01(\bR\tinventory\"\xf0\x03\n" +
+	"\await_ms\x18\f \x01(\rR\x06waitMs\"\xd6\x03\n" +
 	"\x06Report\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\x04R\x03run\x12.\n" +
@@ -562,8 +543,7 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	" \x01(\rR\vrangesTotal\x123\n" +
 	"\x06listed\x18\v \x01(\v2\x1b.firescan.scanner.v1.CountsR\x06listed\x127\n" +
 	"\brecorded\x18\f \x01(\v2\x1b.firescan.scanner.v1.CountsR\brecorded\x126\n" +
-	"\afailure\x18\r \x01(\v2\x1c.firescan.scanner.v1.FailureR\afailure\x12\x18\n" +
-	"\alacking\x18\x0e \x03(\tR\alacking\"N\n" +
+	"\afailure\x18\r \x01(\v2\x1c.firescan.scanner.v1.FailureR\afailure\"N\n" +
 	"\x06Counts\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x18\n" +
