@@ -28,8 +28,9 @@ func (n *Node) newScanning() *scanning {
 		Proposer: n.cluster, Buckets: n.buckets, Pace: n.buckets.Pace, Logger: n.log,
 	})
 	n.cluster.Handle(rpc.NewScanHandler(worker))
-	copies := newReplicas(n.cluster, n.index, n.config.ReplicaBandwidth<<20)
+	copies := newReplicas(n.cluster, n.index, n.config.ReplicaBandwidth<<20, n.registry)
 	n.cluster.Handle("GET "+segmentPath, http.HandlerFunc(copies.serveSegment))
+	n.cluster.Handle("POST "+segmentsPath, http.HandlerFunc(copies.serveHeld))
 	keeper := scanner.NewKeeper(scanner.KeeperConfig{
 		Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Replicas: copies, Logger: n.log,
 	})

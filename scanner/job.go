@@ -209,6 +209,8 @@ func reason(err error) string {
 		return "the node's disk is full: free space, then start the sync again"
 	case errors.As(err, &corrupt):
 		return "a recorded segment was found damaged: start the sync again"
+	case errors.Is(err, errNoTaker):
+		return "no node could take the whole index in: free space on the disks of the nodes, then start the sync again"
 	}
 	return "the node failed to carry the sync out: its log says why"
 }

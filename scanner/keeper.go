@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +21,8 @@ const (
 	// afterChange is how long after a change in the catalog the keeper looks while a sync
 	// runs, so that many changes are looked at once.
 	afterChange = 50 * time.Millisecond
+	// restShare is how many times as long as a look takes the keeper then waits at least.
+	restShare = 4
 	// deltasAtOnce bounds how many deltas are applied in one go.
 	deltasAtOnce = 256
 )
@@ -33,7 +34,8 @@ type KeeperConfig struct {
 	Catalog  *catalog.Catalog
 	Index    *index.Store
 	Proposer Proposer
-	// Replicas are the other nodes' shards; nil is a node that stays alone.
+	// Replicas are the other nodes' shards, and need the node's name; nil is a node that
+	// stays alone.
 	Replicas Replicas
 	// Grace is how long a node may be away before others hold its shards; 0 is a minute.
 	Grace  time.Duration
@@ -44,16 +46,16 @@ type KeeperConfig struct {
 // with the deltas after it. It is safe for concurrent use.
 type Keeper struct {
 	KeeperConfig
-	mu      sync.Mutex
-	shards  map[string]*shardState
-	rescued map[string]string    // by destination, the damaged generation that a new sync was started for
-	seen    map[string]time.Time // when a node was last there
-	// pulling names the destinations of which segments are being copied here, pullAgain
-	// when one is to be tried again.
-	pulling   map[string]bool
-	pullAgain map[string]time.Time
-	work      sync.WaitGroup
-	wake      signal
+	waits waits
+	slots *slots // of pulls
+	work  sync.WaitGroup
+	wake  signal
+
+	mu     sync.Mutex
+	shards map[string]*shardState
+	seen   map[string]time.Time // when a node was last there
+	looks  uint64
+	pulls  map[string]*pull // by sync
 }
 
 // shardState is how far a shard has come.
@@ -69,7 +71,11 @@ type shardState struct {
 	failed   error
 	failedAt time.Time
 	failedOf string // the generation
-	swept    need   // what was needed when the files were last swept
+	// lacking is the generation of which this node was last seen not to have everything.
+	lacking string
+	// stirred is set when segments have come from another node.
+	stirred atomic.Bool
+	swept   need // what was needed when the files were last swept
 }
 
 // NewKeeper makes a keeper. Run keeps the shards up to date; View does for one.
@@ -78,8 +84,8 @@ func NewKeeper(c KeeperConfig) *Keeper {
 		c.Grace = usualGrace
 	}
 	return &Keeper{
-		KeeperConfig: c, shards: map[string]*shardState{}, rescued: map[string]string{},
-		seen: map[string]time.Time{}, pulling: map[string]bool{}, pullAgain: map[string]time.Time{},
+		KeeperConfig: c, waits: usualWaits, slots: newSlots(pullStreams),
+		shards: map[string]*shardState{}, seen: map[string]time.Time{}, pulls: map[string]*pull{},
 	}
 }
 
@@ -88,7 +94,7 @@ func NewKeeper(c KeeperConfig) *Keeper {
 // Errors: index.ErrNoShard before the first generation, and where other nodes have the
 // shard; *index.CorruptError.
 func (k *Keeper) View(_ context.Context, destination string) (*index.View, error) {
-	if err := k.catchUp(destination); err != nil {
+	if err := k.catchUp(destination, false); err != nil {
 		return nil, err
 	}
 	return k.Index.View(destination)
@@ -96,14 +102,16 @@ func (k *Keeper) View(_ context.Context, destination string) (*index.View, error
 
 // Run keeps all shards up to date until ctx ends: it holds copies of those that are to lie
 // here, and lets go of others. What is damaged is fetched again; when nobody has it, a new
-// sync of the destination is started, once for each generation.
+// sync of the destination is started.
 func (k *Keeper) Run(ctx context.Context) error {
 	defer k.work.Wait()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		changed, woken := k.Catalog.Changed(), k.wake.wait()
+		began := time.Now()
 		syncing, err := k.look(ctx)
+		took := time.Since(began)
 		if err != nil && ctx.Err() == nil {
 			k.Logger.Error("the shards of this node could not be brought up to date; tried again in a second", "error", err)
 		}
@@ -112,8 +120,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
+			// Many changes are looked at together, and looking is no large part of the work.
 			select {
-			case <-time.After(afterChange):
+			case <-time.After(max(afterChange, restShare*took)):
+			case <-woken:
 			case <-ctx.Done():
 			}
 		case <-woken:
@@ -138,67 +148,54 @@ func (k *Keeper) look(ctx context.Context) (syncing bool, err error) {
 	}); err != nil {
 		return false, err
 	}
-	var nodes company
-	if k.Replicas != nil {
-		nodes = k.nodes(time.Now())
-	}
+	nodes := k.nodes(time.Now())
+	k.mu.Lock()
+	k.looks++
+	k.mu.Unlock()
 	known := map[string]bool{}
 	var errs []error
+	var news []*pb.SetHolder
 	for _, d := range all {
 		known[d.Id] = true
-		if k.Replicas != nil {
-			errs = append(errs, k.replicate(ctx, d, nodes))
-		}
-		if err := k.catchUp(d.Id); err != nil && !k.mended(err) {
-			errs = append(errs, k.rescue(ctx, d, err))
-			continue
-		}
-		errs = append(errs, k.sweep(d, nodes))
+		more, err := k.tend(ctx, d, nodes)
+		errs, news = append(errs, err), append(news, more...)
 	}
+	k.forgetPulls()
 	held, err := k.Index.Destinations()
 	if err != nil {
 		return syncing, err
 	}
 	for _, id := range held {
 		if !known[id] {
-			errs = append(errs, k.catchUp(id))
+			errs = append(errs, k.catchUp(id, true))
 		}
 	}
+	// Last, for without a leader it takes long.
+	errs = append(errs, k.tell(ctx, news))
 	return syncing, errors.Join(errs...)
 }
 
-// mended tells whether replicate sees to what is wrong with a shard: what it lacks, also
-// since it was damaged and set aside, is fetched from another node.
-func (k *Keeper) mended(err error) bool {
-	var corrupt *index.CorruptError
-	return k.Replicas != nil && (errors.Is(err, errLacking) || errors.As(err, &corrupt))
-}
-
-// rescue starts a new sync for a damaged shard; another error it hands back.
-func (k *Keeper) rescue(ctx context.Context, d *pb.Destination, err error) error {
-	var corrupt *index.CorruptError
-	if !errors.As(err, &corrupt) && !errors.Is(err, errLacking) && !errors.Is(err, errGone) && !errors.Is(err, index.ErrNoSegment) {
-		return err
+// tend brings one shard up to date, and answers what the others are to be told of it.
+func (k *Keeper) tend(ctx context.Context, d *pb.Destination, nodes company) (news []*pb.SetHolder, err error) {
+	results, err := k.results(d.Id)
+	if err != nil {
+		return nil, fmt.Errorf("read what there is of destination %s: %w", d.Id, err)
 	}
-	var generation string
-	_ = k.Catalog.View(func(tx *catalog.Tx) error {
-		if g, err := tx.Generation(d.Id); err == nil {
-			generation = g.Id
+	behind := k.catchUp(d.Id, true)
+	if len(nodes.counted) > 0 {
+		if news, err = k.replicate(ctx, d, results, nodes); err != nil {
+			return news, err
 		}
-		return nil
-	})
-	k.mu.Lock()
-	again := k.rescued[d.Id] == generation
-	k.rescued[d.Id] = generation
-	k.mu.Unlock()
-	if again {
-		return nil
 	}
-	k.Logger.Error("a shard is damaged and set aside; its destination is scanned again", "destination", d.Id, "generation", generation, "error", err)
-	_, err = k.Proposer.Propose(ctx, &pb.StartSync{
-		Org: d.Org, DestinationId: d.Id, SyncId: catalog.NewID(catalog.KindSync), At: time.Now().UnixMilli(),
-	})
-	return err
+	if behind == nil || k.mended(behind) {
+		return news, k.sweep(d, nodes)
+	}
+	for _, r := range results {
+		if r.promoted && beyondRepair(behind) {
+			return news, k.rescue(ctx, d, r.id, behind)
+		}
+	}
+	return news, behind
 }
 
 func (k *Keeper) state(destination string) *shardState {
@@ -210,102 +207,4 @@ func (k *Keeper) state(destination string) *shardState {
 		k.shards[destination] = s
 	}
 	return s
-}
-
-// catchUp brings a shard to where the catalog of this node is now.
-func (k *Keeper) catchUp(destination string) error {
-	s := k.state(destination)
-	if s.current.Load() >= k.Catalog.AppliedIndex() {
-		if _, _, whole := k.Index.Generation(destination); whole || !s.promoted.Load() {
-			return nil
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, err := k.target(destination)
-	if err != nil {
-		return fmt.Errorf("read the generation of destination %s: %w", destination, err)
-	}
-	if t.manifest == nil {
-		forget := k.Index.Drop
-		if t.exists { // and a first sync of it may be writing
-			forget = k.Index.Retire
-		}
-		if err := forget(destination); err != nil {
-			return err
-		}
-		s.promoted.Store(false)
-		s.current.Store(t.index)
-		return nil
-	}
-	s.promoted.Store(true)
-	if s.failed != nil && s.failedOf == t.manifest.Generation && time.Since(s.failedAt) < lookEvery {
-		return s.failed
-	}
-	if slices.ContainsFunc(t.manifest.Segments, func(ref index.SegmentRef) bool { return !k.Index.Has(destination, ref.ID) }) {
-		return errLacking
-	}
-	s.failed = k.Index.Promote(destination, *t.manifest)
-	if s.failed != nil {
-		s.failedAt, s.failedOf = time.Now(), t.manifest.Generation
-		return s.failed
-	}
-	for {
-		_, applied, _ := k.Index.Generation(destination)
-		if t.lastDelta <= applied {
-			break
-		}
-		more, err := k.apply(destination, t, applied)
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-	}
-	s.current.Store(t.index)
-	return nil
-}
-
-// target is where a shard should be.
-type target struct {
-	index     uint64          // of the catalog that says so
-	exists    bool            // the destination does; told when there is no generation
-	manifest  *index.Manifest // nil: there is no generation
-	bucketID  string
-	startedAt int64 // of the scan, Unix milliseconds
-	lastDelta uint64
-}
-
-func (k *Keeper) target(destination string) (t target, err error) {
-	err = k.Catalog.View(func(tx *catalog.Tx) error {
-		t.index = tx.AppliedIndex()
-		g, err := tx.Generation(destination)
-		if errors.Is(err, catalog.ErrNotFound) {
-			all, err := tx.AllDestinations()
-			t.exists = slices.ContainsFunc(all, func(d *pb.Destination) bool { return d.Id == destination })
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		d, err := tx.Destination(g.Org, destination)
-		if err != nil {
-			return err
-		}
-		t.bucketID, t.startedAt = catalog.BucketID(d), g.StartedAt
-		t.lastDelta = tx.LastDelta(t.bucketID)
-		t.manifest = &index.Manifest{Generation: g.Id}
-		if have, _, ok := k.Index.Generation(destination); ok && have == g.Id {
-			return nil // Promote will do nothing: spare the list
-		}
-		segments, err := tx.Segments(g.Id)
-		for _, s := range segments {
-			if s.FileSize > 0 {
-				t.manifest.Segments = append(t.manifest.Segments, index.SegmentRef{ID: s.Id, Checksum: s.Checksum})
-			}
-		}
-		return err
-	})
-	return t, err
 }

@@ -2,125 +2,164 @@ package scanner
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
 )
 
-const (
-	// allHold is how long a finished sync waits for all nodes that are to hold its result,
-	// once one does.
-	allHold = 15 * time.Second
-	// heldTime bounds the asking of a node whether it has a segment.
-	heldTime = 2 * time.Second
-)
+// waits are how long the end of a sync waits for the nodes that are to hold its result.
+type waits struct {
+	// allHold is for all of them, once one does.
+	allHold time.Duration
+	// comeBack is for a node that is away, or does not answer, and may have what no other has.
+	comeBack time.Duration
+	// stuck is while none of them has the whole, and none gets any further.
+	stuck time.Duration
+}
+
+var usualWaits = waits{allHold: 15 * time.Second, comeBack: 5 * time.Second, stuck: 2 * time.Minute}
+
+// errNoTaker is why a sync fails of which no node can take in the whole result.
+var errNoTaker = errors.New("none of the nodes that are to hold the result gets any further with taking it in")
+
+// handover is the wait of a finished sync for nodes that hold its result.
+type handover struct {
+	*job
+	company company
+	// held is since when a node holds all; missing, since when segments are missed that
+	// nobody is known to have; moved, when the nodes last got further.
+	held, missing, moved time.Time
+	taken                int // segments, all nodes together that are to hold them
+}
 
 // replicated waits until nodes hold the result of a finished sync, so that there is one to
 // read it from when it is promoted: all that are to, or one of them when the others take
-// long. It answers the segments that no node has any more, since the one that listed them
-// is gone.
+// long. It answers the segments that no node has any more: they are to be listed again.
 func (j *job) replicated(ctx context.Context) (lost []string, err error) {
 	k := j.Keeper
 	if k.Replicas == nil {
 		return nil, nil
 	}
-	tick := time.NewTicker(time.Second)
+	k.wake.raise()
+	h := handover{job: j, moved: time.Now()}
+	var searched time.Time
+	var took time.Duration
+	tick := time.NewTicker(min(lookEvery, k.waits.comeBack))
 	defer tick.Stop()
-	var first time.Time
-	for looks := 0; ; looks++ {
+	for {
 		changed := j.Catalog.Changed()
-		r, err := j.result()
-		if err != nil {
+		h.company = k.nodes(time.Now())
+		done, err := h.enough()
+		if done || err != nil {
 			return nil, err
-		}
-		g := k.nodes(time.Now())
-		wanted := slices.DeleteFunc(g.wanted(j.destination.Id), func(node string) bool { return !g.alive[node] })
-		if slices.Contains(wanted, k.Node) && len(k.lacking(j.destination.Id, r.segments)) == 0 {
-			r.holders = append(r.holders, k.Node) // and says so in a moment
-		}
-		switch {
-		case len(wanted) > 0 && r.settled(wanted):
-			return nil, nil
-		case len(r.holders) == 0:
-			first = time.Time{}
-		case first.IsZero():
-			first = time.Now()
-		case time.Since(first) > allHold:
-			j.Logger.Warn("not all nodes that are to hold the result of a sync do yet; it is used all the same", "sync", j.sync.Id, "holders", r.holders)
-			return nil, nil
-		}
-		if looks > 0 {
-			if lost, err := j.lost(ctx, r, g); err != nil || len(lost) > 0 {
-				return lost, err
-			}
 		}
 		select {
 		case <-changed:
+			continue
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
+		if h.held.IsZero() && time.Since(searched) >= restShare*took {
+			searched = time.Now()
+			if lost, err = h.search(ctx); len(lost) > 0 || err != nil {
+				return lost, err
+			}
+			took = time.Since(searched)
+		}
 	}
 }
 
-// result is what the sync has recorded.
-func (j *job) result() (r result, err error) {
-	r = result{id: j.sync.Id, complete: true}
-	err = j.Catalog.View(func(tx *catalog.Tx) error {
-		segments, err := tx.Segments(j.sync.Id)
-		if err != nil {
-			return err
-		}
-		for _, s := range segments {
-			if s.FileSize > 0 {
-				r.segments = append(r.segments, s)
-			}
-		}
-		held, err := tx.Holders(j.destination.Id)
-		for _, h := range held {
-			if h.Generation == j.sync.Id {
-				r.holders = append(r.holders, h.Node)
+// enough tells whether enough nodes hold the result.
+func (h *handover) enough() (bool, error) {
+	r := result{id: h.sync.Id}
+	if err := h.Catalog.View(func(tx *catalog.Tx) error {
+		held, err := tx.Holders(h.destination.Id)
+		for _, n := range held {
+			if n.Generation == r.id && h.company.alive[n.Node] {
+				r.holders = append(r.holders, n.Node)
 			}
 		}
 		return err
-	})
-	return r, err
-}
-
-// lost names the segments whose node is not there and that no other has.
-func (j *job) lost(ctx context.Context, r result, g company) (ids []string, err error) {
-	for _, s := range r.segments {
-		if g.alive[s.Node] || j.Keeper.Index.Has(j.destination.Id, s.Id) {
-			continue
-		}
-		held, err := j.heldByAny(ctx, s, g)
-		if err != nil {
-			return nil, err
-		}
-		if !held {
-			ids = append(ids, s.Id)
-		}
+	}); err != nil {
+		return false, err
 	}
-	return ids, nil
-}
-
-func (j *job) heldByAny(ctx context.Context, s *pb.Segment, g company) (bool, error) {
-	for node := range g.alive {
-		if node == j.Keeper.Node {
-			continue
+	switch wanted := h.takers(); {
+	case h.company.settled(&r, wanted):
+		return true, nil
+	case len(r.holders) == 0:
+		if !h.held.IsZero() { // the holder is gone: others begin to get further
+			h.held, h.moved = time.Time{}, time.Now()
 		}
-		asking, cancel := context.WithTimeout(ctx, heldTime)
-		held, err := j.Keeper.Replicas.Held(asking, node, j.destination.Id, s.Id)
-		cancel()
-		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
-		}
-		// A node that cannot be asked may have it: then this is looked at again.
-		if err != nil || held {
-			return true, nil
-		}
+	case h.held.IsZero():
+		h.held = time.Now()
+	case time.Since(h.held) > h.Keeper.waits.allHold:
+		h.Logger.Warn("not all nodes that are to hold the result of a sync do yet; it is used all the same", "sync", h.sync.Id, "holders", r.holders)
+		return true, nil
 	}
 	return false, nil
+}
+
+// takers are the nodes that are to hold the result and are there.
+func (h *handover) takers() []string {
+	return slices.DeleteFunc(h.company.wanted(h.destination.Id), func(node string) bool { return !h.company.alive[node] })
+}
+
+// search looks where the segments are that no node has all of: it answers those that are
+// lost, and fails when nothing moves.
+func (h *handover) search(ctx context.Context) (lost []string, err error) {
+	var ids []string
+	if err := h.Catalog.View(func(tx *catalog.Tx) error {
+		files, _, err := segments(tx, h.sync.Id)
+		for _, s := range files {
+			ids = append(ids, s.Id)
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	k := h.Keeper
+	has, doubt := k.whoHas(ctx, h.destination.Id, ids, h.company)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	own := make([]bool, len(ids))
+	for i, id := range ids {
+		own[i] = k.Index.Has(h.destination.Id, id)
+	}
+	has[k.Node] = own
+	takers, taken := h.takers(), 0
+	for i, id := range ids {
+		somewhere := false
+		for node, held := range has {
+			if held[i] {
+				somewhere = true
+				if slices.Contains(takers, node) {
+					taken++
+				}
+			}
+		}
+		if !somewhere {
+			lost = append(lost, id)
+		}
+	}
+	now := time.Now()
+	switch {
+	case len(lost) == 0:
+		h.missing = time.Time{}
+	case h.missing.IsZero():
+		h.missing = now
+	}
+	if taken != h.taken {
+		h.taken, h.moved = taken, now
+	}
+	if len(lost) > 0 && (doubt == nil || now.Sub(h.missing) >= k.waits.comeBack) {
+		return lost, nil
+	}
+	if len(takers) > 0 && now.Sub(h.moved) >= k.waits.stuck {
+		return nil, errNoTaker
+	}
+	return nil, nil
 }

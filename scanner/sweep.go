@@ -4,92 +4,103 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 )
 
-// sweep removes what syncs that came to nothing have left of a destination's segments: a
-// full disk must not stay full because of them. Whose a segment is, its name tells; it
-// stays while its sync runs, since it may be on its way into the catalog, and when its
-// generation names it. The index keeps what it serves.
+// sweep removes what is of no use here of a destination's segments: what syncs have left
+// that came to nothing, since a full disk must not stay full because of them, and a copy that
+// other nodes hold. Whose a segment is, its name tells; it stays while its sync runs, since it
+// may be on its way into the catalog, and when its generation names it.
 //
 // That the catalog of this node may be behind does no harm: a scan begins only when the
 // sync runs there, and what it sealed can no longer be recorded once it has ended there.
+// But it must be asked after the files were listed, or a sync could begin in between.
 //
-// Segments of the generation that are on this node only because it has listed them stay
-// until all nodes that are to hold them do.
+// What is here of the generation, also when it is only what this node has listed, stays until
+// all nodes that are to hold it do, and none believes that this one does.
 func (k *Keeper) sweep(d *pb.Destination, g company) error {
-	n, err := k.need(d, g)
-	if err != nil {
-		return fmt.Errorf("read which segments of destination %s are needed: %w", d.Id, err)
-	}
 	s := k.state(d.Id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.swept == n {
+	before, err := k.need(d, g)
+	if err != nil {
+		return fmt.Errorf("read what is needed of destination %s: %w", d.Id, err)
+	}
+	if s.swept == before {
 		return nil
 	}
-	named := map[string]bool{}
-	if err := k.Catalog.View(func(tx *catalog.Tx) error {
-		if n.others {
-			return nil
+	if before.elsewhere {
+		if open, _, ok := k.Index.Generation(d.Id); ok {
+			k.Logger.Info("a shard lies on other nodes now; its copy here is dropped", "destination", d.Id, "generation", open)
 		}
-		segments, err := tx.Segments(n.promoted)
-		for _, s := range segments {
-			named[s.Id] = true
+		// No other can be opened while this has the lock. Who reads it finishes on it.
+		s.current.Store(0)
+		if err := k.Index.Retire(d.Id); err != nil {
+			return err
 		}
-		return err
+	}
+	needed := sync.OnceValues(func() (names map[string]bool, err error) {
+		if now, err := k.need(d, g); err != nil || now != before {
+			return nil, errors.Join(err, errStirred)
+		}
+		return k.named(before)
+	})
+	if err := k.Index.Sweep(d.Id, func(id string) bool {
+		names, err := needed()
+		return err != nil || names[id] || before.running != "" && syncOf(id) == ulidOf(before.running)
 	}); err != nil {
+		return err
+	}
+	switch _, err := needed(); {
+	case errors.Is(err, errStirred):
+		return nil
+	case err != nil:
 		return fmt.Errorf("read the segments of destination %s: %w", d.Id, err)
 	}
-	if err := k.Index.Sweep(d.Id, func(id string) bool {
-		return named[id] || n.running != "" && syncOf(id) == ulidOf(n.running)
-	}); err != nil {
-		return err
-	}
-	s.swept = n
+	s.swept = before
 	return nil
 }
+
+// errStirred ends a sweep because what is needed has changed: the next look sweeps.
+var errStirred = errors.New("what is needed has changed meanwhile")
 
 // need is of which syncs a destination's segments are needed; empty is none.
 type need struct {
 	promoted, running string
-	// others says that those of the promoted one are on all nodes that are to have them, and
-	// this one is not to.
-	others bool
+	// elsewhere says that those of the promoted one are not needed here: all nodes that are to
+	// hold it do, this is none of them, and the others know.
+	elsewhere bool
 }
 
-func (k *Keeper) need(d *pb.Destination, nodes company) (n need, err error) {
+func (k *Keeper) need(d *pb.Destination, g company) (n need, err error) {
+	results, err := k.results(d.Id)
+	wanted := g.wanted(d.Id)
+	for _, r := range results {
+		if !r.promoted {
+			n.running = r.id
+			continue
+		}
+		n.promoted = r.id
+		n.elsewhere = g.settled(r, wanted) && !slices.Contains(wanted, k.Node) && !r.heldBy(k.Node)
+	}
+	return n, err
+}
+
+// named lists the segments of the generation that are needed.
+func (k *Keeper) named(n need) (names map[string]bool, err error) {
+	if n.elsewhere || n.promoted == "" {
+		return nil, nil
+	}
+	names = map[string]bool{}
 	err = k.Catalog.View(func(tx *catalog.Tx) error {
-		running, err := tx.RunningSyncs()
-		if err != nil {
-			return err
+		files, _, err := segments(tx, n.promoted)
+		for _, s := range files {
+			names[s.Id] = true
 		}
-		for _, s := range running {
-			if s.DestinationId == d.Id {
-				n.running = s.Id
-			}
-		}
-		g, err := tx.Generation(d.Id)
-		if errors.Is(err, catalog.ErrNotFound) {
-			return nil
-		}
-		if err != nil || k.Replicas == nil {
-			n.promoted = g.GetId()
-			return err
-		}
-		n.promoted = g.Id
-		held, err := tx.Holders(d.Id)
-		r := result{}
-		for _, h := range held {
-			if h.Generation == g.Id {
-				r.holders = append(r.holders, h.Node)
-			}
-		}
-		wanted := nodes.wanted(d.Id)
-		n.others = r.settled(wanted) && !slices.Contains(wanted, k.Node)
 		return err
 	})
-	return n, err
+	return names, err
 }
