@@ -24,11 +24,13 @@ func (n *Node) newDeleter() *scanner.Deleter {
 	return d
 }
 
-// coordinate is the leader's work on buckets: syncs, and deletions that were left open.
+// coordinate is the leader's work on buckets: syncs, deletions that were left open, and the
+// shards of nodes that have left.
 func (n *Node) coordinate(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(ctx)
 	parts.Go(func() error { return n.scan.coordinator.Run(failed, n.cluster.Term()) })
 	parts.Go(func() error { return n.deleter.Resolve(failed) })
+	parts.Go(func() error { return n.scan.keeper.ForgetDeparted(failed) })
 	return parts.Wait()
 }
 
