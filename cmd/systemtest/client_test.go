@@ -17,6 +17,7 @@ import (
 type client struct {
 	http       *http.Client
 	token, org string
+	passedOn   bool // so that the node answers itself or not at all
 }
 
 // answer is what a node answered, good or bad.
@@ -99,6 +100,9 @@ func (c *client) open(ctx context.Context, n *node, q asked) (*http.Response, er
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", kind)
+	}
+	if c.passedOn {
+		req.Header.Set("X-Firescan-Passed-On", "1")
 	}
 	if q.key != "" {
 		req.Header.Set("Idempotency-Key", q.key)

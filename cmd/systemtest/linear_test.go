@@ -50,6 +50,7 @@ func TestLinearizable(t *testing.T) {
 }
 
 func linearizable(t *testing.T, network bool) {
+	t.Helper()
 	c := newCluster(t, settings{nodes: 3, network: network})
 	h := &history{began: time.Now()}
 	w := &workload{
@@ -71,7 +72,7 @@ func linearizable(t *testing.T, network bool) {
 			}
 		})
 	}
-	c.disturb(t, pick(25*time.Second, 60*time.Second))
+	c.disturb(t, pick(15*time.Second, 60*time.Second))
 	stop()
 	clients.Wait()
 	// What was found in the end counts, too.

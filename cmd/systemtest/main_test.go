@@ -72,7 +72,8 @@ func program(t testing.TB) string {
 		for _, file := range must(filepath.Glob("../firescan/*.go")) {
 			_ = must(os.Stat(file))
 		}
-		if built.dir, built.err = os.MkdirTemp("", "firescan-systemtest"); built.err != nil {
+		// It outlives the test that comes first.
+		if built.dir, built.err = os.MkdirTemp("", "firescan-systemtest"); built.err != nil { //nolint:usetesting // as above
 			return
 		}
 		built.path = filepath.Join(built.dir, "firescan")

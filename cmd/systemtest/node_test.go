@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -193,16 +192,6 @@ func (n *node) empty(t testing.TB) {
 	if err := os.RemoveAll(n.dir); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// segments lists the sealed segments of a destination that lie on the node's disk.
-func (n *node) segments(t testing.TB, destination string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(n.dir, "index", destination, "*.seg"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }
 
 // nextPort is where the search for free ports goes on. It keeps below those that systems

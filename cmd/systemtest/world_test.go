@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,14 +31,22 @@ type world struct {
 	keys           *bucketserver.Keys
 	bucket         *bucketserver.Server
 	want           *bucketserver.Expected
-	options        bucketserver.Options
+	endpoint       string
+	deletes        atomic.Int64 // requests to delete that were begun
+	noBatches      bool         // the bucket deletes one file a request
 }
 
 // orgs numbers organisations: the records of all such buckets have the same ids.
 var orgs atomic.Uint64
 
-// newWorld serves a bucket, makes it a destination and imports its records.
+// newWorld serves a bucket, makes it a destination and imports its records. A tenth of its
+// files are orphans.
 func (c *cluster) newWorld(t *testing.T, layout bucketserver.Layout, n uint64, o bucketserver.Options) *world {
+	t.Helper()
+	return c.newWorldOf(t, layout, n, 0.1, o)
+}
+
+func (c *cluster) newWorldOf(t *testing.T, layout bucketserver.Layout, n uint64, orphans float64, o bucketserver.Options) *world {
 	t.Helper()
 	org := fmt.Sprintf("org-%d", orgs.Add(1))
 	w := &world{cluster: c, owner: c.as(t, org, "owner"), service: c.as(t, org, "service")}
@@ -45,19 +55,34 @@ func (c *cluster) newWorld(t *testing.T, layout bucketserver.Layout, n uint64, o
 		t.Fatal(err)
 	}
 	o.Keys, o.Bucket = w.keys, "backups-"+org
-	w.options = o
 	w.bucket = bucketserver.New(o)
 	host := "127.0.0.1"
 	if c.network != nil {
 		host = c.network.base + "254"
 	}
-	endpoint, err := w.bucket.Start(host + ":0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.bucket.Close() })
-	w.id = w.connect(t, o.Bucket, endpoint)
-	records := bucketserver.Catalog{Orphans: 0.1, Missing: 0.02, StorageID: w.id}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			batch := r.URL.Query().Has("delete")
+			if batch && w.noBatches {
+				http.Error(rw, "", http.StatusNotImplemented)
+				return
+			}
+			if batch || r.Method == http.MethodDelete {
+				w.deletes.Add(1)
+			}
+			w.bucket.ServeHTTP(rw, r)
+		}),
+	}}
+	server.Start()
+	t.Cleanup(server.Close)
+	w.endpoint = server.URL
+	w.id = w.connect(t, o.Bucket, w.endpoint)
+	records := bucketserver.Catalog{Orphans: orphans, Missing: 0.02, StorageID: w.id}
 	if w.want, err = w.keys.Expect(records); err != nil {
 		t.Fatal(err)
 	}
@@ -183,9 +208,13 @@ type file struct {
 // export streams all files of a destination from one node, sums up what it sends, and
 // shows each line when somebody wants to see it.
 func (w *world) export(ctx context.Context, n *node, see func(*file)) (sum string, err error) {
+	return w.exportAs(ctx, w.owner, n, see)
+}
+
+func (w *world) exportAs(ctx context.Context, as *client, n *node, see func(*file)) (sum string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	resp, err := w.owner.open(ctx, n, asked{method: http.MethodGet, path: w.path("/files/export?format=ndjson")})
+	resp, err := as.open(ctx, n, asked{method: http.MethodGet, path: w.path("/files/export?format=ndjson")})
 	if err != nil {
 		return "", err
 	}
@@ -205,13 +234,21 @@ func (w *world) export(ctx context.Context, n *node, see func(*file)) (sum strin
 	for decoder := json.NewDecoder(lines); ; {
 		var f file
 		switch err := decoder.Decode(&f); {
-		case err == io.EOF: //nolint:errorlint // as the decoder documents it
+		case err == io.EOF:
 			return hex.EncodeToString(hash.Sum(nil)), nil
 		case err != nil:
 			return "", err
 		}
 		see(&f)
 	}
+}
+
+// own is what export answers for the node's own copy of the shard.
+func (w *world) own(ctx context.Context, n *node) (sum string, err error) {
+	// A request that was passed on is not passed on once more.
+	as := *w.owner
+	as.passedOn = true
+	return w.exportAs(ctx, &as, n, nil)
 }
 
 // mustExport exports from a node that may need some tries, as after a kill of the holder
