@@ -15,12 +15,13 @@ type tokenView struct {
 	Role      string `json:"role"`
 	Name      string `json:"name"`
 	CreatedAt stamp  `json:"createdAt"`
+	ExpiresAt stamp  `json:"expiresAt,omitempty"`
 	// Token is shown once, when it is made.
 	Token string `json:"token,omitempty"`
 }
 
 func showToken(t *pb.Token) tokenView {
-	return tokenView{ID: t.Id, Org: t.Org, Role: t.Role, Name: t.Name, CreatedAt: stamp(t.CreatedAt)}
+	return tokenView{ID: t.Id, Org: t.Org, Role: t.Role, Name: t.Name, CreatedAt: stamp(t.CreatedAt), ExpiresAt: stamp(t.ExpiresAt)}
 }
 
 func (s *Server) listTokens(c *call) error {
@@ -39,9 +40,10 @@ func (s *Server) listTokens(c *call) error {
 
 func (s *Server) createToken(c *call) error {
 	var in struct {
-		Org  string `json:"organizationId"`
-		Role string `json:"role"`
-		Name string `json:"name"`
+		Org       string `json:"organizationId"`
+		Role      string `json:"role"`
+		Name      string `json:"name"`
+		ExpiresAt stamp  `json:"expiresAt"`
 	}
 	if err := c.decode(&in); err != nil {
 		return err
@@ -64,13 +66,16 @@ func (s *Server) createToken(c *call) error {
 	if len(in.Name) > maxName || !printable(in.Name) {
 		wrong["name"] = "must have at most 200 printable characters"
 	}
+	if in.ExpiresAt != 0 && int64(in.ExpiresAt) <= s.Now().UnixMilli() {
+		wrong["expiresAt"] = "must be a time to come, such as 2030-01-15T10:00:00Z"
+	}
 	if len(wrong) > 0 {
 		return invalid(wrong)
 	}
 	plain := catalog.NewToken()
 	t := &pb.Token{
 		Id: catalog.NewID(catalog.KindToken), Hash: catalog.HashToken(plain), Org: in.Org, Role: in.Role, Name: in.Name,
-		CreatedAt: s.Now().UnixMilli(),
+		CreatedAt: s.Now().UnixMilli(), ExpiresAt: int64(in.ExpiresAt),
 	}
 	made, err := c.proposeOnce(&pb.PutToken{Token: t}, "")
 	if err != nil {

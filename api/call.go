@@ -207,7 +207,15 @@ func (s *Server) identify(ctx context.Context, plain string) (t *pb.Token, err e
 		}
 		err = s.Catalog.View(look)
 	}
+	if err == nil && s.expired(t) {
+		return nil, &Error{Code: CodeUnauthorized, Message: "The token has expired"}
+	}
 	return t, orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is not known, or was revoked"})
+}
+
+// expired tells whether the time of a token is over.
+func (s *Server) expired(t *pb.Token) bool {
+	return t.ExpiresAt != 0 && t.ExpiresAt <= s.Now().UnixMilli()
 }
 
 // barrier makes the reads that follow see all that was written before, unless the

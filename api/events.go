@@ -179,7 +179,7 @@ func (h *hub) close() {
 }
 
 // streamEvents sends the organisation's events as server-sent events until the
-// client leaves, falls behind, or its token is revoked.
+// client leaves, falls behind, or its token is good no more.
 func (s *Server) streamEvents(c *call) error {
 	l := s.hub.listen(c.org, asSSE)
 	if l == nil {
@@ -228,9 +228,9 @@ func shuttingDown() *Error {
 	return &Error{Code: CodeIndexUnavailable, Message: "This node is shutting down; connect again"}
 }
 
-// knows tells whether a token was not revoked meanwhile.
+// knows tells whether a token was not revoked meanwhile, nor has expired.
 func (s *Server) knows(t *pb.Token) bool {
-	return s.Catalog.View(func(tx *catalog.Tx) error {
+	return !s.expired(t) && s.Catalog.View(func(tx *catalog.Tx) error {
 		_, err := tx.TokenByHash(t.Hash)
 		return err
 	}) == nil

@@ -109,6 +109,16 @@ func TestRevokedTokensHearNoMore(t *testing.T) {
 	r.propose(&pb.DeleteToken{Id: "tok_viewer"})
 	for range lines { // ends
 	}
+	r.addExpired()
+	if err := r.catalog.View(func(tx *catalog.Tx) error {
+		expired, err := tx.Token("tok_expired")
+		if err == nil && r.server.knows(expired) {
+			t.Error("a token is good when its time is over")
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestListenersThatLeaveAreForgotten has a client that closes its connection.

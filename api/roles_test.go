@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 	"firescan/provider/mem"
 )
 
@@ -77,9 +79,19 @@ var may = map[string][]catalog.Role{
 	"GET /metrics":                                              nil,
 }
 
+// addExpired makes a token of the organisation's owner whose time is over.
+func (r *rig) addExpired() string {
+	plain := catalog.NewToken()
+	r.propose(&pb.PutToken{Token: &pb.Token{
+		Id: "tok_expired", Hash: catalog.HashToken(plain), Org: org, Role: string(catalog.RoleOwner), CreatedAt: 1, ExpiresAt: r.now.UnixMilli(),
+	}})
+	return plain
+}
+
 // TestRoles tries every endpoint as everybody.
 func TestRoles(t *testing.T) {
 	r := newRig(t, mem.Options{})
+	expired := r.addExpired()
 	r.server.Close() // so that event streams end at once
 	if n := len(routes()); n != len(may) {
 		t.Errorf("%d endpoints, and rights of %d", n, len(may))
@@ -98,7 +110,7 @@ func TestRoles(t *testing.T) {
 			}
 			continue
 		}
-		for _, auth := range []string{"", "Bearer", "Bearer fsk_unknown", "Basic dXNlcjpwYXNz"} {
+		for _, auth := range []string{"", "Bearer", "Bearer fsk_unknown", "Bearer " + expired, "Basic dXNlcjpwYXNz"} {
 			a := r.do(catalog.RoleViewer, route.method, path, "{}", "Authorization", auth)
 			a.refused(401, CodeUnauthorized)
 			if a.header.Get("WWW-Authenticate") == "" {
@@ -204,12 +216,14 @@ func TestTokens(t *testing.T) {
 	for body, field := range map[string]string{
 		`{"role":"king","organizationId":"o"}`: "role", `{"role":"viewer"}`: "organizationId",
 		`{"role":"root","organizationId":"o"}`: "organizationId", `{"role":"viewer","organizationId":"a b"}`: "organizationId",
+		`{"role":"viewer","organizationId":"o","expiresAt":"2026-05-01T12:00:00Z"}`: "expiresAt",
+		`{"role":"viewer","organizationId":"o","expiresAt":"tomorrow"}`:             "expiresAt",
 	} {
 		if f := r.do(catalog.RoleRoot, "POST", "/api/v1/admin/tokens", body).refused(400, CodeValidation); f[field] == nil {
 			t.Errorf("%s: fields %v", body, f)
 		}
 	}
-	a := r.do(catalog.RoleRoot, "POST", "/api/v1/admin/tokens", `{"role":"viewer","organizationId":"org1","name":"ci"}`)
+	a := r.do(catalog.RoleRoot, "POST", "/api/v1/admin/tokens", `{"role":"viewer","organizationId":"org1","name":"ci","expiresAt":"2026-05-01T14:00:00+01:00"}`)
 	plain, _ := a.at("data", "token").(string)
 	if a.status != 201 || !strings.HasPrefix(plain, "fsk_") {
 		t.Fatalf("token: %d %s", a.status, a.raw)
@@ -219,8 +233,12 @@ func TestTokens(t *testing.T) {
 		t.Errorf("the new token is answered %d", a.status)
 	}
 	list := r.do(catalog.RoleRoot, "GET", "/api/v1/admin/tokens", "")
-	if strings.Contains(string(list.raw), plain) || !strings.Contains(string(list.raw), `"name":"ci"`) {
+	if strings.Contains(string(list.raw), plain) || !strings.Contains(string(list.raw), `"name":"ci","createdAt":"2026-05-01T12:00:00Z","expiresAt":"2026-05-01T13:00:00Z"}`) {
 		t.Errorf("tokens are listed as %s", list.raw)
+	}
+	r.now = r.now.Add(time.Hour)
+	if a := r.do("new", "GET", "/api/v1/storage/destinations", ""); a.status != 401 || a.at("error", "message") != "The token has expired" {
+		t.Errorf("an expired token is answered %d %s", a.status, a.raw)
 	}
 	id, _ := a.at("data", "id").(string)
 	if a := r.do(catalog.RoleRoot, "DELETE", "/api/v1/admin/tokens/"+id, ""); a.status != 200 {

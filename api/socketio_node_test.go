@@ -123,6 +123,7 @@ func TestSocketIORoles(t *testing.T) {
 	r.propose(&pb.PutToken{Token: &pb.Token{Id: "tok_revoked", Hash: catalog.HashToken(revoked), Org: org, Role: string(catalog.RoleOwner)}})
 	r.propose(&pb.DeleteToken{Id: "tok_revoked"})
 	r.tokens["revoked"] = revoked
+	r.tokens["expired"] = r.addExpired()
 	type try struct {
 		role catalog.Role
 		org  string
@@ -132,6 +133,7 @@ func TestSocketIORoles(t *testing.T) {
 		{"bad", org, CodeUnauthorized},
 		{"none", org, CodeUnauthorized},
 		{"revoked", org, CodeUnauthorized},
+		{"expired", org, CodeUnauthorized},
 		{catalog.RoleOwner, "org2", CodeDenied},
 		{catalog.RoleOwner, "", CodeValidation},
 		{catalog.RoleService, org, CodeDenied},

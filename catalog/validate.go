@@ -98,5 +98,8 @@ func checkToken(t *pb.Token) error {
 	if (t.GetOrg() == "") != (Role(t.GetRole()) == RoleRoot) {
 		return refuse(CodeInvalid, "a token belongs to an organisation, unless its role is %s", RoleRoot)
 	}
+	if t.GetExpiresAt() < 0 {
+		return refuse(CodeInvalid, "a token expires at %d", t.GetExpiresAt())
+	}
 	return firstError(checkID("id", t.GetId()), checkText("org", t.GetOrg(), maxID))
 }

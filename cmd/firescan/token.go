@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,11 +24,12 @@ func (a *app) tokenCommand() *cobra.Command {
 
 func (a *app) tokenCreateCommand() *cobra.Command {
 	var in struct {
-		Org  string `json:"organizationId"`
-		Role string `json:"role"`
-		Name string `json:"name"`
+		Org       string     `json:"organizationId"`
+		Role      string     `json:"role"`
+		Name      string     `json:"name"`
+		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 	}
-	var dataDir string
+	var dataDir, expiresIn string
 	cmd := &cobra.Command{
 		Use: "create", Short: "Make a token and print it, and nothing else", Args: takes(cobra.NoArgs),
 		Long: `Make a token for an organisation and print it, and nothing else: it is shown only now.
@@ -40,6 +42,14 @@ delete; service writes the catalog of backups (firescan import).
   export FIRESCAN_TOKEN=$(firescan token create --role owner)
   firescan import --token "$(firescan token create --org acme --role service)" backups.ndjson`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if expiresIn != "" {
+				span, err := timeSpan(expiresIn)
+				if err != nil {
+					return usagef("--expires-in is %q: give a time span such as 12h or 90d", expiresIn)
+				}
+				at := time.Now().Add(span).UTC()
+				in.ExpiresAt = &at
+			}
 			var made struct{ Token string }
 			if err := a.asRoot(dataDir, func(c *client) error {
 				return c.call(cmd.Context(), http.MethodPost, "/api/v1/admin/tokens", in, &made)
@@ -55,7 +65,17 @@ delete; service writes the catalog of backups (firescan import).
 	f.StringVar(&in.Org, "org", "", "organisation that the token is for (FIRESCAN_ORG)")
 	f.StringVar(&in.Role, "role", "", "viewer, member, admin, owner or service")
 	f.StringVar(&in.Name, "name", "", "what the token is for")
+	f.StringVar(&expiresIn, "expires-in", "", "how long the token is good for (12h, 90d); for ever by default")
 	return cmd
+}
+
+// timeSpan reads 90m, 12h or 90d.
+func timeSpan(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(text)
 }
 
 func (a *app) tokenListCommand() *cobra.Command {
@@ -74,9 +94,9 @@ func (a *app) tokenListCommand() *cobra.Command {
 				return err
 			}
 			return printData(a, raw, func(all []tokenView) error {
-				return table(a.out, "TOKEN ORGANISATION ROLE CREATED NAME", func(row func(...any)) {
+				return table(a.out, "TOKEN ORGANISATION ROLE CREATED EXPIRES NAME", func(row func(...any)) {
 					for _, t := range all {
-						row(t.ID, orDash(t.OrganizationID), t.Role, when(t.CreatedAt), pathText(orDash(t.Name)))
+						row(t.ID, orDash(t.OrganizationID), t.Role, when(t.CreatedAt), when(t.ExpiresAt), pathText(orDash(t.Name)))
 					}
 				})
 			})
@@ -88,7 +108,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 // tokenView is a token as the API lists it.
 type tokenView struct {
 	ID, OrganizationID, Role, Name string
-	CreatedAt                      *time.Time
+	CreatedAt, ExpiresAt           *time.Time
 }
 
 func (a *app) tokenRevokeCommand() *cobra.Command {
