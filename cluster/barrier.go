@@ -87,8 +87,14 @@ func (c *Cluster) ownIndex(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w (%w)", ErrNoLeader, err) // it has just lost the leadership
 	}
+	if !c.asking.enter() {
+		return 0, ErrClosed
+	}
 	proof := make(chan error, 1)
-	go func() { proof <- c.raft.VerifyLeader().Error() }()
+	go func() {
+		defer c.asking.leave()
+		proof <- c.raft.VerifyLeader().Error()
+	}()
 	select {
 	case err := <-proof:
 		if err != nil {
