@@ -57,7 +57,7 @@ func (b *buckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, e
 		}
 		credentials[field] = plain
 	}
-	account, err := b.account(d.Type, d.Endpoint, d.Region, credentials)
+	account, err := b.account(d.Type, d.Endpoint, d.Region, credentials) //nolint:contextcheck // it is kept, and each call brings its own
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ var tryHard = provider.RetryOptions{Attempts: 3, Timeout: 20 * time.Second}
 
 // Account speaks to a provider with credentials that are not stored.
 func (b *buckets) Account(_ context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
-	account, err := b.account(providerType, endpoint, region, credentials)
+	account, err := b.account(providerType, endpoint, region, credentials) //nolint:contextcheck // each call brings its own
 	if err != nil {
 		return nil, err
 	}

@@ -36,8 +36,8 @@ type scan struct {
 
 	listed   tally
 	expected atomic.Uint64   // keys of the whole sync, 0 is unknown
-	root     context.Context // that of the worker
-	ctx      context.Context
+	root     context.Context //nolint:containedctx // that of the worker: a scan outlives the order that began it
+	ctx      context.Context //nolint:containedctx // ends with the scan
 	cancel   context.CancelCauseFunc
 	done     chan struct{} // closed when nothing more of it is at work
 	failure  *spb.Failure  // why it ended, nil when it may begin anew; read it only after done

@@ -74,7 +74,7 @@ type Worker struct {
 	paces paces
 
 	mu    sync.Mutex
-	root  context.Context // that of Run, nil while it does not run
+	root  context.Context //nolint:containedctx // that of Run, nil while it does not run; scans live in it
 	term  uint64          // the newest that was heard of
 	syncs map[string]*engagement
 	work  sync.WaitGroup
@@ -208,7 +208,7 @@ func (w *Worker) accept(ctx context.Context, o *spb.Order) (*scan, error) {
 	}
 	e.term, e.seq = o.Term, o.Seq
 	if e.scan == nil {
-		e.scan = w.begin(root, running, destination)
+		e.scan = w.begin(root, running, destination) //nolint:contextcheck // it outlives the order
 	}
 	e.scan.obey(o)
 	return e.scan, nil
