@@ -47,12 +47,13 @@ func (k *Keeper) rescue(ctx context.Context, d *pb.Destination, generation strin
 			return err
 		}
 		last, err := tx.LastSync(d.Org, d.Id)
-		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
-			return err
+		if errors.Is(err, catalog.ErrNotFound) {
+			due = true
+			return nil
 		}
-		due = err != nil || last.Id == generation ||
-			last.FinishedAt != 0 && time.Since(time.UnixMilli(last.FinishedAt)) > rescueEvery
-		return nil
+		due = err == nil && (last.Id == generation ||
+			last.FinishedAt != 0 && time.Since(time.UnixMilli(last.FinishedAt)) > rescueEvery)
+		return err
 	}); err != nil || !due {
 		return err
 	}
