@@ -14,13 +14,12 @@ import (
 )
 
 const (
-	// pullStreams bounds the segments that this node copies at once; the destinations that
-	// lack some take turns.
-	pullStreams = 8
-	// pullAgain is how long after a try that failed the next one begins; it grows to pullRest
-	// while nothing is gained. A full disk rests at once.
-	pullAgain = time.Second
-	pullRest  = 30 * time.Second
+	// pullStreams bounds the segments that this node copies at once, pullShare those of one
+	// destination: they take turns, and one that hangs does not keep the others from theirs.
+	pullStreams = 16
+	pullShare   = pullStreams / 2
+	// heldTime bounds the asking of a node which segments it has.
+	heldTime = 5 * time.Second
 )
 
 // errGone is returned for segments that no node has any more: all that could have them have
@@ -87,9 +86,9 @@ func (k *Keeper) pulled(p *pull, gained, left int, err error) {
 	if err == nil {
 		return
 	}
-	wait := min(pullAgain<<min(p.fails, 8), pullRest)
+	wait := min(k.waits.again<<min(p.fails, 8), k.waits.rest)
 	if p.full {
-		wait = pullRest
+		wait = k.waits.rest
 	}
 	p.fails++
 	p.again = time.Now().Add(wait)
@@ -172,7 +171,7 @@ func (c *copying) fetchAll(ctx context.Context, missing []*pb.Segment, from func
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var streams errgroup.Group
-	streams.SetLimit(pullStreams)
+	streams.SetLimit(pullShare)
 	var mu sync.Mutex
 	for _, s := range missing {
 		streams.Go(func() error {
@@ -215,9 +214,6 @@ func (c *copying) fetch(ctx context.Context, s *pb.Segment, nodes []string) (got
 	}
 	return false, err
 }
-
-// heldTime bounds the asking of a node which segments it has.
-const heldTime = 5 * time.Second
 
 // whoHas asks the other nodes which of the segments they have. doubt says who may have some
 // and does not answer.

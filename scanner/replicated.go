@@ -9,9 +9,13 @@ import (
 	"firescan/catalog"
 )
 
-// waits are how long the end of a sync waits for the nodes that are to hold its result.
+// waits are how long a keeper, and the end of a sync, wait for other nodes.
 type waits struct {
-	// allHold is for all of them, once one does.
+	// again is how long after a pull that failed the next one begins; it grows to rest while
+	// nothing is gained. A full disk rests at once.
+	again, rest time.Duration
+
+	// allHold is for all nodes that are to hold the result of a sync, once one does.
 	allHold time.Duration
 	// comeBack is for a node that is away, or does not answer, and may have what no other has.
 	comeBack time.Duration
@@ -19,7 +23,10 @@ type waits struct {
 	stuck time.Duration
 }
 
-var usualWaits = waits{allHold: 15 * time.Second, comeBack: 5 * time.Second, stuck: 2 * time.Minute}
+var usualWaits = waits{
+	again: time.Second, rest: 30 * time.Second,
+	allHold: 15 * time.Second, comeBack: 5 * time.Second, stuck: 2 * time.Minute,
+}
 
 // errNoTaker is why a sync fails of which no node can take in the whole result.
 var errNoTaker = errors.New("none of the nodes that are to hold the result gets any further with taking it in")
