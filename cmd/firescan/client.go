@@ -118,7 +118,7 @@ func (e *apiError) refused() bool { return e.Code == "UNAUTHORIZED" || e.Code ==
 var nextStep = map[string]string{
 	"UNAUTHORIZED":        "set FIRESCAN_TOKEN to a token made with `firescan token create --org ORG --role ROLE`",
 	"STORAGE_NOT_FOUND":   "`firescan destination list` shows those that exist",
-	"INVALID_CREDENTIALS": "check the key, its secret and the region; `firescan destination remove` and `add` change them",
+	"INVALID_CREDENTIALS": "check the key, its secret and the region; `firescan destination update` changes them",
 	"INDEX_UNAVAILABLE":   "`firescan sync --watch` lists the bucket anew",
 }
 
@@ -130,7 +130,7 @@ func (c *client) call(ctx context.Context, method, path string, body, data any) 
 		return err
 	}
 	if err := json.Unmarshal(raw, &struct{ Data any }{data}); err != nil {
-		return fmt.Errorf("%s %s: an answer that is not understood (is this a firescan node?): %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", method, path, notUnderstood(err))
 	}
 	return nil
 }
@@ -148,16 +148,7 @@ func (c *client) raw(ctx context.Context, method, path string, body any) ([]byte
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
 	defer cancel()
-	answer, err := c.stream(ctx, method, path, contentType, reader)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = answer.Close() }()
-	raw, err := io.ReadAll(answer)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: the answer was cut short: %w", method, path, cmp.Or(context.Cause(ctx), err))
-	}
-	return raw, nil
+	return c.whole(ctx, method, path, contentType, reader)
 }
 
 // patient is raw for a call that takes as long as it takes.
@@ -169,7 +160,12 @@ func (c *client) patient(ctx context.Context, method, path string) ([]byte, erro
 		waits.http = &http.Client{Transport: t}
 		defer t.CloseIdleConnections()
 	}
-	answer, err := waits.stream(ctx, method, path, "", nil)
+	return waits.whole(ctx, method, path, "", nil)
+}
+
+// whole is stream for an answer that is read to its end.
+func (c *client) whole(ctx context.Context, method, path, contentType string, body io.Reader) ([]byte, error) {
+	answer, err := c.stream(ctx, method, path, contentType, body)
 	if err != nil {
 		return nil, err
 	}

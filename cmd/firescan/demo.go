@@ -196,7 +196,7 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 		return err
 	}
 	step("Can the bucket be reached, read and written?")
-	if err := showData(ctx, d.app, d.owner, http.MethodPost, destinationPath(id, "/verify"), nil, d.app.printVerdict); err != nil {
+	if err := d.app.verify(ctx, d.owner, id); err != nil {
 		return err
 	}
 	step("Importing the records of the backups that should be in it …")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -21,10 +22,11 @@ type destination struct {
 
 func (a *app) destinationCommand() *cobra.Command {
 	cmd := group(&cobra.Command{
-		Use: "destination", Aliases: []string{"dest"}, Short: "Add, list, show, verify, migrate and remove storage destinations",
+		Use: "destination", Aliases: []string{"dest"}, Short: "Add, list, show, verify, update, migrate and remove storage destinations",
 		Example: "  firescan destination list",
 	})
-	cmd.AddCommand(a.destinationAdd(), a.destinationList(), a.destinationShow(), a.destinationVerify(), a.destinationMigrate(), a.destinationRemove())
+	cmd.AddCommand(a.destinationAdd(), a.destinationList(), a.destinationShow(), a.destinationVerify(), a.destinationUpdate(),
+		a.destinationMigrate(), a.destinationRemove())
 	return cmd
 }
 
@@ -50,9 +52,13 @@ func printData[T any](a *app, raw []byte, out func(T) error) error {
 	}
 	var answer struct{ Data T }
 	if err := json.Unmarshal(raw, &answer); err != nil {
-		return fmt.Errorf("an answer that is not understood (is this a firescan node?): %w", err)
+		return notUnderstood(err)
 	}
 	return out(answer.Data)
+}
+
+func notUnderstood(err error) error {
+	return fmt.Errorf("an answer that is not understood (is this a firescan node?): %w", err)
 }
 
 func (a *app) destinationList() *cobra.Command {
@@ -108,14 +114,14 @@ func (a *app) destinationVerify() *cobra.Command {
 	return a.reads(a.ofOrg(&cobra.Command{
 		Use: "verify DESTINATION", Short: "Try whether a destination can be reached, read and written", Args: takes(cobra.ExactArgs(1)),
 		Long: `Try whether a destination can be reached, read and written. From then on the node syncs
-it unasked (serve --sync-every).`,
+it unasked (serve --sync-every). It fails when the destination cannot be read.`,
 		Example: `  firescan destination verify production`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := a.destination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return showData(cmd.Context(), a, c, http.MethodPost, destinationPath(id, "/verify"), nil, a.printVerdict)
+			return a.verify(cmd.Context(), c, id)
 		},
 	}))
 }
@@ -126,10 +132,28 @@ type verdict struct {
 	Permissions struct{ Read, Write, Delete bool }
 }
 
-func (a *app) printVerdict(v verdict) error {
-	return table(a.out, "VERIFIED READ WRITE DELETE", func(row func(...any)) {
-		row(yes(v.Verified), yes(v.Permissions.Read), yes(v.Permissions.Write), yes(v.Permissions.Delete))
-	})
+// verify tries a destination and prints what it can do. It fails when it cannot be read.
+func (a *app) verify(ctx context.Context, c *client, id string) error {
+	raw, err := c.raw(ctx, http.MethodPost, destinationPath(id, "/verify"), nil)
+	if err != nil {
+		return err
+	}
+	var answer struct{ Data verdict }
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return notUnderstood(err)
+	}
+	v := answer.Data
+	if a.json {
+		err = a.printRaw(raw)
+	} else {
+		err = table(a.out, "VERIFIED READ WRITE DELETE", func(row func(...any)) {
+			row(yes(v.Verified), yes(v.Permissions.Read), yes(v.Permissions.Write), yes(v.Permissions.Delete))
+		})
+	}
+	if err == nil && !v.Verified {
+		err = errors.New("the bucket was reached, but the credentials may not list it")
+	}
+	return err
 }
 
 func (a *app) destinationRemove() *cobra.Command {

@@ -13,12 +13,9 @@ import (
 
 func (a *app) destinationAdd() *cobra.Command {
 	var in struct {
-		Name        string            `json:"name"`
-		Type        string            `json:"type"`
-		Bucket      string            `json:"bucket"`
-		Path        string            `json:"path,omitempty"`
-		Region      string            `json:"region,omitempty"`
-		Endpoint    string            `json:"endpoint,omitempty"`
+		Name string `json:"name"`
+		Type string `json:"type"`
+		place
 		Credentials map[string]string `json:"credentials"`
 	}
 	var with credentialFlags
@@ -52,12 +49,24 @@ account's JSON from --service-account-file, or from a file that lies in the node
 	a.reads(a.ofOrg(cmd))
 	f := cmd.Flags()
 	f.StringVar(&in.Type, "type", "S3", "kind of storage: S3, gcs, do-spaces or firebase-storage")
-	f.StringVar(&in.Bucket, "bucket", "", "bucket")
-	f.StringVar(&in.Path, "path", "", "base folder in the bucket; all of it by default")
-	f.StringVar(&in.Region, "region", "", "region of the bucket")
-	f.StringVar(&in.Endpoint, "endpoint", "", "URL of a server of one's own (the node must allow it: serve --allow-endpoint)")
+	in.flags(f)
 	with.flags(f)
 	return cmd
+}
+
+// place is where files are.
+type place struct {
+	Bucket   string `json:"bucket"`
+	Path     string `json:"path,omitempty"`
+	Region   string `json:"region,omitempty"`
+	Endpoint string `json:"endpoint,omitempty"`
+}
+
+func (p *place) flags(f *pflag.FlagSet) {
+	f.StringVar(&p.Bucket, "bucket", "", "bucket")
+	f.StringVar(&p.Path, "path", "", "base folder in the bucket; all of it by default")
+	f.StringVar(&p.Region, "region", "", "region of the bucket")
+	f.StringVar(&p.Endpoint, "endpoint", "", "URL of a server of one's own (the node must allow it: serve --allow-endpoint)")
 }
 
 // credentialFlags say where credentials are to be had.

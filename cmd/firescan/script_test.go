@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 			e.Vars = append(e.Vars,
 				"GORACE=atexit_sleep_ms=10", // a second at the end of each process otherwise
 				"BUCKET="+endpoint, "HTTP="+addr, "FIRESCAN_ADDR=http://"+addr, "FIRESCAN_HTTP_ADDR="+addr,
+				"FIRESCAN_CLUSTER_ADDR=127.0.0.1:0", "FIRESCAN_GOSSIP_ADDR=127.0.0.1:0",
 				"FIRESCAN_ALLOW_ENDPOINT=127.0.0.1:*", "FIRESCAN_ORG=acme", "FIRESCAN_LOG_LEVEL=warn",
 				"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG",
 			)
