@@ -27,6 +27,11 @@ func (b *bench) reportScaleOut(scans []clusterScan) {
 	}
 	t := scaleTable(scans)
 	t.commands = commands
+	right := "Counts of files, orphans and missing backups and all sums are right after each scan"
+	if b.check {
+		right += ", and all files that were read back after the second"
+	}
+	right += "."
 	pages := (scans[0].files + page - 1) / page
 	var bounds []string
 	for _, n := range b.sizes {
@@ -36,7 +41,7 @@ func (b *bench) reportScaleOut(scans []clusterScan) {
 		fmt.Sprintf("A list has %d keys at most, so the least is %s lists; their latency alone takes %s.", page, thousands(pages), strings.Join(bounds, ", ")),
 		"*Listed* is when the bucket's server answered the last list, *promoted* when all nodes serve the result; speed-up is that of the latter over one node.",
 		fmt.Sprintf("*Cores busy* are those that all nodes and the bucket's server took on average until all copies were whole, of %d.", runtime.NumCPU()),
-		"Counts of files, orphans and missing backups and all sums are right after each scan, and all files read back after the second.")
+		right)
 
 	t = trafficTable(scans)
 	t.commands = []string{b.rerun(flags), "GET /metrics of each node: firescan_replica_bytes_total, firescan_destination_replicas"}
@@ -112,7 +117,7 @@ func (b *bench) reportFailover(layout bucketserver.Layout, files uint64, scans [
 		"kill -9; PUT /api/v1/catalog/projects/proj_alive to the other nodes at once, until one answers 200",
 	}
 	b.report.add("cluster failover", fmt.Sprintf("Nodes killed in mid-scan: %d nodes, %s keys, %s layout, %v a page", failoverNodes, thousands(b.keys), layout, b.failoverLatency), t,
-		fmt.Sprintf("Median and most. A node was killed when from %.0f to %.0f %% of the keys were listed, and started again after the scan.", 100*spot(0, b.kills), 100*spot(b.kills-1, b.kills)),
+		fmt.Sprintf("Median and most. A node was killed when from %.0f to %.0f %% of the keys were listed, and started again after the scan.", 100*spot(0, int(b.kills)), 100*spot(int(b.kills)-1, int(b.kills))),
 		"*Listed again* is what the bucket's server sent beyond what it sent for the median of the scans in peace, as a share of the bucket's keys.",
 		"After each scan all files were read back: path, size, time and link of each are those of a scan in peace.")
 }

@@ -57,24 +57,23 @@ func (b *bench) failover(ctx context.Context) (err error) {
 
 func (b *bench) disturb(ctx context.Context, g *group, bk *bucket, dest string) (scans []disturbed, err error) {
 	var right bucketserver.Digest // of the orphans, by a scan in peace
-	for i := range 1 + undisturbed + 2*b.kills {
+	kills := int(b.kills)
+	for i := range 1 + undisturbed + 2*kills {
 		victim, at := "nobody", 0.0
 		if round := i - 1 - undisturbed; round >= 0 {
 			victim = []string{"leader", "worker"}[round%2]
-			at = spot(round/2, b.kills)
+			at = spot(round/2, kills)
 		}
 		d, orphans, err := b.kill(ctx, g, bk, dest, victim, at)
 		if err != nil {
 			return nil, fmt.Errorf("scan %d, of which %s was killed at %.0f %% of the keys: %w", i+1, victim, 100*at, err)
 		}
-		switch i {
-		case 0: // the first scan does not know the bucket yet, and is no measure for the others
+		if i == 0 { // the first scan does not know the bucket yet, and is no measure for the others
 			right = orphans
 			continue
-		default:
-			if orphans != right {
-				return nil, fmt.Errorf("wrong answer: scan %d, of which %s was killed, calls other files orphans than one in peace", i+1, victim)
-			}
+		}
+		if orphans != right {
+			return nil, fmt.Errorf("wrong answer: scan %d, of which %s was killed, calls other files orphans than one in peace", i+1, victim)
 		}
 		b.log.Info("scanned", "killed", victim, "at", at, "writable", d.writable, "took", d.took, "keys", d.keys)
 		scans = append(scans, d)

@@ -43,14 +43,20 @@ func (d *durations) Set(text string) error {
 // counts is a flag of positive numbers separated by commas.
 type counts []int
 
-func (c *counts) String() string { return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(*c)), ","), "[]") }
+func (c *counts) String() string {
+	var words []string
+	for _, n := range *c {
+		words = append(words, strconv.Itoa(n))
+	}
+	return strings.Join(words, ",")
+}
 
 func (c *counts) Set(text string) error {
 	*c = nil
+	if text == "" {
+		return nil
+	}
 	for word := range strings.SplitSeq(text, ",") {
-		if text == "" {
-			break
-		}
 		n, err := strconv.Atoi(word)
 		if err != nil || n < 1 {
 			return fmt.Errorf("%q is no positive number", word)

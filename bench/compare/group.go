@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -131,18 +130,26 @@ func (g *group) replicated(ctx context.Context, dest string) (time.Time, error) 
 	return time.Now(), err
 }
 
-// leader is the node that leads, as the nodes themselves say.
+// leader waits for the node that leads, as the nodes themselves say.
 func (g *group) leader(ctx context.Context) (*node, error) {
-	for _, n := range g.nodes {
-		m, err := n.metrics(ctx)
-		if err != nil {
-			return nil, err
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		for _, n := range g.nodes {
+			m, err := n.metrics(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if leads, _ := m.sum("firescan_cluster_leader"); leads == 1 {
+				return n, nil
+			}
 		}
-		if leads, _ := m.sum("firescan_cluster_leader"); leads == 1 {
-			return n, nil
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no node of the cluster leads: %w", context.Cause(ctx))
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return nil, errors.New("no node of the cluster leads")
 }
 
 // others are the nodes without one.

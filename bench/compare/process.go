@@ -244,15 +244,17 @@ func (s *server) lastList(ctx context.Context) (last time.Time) {
 func (s *server) served(ctx context.Context, keys uint64) error {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for {
+	for sent := uint64(0); ; {
 		t, err := s.tally(ctx)
-		if err != nil || t.keys >= keys {
+		if ctx.Err() != nil {
+			return fmt.Errorf("wait until the bucket's server has sent %d keys (it has sent %d): %w", keys, sent, context.Cause(ctx))
+		}
+		if sent = t.keys; err != nil || sent >= keys {
 			return err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait until the bucket's server has sent %d keys (it has sent %d): %w", keys, t.keys, context.Cause(ctx))
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -84,9 +83,11 @@ func (b *bench) scanTogether(ctx context.Context, bk *bucket, size int) (scans [
 		scans = append(scans, s)
 	}
 	if b.check {
-		_, err = g.nodes[0].checkFiles(ctx, dest, bk.want)
+		if _, err = g.nodes[0].checkFiles(ctx, dest, bk.want); err != nil {
+			return nil, err
+		}
 	}
-	return scans, err
+	return scans, nil
 }
 
 // fedGroup starts a cluster that has the bucket's records, on all its nodes.
@@ -162,12 +163,8 @@ func (b *bench) clusterScan(ctx context.Context, g *group, bk *bucket, dest stri
 	for i := range copied {
 		c.copied[i] -= copied[i]
 	}
-	all, once, err := segmentBytes(g.dir, id)
-	if err != nil {
+	if c.index, err = segmentBytes(g.dir, id); err != nil {
 		return c, err
-	}
-	if c.index = once; c.copied == nil {
-		c.copied = []uint64{all - once}
 	}
 	b.log.Info("scanned", "nodes", c.nodes, "layout", c.layout, "wall", c.wall, "listing", c.listing, "lists", c.lists, "cpu", c.cpu)
 	if err := checkSync(s, bk.want); err != nil {
@@ -176,8 +173,7 @@ func (b *bench) clusterScan(ctx context.Context, g *group, bk *bucket, dest stri
 	return c, n.checkStats(ctx, dest, bk.want)
 }
 
-// copied is how much of other nodes' segments each node has fetched so far, in bytes; nil
-// when the nodes do not tell.
+// copied is how much of other nodes' segments each node has fetched so far, in bytes.
 func (g *group) copied(ctx context.Context) (all []uint64, err error) {
 	for _, n := range g.nodes {
 		m, err := n.metrics(ctx)
@@ -186,42 +182,40 @@ func (g *group) copied(ctx context.Context) (all []uint64, err error) {
 		}
 		bytes, ok := m.sum("firescan_replica_bytes_total")
 		if !ok {
-			return nil, nil
+			return nil, fmt.Errorf("node %s does not tell how much it has copied", n.id)
 		}
 		all = append(all, uint64(bytes))
 	}
 	return all, nil
 }
 
-// segmentBytes is the size of the segments that a sync has left on the nodes of a cluster:
-// of all copies, and with each counted once.
-func segmentBytes(dir, sync string) (all, once uint64, err error) {
+// segmentBytes is the size of the segments that a sync has left on the nodes of a cluster,
+// each counted once.
+func segmentBytes(dir, sync string) (total uint64, err error) {
 	_, ulid, _ := strings.Cut(sync, "_")
 	seen := map[string]bool{}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil // what is not needed any more is removed meanwhile
-		}
 		name := filepath.Base(path)
-		if err != nil || filepath.Ext(name) != ".seg" || !strings.Contains(name, ulid) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // what is not needed any more is removed meanwhile
+			return nil
+		case err != nil:
 			return err
-		}
-		info, err := d.Info()
-		if errors.Is(err, os.ErrNotExist) {
+		case filepath.Ext(name) != ".seg" || !strings.Contains(name, ulid) || seen[name]:
 			return nil
 		}
-		if err != nil {
-			return err
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
-		all += uint64(info.Size())
-		if !seen[name] {
-			once += uint64(info.Size())
+		if err == nil {
+			seen[name] = true
+			total += uint64(info.Size())
 		}
-		seen[name] = true
-		return nil
+		return err
 	})
-	if err == nil && once == 0 {
+	if err == nil && total == 0 {
 		err = fmt.Errorf("sync %s has left no segment file", sync)
 	}
-	return all, once, err
+	return total, err
 }
