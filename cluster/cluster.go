@@ -212,6 +212,10 @@ func (c *Cluster) openNetwork(logger *hclogger) error {
 	c.port.tls, c.port.greet = c.security.server(), s.welcome
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: s, MaxPool: raftPool, Timeout: raftWait, Logger: logger.Named("raft-net"),
+		// No pipelines: in raft 1.8.0 one can stand still for good, when the follower refuses an
+		// entry in the moment in which the next is sent. Then the follower gets nothing more from
+		// this leader, and raft cannot be shut down.
+		MaxRPCsInFlight: 1,
 	})
 	c.mux.Handle(newPeerHandler(c))
 	c.server = newPeerServer(c.mux, c.logger)
