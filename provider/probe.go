@@ -15,6 +15,8 @@ type Permissioner interface {
 	TestPermissions(ctx context.Context) (Permissions, error)
 }
 
+const probeText = "written by firescan to see whether it may; safe to delete\n"
+
 // probeCleanup bounds the removal of a probe object when the caller has given up.
 const probeCleanup = 10 * time.Second
 
@@ -27,7 +29,7 @@ const probeCleanup = 10 * time.Second
 // A provider that tells permissions itself (Permissioner) is believed in what it denies,
 // so that no object is written which could not be deleted. With another the probe object
 // stays behind where writing is permitted and deleting is not, since nothing can be
-// done about it.
+// done about it; the next probe writes it again rather than another one.
 func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
 	may := Permissions{Read: true, Write: true, Delete: true}
 	if asked, ok := As[Permissioner](b); ok {
@@ -56,11 +58,17 @@ func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
 
 // tryObject completes p by an object that it writes, looks at and deletes.
 func tryObject(ctx context.Context, b Bucket, prefix string, p Permissions) (_ Permissions, err error) {
-	key := prefix + ".firescan-probe-" + rand.Text()
-	p.Write, err = permitted(b.Put(ctx, key, []byte("written by firescan to see whether it may; safe to delete\n")))
+	key, err := probeKey(ctx, b, prefix, p.Read)
+	if err != nil {
+		return p, err
+	}
+	p.Write, err = permitted(b.Put(ctx, key, []byte(probeText)))
 	if p.Write {
 		var looked bool
 		_, failure := b.Stat(ctx, key)
+		if KindOf(failure) == NotFound {
+			failure = nil // a probe beside this one had the same key, and is done with it
+		}
 		looked, err = permitted(failure)
 		p.Read = p.Read && looked
 	}
@@ -71,6 +79,24 @@ func tryObject(ctx context.Context, b Bucket, prefix string, p Permissions) (_ P
 		p.Delete = allowed
 	}
 	return p, errors.Join(err, left)
+}
+
+// probeKey is the key of an object that an earlier probe had to leave behind, or a new one.
+func probeKey(ctx context.Context, b Bucket, prefix string, mayList bool) (string, error) {
+	stem := prefix + ".firescan-probe-"
+	fresh := stem + rand.Text()
+	if mayList {
+		var page Page
+		if err := b.List(ctx, ListRequest{Prefix: stem, MaxKeys: 1}, &page); err != nil {
+			return "", err
+		}
+		for _, o := range page.Objects {
+			if len(o.Key) == len(fresh) && o.Size == int64(len(probeText)) { // then it is ours
+				return string(o.Key), nil
+			}
+		}
+	}
+	return fresh, nil
 }
 
 func permitted(err error) (bool, error) {

@@ -63,6 +63,25 @@ func TestProbeCleansUp(t *testing.T) {
 	}
 }
 
+// TestProbeLeavesOne: what cannot be deleted is written again and not beside another one.
+func TestProbeLeavesOne(t *testing.T) {
+	put := map[string]int{}
+	faults := mem.Faults{
+		Put:    func(_ context.Context, _, key string) error { put[key]++; return nil },
+		Delete: mem.Always(provider.Denied, "delete"),
+	}
+	b := mem.New(mem.Options{Faults: faults}, "bucket").Bucket("bucket")
+	want := provider.Permissions{Read: true, Write: true}
+	for range 3 {
+		if got, err := provider.Probe(t.Context(), b, "some/prefix/"); err != nil || got != want {
+			t.Errorf("permissions %+v, %v; want %+v", got, err, want)
+		}
+	}
+	if len(put) != 1 {
+		t.Errorf("put %v", put)
+	}
+}
+
 // asked is a bucket whose provider tells permissions.
 type asked struct {
 	provider.Bucket

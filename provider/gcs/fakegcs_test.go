@@ -3,6 +3,8 @@ package gcs_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,6 +31,31 @@ func dial(t *testing.T, endpoint string, firebase bool) provider.Account {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// TestProjectOfTheKey: an emulator is told whose project it is by the key alone, as Google is.
+func TestProjectOfTheKey(t *testing.T) {
+	endpoint, dir := fakegcs.Start(t), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "k.json"), []byte(`{"project_id":"a-project"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	for bucket, config := range map[string]gcs.Config{
+		"by-text": {Key: `{"project_id":"a-project"}`}, "by-file": {KeyFilename: "k.json", KeyDir: dir},
+	} {
+		config.Endpoint, config.HTTPClient = endpoint, &http.Client{Transport: transport}
+		a, err := gcs.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.CreateBucket(t.Context(), bucket, ""); err != nil {
+			t.Errorf("%s: %v", bucket, err)
+		}
+		if found, err := a.Buckets(t.Context()); err != nil || len(found) == 0 {
+			t.Errorf("%s: %v, %v", bucket, found, err)
+		}
+	}
 }
 
 func TestConformance(t *testing.T) {

@@ -52,8 +52,8 @@ type Config struct {
 	// Location is where buckets are made; empty leaves that to Google.
 	Location string
 	// Endpoint is the URL (scheme, host, port) of an emulator; empty, as its own URL, is
-	// Google. An emulator is asked without any authentication, and of the credentials
-	// nothing but the project is looked at.
+	// Google. An emulator is asked without any authentication, and of the key, which it can
+	// do without, nothing but the project is looked at.
 	Endpoint string
 	// HTTPClient sends every request. It is required, because it carries the rules of
 	// where we may connect to; see provider.Egress.
@@ -80,7 +80,11 @@ func New(c Config) (provider.Account, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	var project string
 	if emulator {
-		project = projectOf(c.Key)
+		text, err := c.text()
+		if err != nil {
+			return nil, err
+		}
+		project = projectOf(text)
 	} else {
 		k, err := c.key()
 		if err != nil {
@@ -111,21 +115,27 @@ func New(c Config) (provider.Account, error) {
 	return a, nil
 }
 
-// key finds the one key of a configuration.
-func (c *Config) key() (*key, error) {
+// text finds the JSON of a configuration's key; it is empty when there is none.
+func (c *Config) text() ([]byte, error) {
 	switch {
 	case c.Key != "" && c.KeyFilename != "":
 		return nil, unfit("either keyFilename or credentials can be given, not both")
-	case c.Key != "":
-		return parseKey([]byte(c.Key))
 	case c.KeyFilename != "":
-		text, err := readKeyFile(c.KeyDir, c.KeyFilename)
-		if err != nil {
-			return nil, err
-		}
-		return parseKey(text)
+		return readKeyFile(c.KeyDir, c.KeyFilename)
 	}
-	return nil, unfit("the key of a service account is required: keyFilename, or projectId and credentials")
+	return []byte(c.Key), nil
+}
+
+// key reads the one key of a configuration.
+func (c *Config) key() (*key, error) {
+	text, err := c.text()
+	if err != nil {
+		return nil, err
+	}
+	if len(text) == 0 {
+		return nil, unfit("the key of a service account is required: keyFilename, or projectId and credentials")
+	}
+	return parseKey(text)
 }
 
 // origin is the scheme, host and port of an endpoint, and whether it is an emulator's.
@@ -147,11 +157,11 @@ func origin(endpoint string) (root string, emulator bool, err error) {
 }
 
 // projectOf is the project that a key names; "" when it names none.
-func projectOf(key string) string {
+func projectOf(key []byte) string {
 	var given struct {
 		Project string `json:"project_id"`
 	}
-	if json.Unmarshal([]byte(key), &given) != nil || !projectID.MatchString(given.Project) {
+	if json.Unmarshal(key, &given) != nil || !projectID.MatchString(given.Project) {
 		return ""
 	}
 	return given.Project
