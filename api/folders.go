@@ -95,6 +95,9 @@ func checkSegments(name string) string {
 		if segment == "" || segment == "." || segment == ".." {
 			return "must not have empty segments, '.' or '..'"
 		}
+		if strings.TrimSpace(segment) != segment {
+			return "must not have blanks at the ends of a segment, where nobody sees them"
+		}
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -18,15 +19,20 @@ type FolderLimits struct {
 	// Requests is how many lists are made at most; 2,000. A folder with millions of files
 	// takes a list for each thousand of them.
 	Requests int
-	// Parallel is how many lists run at once; 16.
+	// Parallel is how many lists run at once; 32.
 	Parallel int
+	// Time is how long it looks at most; 45 s.
+	Time time.Duration
 }
 
 func (l FolderLimits) withDefaults() FolderLimits {
-	for field, standard := range map[*int]int{&l.Depth: 16, &l.Count: 10_000, &l.Requests: 2_000, &l.Parallel: 16} {
+	for field, standard := range map[*int]int{&l.Depth: 16, &l.Count: 10_000, &l.Requests: 2_000, &l.Parallel: 32} {
 		if *field <= 0 {
 			*field = standard
 		}
+	}
+	if l.Time <= 0 {
+		l.Time = 45 * time.Second
 	}
 	return l
 }
@@ -45,17 +51,22 @@ type FolderList struct {
 // by lists with a delimiter: level by level, the folders of one level in parallel.
 func Folders(ctx context.Context, b Bucket, limits FolderLimits) (FolderList, error) {
 	limits = limits.withDefaults()
-	f := finder{bucket: b, limits: limits}
+	looking, cancel := context.WithTimeout(ctx, limits.Time)
+	defer cancel()
+	f := finder{bucket: b, limits: limits, late: func() bool { return looking.Err() != nil && ctx.Err() == nil }}
 	var found FolderList
 	level := []string{""}
 	for len(level) > 0 && found.Depth < limits.Depth && !f.truncated.Load() {
-		below, err := f.below(ctx, level, limits.Count-len(found.Folders))
+		below, err := f.below(looking, level, limits.Count-len(found.Folders))
 		if err != nil {
 			return FolderList{}, err
 		}
 		found.Depth++
 		found.Folders = append(found.Folders, below...)
 		level = below
+	}
+	if err := Ended(ctx, "list", ""); err != nil {
+		return FolderList{}, err
 	}
 	// Whether the deepest folders have folders of their own was not asked.
 	found.Truncated = f.truncated.Load() || len(level) > 0
@@ -66,6 +77,7 @@ func Folders(ctx context.Context, b Bucket, limits FolderLimits) (FolderList, er
 type finder struct {
 	bucket    Bucket
 	limits    FolderLimits
+	late      func() bool // its time is over
 	requests  atomic.Int64
 	truncated atomic.Bool
 }
@@ -92,8 +104,8 @@ func (f *finder) below(ctx context.Context, level []string, count int) ([]string
 		return nil, err
 	}
 	all := slices.Concat(found...)
-	if len(all) > count {
-		all = all[:count]
+	if len(all) > count || f.late() {
+		all = all[:min(count, len(all))]
 		f.truncated.Store(true)
 	}
 	return all, nil
@@ -110,6 +122,10 @@ func (f *finder) list(ctx context.Context, folder string, count int) ([]string, 
 			return found, nil
 		}
 		if err := f.bucket.List(ctx, req, &page); err != nil {
+			if f.late() {
+				f.truncated.Store(true)
+				return found, nil
+			}
 			return nil, err
 		}
 		for _, prefix := range page.Prefixes {

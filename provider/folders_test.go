@@ -6,10 +6,35 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"firescan/provider"
 	"firescan/provider/mem"
 )
+
+// TestFoldersInTime: what was found in the time for it is told, rather than nothing.
+func TestFoldersInTime(t *testing.T) {
+	hang := ""
+	a := mem.New(mem.Options{Faults: mem.Faults{BeforeList: func(ctx context.Context, _ string, req provider.ListRequest) error {
+		if req.Prefix != hang {
+			return nil
+		}
+		<-ctx.Done()
+		return provider.Ended(ctx, "list", "bucket")
+	}}})
+	a.Fill("bucket", 1, a.Now(), "a/b/file", "c/file")
+	hang = "a/"
+	got, err := provider.Folders(t.Context(), a.Bucket("bucket"), provider.FolderLimits{Time: time.Second})
+	if err != nil || !slices.Equal(got.Folders, []string{"a/", "c/"}) || !got.Truncated {
+		t.Errorf("%+v, %v", got, err)
+	}
+	hang = ""
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := provider.Folders(ctx, a.Bucket("bucket"), provider.FolderLimits{}); err == nil {
+		t.Error("an end that the caller made is told as a whole list")
+	}
+}
 
 func TestFolders(t *testing.T) {
 	var lists, running, most atomic.Int64
