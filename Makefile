@@ -36,7 +36,8 @@ walk: ## Walk the 22 endpoints of the Storage API with curl, each answer beside 
 	go test -count 1 -v -run 'TestWalk$$' ./bench/walk
 
 .PHONY: test-long
-test-long: test ## All tests, then every fuzz target for FUZZTIME (1m)
+test-long: test ## All tests, the long form of the system tests (hours), then every fuzz target for FUZZTIME (1m)
+	FIRESCAN_LONG=1 go test -count=1 -timeout 8h -v ./cmd/systemtest
 	@set -e; for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "$$pkg $$target"; \

@@ -111,15 +111,24 @@ func cleanup(w *world) asked {
 	return asked{method: http.MethodPost, path: w.path("/cleanup-orphans?includeUnknown=true"), within: 2 * time.Minute}
 }
 
-// lead has other nodes restart until the given one leads.
+// lead has the leader stop while only the given node can take over.
 func (c *cluster) lead(t testing.TB, n *node) {
 	t.Helper()
-	for range 20 {
+	for range 10 {
 		leader := c.leader(t)
 		if leader == n {
 			return
 		}
+		behind := c.others(n, leader)
+		for _, other := range behind {
+			other.freeze(t)
+		}
+		// Now the others lack something, so that the leader does not hand over to them.
+		c.as(t, "behind", "viewer")
 		leader.quit(t)
+		for _, other := range behind {
+			other.thaw(t)
+		}
 		leader.start(t)
 		for _, n := range c.nodes {
 			c.serves(t, n)

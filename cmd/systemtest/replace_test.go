@@ -35,7 +35,7 @@ func (c *cluster) whole(t testing.TB, w *world, nodes ...*node) time.Duration {
 // another one comes in its place: either becomes a voter, and gets its copies of the shards,
 // with nobody doing anything but starting it.
 func TestReplacedNode(t *testing.T) {
-	c := newCluster(t, settings{nodes: 3, flags: []string{"--dead-after", "15s"}})
+	c := newCluster(t, settings{nodes: 3, flags: []string{"--dead-after", "8s"}})
 	w := c.newWorld(t, bucketserver.Tree, pick(few(10_000, 30_000), 300_000), bucketserver.Options{})
 	w.sync(t)
 	c.whole(t, w, c.nodes...)
