@@ -123,7 +123,7 @@ func TestCreateFolder(t *testing.T) {
 // hostile are names of folders that something on the way would take for others.
 var hostile = []string{
 	"", "/", "//", "..", ".", "../x", "a/../b", "a/./b", "a//b", "a\\\\..\\\\b", "a\\\\b", "a\\u0000b", "a\\nb", "a\\u007fb", "a\\u0085b",
-	"%2e%2e/x", "a/%2E%2e/b", "a%2f..%2fb", "a%2f%2fb", "a%5cb", "a%00b", "%2e", "a%c0%aeb", "a%ed%a0%80b", strings.Repeat("a", 1024),
+	" ", "a /b", "a/ b", "a%20", "%2e%2e/x", "a/%2E%2e/b", "a%2f..%2fb", "a%2f%2fb", "a%5cb", "a%00b", "%2e", "a%c0%aeb", "a%ed%a0%80b", strings.Repeat("a", 1024),
 }
 
 func TestHostileFolderNames(t *testing.T) {
