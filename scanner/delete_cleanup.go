@@ -200,11 +200,16 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 		return nil, err
 	}
 	began := time.Now()
-	d.Logger.Info("orphans are cleaned up", "destination", r.Destination.Id, "who", r.Who, "files", plan.Files, "bytes", plan.Bytes)
+	d.Logger.Info("a cleanup of orphans begins", "destination", r.Destination.Id, "who", r.Who, "files", plan.Files, "bytes", plan.Bytes)
 	result, err := w.cleanup(ctx, view, &r)
 	if err == nil {
-		d.Logger.Info("orphans were cleaned up", "destination", r.Destination.Id, "who", r.Who,
-			"deleted", result.Deleted, "failed", result.Failed, "stopped", result.Stopped, "took", time.Since(began).Round(time.Millisecond))
+		log := d.Logger.With("destination", r.Destination.Id, "who", r.Who,
+			"deleted", result.Deleted, "failed", result.Failed, "took", time.Since(began).Round(time.Millisecond))
+		if result.Stopped == nil {
+			log.Info("orphans were cleaned up")
+		} else {
+			log.Warn("a cleanup of orphans ended early", "error", result.Stopped)
+		}
 	}
 	return result, err
 }

@@ -123,7 +123,7 @@ func (d *Deleter) resolve(ctx context.Context, n *pb.Intent, settled bool) error
 	}
 	if err == nil {
 		d.metrics.resolved.Inc()
-		d.Logger.Info("settled a deletion that was left open", "intent", n.Id, "destination", n.DestinationId, "node", n.Node, "files", len(candidates))
+		d.Logger.Info("settled a deletion that was left open", "intent", n.Id, "destination", n.DestinationId, "begun_by", n.Node, "files", len(candidates))
 	}
 	return err
 }
