@@ -156,7 +156,7 @@ func (t *tokens) fetch(ctx context.Context) (*token, error) {
 		return nil, refusal(response.StatusCode, answer.Error)
 	}
 	if !understood || answer.AccessToken == "" || answer.ExpiresIn <= 0 {
-		return nil, &corrupt{errors.New("signing in gave no access token")}
+		return nil, &provider.Untrusted{Cause: errors.New("signing in gave no access token")}
 	}
 	return &token{answer.AccessToken, asked.Add(time.Duration(answer.ExpiresIn) * time.Second)}, nil
 }

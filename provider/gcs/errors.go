@@ -2,7 +2,6 @@ package gcs
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,12 +15,6 @@ import (
 
 	"firescan/provider"
 )
-
-// corrupt marks an answer that cannot be trusted. Its text is ours, not the server's.
-type corrupt struct{ cause error }
-
-func (c *corrupt) Error() string { return c.cause.Error() }
-func (c *corrupt) Unwrap() error { return c.cause }
 
 // statusError is what is kept of an answer with an error status. The library's own error
 // keeps the whole answer, which may quote the request.
@@ -91,17 +84,17 @@ func judge(op string, err error) verdict {
 		}
 		return verdict{provider.Corrupt, "an error in place of an answer"}
 	}
-	if e, ok := errors.AsType[*corrupt](err); ok {
+	if e, ok := errors.AsType[*provider.Untrusted](err); ok {
 		return verdict{provider.Corrupt, e.Error()}
 	}
 	if errors.Is(err, errStray) {
 		return verdict{provider.Forbidden, "a request was about to leave Google with the account's token"}
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return verdict{provider.Corrupt, errCutShort.Error()}
+		return verdict{provider.Corrupt, provider.ErrCutShort.Error()}
 	}
 	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, syscall.ECONNRESET) {
-		return verdict{provider.Unavailable, connection(err)}
+		return verdict{provider.Unavailable, provider.Unreached(err)}
 	}
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, typ := errors.AsType[*json.UnmarshalTypeError](err)
@@ -154,26 +147,6 @@ func firstReason(e *googleapi.Error) string {
 // missingBucket tells whether what was not found is the bucket. Only the message says.
 func missingBucket(e *googleapi.Error) bool {
 	return strings.HasPrefix(e.Message, "The specified bucket does not exist")
-}
-
-// connection says why no answer came.
-func connection(err error) string {
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return "the host name cannot be resolved"
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "the provider's TLS certificate is not trusted"
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "the provider does not speak TLS at this port"
-	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return "the provider did not answer in time"
-	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return "the connection was refused"
-	}
-	return "the connection failed"
 }
 
 // word keeps a reason of the server only when it is one word.

@@ -1,9 +1,10 @@
 package gcs
 
 import (
-	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"firescan/provider"
 )
 
 // scanner reads JSON as RFC 8259 has it, and nothing more lenient: what is skipped by
@@ -17,12 +18,10 @@ type scanner struct {
 // maxDepth bounds how deep values may lie that are skipped.
 const maxDepth = 32
 
-var errCutShort = errors.New("the answer ends too early")
-
 // fault makes an error that says where, never what: the answer's content stays out of it.
 func (s *scanner) fault(what string) error {
 	if s.i >= len(s.b) {
-		return errCutShort
+		return provider.ErrCutShort
 	}
 	return fmt.Errorf("%s at byte %d", what, s.i)
 }
@@ -163,7 +162,7 @@ func (s *scanner) text() ([]byte, error) {
 			return nil, s.fault("a string has a control character")
 		}
 	}
-	return nil, errCutShort
+	return nil, provider.ErrCutShort
 }
 
 // skip passes any value.
@@ -192,7 +191,7 @@ func (s *scanner) skip(depth int) error {
 func (s *scanner) word(w string) error {
 	if len(s.b)-s.i < len(w) {
 		s.i = len(s.b)
-		return errCutShort
+		return provider.ErrCutShort
 	}
 	if string(s.b[s.i:s.i+len(w)]) != w {
 		return s.fault("a value is expected")

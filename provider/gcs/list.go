@@ -23,6 +23,9 @@ var (
 	errBarren   = errors.New("answers hold no names, and never end")
 )
 
+// bodies are buffers for list answers; a page of 1,000 usual names needs 170 KiB.
+var bodies = provider.NewBodies(256 << 10)
+
 // List fills page; see provider.Bucket.
 //
 // It always goes on by name. Only from an answer with nothing of the window, as Cloud
@@ -47,10 +50,10 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 			return nil
 		}
 		if d.token == before {
-			return b.failed(ctx, opList, &corrupt{errRepeated})
+			return b.failed(ctx, opList, &provider.Untrusted{Cause: errRepeated})
 		}
 	}
-	return b.failed(ctx, opList, &corrupt{errBarren})
+	return b.failed(ctx, opList, &provider.Untrusted{Cause: errBarren})
 }
 
 // answer asks for one answer, the one behind d's token, and reads it.
@@ -79,19 +82,19 @@ func (b *bucket) answer(ctx context.Context, d *decoder) error {
 		if err := googleapi.CheckResponse(response); err != nil {
 			return err
 		}
-		return &corrupt{errNotAPage}
+		return &provider.Untrusted{Cause: errNotAPage}
 	}
 	next := decoder{window: d.window, page: d.page, least: d.least}
 	if d.last != "" {
 		next.least = provider.After(d.last)
 	}
 	*d = next
-	return withBody(response, func(body []byte) error {
+	return bodies.Lend(response.Body, response.ContentLength, func(body []byte) error {
 		if err := d.decode(body); err != nil {
 			if _, is := errors.AsType[*inPlace](err); is {
 				return err
 			}
-			return &corrupt{err}
+			return &provider.Untrusted{Cause: err}
 		}
 		return nil
 	})

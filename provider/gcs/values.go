@@ -5,6 +5,8 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"firescan/provider"
 )
 
 var (
@@ -86,17 +88,10 @@ func unit(text []byte) (rune, bool) {
 
 // number reads a count in decimal.
 func number(text []byte) (int64, error) {
-	if len(text) == 0 || len(text) > 18 {
-		return 0, errNumber
+	if n, ok := provider.Decimal(text); ok {
+		return n, nil
 	}
-	var n int64
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return 0, errNumber
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, nil
+	return 0, errNumber
 }
 
 // modTime reads an RFC 3339 time as Unix milliseconds.

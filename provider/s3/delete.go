@@ -66,7 +66,7 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 		case err != nil:
 			errs[i] = err
 		case !known:
-			errs[i] = b.failed(ctx, op, &corrupt{errMissed})
+			errs[i] = b.failed(ctx, op, &provider.Untrusted{Cause: errMissed})
 		case code != "":
 			if v := judgeCode(code); v.kind != provider.NotFound {
 				errs[i] = &provider.Error{Kind: v.kind, Op: op, Bucket: b.name, Reason: v.reason}
@@ -80,7 +80,7 @@ func (b *bucket) deleteObjects(ctx context.Context, batch []types.ObjectIdentifi
 	in := &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: batch}}
 	reading := taking(&s3.DeleteObjectsOutput{}, func(body []byte) (err error) {
 		if told, err = decodeDeleted(body); err != nil {
-			err = &corrupt{err}
+			err = &provider.Untrusted{Cause: err}
 		}
 		return err
 	})

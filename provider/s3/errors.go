@@ -2,24 +2,16 @@ package s3
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"syscall"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"firescan/provider"
 )
-
-// corrupt marks an answer that cannot be trusted. Its text is ours, not the server's.
-type corrupt struct{ cause error }
-
-func (c *corrupt) Error() string { return c.cause.Error() }
-func (c *corrupt) Unwrap() error { return c.cause }
 
 // failed makes the error of the seam out of whatever went wrong. Nothing that the server
 // wrote stays in it, not even in the cause: it may quote what we sent, and causes are
@@ -38,7 +30,7 @@ func failed(ctx context.Context, op, bucket string, err error) error {
 
 // cause is the part of an error that was made on this side.
 func cause(err error) error {
-	if e, ok := errors.AsType[*corrupt](err); ok {
+	if e, ok := errors.AsType[*provider.Untrusted](err); ok {
 		return e
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok {
@@ -60,11 +52,11 @@ func judge(err error) verdict {
 		}
 		return verdict{provider.Corrupt, "an error that is not known stands in place of the answer"}
 	}
-	if e, ok := errors.AsType[*corrupt](err); ok {
+	if e, ok := errors.AsType[*provider.Untrusted](err); ok {
 		return verdict{provider.Corrupt, e.Error()}
 	}
 	if e, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
-		return verdict{provider.Unavailable, connection(e)}
+		return verdict{provider.Unavailable, provider.Unreached(e)}
 	}
 	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return judgeStatus(e, err)
@@ -75,7 +67,7 @@ func judge(err error) verdict {
 		}
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
-		return verdict{provider.Unavailable, connection(err)}
+		return verdict{provider.Unavailable, provider.Unreached(err)}
 	}
 	return verdict{provider.Invalid, "the request cannot be made: check endpoint, region and bucket name"}
 }
@@ -129,24 +121,4 @@ func judgeStatus(response *smithyhttp.ResponseError, err error) verdict {
 		return verdict{provider.Unavailable, "the connection broke in the middle of an answer"}
 	}
 	return verdict{provider.Corrupt, "the answer cannot be understood"}
-}
-
-// connection says why no answer came.
-func connection(err error) string {
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return "the host name cannot be resolved"
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "the provider's TLS certificate is not trusted"
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "the provider does not speak TLS at this port"
-	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return "the provider did not answer in time"
-	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return "the connection was refused"
-	}
-	return "the connection failed"
 }

@@ -89,7 +89,7 @@ func (b *bucket) byKey(ctx context.Context, req provider.ListRequest, after stri
 			page.Next, page.More = next, true
 			return nil
 		case out.token == token:
-			return &corrupt{errRepeated}
+			return &provider.Untrusted{Cause: errRepeated}
 		}
 		token = out.token
 	}
@@ -164,7 +164,7 @@ const lastCharacter = "\U0010fffd"
 func decoding(w window, page *provider.Page, out *outcome) func(body []byte) error {
 	return func(body []byte) (err error) {
 		if *out, err = decode(body, w, page); err != nil {
-			err = &corrupt{err}
+			err = &provider.Untrusted{Cause: err}
 		}
 		return err
 	}

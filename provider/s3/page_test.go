@@ -164,7 +164,7 @@ func TestCorruptPages(t *testing.T) {
 		{name: "wrong end tag", body: head + `<Contents><Key>a</Size></Contents>` + tail},
 		{name: "objects in what is skipped", body: head + `<Unknown><x></Unknown></x>` + tail},
 		{name: "too deep", body: head + strings.Repeat("<x>", 100) + strings.Repeat("</x>", 100) + tail},
-		{name: "no end", body: head + object("a"), want: errCutShort},
+		{name: "no end", body: head + object("a"), want: provider.ErrCutShort},
 		{name: "something behind", body: head + tail + head + tail, want: errTrailing},
 		{name: "another charset", body: `<?xml version="1.0" encoding="ISO-8859-1"?>` + head + tail},
 		{name: "document type", body: `<!DOCTYPE x [<!ENTITY a "b">]>` + head + tail},

@@ -2,28 +2,16 @@ package s3
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"firescan/provider"
 )
 
-// maxBody bounds one answer. A list of a thousand keys of 1,024 bytes, each byte written as
-// three, with all that S3 tells of an object, stays below 4 MiB.
-const maxBody = 16 << 20
-
-// maxKept is the largest buffer that is used again: one rare page must not cost memory
-// for good.
-const maxKept = 2 << 20
-
-var errTooLong = fmt.Errorf("the answer is longer than %d MiB", maxBody>>20)
-
 // bodies are buffers for answers; a page of 1,000 usual keys needs 300 KiB.
-var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512<<10); return &b }}
+var bodies = provider.NewBodies(512 << 10)
 
 // taking makes an option of a call with which the SDK sends the request as ever, with its
 // endpoint rules, credentials and signature, but hands the answer's body to read
@@ -73,48 +61,7 @@ func (r *reader) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 	}
 	out.Result = r.result
 	defer response.Body.Close()
-	return out, metadata, r.consume(response)
-}
-
-func (r *reader) consume(response *smithyhttp.Response) error {
-	buffer := bodies.Get().(*[]byte)
-	body, err := readAll((*buffer)[:0], response.Body, response.ContentLength)
-	if err == nil {
-		err = r.read(body)
-	}
-	if cap(body) <= maxKept {
-		*buffer = body
-		bodies.Put(buffer)
-	}
-	return err
-}
-
-// readAll reads body to its end into buffer, which it may replace by a larger one.
-func readAll(buffer []byte, body io.Reader, length int64) ([]byte, error) {
-	if length > maxBody {
-		return buffer, &corrupt{errTooLong}
-	}
-	if need := int(length) + 1; need > cap(buffer) {
-		buffer = make([]byte, 0, need)
-	}
-	for {
-		if len(buffer) == cap(buffer) {
-			if len(buffer) > maxBody {
-				return buffer, &corrupt{errTooLong}
-			}
-			buffer = append(buffer, 0)[:len(buffer)]
-		}
-		n, err := body.Read(buffer[len(buffer):cap(buffer)])
-		buffer = buffer[:len(buffer)+n]
-		switch {
-		case err == io.EOF:
-			return buffer, nil
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return buffer, &corrupt{errCutShort}
-		case err != nil:
-			return buffer, err
-		}
-	}
+	return out, metadata, bodies.Lend(response.Body, response.ContentLength, r.read)
 }
 
 // given hands on an answer that was had before.

@@ -101,11 +101,11 @@ func (b *bucket) gatherOn(ctx context.Context, s *snapshot) error {
 		case err != nil:
 			if s.token != "" && judge(err).kind == provider.Invalid {
 				s.began = time.Time{}
-				return &corrupt{errLostToken}
+				return &provider.Untrusted{Cause: errLostToken}
 			}
 			return err
 		case out.truncated && out.token == s.token:
-			return &corrupt{errRepeated}
+			return &provider.Untrusted{Cause: errRepeated}
 		}
 		s.objects, s.token = append(s.objects, page.Objects...), out.token
 		if most := b.account.maxUnordered; len(s.objects) > most {
@@ -120,7 +120,7 @@ func (b *bucket) gatherOn(ctx context.Context, s *snapshot) error {
 	for i := 1; i < len(s.objects); i++ {
 		if bytes.Equal(s.objects[i-1].Key, s.objects[i].Key) {
 			s.began = time.Time{}
-			return &corrupt{errTwiceListed}
+			return &provider.Untrusted{Cause: errTwiceListed}
 		}
 	}
 	return nil

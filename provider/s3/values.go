@@ -3,6 +3,8 @@ package s3
 import (
 	"errors"
 	"time"
+
+	"firescan/provider"
 )
 
 var (
@@ -55,17 +57,10 @@ var nibble = func() (t [256]uint8) {
 
 // number reads a count in decimal.
 func number(text []byte) (int64, error) {
-	if len(text) == 0 || len(text) > 18 {
-		return 0, errNumber
+	if n, ok := provider.Decimal(text); ok {
+		return n, nil
 	}
-	var n int64
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return 0, errNumber
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, nil
+	return 0, errNumber
 }
 
 // modTime reads an RFC 3339 time as Unix milliseconds. The form that S3 writes,

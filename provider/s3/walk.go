@@ -44,7 +44,7 @@ func (b *bucket) walk(ctx context.Context, req provider.ListRequest, from string
 		if err != nil {
 			if at.token != "" && judge(err).kind == provider.Invalid {
 				b.paths.forget(path) // tokens may expire
-				return &corrupt{errLostToken}
+				return &provider.Untrusted{Cause: errLostToken}
 			}
 			return err
 		}
@@ -53,7 +53,7 @@ func (b *bucket) walk(ctx context.Context, req provider.ListRequest, from string
 		case !more:
 			return nil
 		case next <= at.next || out.token == at.token:
-			return &corrupt{errRepeated}
+			return &provider.Untrusted{Cause: errRepeated}
 		}
 		at = place{next, out.token}
 		b.paths.add(path, at)

@@ -2,9 +2,10 @@ package s3
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"firescan/provider"
 )
 
 // scanner reads the subset of XML that S3 servers write: elements, attributes,
@@ -60,12 +61,10 @@ var names = func() (t [256]bool) {
 	return t
 }()
 
-var errCutShort = errors.New("the answer ends too early")
-
 // fault makes an error that says where, never what: the answer's content stays out of it.
 func (s *scanner) fault(what string) error {
 	if s.i >= len(s.b) {
-		return errCutShort
+		return provider.ErrCutShort
 	}
 	return fmt.Errorf("%s at byte %d", what, s.i)
 }
@@ -89,7 +88,7 @@ func (s *scanner) prolog() error {
 	}
 	end := bytes.Index(s.b[s.i:], []byte("?>"))
 	if end < 0 {
-		return errCutShort
+		return provider.ErrCutShort
 	}
 	declaration := bytes.ToLower(s.b[s.i : s.i+end])
 	if at := bytes.Index(declaration, []byte("encoding")); at >= 0 && !bytes.Contains(declaration[at:], []byte("utf-8")) {
@@ -133,7 +132,7 @@ func (s *scanner) attributes() (closed bool, err error) {
 		before := s.i
 		s.space()
 		if s.i >= len(s.b) {
-			return false, errCutShort
+			return false, provider.ErrCutShort
 		}
 		switch c := s.b[s.i]; {
 		case c == '>':
@@ -174,7 +173,7 @@ func (s *scanner) attribute() error {
 	}
 	end := bytes.IndexByte(s.b[s.i+1:], s.b[s.i])
 	if end < 0 {
-		return errCutShort
+		return provider.ErrCutShort
 	}
 	value := s.b[s.i+1 : s.i+1+end]
 	var seen uint8
@@ -221,7 +220,7 @@ func (s *scanner) run() (raw []byte, seen uint8, err error) {
 		}
 		seen |= t
 	}
-	return nil, 0, errCutShort
+	return nil, 0, provider.ErrCutShort
 }
 
 // close passes the end tag of name.
@@ -229,7 +228,7 @@ func (s *scanner) close(name []byte) error {
 	rest := s.b[s.i:]
 	n := len(name) + 2
 	if len(rest) <= n {
-		return errCutShort
+		return provider.ErrCutShort
 	}
 	if rest[0] != '<' || rest[1] != '/' || string(rest[2:n]) != string(name) {
 		return s.fault("an end tag does not fit")
@@ -252,7 +251,7 @@ func (s *scanner) more(name []byte) (bool, error) {
 		s.space()
 	}
 	if s.i+1 >= len(s.b) {
-		return false, errCutShort
+		return false, provider.ErrCutShort
 	}
 	if s.b[s.i] == '<' && s.b[s.i+1] == '/' {
 		return false, s.close(name)

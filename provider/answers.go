@@ -1,0 +1,122 @@
+package provider
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// What implementations share of reading answers.
+
+// Untrusted marks an answer that cannot be trusted. Its text is ours, not the server's.
+type Untrusted struct{ Cause error }
+
+func (u *Untrusted) Error() string { return u.Cause.Error() }
+func (u *Untrusted) Unwrap() error { return u.Cause }
+
+// maxAnswer bounds one answer. A list of a thousand names of 1,024 bytes, each byte written
+// as six, with all that is told of an object, stays below 8 MiB.
+const maxAnswer = 16 << 20
+
+// maxKept is the largest buffer that is used again: one rare page must not cost memory
+// for good.
+const maxKept = 2 << 20
+
+// Why an answer cannot be trusted, inside of an Untrusted.
+var (
+	// ErrTooLong is for an answer that is longer than any honest one.
+	ErrTooLong = fmt.Errorf("the answer is longer than %d MiB", maxAnswer>>20)
+	// ErrCutShort is for an answer that ends before it should.
+	ErrCutShort = errors.New("the answer ends too early")
+)
+
+// Bodies lends the bodies of answers in buffers that are used again. It is safe for
+// concurrent use.
+type Bodies struct{ buffers sync.Pool }
+
+// NewBodies makes one whose new buffers have usual bytes.
+func NewBodies(usual int) *Bodies {
+	return &Bodies{sync.Pool{New: func() any { b := make([]byte, 0, usual); return &b }}}
+}
+
+// Lend reads body, of length bytes where that is known, to its end and hands it to read,
+// to which it is only lent and which may write to it. A body that is too long or cut
+// short is an *Untrusted; other errors are those of reading, and of read.
+func (b *Bodies) Lend(body io.Reader, length int64, read func([]byte) error) error {
+	buffer := b.buffers.Get().(*[]byte) //nolint:forcetypeassert // it holds nothing else
+	whole, err := readAll((*buffer)[:0], body, length)
+	if err == nil {
+		err = read(whole)
+	}
+	if cap(whole) <= maxKept {
+		*buffer = whole
+		b.buffers.Put(buffer)
+	}
+	return err
+}
+
+// readAll reads body to its end into buffer, which it may replace by a larger one.
+func readAll(buffer []byte, body io.Reader, length int64) ([]byte, error) {
+	if length > maxAnswer {
+		return buffer, &Untrusted{ErrTooLong}
+	}
+	if need := int(length) + 1; need > cap(buffer) {
+		buffer = make([]byte, 0, need)
+	}
+	for {
+		if len(buffer) == cap(buffer) {
+			if len(buffer) > maxAnswer {
+				return buffer, &Untrusted{ErrTooLong}
+			}
+			buffer = append(buffer, 0)[:len(buffer)]
+		}
+		n, err := body.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		switch {
+		case err == io.EOF:
+			return buffer, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return buffer, &Untrusted{ErrCutShort}
+		case err != nil:
+			return buffer, err
+		}
+	}
+}
+
+// Unreached says for a person why no answer came.
+func Unreached(err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "the host name cannot be resolved"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "the provider's TLS certificate is not trusted"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the provider does not speak TLS at this port"
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return "the provider did not answer in time"
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return "the connection was refused"
+	}
+	return "the connection failed"
+}
+
+// Decimal reads a number of up to 18 digits and nothing else.
+func Decimal(text []byte) (n int64, ok bool) {
+	if len(text) == 0 || len(text) > 18 {
+		return 0, false
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
