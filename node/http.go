@@ -35,12 +35,12 @@ func listen(c *Config) (net.Listener, error) {
 	if c.TLSCert == "" {
 		return l, nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	own, err := openCertificate(c.TLSCert, c.TLSKey, c.Logger)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("load --http-tls-cert and --http-tls-key: %w", err), l.Close())
+		return nil, errors.Join(err, l.Close())
 	}
 	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS12, GetCertificate: own.get, NextProtos: []string{"h2", "http/1.1"},
 	}), nil
 }
 

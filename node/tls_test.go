@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -80,6 +81,25 @@ func TestTLS(t *testing.T) {
 	}
 	if _, _, err := get(r.URL(), &http.Transport{}); err == nil {
 		t.Error("a certificate that nobody vouches for was taken")
+	}
+	// A renewed certificate is taken without a restart, and one that is being written is not.
+	if err := writeFile(c.TLSCert, []byte("half of a certif")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(lookEvery)
+	if status, _, err := get(r.URL(), trusting(&tls.Config{MinVersion: tls.VersionTLS12})); status != http.StatusOK || err != nil {
+		t.Errorf("while the certificate is replaced: status %d, %v", status, err)
+	}
+	cert, key, renewed := selfSigned(t)
+	for from, to := range map[string]string{cert: c.TLSCert, key: c.TLSKey} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(lookEvery)
+	trust = renewed
+	if status, _, err := get(r.URL(), trusting(&tls.Config{MinVersion: tls.VersionTLS12})); status != http.StatusOK || err != nil {
+		t.Errorf("with a renewed certificate: status %d, %v", status, err)
 	}
 	// Without TLS nothing is answered but that it takes TLS.
 	if status, _, err := get("http://"+r.Addr(), &http.Transport{}); err == nil && status != http.StatusBadRequest {
