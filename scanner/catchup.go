@@ -23,7 +23,7 @@ func (k *Keeper) catchUp(destination string, thorough bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stirred.Swap(false) {
-		s.failed, s.lacking = nil, ""
+		s.failed, s.lacking, s.swept = nil, "", need{}
 	}
 	t, err := k.target(destination, func(generation string) bool {
 		return (thorough || s.lacking != generation) && (!s.swept.elsewhere || s.swept.promoted != generation)

@@ -249,26 +249,48 @@ func TestDropIsToldFirst(t *testing.T) {
 	s.replicatedOn(destID, id, sealed, s.wantedIDs(destID))
 }
 
-// TestNoMemberDropsNothing: a node that does not know the group, and one that thinks that
-// it is alone, keep what they have.
+// TestKeptWhileAHolderIsAway: a copy that is one too many stays while one of those that are
+// to hold it is away, though it is said to hold it.
+func TestKeptWhileAHolderIsAway(t *testing.T) {
+	s := newShelf(t, 3)
+	id, sealed := s.replicated(destID)
+	fresh := s.join()
+	for !slices.Contains(s.wantedIDs(destID), fresh.id) {
+		fresh = s.join()
+	}
+	var extra *keeping
+	for _, n := range s.unwanted(destID) {
+		if n.has(destID, sealed) > 0 {
+			extra = n
+		}
+	}
+	fresh.look() // copies it
+	fresh.look() // and says so
+	fresh.down = true
+	s.settle()
+	if held := s.holders(destID, id); len(held) != 4 || extra.has(destID, sealed) != len(sealed) {
+		t.Errorf("held by %v, %d segments at the one too many", held, extra.has(destID, sealed))
+	}
+	fresh.catchUp()
+	s.settle()
+	s.replicatedOn(destID, id, sealed, s.wantedIDs(destID))
+}
+
+// TestNoMemberDropsNothing: a node that does not know the group, or does not find itself in
+// it, and one that thinks that it is alone keep what they have.
 func TestNoMemberDropsNothing(t *testing.T) {
 	s := newShelf(t, 4)
 	id, sealed := s.replicated(destID)
-	for name, sees := range map[string]func() []Member{
-		"nobody": func() []Member { return nil },
-		"others": func() []Member { return []Member{{"node7", true}, {"node8", true}, {"node9", true}} },
+	node := s.wanted(destID)[0]
+	others := s.unwanted(destID)[0]
+	for name, sees := range map[string][]Member{
+		"nobody": nil, "others": {{s.wanted(destID)[1].id, true}, {s.wanted(destID)[2].id, true}}, "itself": {{node.id, true}, {others.id, false}},
 	} {
-		for _, n := range s.nodes {
-			n.sees = sees
-		}
+		node.sees = func() []Member { return sees }
 		s.settle()
-		if held := s.holders(destID, id); len(held) != 3 {
-			t.Errorf("a node that sees %s: held by %v", name, held)
+		if held := s.holders(destID, id); len(held) != 3 || node.has(destID, sealed) != len(sealed) {
+			t.Errorf("a node that sees %s has %d segments; held by %v", name, node.has(destID, sealed), held)
 		}
-		for _, n := range s.nodes {
-			n.sees = nil
-		}
-		s.replicatedOn(destID, id, sealed, s.wantedIDs(destID))
 	}
 }
 
@@ -485,7 +507,7 @@ func TestPullsEndWithTheirReason(t *testing.T) {
 	for i := range byte(2 * pullStreams) { // more than all streams
 		from.list(destID, id, string([]byte{'a', i}), string([]byte{'a', i + 1}))
 	}
-	began, ended := make(chan struct{}, 100), make(chan error, 100)
+	began, ended := make(chan struct{}, 100), make(chan struct{}, 100)
 	var slow string
 	to.fetching = func(ctx context.Context, _, segment string) error {
 		if syncOf(segment) != ulidOf(slow) {
@@ -493,7 +515,7 @@ func TestPullsEndWithTheirReason(t *testing.T) {
 		}
 		began <- struct{}{}
 		<-ctx.Done()
-		ended <- ctx.Err()
+		ended <- struct{}{}
 		return ctx.Err()
 	}
 	slow = id

@@ -70,6 +70,9 @@ var errStirred = errors.New("what is needed has changed meanwhile")
 // need is of which syncs a destination's segments are needed; empty is none.
 type need struct {
 	promoted, running string
+	// newest is the newest sync: one that began and ended since the last sweep has left
+	// something, too.
+	newest string
 	// elsewhere says that those of the promoted one are not needed here: all nodes that are to
 	// hold it do, this is none of them, and the others know.
 	elsewhere bool
@@ -77,6 +80,16 @@ type need struct {
 
 func (k *Keeper) need(d *pb.Destination, g company) (n need, err error) {
 	results, err := k.results(d.Id)
+	if err == nil {
+		err = k.Catalog.View(func(tx *catalog.Tx) error {
+			last, err := tx.LastSync(d.Org, d.Id)
+			n.newest = last.GetId()
+			if errors.Is(err, catalog.ErrNotFound) {
+				return nil
+			}
+			return err
+		})
+	}
 	wanted := g.wanted(d.Id)
 	for _, r := range results {
 		if !r.promoted {
