@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,6 +32,9 @@ account's JSON from --service-account-file, or from a file that lies in the node
   firescan destination add firebase --type firebase-storage --bucket acme.appspot.com --service-account-file sa.json`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			in.Name = args[0]
+			if in.Bucket == "" {
+				return usagef("no bucket: give --bucket")
+			}
 			if in.Credentials, err = with.credentials(a, in.Type); err != nil {
 				return err
 			}
@@ -85,8 +87,12 @@ func (w *credentialFlags) flags(f *pflag.FlagSet) {
 
 // credentials are those of a type of storage.
 func (w *credentialFlags) credentials(a *app, typ string) (map[string]string, error) {
-	if slices.Contains([]string{"gcs", "firebase-storage"}, strings.ToLower(typ)) {
+	switch strings.ToLower(typ) {
+	case "gcs", "firebase-storage":
 		return w.ofGoogle(a)
+	case "s3", "do-spaces":
+	default:
+		return nil, usagef("--type is %q: give S3, gcs, do-spaces or firebase-storage", typ)
 	}
 	secret, _ := a.getenv("AWS_SECRET_ACCESS_KEY")
 	if w.secretFile != "" {

@@ -30,6 +30,7 @@ func TestCredentialsOfEachType(t *testing.T) {
 		"another project":          {typ: "firebase-storage", with: credentialFlags{accountFile: file, projectID: "p"}, want: map[string]string{"projectId": "p", "credentials": account}},
 		"a file of the node's":     {typ: "gcs", with: credentialFlags{keyFilename: "k.json"}, want: map[string]string{"keyFilename": "k.json"}},
 		"both files":               {typ: "gcs", with: credentialFlags{keyFilename: "k.json", accountFile: file}, wrong: "no credentials"},
+		"a type that is none":      {typ: "s4", env: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s"}, wrong: "--type is"},
 		"no file":                  {typ: "gcs", env: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA"}, wrong: "--service-account-file"},
 		"an account of no project": {typ: "gcs", with: credentialFlags{accountFile: bare}, wrong: "--project-id"},
 	} {
