@@ -22,7 +22,7 @@ func (b *bench) reportScaleOut(scans []clusterScan) {
 	sizes := b.sizes.String()
 	flags := fmt.Sprintf("-cluster-sizes %s -cluster-layouts %s -cluster-latency %v -scan-streams %d", sizes, b.clusterLayouts.String(), b.clusterLatency, b.scanStreams)
 	commands := []string{
-		b.rerun(flags), b.groupCommand("1, 3 or 5"),
+		b.rerun(flags), b.groupCommand("N"),
 		"POST /api/v1/storage/sync; startedAt to finishedAt; /proc/PID/stat of all nodes; GET /-/counts of the bucket's server",
 	}
 	t := scaleTable(scans)

@@ -99,9 +99,9 @@ func parse(args []string) (*config, error) {
 	f.Var(&c.sizes, "cluster-sizes", "numbers of nodes whose scans are compared; empty is none")
 	f.Var(&c.clusterLayouts, "cluster-layouts", "layouts that clusters scan; nodes are killed over the first one")
 	f.DurationVar(&c.clusterLatency, "cluster-latency", 50*time.Millisecond, "latency a page where scans of clusters are compared")
-	f.IntVar(&c.scanStreams, "scan-streams", 8, "list requests that each node of a cluster has under way")
+	f.IntVar(&c.scanStreams, "scan-streams", 4, "list requests that each node of a cluster has under way: so few that its cores are not the bound")
 	f.UintVar(&c.kills, "kills", 5, "how often the leader, and as often another node, is killed in mid-scan; 0 is not at all")
-	f.DurationVar(&c.failoverLatency, "failover-latency", 250*time.Millisecond, "latency a page where nodes are killed: long enough for a scan to outlast an election")
+	f.DurationVar(&c.failoverLatency, "failover-latency", 150*time.Millisecond, "latency a page where nodes are killed: long enough for a scan to outlast an election")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
