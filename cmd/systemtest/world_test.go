@@ -32,6 +32,7 @@ type world struct {
 	bucket         *bucketserver.Server
 	want           *bucketserver.Expected
 	endpoint       string
+	listing        listing
 	deletes        atomic.Int64 // requests to delete that were begun
 	noBatches      bool         // the bucket deletes one file a request
 }
@@ -48,6 +49,9 @@ func (c *cluster) newWorld(t *testing.T, layout bucketserver.Layout, n uint64, o
 
 func (c *cluster) newWorldOf(t *testing.T, layout bucketserver.Layout, n uint64, orphans float64, o bucketserver.Options) *world {
 	t.Helper()
+	if o.PageSize == 0 {
+		o.PageSize = 1000
+	}
 	org := fmt.Sprintf("org-%d", orgs.Add(1))
 	w := &world{cluster: c, owner: c.as(t, org, "owner"), service: c.as(t, org, "service")}
 	var err error
@@ -55,6 +59,7 @@ func (c *cluster) newWorldOf(t *testing.T, layout bucketserver.Layout, n uint64,
 		t.Fatal(err)
 	}
 	o.Keys, o.Bucket = w.keys, "backups-"+org
+	o.Fault = func(r bucketserver.ListRequest) bucketserver.Fault { return w.listing.note(w.keys, o.PageSize, r) }
 	w.bucket = bucketserver.New(o)
 	host := "127.0.0.1"
 	if c.network != nil {

@@ -1,0 +1,102 @@
+package systemtest
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"firescan/bench/bucketserver"
+)
+
+// listing notes which keys a bucket has listed, and when.
+type listing struct {
+	mu    sync.Mutex
+	pages []listed
+}
+
+// listed is a page: the ranks of its keys.
+type listed struct {
+	at          time.Time
+	first, last uint64 // without the last
+}
+
+// note takes a request down; it is one to be answered well.
+func (l *listing) note(keys *bucketserver.Keys, pageSize int, r bucketserver.ListRequest) bucketserver.Fault {
+	first := keys.Rank([]byte(r.From))
+	last := min(first+uint64(min(pageSize, r.MaxKeys)), keys.Len())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pages = append(l.pages, listed{time.Now(), first, last})
+	return bucketserver.None
+}
+
+// forget makes what was listed so far count no longer.
+func (l *listing) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pages = nil
+}
+
+// again is the share of the n keys that were listed before a moment and after it as well.
+func (l *listing) again(n uint64, moment time.Time) float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const before, after = 1, 2
+	marks := make([]byte, n)
+	for _, p := range l.pages {
+		mark := byte(before)
+		if p.at.After(moment) {
+			mark = after
+		}
+		for i := p.first; i < p.last; i++ {
+			marks[i] |= mark
+		}
+	}
+	twice := 0
+	for _, m := range marks {
+		if m == before|after {
+			twice++
+		}
+	}
+	return float64(twice) / float64(n)
+}
+
+// middle is the moment when half of all pages had been listed.
+func (l *listing) middle() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sorted := slices.SortedFunc(slices.Values(l.pages), func(a, b listed) int { return a.at.Compare(b.at) })
+	if len(sorted) == 0 {
+		return time.Time{}
+	}
+	return sorted[len(sorted)/2].at
+}
+
+// TestListing holds what is counted against what was listed.
+func TestListing(t *testing.T) {
+	keys, err := bucketserver.NewKeys(bucketserver.Flat, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l listing
+	list := func(first uint64, most int) {
+		l.note(keys, 100, bucketserver.ListRequest{From: string(keys.AppendKey(nil, first)), MaxKeys: most})
+		time.Sleep(time.Millisecond)
+	}
+	list(0, 1000)
+	list(100, 1000)
+	list(950, 10)
+	if half := l.middle(); !half.Equal(l.pages[1].at) {
+		t.Errorf("half was listed at %v, want %v", half, l.pages[1].at)
+	}
+	moment := time.Now()
+	list(150, 100) // of which 50 were listed before
+	list(955, 100) // of which 5 were, and 955 to 1000 there are
+	if got := l.again(1000, moment); got != 0.055 {
+		t.Errorf("%.3f were listed again, want 0.055", got)
+	}
+	if l.forget(); l.again(1000, moment) != 0 {
+		t.Error("something is left")
+	}
+}
