@@ -18,7 +18,11 @@ func TestKilledInMidScan(t *testing.T) {
 	// Of four nodes three hold a shard. Pages are small, so that what streams list twice while
 	// they part, which is a page or so each, is little beside what a kill costs.
 	c := newCluster(t, settings{nodes: 4, flags: []string{"--scan-streams", pick("4", "16")}})
-	w := c.newWorld(t, bucketserver.Tree, pick(few(40_000, 200_000), 1_000_000), bucketserver.Options{PageSize: 100, Latency: pick(time.Duration(few(100, 40)), 40) * time.Millisecond})
+	latency := 40 * time.Millisecond
+	if raced && !long {
+		latency = 100 * time.Millisecond
+	}
+	w := c.newWorld(t, bucketserver.Tree, pick(few(40_000, 200_000), 1_000_000), bucketserver.Options{PageSize: 100, Latency: latency})
 	w.undisturbed(t)
 	want := w.right(t)
 	w.undisturbed(t) // it is planned by what the first one found
