@@ -21,14 +21,20 @@ const (
 	relayQueue = 64
 	// relayTimeout bounds the telling of one event to one peer.
 	relayTimeout = 2 * time.Second
-	maxEvent     = 1 << 20
+	// relayIdle is how long it is remembered that a peer was told something.
+	relayIdle = time.Minute
+	maxEvent  = 1 << 20
 )
 
 // relay tells the events of this node to the clients of all nodes: a client may be on any.
 type relay struct {
 	cluster *cluster.Cluster
 	log     *slog.Logger
-	events  chan []byte
+
+	mu    sync.Mutex
+	boxes map[string]*outbox // by peer
+	ctx   context.Context    // of run; nil before and after
+	work  sync.WaitGroup
 }
 
 // relayed is an event on its way.
@@ -41,11 +47,23 @@ type relayed struct {
 }
 
 func newRelay(c *cluster.Cluster, log *slog.Logger) *relay {
-	return &relay{cluster: c, log: log, events: make(chan []byte, relayQueue)}
+	return &relay{cluster: c, log: log, boxes: map[string]*outbox{}}
+}
+
+// run relays until ctx ends.
+func (r *relay) run(ctx context.Context) error {
+	r.mu.Lock()
+	r.ctx = ctx
+	r.mu.Unlock()
+	<-ctx.Done()
+	r.mu.Lock()   // who publishes now begins no work any more
+	r.mu.Unlock() //nolint:staticcheck // see above
+	r.work.Wait()
+	return context.Cause(ctx)
 }
 
 // publish tells an event to the other nodes that are there. It does not wait: what a
-// peer does not take in time it misses, as a slow client would.
+// peer does not take in time is overtaken by what comes later, or missed.
 func (r *relay) publish(e api.Event) {
 	data, err := json.Marshal(e.Data)
 	if err != nil {
@@ -55,49 +73,52 @@ func (r *relay) publish(e api.Event) {
 	if err != nil {
 		return
 	}
-	select {
-	case r.events <- event:
-	default:
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx == nil || r.ctx.Err() != nil {
+		return
+	}
+	for _, p := range r.cluster.Peers() {
+		if p.Self || !p.Alive {
+			continue
+		}
+		box := r.boxes[p.ID]
+		if box == nil {
+			box = &outbox{filled: make(chan struct{}, 1)}
+			r.boxes[p.ID] = box
+			ctx := r.ctx
+			r.work.Go(func() { r.serve(ctx, p.ID, box) })
+		}
+		box.put(letter{e.Key, e.Last, event})
 	}
 }
 
-// run relays until ctx ends.
-func (r *relay) run(ctx context.Context) error {
-	queues := map[string]chan []byte{} // by peer
-	var work sync.WaitGroup
-	defer work.Wait()
+// serve sends a peer its events in order, until there have been none for long.
+func (r *relay) serve(ctx context.Context, peer string, box *outbox) {
+	idle := time.NewTimer(relayIdle)
+	defer idle.Stop()
 	for {
-		var event []byte
-		select {
-		case event = <-r.events:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		for _, p := range r.cluster.Peers() {
-			if p.Self || !p.Alive {
-				continue
-			}
-			queue := queues[p.ID]
-			if queue == nil {
-				queue = make(chan []byte, relayQueue)
-				queues[p.ID] = queue
-				work.Go(func() { r.serve(ctx, p.ID, queue) })
-			}
-			select {
-			case queue <- event:
-			default:
-			}
-		}
-	}
-}
-
-// serve sends a peer its events in order.
-func (r *relay) serve(ctx context.Context, peer string, queue <-chan []byte) {
-	for {
-		select {
-		case event := <-queue:
-			if err := r.send(ctx, peer, event); err != nil && ctx.Err() == nil {
+		r.mu.Lock()
+		next, ok := box.take()
+		r.mu.Unlock()
+		if ok {
+			if err := r.send(ctx, peer, next.event); err != nil && ctx.Err() == nil {
 				r.log.Debug("an event could not be told to a peer", "peer", peer, "error", err)
+			}
+			idle.Reset(relayIdle)
+			continue
+		}
+		select {
+		case <-box.filled:
+		case <-idle.C:
+			r.mu.Lock()
+			empty := len(box.letters) == 0
+			if empty {
+				delete(r.boxes, peer)
+			}
+			r.mu.Unlock()
+			if empty {
+				return
 			}
 		case <-ctx.Done():
 			return
