@@ -140,8 +140,8 @@ func collect(futures []raft.ApplyFuture) (results []*pb.Result, first error) {
 	for i, future := range futures {
 		err := future.Error()
 		switch {
-		case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout),
-			errors.Is(err, raft.ErrRaftShutdown), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		// Not ErrRaftShutdown: raft says that of what it has written, too.
+		case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 			err = fmt.Errorf("%w (%w)", ErrNoLeader, err)
 		case err != nil:
 			written = true
