@@ -6,6 +6,7 @@ import "slices"
 type outbox struct {
 	letters []letter
 	filled  chan struct{} // has one place
+	served  bool
 }
 
 // letter is an encoded event. One of a key takes the place of an earlier one.
@@ -28,10 +29,7 @@ func (o *outbox) put(l letter) {
 		o.letters = slices.Delete(o.letters, old, old+1)
 	}
 	o.letters = append(o.letters, l)
-	select {
-	case o.filled <- struct{}{}:
-	default:
-	}
+	notify(o.filled)
 }
 
 // take takes the oldest letter.

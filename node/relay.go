@@ -33,8 +33,7 @@ type relay struct {
 
 	mu    sync.Mutex
 	boxes map[string]*outbox // by peer
-	ctx   context.Context    // of run; nil before and after
-	work  sync.WaitGroup
+	fresh chan struct{}      // has one place: there is a box that nobody serves yet
 }
 
 // relayed is an event on its way.
@@ -47,19 +46,28 @@ type relayed struct {
 }
 
 func newRelay(c *cluster.Cluster, log *slog.Logger) *relay {
-	return &relay{cluster: c, log: log, boxes: map[string]*outbox{}}
+	return &relay{cluster: c, log: log, boxes: map[string]*outbox{}, fresh: make(chan struct{}, 1)}
 }
 
 // run relays until ctx ends.
 func (r *relay) run(ctx context.Context) error {
-	r.mu.Lock()
-	r.ctx = ctx
-	r.mu.Unlock()
-	<-ctx.Done()
-	r.mu.Lock()   // who publishes now begins no work any more
-	r.mu.Unlock() //nolint:staticcheck // see above
-	r.work.Wait()
-	return context.Cause(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	for {
+		select {
+		case <-r.fresh:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		r.mu.Lock()
+		for peer, box := range r.boxes {
+			if !box.served {
+				box.served = true
+				work.Go(func() { r.serve(ctx, peer, box) })
+			}
+		}
+		r.mu.Unlock()
+	}
 }
 
 // publish tells an event to the other nodes that are there. It does not wait: what a
@@ -75,9 +83,6 @@ func (r *relay) publish(e api.Event) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx == nil || r.ctx.Err() != nil {
-		return
-	}
 	for _, p := range r.cluster.Peers() {
 		if p.Self || !p.Alive {
 			continue
@@ -86,8 +91,7 @@ func (r *relay) publish(e api.Event) {
 		if box == nil {
 			box = &outbox{filled: make(chan struct{}, 1)}
 			r.boxes[p.ID] = box
-			ctx := r.ctx
-			r.work.Go(func() { r.serve(ctx, p.ID, box) })
+			notify(r.fresh)
 		}
 		box.put(letter{e.Key, e.Last, event})
 	}
@@ -142,6 +146,14 @@ func (r *relay) send(ctx context.Context, peer string, event []byte) error {
 		return fmt.Errorf("answered %s", resp.Status)
 	}
 	return nil
+}
+
+// notify fills a channel of one place, unless it is full.
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // tell publishes an event to the clients of all nodes.
