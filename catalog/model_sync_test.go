@@ -122,3 +122,5 @@ func (m *model) promote(s *pb.Sync, at int64) string {
 	}
 	return ""
 }
+
+func byStart(a, b *pb.Segment) int { return bytes.Compare(a.GetStart(), b.GetStart()) }

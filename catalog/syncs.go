@@ -113,22 +113,19 @@ func (b *batch) sealSegments(m *pb.SealSegments) (*pb.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := b.Segments(s.GetId())
-	if err != nil {
-		return nil, err
-	}
 	var fresh []*pb.Segment
 	for _, g := range m.GetSegments() {
-		known, err := b.checkSegment(s, g, sealed)
+		near, err := b.neighbours(s.GetId(), g.GetStart())
 		if err != nil {
 			return nil, err
 		}
-		if known {
-			continue
+		known, err := b.checkSegment(s, g, append(near, fresh...))
+		if err != nil {
+			return nil, err
 		}
-		at, _ := slices.BinarySearchFunc(sealed, g, byStart)
-		sealed = slices.Insert(sealed, at, g)
-		fresh = append(fresh, g)
+		if !known {
+			fresh = append(fresh, g)
+		}
 	}
 	for _, g := range fresh {
 		if err := store(b.bucket(inSegments), append(under(s.GetId()), g.GetStart()...), g); err != nil {
@@ -168,11 +165,33 @@ func (b *batch) unsealSegments(m *pb.UnsealSegments) (*pb.Result, error) {
 	return &pb.Result{}, store(b.bucket(inSyncs), []byte(s.GetId()), s)
 }
 
-func byStart(a, b *pb.Segment) int { return bytes.Compare(a.GetStart(), b.GetStart()) }
+// neighbours are the sealed segments of a sync that begin last before a key, and first
+// at or behind it: a segment that begins there overlaps one of them, or none.
+func (b *batch) neighbours(syncID string, start []byte) (near []*pb.Segment, err error) {
+	add := func(k, v []byte) error {
+		g, err := parse[pb.Segment](k, v)
+		near = append(near, g)
+		return err
+	}
+	all, prefix := b.bucket(inSegments), under(syncID)
+	if len(start) > 0 {
+		for k, v := range scanBefore(all, prefix, string(start)) {
+			if err := add(k, v); err != nil {
+				return nil, err
+			}
+			break
+		}
+	}
+	at := append(bytes.Clone(prefix), start...)
+	if k, v := all.Cursor().Seek(at); bytes.HasPrefix(k, prefix) {
+		err = add(k, v)
+	}
+	return near, err
+}
 
-// checkSegment tells whether a segment fits among the sealed ones of its sync,
-// or is one of them (a command that was sent twice).
-func (b *batch) checkSegment(s *pb.Sync, g *pb.Segment, sealed []*pb.Segment) (known bool, err error) {
+// checkSegment tells whether a segment fits among others of its sync, or is one of them
+// (a command that was sent twice).
+func (b *batch) checkSegment(s *pb.Sync, g *pb.Segment, others []*pb.Segment) (known bool, err error) {
 	if err := checkID("segment id", g.GetId()); err != nil {
 		return false, err
 	}
@@ -188,11 +207,10 @@ func (b *batch) checkSegment(s *pb.Sync, g *pb.Segment, sealed []*pb.Segment) (k
 		return false, refuse(CodeInvalid, "segment %q was classified at index %d, not between the start of its sync at %d and now at %d",
 			g.GetId(), g.GetClassifiedAt(), s.GetStartedIndex(), b.index)
 	}
-	at, same := slices.BinarySearchFunc(sealed, g, byStart)
-	if same && sealed[at].GetId() == g.GetId() && bytes.Equal(sealed[at].GetEnd(), g.GetEnd()) {
-		return true, nil
-	}
-	for _, other := range sealed[max(0, at-1):min(len(sealed), at+1)] {
+	for _, other := range others {
+		if other.GetId() == g.GetId() && bytes.Equal(other.GetStart(), g.GetStart()) && bytes.Equal(other.GetEnd(), g.GetEnd()) {
+			return true, nil
+		}
 		if endsAfter(other.GetEnd(), g.GetStart()) && endsAfter(g.GetEnd(), other.GetStart()) {
 			return false, refuse(CodeConflict, "segment %q [%q, %q) overlaps segment %q [%q, %q)",
 				g.GetId(), g.GetStart(), g.GetEnd(), other.GetId(), other.GetStart(), other.GetEnd())
