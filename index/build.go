@@ -1,7 +1,6 @@
 package index
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -57,21 +56,7 @@ func (w *Writer) build() (size int64, err error) {
 			}
 		}
 	}()
-	// bbolt would sync a new file, so it is given one that is not new.
-	if err := os.WriteFile(tmp, w.store.blank, 0o600); err != nil {
-		return 0, err
-	}
 	if size, err = w.fill(tmp); err != nil {
-		return 0, err
-	}
-	f, err := os.OpenFile(tmp, os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
-	}
-	if err := appendTrailer(f, size); err != nil {
-		return 0, errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return 0, err
 	}
 	if err := os.Rename(tmp, w.path); err != nil {
@@ -80,30 +65,40 @@ func (w *Writer) build() (size int64, err error) {
 	return size + trailerBytes, syncDir(filepath.Dir(w.path))
 }
 
-// fill puts everything into the bbolt file at path and answers the size of its used part.
+// fill makes the bbolt file at path with everything in it, trailer and all, synced, and answers the size of its part that is
+// bbolt's.
 func (w *Writer) fill(path string) (size int64, err error) {
+	// bbolt would sync a new file, so it is given one that is not new.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := f.Write(w.store.blank); err != nil {
+		return 0, errors.Join(err, f.Close())
+	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		NoSync: true, NoGrowSync: true, NoFreelistSync: true, FreelistType: bolt.FreelistMapType,
 		InitialMmapSize: 16 << 20, PageSize: pageSize, NoStatistics: true,
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 	})
 	if err != nil {
-		return 0, err
+		return 0, err // bbolt has closed the file
 	}
 	defer func() {
 		if !errors.Is(err, errFault) { // bbolt may hold its locks after a fault
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if _, err := w.file.Seek(0, io.SeekStart); err != nil {
+	records, err := w.records()
+	if err != nil {
 		return 0, err
 	}
 	arena := arenas.Get().(*[]byte)
 	defer arenas.Put(arena)
-	in := bufio.NewReaderSize(w.file, flushBytes)
 	for more := true; more; {
 		err := guard(func() error {
 			return db.Update(func(tx *bolt.Tx) (err error) {
-				if more, err = w.putSome(tx, in, arena); more || err != nil {
+				if more, err = w.putSome(tx, records, arena); more || err != nil {
 					return err
 				}
 				return w.putMeta(tx)
@@ -113,8 +108,14 @@ func (w *Writer) fill(path string) (size int64, err error) {
 			return 0, err
 		}
 	}
-	err = db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil })
-	return size, err
+	if err = db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil }); err != nil {
+		return 0, err
+	}
+	// Nobody reads the map of the file any more, so it may be cut.
+	if err := appendTrailer(f, size); err != nil {
+		return 0, err
+	}
+	return size, f.Sync()
 }
 
 // putSome moves records to the transaction until the arena is full; more is false when that was all.

@@ -1,10 +1,12 @@
 package index
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -16,13 +18,13 @@ const flushBytes = 64 << 10
 
 // A Writer builds one segment. It is not safe for concurrent use; several writers may be open at once. Add goes to a plain
 // file, from which Seal builds the bbolt file: so an open writer costs about 128 KiB of memory however large the segment is.
-// After an error every call answers that error; Abort then removes what was written.
+// A small segment needs no plain file. After an error every call answers that error; Abort then removes what was written.
 type Writer struct {
 	store *Store
 	dest  string
 	path  string   // of the sealed file
 	tmp   string   // of the plain file
-	file  *os.File // records as appendRecord writes them
+	file  *os.File // records as appendRecord writes them; nil while all are in buf
 	buf   []byte   // records that are not in the file yet
 	block builder
 	meta  segmentMeta
@@ -52,11 +54,7 @@ func (s *Store) newWriter(destID string, meta segmentMeta) (*Writer, error) {
 	if err := s.addWriter(w); err != nil {
 		return nil, err
 	}
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
-	if err == nil {
-		w.file, err = os.OpenFile(w.tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	}
-	if err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, errors.Join(w.fail("creating", err), w.Abort())
 	}
 	return w, nil
@@ -100,14 +98,14 @@ func (w *Writer) endBlock() error {
 	w.buf = appendRecord(w.buf, kindBlock, key, w.block.encode)
 	w.account(key, w.block.sum, &w.block.head)
 	w.block.count = 0
-	return w.flush(flushBytes)
+	return w.flush()
 }
 
 // copyBlock appends a whole block of another segment, after endBlock.
 func (w *Writer) copyBlock(key, val []byte, h *head) error {
 	w.buf = appendRecord(w.buf, kindBlock, key, func(dst []byte) []byte { return append(dst, val...) })
 	w.account(key, binary.LittleEndian.Uint64(val), h)
-	return w.flush(flushBytes)
+	return w.flush()
 }
 
 func (w *Writer) account(key []byte, sum uint64, h *head) {
@@ -130,19 +128,35 @@ func (w *Writer) AddMissing(m Missing) error {
 
 func (w *Writer) copyMissing(key, val []byte) error {
 	w.buf = appendRecord(w.buf, kindMissing, key, func(dst []byte) []byte { return append(dst, val...) })
-	return w.flush(flushBytes)
+	return w.flush()
 }
 
-// flush writes the buffer when it has n bytes or more.
-func (w *Writer) flush(n int) error {
-	if w.err != nil || len(w.buf) < n {
+// flush writes the buffer when it is full.
+func (w *Writer) flush() (err error) {
+	if w.err != nil || len(w.buf) < flushBytes {
 		return w.err
+	}
+	if w.file == nil {
+		if w.file, err = os.OpenFile(w.tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+			return w.fail("creating", err)
+		}
 	}
 	if _, err := w.file.Write(w.buf); err != nil {
 		return w.fail("writing", err)
 	}
 	w.buf = w.buf[:0]
 	return nil
+}
+
+// records reads what was added.
+func (w *Writer) records() (io.Reader, error) {
+	if w.file == nil {
+		return bytes.NewReader(w.buf), nil
+	}
+	if _, err := w.file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return io.MultiReader(bufio.NewReaderSize(w.file, flushBytes), bytes.NewReader(w.buf)), nil
 }
 
 // Seal ends the segment at end (exclusive; nil = unbounded) and makes it durable. classifiedAt is the catalog index that the
@@ -166,8 +180,8 @@ func (w *Writer) Seal(end []byte, classifiedAt uint64) (SegmentInfo, error) {
 
 // finish builds the sealed file. The writer is done afterwards.
 func (w *Writer) finish() (int64, error) {
-	if err := w.flush(0); err != nil {
-		return 0, errors.Join(err, w.Abort())
+	if w.err != nil {
+		return 0, errors.Join(w.err, w.Abort())
 	}
 	size, err := w.build()
 	if err != nil {

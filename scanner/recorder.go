@@ -17,6 +17,9 @@ const (
 	// recordWithin is how long a segment may fail to be recorded before the scan gives up:
 	// a change of leaders takes less.
 	recordWithin = 30 * time.Second
+	// recordEvery is how often facts are proposed at most while there is work: each time
+	// costs every node a write.
+	recordEvery = 30 * time.Millisecond
 )
 
 // recorder brings sealed segments into the catalog: those that are sealed while a
@@ -39,6 +42,7 @@ func (r *recorder) record(ctx context.Context, s *pb.Segment) error {
 // run proposes what is recorded until ctx ends.
 func (r *recorder) run(ctx context.Context) error {
 	for {
+		began := time.Now()
 		facts := &pb.SealSegments{SyncId: r.scan.sync.Id}
 		select {
 		case first := <-r.queue:
@@ -46,6 +50,7 @@ func (r *recorder) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		r.linger(ctx, time.Until(began.Add(recordEvery)))
 		for len(r.queue) > 0 && len(facts.Segments) < maxFacts {
 			facts.Segments = append(facts.Segments, <-r.queue)
 		}
@@ -53,6 +58,25 @@ func (r *recorder) run(ctx context.Context) error {
 			return fmt.Errorf("record %d segments of sync %s: %w", len(facts.Segments), facts.SyncId, err)
 		}
 		r.scan.settled(facts.Segments)
+	}
+}
+
+// linger waits a while for more, unless nothing more is under way.
+func (r *recorder) linger(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		changed := r.scan.table.changed.wait()
+		if r.scan.table.spare(r.scan.Streams) == r.scan.Streams {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

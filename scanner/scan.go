@@ -36,6 +36,7 @@ type scan struct {
 
 	listed   tally
 	expected atomic.Uint64   // keys of the whole sync, 0 is unknown
+	unsealed atomic.Int64    // keys that the streams have gathered and not sealed
 	root     context.Context //nolint:containedctx // that of the worker: a scan outlives the order that began it
 	ctx      context.Context //nolint:containedctx // ends with the scan
 	cancel   context.CancelCauseFunc

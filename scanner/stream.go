@@ -19,11 +19,18 @@ const (
 	// sealEvery is how long a stream gathers at most before it seals, so that a crash
 	// costs no more than that of its work where pages come slowly.
 	sealEvery = 2 * time.Second
-	// sealShare is the part of all keys that a node may have gathered and not sealed, so
-	// that a crash costs no more than that where pages come fast. Its streams share it.
-	sealShare = 0.02
+	// sealShare is the part of all keys that the streams of a node may have gathered and
+	// not sealed, all together, so that a crash costs no more than that where pages come
+	// fast.
+	sealShare = 0.01
+	// sealMost is into how many segments the keys of a sync are sealed for that reason: each
+	// is an open file as long as its generation is read.
+	sealMost = 2000
 	// sealFloor is the number of files that are worth a segment.
-	sealFloor = 2000
+	sealFloor = 1000
+	// sealRate is how many segments a second and processor may be sealed for that reason:
+	// each takes a processor most of a millisecond.
+	sealRate = 50
 )
 
 // stream lists one range after the other until the scan ends.
@@ -105,8 +112,9 @@ func (l *lister) due() bool {
 	case time.Since(l.began) > sealEvery:
 		return true
 	}
-	share := sealShare * float64(l.expected.Load()) / float64(l.Streams)
-	return share > 0 && l.files >= max(uint64(share), sealFloor) && !l.busy()
+	all := float64(l.expected.Load())
+	share := max(sealFloor, all*sealShare/float64(l.Streams), all/sealMost, float64(l.unsealed.Load())/float64(l.Streams))
+	return all > 0 && float64(l.files) >= share && !l.busy() && l.early.Allow()
 }
 
 // busy tells whether the last segment is still being sealed.
@@ -184,6 +192,7 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 		l.Catalog.Trim()
 	}
 	l.files += uint64(len(l.entries))
+	l.unsealed.Add(int64(len(l.entries)))
 	l.listed.files.Add(uint64(len(l.entries)))
 	l.listed.bytes.Add(size)
 	l.listed.orphans.Add(orphans)
@@ -192,6 +201,7 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 
 // begin makes ready for a segment that starts at a key.
 func (l *lister) begin(start string) {
+	l.unsealed.Add(-int64(l.files))
 	l.writer, l.id, l.start, l.began = nil, newSegmentID(l.sync.Id), start, time.Now()
 	l.files, l.classifiedAt = 0, 0
 }

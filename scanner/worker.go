@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
@@ -72,6 +74,8 @@ type Worker struct {
 	WorkerConfig
 	slots *slots
 	paces paces
+	// early bounds the segments that are sealed lest much be lost in a crash.
+	early *rate.Limiter
 
 	mu    sync.Mutex
 	root  context.Context //nolint:containedctx // that of Run, nil while it does not run; scans live in it
@@ -104,6 +108,7 @@ func NewWorker(c WorkerConfig) *Worker {
 	}
 	return &Worker{
 		WorkerConfig: c, slots: newSlots(c.Streams), paces: paces{set: c.Pace},
+		early: rate.NewLimiter(rate.Limit(sealRate*runtime.GOMAXPROCS(0)), sealRate),
 		syncs: map[string]*engagement{},
 	}
 }
