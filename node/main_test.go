@@ -26,12 +26,16 @@ type running struct {
 	done chan error
 }
 
-// run starts a node and waits until it serves. It is stopped at the end of the test.
-func run(t *testing.T, c Config) *running {
+// run starts a node, as it is made or changed before, and waits until it serves. It is
+// stopped at the end of the test.
+func run(t *testing.T, c Config, change ...func(*Node)) *running {
 	t.Helper()
 	n, err := New(c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, do := range change {
+		do(n)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{n, stop, make(chan error, 1)}
