@@ -118,12 +118,12 @@ func (b *bench) reportFailover(layout bucketserver.Layout, files uint64, scans [
 	}
 	b.report.add("cluster failover", fmt.Sprintf("Nodes killed in mid-scan: %d nodes, %s keys, %s layout, %v a page", failoverNodes, thousands(b.keys), layout, b.failoverLatency), t,
 		fmt.Sprintf("Median and most. A node was killed when from %.0f to %.0f %% of the keys were listed, and started again after the scan.", 100*spot(0, int(b.kills)), 100*spot(int(b.kills)-1, int(b.kills))),
-		"*Listed again* is what the bucket's server sent beyond what it sent for the median of the scans in peace, as a share of the bucket's keys.",
+		"*Sent again* is what the bucket's server sent beyond what it sent for the median of the scans in peace, as a share of the bucket's keys: what was lost with the node, and the ends of pages that reach over where ranges were parted anew.",
 		"After each scan all files were read back: path, size, time and link of each are those of a scan in peace.")
 }
 
 func failoverTable(files uint64, scans []disturbed) table {
-	t := table{head: []string{"killed", "scans", "a write is answered after", "start to promotion", "longer than in peace", "listed again"}}
+	t := table{head: []string{"killed", "scans", "a write is answered after", "start to promotion", "longer than in peace", "sent again"}}
 	var peace latencies
 	var sent []uint64
 	for _, d := range of(scans, "nobody") {
