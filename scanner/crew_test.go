@@ -287,6 +287,7 @@ func TestDisasters(t *testing.T) {
 }
 
 func disaster(t *testing.T, rnd *rand.Rand) {
+	t.Helper()
 	f := newFleet(t, 3)
 	f.lease, f.silence = 500*time.Millisecond, 600*time.Millisecond
 	for _, n := range f.nodes {

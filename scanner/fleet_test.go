@@ -416,6 +416,7 @@ func (f *fleet) listedTwice() float64 {
 
 // seeded makes the randomness of a test, and tells its seed when the test fails.
 func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Cleanup(func() {
 		if t.Failed() {

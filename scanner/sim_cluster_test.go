@@ -85,6 +85,7 @@ type simNode struct {
 }
 
 func newSimCluster(t testing.TB, keys keySpace, nodes, streams int) *simCluster {
+	t.Helper()
 	c := &simCluster{t: t, keys: keys, page: 1000, rnd: rand.New(rand.NewPCG(1, 2))}
 	if keys.size() < c.page {
 		c.page = 3 // so that small key spaces have pages, too
@@ -311,6 +312,7 @@ func TestSimulatedClusters(t *testing.T) {
 
 // simPlan is the first plan of a job, or that of a later one.
 func simPlan(t testing.TB, keys keySpace, streams int, again bool) []PlannedRange {
+	t.Helper()
 	if !again {
 		bucket := keyBucket{keys: keys, levels: &sync.Map{}}
 		return planned([]Range{{}}, probe(t.Context(), bucket, "", Range{}, streams))
