@@ -35,7 +35,7 @@ type crew struct {
 	planned chan []PlannedRange
 
 	began    time.Time
-	settled  time.Time // when limbo was last looked at
+	settle   time.Time // when limbo is looked at next
 	planning bool
 	ready    bool // the plan is among the leases
 	failures int
@@ -67,7 +67,7 @@ func (e *nodeError) Error() string { return fmt.Sprintf("node %s: %s", e.node, e
 func newCrew(j *job) *crew {
 	now := time.Now()
 	return &crew{
-		job: j, began: now, settled: now,
+		job: j, began: now, settle: now,
 		leases: leases{
 			pageSize: pageSize, nodes: map[string]*lessee{}, before: recordedBy(j.sync),
 			next: func() uint64 { return j.orders.Add(1) },
@@ -124,7 +124,7 @@ func (c *crew) look() {
 	}
 	for _, id := range c.leases.expire(now, c.Lease) {
 		c.Logger.Warn("a node has not been heard of for too long; others list its ranges", "sync", c.sync.Id, "node", id)
-		c.settled = time.Time{}
+		c.settle = time.Time{}
 	}
 }
 
@@ -165,14 +165,16 @@ func (c *crew) whole() (bool, error) {
 		return false, nil
 	}
 	idle := !c.leases.busy() && len(c.leases.free) == 0
-	if !idle && (len(c.leases.limbo) == 0 || time.Since(c.settled) < reportEvery) {
+	now := time.Now()
+	if !idle && (len(c.leases.limbo) == 0 || now.Before(c.settle)) {
 		return false, nil
 	}
-	c.settled = time.Now()
 	recorded, err := c.recorded()
 	if err != nil {
 		return false, err
 	}
+	// A sync of very many segments is not read all the time.
+	c.settle = time.Now().Add(max(reportEvery, 20*time.Since(now)))
 	c.leases.settle(recorded)
 	if !idle || len(c.leases.free) > 0 {
 		return false, nil
@@ -266,7 +268,7 @@ func (c *crew) land(l landing) error {
 		return err
 	}
 	c.Logger.Warn("a node cannot do its part of a sync; the others do it", "sync", c.sync.Id, "node", n.id, "error", err)
-	c.settled = time.Time{}
+	c.settle = time.Time{}
 	return nil
 }
 
