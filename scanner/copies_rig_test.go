@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,7 +42,8 @@ type keeping struct {
 	keeper  *Keeper
 	// down: it is not there; left: it is no member; behind: its catalog stands still; mute:
 	// it is thought to be there, and cannot be asked.
-	down, left, behind, mute bool
+	down, left, mute bool
+	behind           atomic.Bool
 	// sees replaces what it sees of the group; nil is what there is.
 	sees func() []Member
 	// fetching happens before it fetches, and may fail it.
@@ -127,7 +129,8 @@ func (n *keeping) catchUp() {
 	n.t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.down, n.behind = false, false
+	n.down = false
+	n.behind.Store(false)
 	if rest := n.log[n.catalog.AppliedIndex():]; len(rest) > 0 {
 		if _, err := n.catalog.Apply(rest); err != nil {
 			n.t.Fatal(err)
@@ -137,7 +140,7 @@ func (n *keeping) catchUp() {
 
 // Propose implements Proposer: what is answered is applied here.
 func (n *keeping) Propose(_ context.Context, m proto.Message) (*pb.Result, error) {
-	if n.behind {
+	if n.behind.Load() {
 		n.catchUp()
 	}
 	if _, ok := m.(*pb.StartSync); ok {
@@ -157,7 +160,7 @@ func (s *shelf) append(by *keeping, m proto.Message) (res *pb.Result, err error)
 	defer s.mu.Unlock()
 	s.log = append(s.log, catalog.Entry{Index: uint64(len(s.log) + 1), Term: 1, Data: data})
 	for _, n := range s.nodes {
-		if n.down || n.behind {
+		if n.down || n.behind.Load() {
 			continue
 		}
 		results, err := n.catalog.Apply(s.log[n.catalog.AppliedIndex():])
@@ -181,7 +184,7 @@ func (s *shelf) propose(m proto.Message) *pb.Result {
 }
 
 func (s *shelf) up() []*keeping {
-	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *keeping) bool { return n.down || n.left || n.behind })
+	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *keeping) bool { return n.down || n.left || n.behind.Load() })
 }
 
 // Members implements Replicas.

@@ -415,7 +415,7 @@ func TestTheLastCopyIsGone(t *testing.T) {
 func TestAnOldGenerationIsNotMourned(t *testing.T) {
 	s := newShelf(t, 3)
 	s.replicated(destID)
-	s.nodes[2].behind = true
+	s.nodes[2].behind.Store(true)
 	s.nodes[2].wipeIndex()
 	second, sealed := s.scan(destID, s.nodes[0])
 	s.settle()
@@ -549,6 +549,39 @@ func TestPullsEndWithTheirReason(t *testing.T) {
 	to.keeper.work.Wait()
 	if len(to.keeper.pulls) != 0 {
 		t.Errorf("%d pulls are remembered", len(to.keeper.pulls))
+	}
+}
+
+// TestPullsComeAgainForWhatIsNew: a pull that has failed rests, but not when there is
+// something else to fetch, though it be as many segments.
+func TestPullsComeAgainForWhatIsNew(t *testing.T) {
+	s := newShelf(t, 2)
+	from, to := s.nodes[0], s.nodes[1]
+	to.keeper.waits.again, to.keeper.waits.rest = time.Hour, time.Hour
+	id := s.begin(destID)
+	first := from.list(destID, id, "", "m")
+	tries := map[string]int{}
+	to.fetching = func(_ context.Context, _, segment string) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if tries[segment]++; segment == first.Id {
+			return errors.New("no route")
+		}
+		return nil
+	}
+	for range 3 {
+		to.look()
+	}
+	before := tries[first.Id]
+	to.look()
+	if tries[first.Id] != before || before == 0 {
+		t.Errorf("a pull that failed has not rested: %d tries, then %d", before, tries[first.Id])
+	}
+	s.propose(&pb.UnsealSegments{SyncId: id, Ids: []string{first.Id}})
+	second := from.list(destID, id, "", "m")
+	to.look()
+	if tries[second.Id] != 1 || to.has(destID, []*pb.Segment{second}) != 1 {
+		t.Errorf("what is new was tried %d times", tries[second.Id])
 	}
 }
 

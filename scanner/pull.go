@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
 
 	pb "firescan/catalog/catalogpb"
@@ -31,8 +32,8 @@ type pull struct {
 	looked uint64             // the newest look that needed it
 	cancel context.CancelFunc // nil while it rests
 	again  time.Time
-	fails  int // tries in a row that gained nothing
-	left   int // how many segments the last try left
+	fails  int    // tries in a row that gained nothing
+	left   uint64 // the print of the segments that the last try left
 	full   bool
 }
 
@@ -47,7 +48,7 @@ func (k *Keeper) pull(ctx context.Context, d *pb.Destination, r *result, missing
 		k.pulls[r.id] = p
 	}
 	p.looked = k.looks
-	if p.cancel != nil || time.Now().Before(p.again) && (p.full || len(missing) == p.left) {
+	if p.cancel != nil || time.Now().Before(p.again) && (p.full || printOf(missing) == p.left) {
 		return
 	}
 	pulling, cancel := context.WithCancel(ctx)
@@ -55,8 +56,9 @@ func (k *Keeper) pull(ctx context.Context, d *pb.Destination, r *result, missing
 	k.work.Go(func() {
 		defer cancel()
 		c := copying{Keeper: k, destination: d.Id, result: r, company: g, turn: k.slots.newTurn()}
-		left, err := c.run(pulling, missing)
-		k.pulled(p, len(missing)-left, left, err)
+		rest, err := c.run(pulling, missing)
+		left := len(rest)
+		k.pulled(p, left < len(missing), rest, err)
 		if left < len(missing) {
 			k.state(d.Id).stirred.Store(true)
 			k.wake.raise()
@@ -75,12 +77,20 @@ func (k *Keeper) pull(ctx context.Context, d *pb.Destination, r *result, missing
 	})
 }
 
+// printOf tells lists of segments apart, whatever their order.
+func printOf(segments []*pb.Segment) (all uint64) {
+	for _, s := range segments {
+		all += xxhash.Sum64String(s.Id)
+	}
+	return all
+}
+
 // pulled notes how a pull has ended.
-func (k *Keeper) pulled(p *pull, gained, left int, err error) {
+func (k *Keeper) pulled(p *pull, gained bool, rest []*pb.Segment, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p.cancel, p.left, p.full = nil, left, errors.Is(err, syscall.ENOSPC)
-	if gained > 0 || err == nil {
+	p.cancel, p.left, p.full = nil, printOf(rest), errors.Is(err, syscall.ENOSPC)
+	if gained || err == nil {
 		p.fails = 0
 	}
 	if err == nil {
@@ -119,11 +129,11 @@ type copying struct {
 }
 
 // run fetches segments from the nodes that are to have them, and what these do not have from
-// any that does. It answers how many could not be had, and why.
-func (c *copying) run(ctx context.Context, missing []*pb.Segment) (left int, err error) {
-	rest, err := c.fetchAll(ctx, missing, c.likely)
+// any that does. It answers those that could not be had, and why.
+func (c *copying) run(ctx context.Context, missing []*pb.Segment) (rest []*pb.Segment, err error) {
+	rest, err = c.fetchAll(ctx, missing, c.likely)
 	if len(rest) == 0 || ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) {
-		return len(rest), err
+		return rest, err
 	}
 	ids := make([]string, len(rest))
 	for i, s := range rest {
@@ -150,7 +160,7 @@ func (c *copying) run(ctx context.Context, missing []*pb.Segment) (left int, err
 	default:
 		err = errors.Join(err, fmt.Errorf("%w: segment %s", errGone, gone))
 	}
-	return len(rest), err
+	return rest, err
 }
 
 // likely lists the nodes that are to have a segment: those that hold the result, another one
