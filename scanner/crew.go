@@ -122,10 +122,19 @@ func (c *crew) look() {
 	for _, id := range c.alive {
 		c.leases.join(id, now)
 	}
-	for _, id := range c.leases.expire(now, c.Lease) {
+	for _, id := range c.leases.expire(now, c.lease) {
 		c.Logger.Warn("a node has not been heard of for too long; others list its ranges", "sync", c.sync.Id, "node", id)
 		c.settle = time.Time{}
 	}
+}
+
+// lease is how long a node may be silent. One that is not thought alive either is waited
+// for no longer than it takes to be sure that messages were lost.
+func (c *crew) lease(id string) time.Duration {
+	if slices.Contains(c.alive, id) {
+		return c.Lease
+	}
+	return c.Lease / 3
 }
 
 // plan begins to plan when the nodes have answered. For a sync that this leader has seen

@@ -117,11 +117,11 @@ func (l *leases) report(n *lessee, r *spb.Report, now time.Time) {
 // unanswered takes note that nobody knows whether the newest order has arrived.
 func (l *leases) unanswered(n *lessee) { n.asked = 0 }
 
-// expire takes back what was leased to nodes that have not answered for so long, and
-// names them.
-func (l *leases) expire(now time.Time, after time.Duration) (lost []string) {
+// expire takes back what was leased to nodes that have not answered for as long as their
+// lease, and names them.
+func (l *leases) expire(now time.Time, lease func(id string) time.Duration) (lost []string) {
 	for _, n := range l.members() {
-		if now.Sub(n.heard) < after {
+		if now.Sub(n.heard) < lease(n.id) {
 			continue
 		}
 		if n.known || len(n.holds) > 0 {

@@ -27,7 +27,7 @@ const (
 	// is an open file as long as its generation is read.
 	sealMost = 2000
 	// sealFloor is the number of files that are worth a segment.
-	sealFloor = 1000
+	sealFloor = 500
 	// sealRate is how many segments a second and processor may be sealed for that reason:
 	// each takes a processor most of a millisecond.
 	sealRate = 50
