@@ -110,6 +110,9 @@ func (c *Cluster) ownIndex(ctx context.Context) (uint64, error) {
 // which leads, has not applied it yet: another one may have, and have shown it to a reader.
 func (c *Cluster) committed() (uint64, error) {
 	applied := c.catalog.AppliedIndex()
+	if c.fsm.full.Load() && len(c.servers()) == 1 {
+		return applied, nil // there is nobody else, and reads go on while the disk is full
+	}
 	var entry raft.Log
 	for index := c.raft.CommitIndex(); index > applied; index-- {
 		if err := c.log.GetLog(index, &entry); err != nil {
