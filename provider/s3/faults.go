@@ -1,6 +1,9 @@
 package s3
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What can be wrong with a page. The texts reach people: they tell what, and nothing of
 // what the server sent.
@@ -13,6 +16,7 @@ var (
 	errTwice     = errors.New("an element stands twice")
 	errCount     = errors.New("the number of keys is not the one that is told")
 	errToken     = errors.New("more keys are told of, but no token")
+	errVersion   = fmt.Errorf("%w, as in the first version of lists", errToken)
 	errNoMore    = errors.New("more keys are told of, but none is on the page")
 	errEncoding  = errors.New("the key encoding is not known")
 	errControl   = errors.New("a key holds a bare carriage return")

@@ -20,8 +20,8 @@ const smallPage = 100
 
 // List fills page; see provider.Bucket.
 //
-// A page that is out of order, lies before what was asked for or has no token is an error,
-// unless a look at the server shows that its lists are like that: then they are made in
+// A page that is out of order, lies before what was asked for or is one of version 1 is an
+// error, unless a look at the server shows that its lists are like that: then they are made in
 // another way from now on, this one included.
 func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
 	if end := endOf(req.Prefix, req.End); end != "" && max(req.Start, req.Prefix) >= end {
@@ -35,7 +35,7 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 	}
 	before := b.ways.seen()
 	err := b.list(ctx, req, page, before)
-	if errors.Is(err, errOrder) || errors.Is(err, errBefore) || errors.Is(err, errToken) {
+	if errors.Is(err, errOrder) || errors.Is(err, errBefore) || errors.Is(err, errVersion) {
 		if now := b.learn(ctx, req.Prefix, before); now != before {
 			err = b.list(ctx, req, page, now)
 		}

@@ -51,6 +51,7 @@ type decoder struct {
 
 	url, encodingKnown bool
 	hasTruncated       bool
+	marker             bool  // it has a Marker, which only answers of version 1 have
 	count              int64 // KeyCount; -1 while not told
 	objects, prefixes  int64 // seen, dropped ones included
 	lastKey            []byte
@@ -133,6 +134,9 @@ func (d *decoder) child(name []byte, closed bool) error {
 			return err
 		}
 		return d.property(string(name), string(value))
+	}
+	if string(name) == "Marker" {
+		d.marker = true
 	}
 	if closed {
 		return nil
@@ -224,6 +228,8 @@ func (d *decoder) finish() error {
 		return errMissing
 	case d.count >= 0 && d.count != d.objects && d.count != d.objects+d.prefixes:
 		return errCount
+	case d.out.truncated && d.out.token == "" && !d.first && d.marker:
+		return errVersion
 	case d.out.truncated && d.out.token == "" && !d.first:
 		return errToken
 	case d.out.truncated && d.objects+d.prefixes == 0:

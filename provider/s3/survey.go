@@ -131,7 +131,7 @@ func (b *bucket) look(ctx context.Context, prefix string) (seen, error) {
 
 func (b *bucket) lookOnce(ctx context.Context, prefix string) (seen, error) {
 	found, err := b.lookByTokens(ctx, prefix)
-	if errors.Is(err, errToken) {
+	if errors.Is(err, errVersion) {
 		// A server that does not know version 2 has none.
 		w := window{prefix: prefix, end: endOf(prefix, "")}
 		_, err = b.firstVersion(ctx, w, 2, "", &provider.Page{})
