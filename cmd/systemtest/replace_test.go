@@ -51,9 +51,7 @@ func TestReplacedNode(t *testing.T) {
 				n.empty(t)
 				n.start(t)
 				c.replaced(t, w, n, c.nodes...)
-				if w.right(t) != want {
-					t.Error("the files are others than before")
-				}
+				w.same(t, want)
 			})
 		}
 		if t.Failed() {
@@ -67,9 +65,7 @@ func TestReplacedNode(t *testing.T) {
 		fresh := c.add(t)
 		fresh.start(t)
 		c.replaced(t, w, fresh, c.others(n)...)
-		if w.right(t) != want {
-			t.Error("the files are others than before")
-		}
+		w.same(t, want)
 	})
 	if more := w.served() - listed; more > 0 {
 		t.Errorf("%d keys were listed for copies that the other nodes have", more)
