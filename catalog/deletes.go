@@ -99,15 +99,18 @@ func (b *batch) finishDelete(m *pb.FinishDelete) (*pb.Result, error) {
 		return nil, err
 	}
 	f := b.feed(n.GetOrg())
-	remove := remover(f, backupShelf(), f.removeBackup)
 	for _, id := range m.GetDeleteBackups() {
-		removed, err := remove(id)
+		old, err := lookup[pb.Backup](f.Tx, f.changes, backupShelf(), f.org, id)
 		if err != nil {
 			return nil, err
 		}
-		if removed {
-			audit.BackupIds = append(audit.BackupIds, id)
+		if old.GetStorageId() != n.GetDestinationId() {
+			continue // gone, or put elsewhere meanwhile: then it needs another file, of which nobody spoke
 		}
+		if err := f.removeBackup(old); err != nil {
+			return nil, err
+		}
+		audit.BackupIds = append(audit.BackupIds, id)
 	}
 	for _, o := range audit.GetOutcomes() {
 		if o.GetDeleted() {

@@ -200,6 +200,27 @@ func TestNothingNeededIsMarked(t *testing.T) {
 	}
 }
 
+// TestABackupThatMoved: a record that was put elsewhere while its file is deleted is not the
+// one that was to go.
+func TestABackupThatMoved(t *testing.T) {
+	c := openTest(t)
+	putDestination(t, c, testDestination("o", "d"), true)
+	other := testDestination("o", "d2")
+	other.Bucket = "other"
+	putDestination(t, c, other, true)
+	putBackup(t, c, "o", &pb.Backup{Id: "b", StorageId: "d", StoragePath: []byte("x.backup")})
+	m := &pb.BeginDelete{Org: "o", DestinationId: "d", Id: "del", Who: "me", Node: "n", At: 3, Revision: 1, BackupIds: []string{"b"}}
+	if got := begin(t, c, m, "x.backup"); len(got) > 0 {
+		t.Fatal(got)
+	}
+	putBackup(t, c, "o", &pb.Backup{Id: "b", StorageId: "d2", StoragePath: []byte("x.backup")})
+	r := apply(t, c, &pb.FinishDelete{Org: "o", Id: "del", At: 4, DeleteBackups: []string{"b"}, Outcomes: []*pb.Outcome{{Path: []byte("x.backup"), Deleted: true}}})
+	if r.Code != "" || r.Deleted != 0 {
+		t.Fatal(r)
+	}
+	wantLinks(t, c, "s3//other", "o b x.backup")
+}
+
 // TestDeleteABackup: files, record, links and what the index must know go in one command.
 func TestDeleteABackup(t *testing.T) {
 	c := openTest(t)

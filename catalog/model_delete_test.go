@@ -128,7 +128,7 @@ func (m *model) finishDelete(c *pb.FinishDelete) *pb.Result {
 		}
 	}
 	for _, id := range c.DeleteBackups {
-		if m.delete(KindBackup, owned{c.Org, id}) {
+		if b := m.backups[owned{c.Org, id}]; b != nil && b.StorageId == n.DestinationId && m.delete(KindBackup, owned{c.Org, id}) {
 			a.BackupIds = append(a.BackupIds, id)
 		}
 	}

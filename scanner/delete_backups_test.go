@@ -107,6 +107,73 @@ func TestDeleteBackups(t *testing.T) {
 	}
 }
 
+// elsewhere puts a record into another destination, whose bucket is another one.
+func (r *deleteRig) elsewhere(id, path string) {
+	r.t.Helper()
+	const other = "storage_2"
+	if err := r.catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.Destination(org, other)
+		return err
+	}); errors.Is(err, catalog.ErrNotFound) {
+		d := r.destination(destID)
+		d.Id, d.Bucket = other, "elsewhere"
+		r.propose(&pb.PutDestination{Create: true, Destination: d})
+	}
+	b := &pb.Backup{Org: org, Id: id, StorageId: other, Status: "completed", StoragePath: []byte(path), CreatedAt: 1}
+	if res := r.propose(&pb.PutRecords{Org: org, Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: b}}}}); len(res.Rejected) > 0 {
+		r.t.Fatalf("record %s: %v", id, res.Rejected)
+	}
+}
+
+// stored tells whether there is a record, in whatever destination.
+func (r *deleteRig) stored(id string) bool {
+	r.t.Helper()
+	err := r.catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.Backup(org, id)
+		return err
+	})
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		r.t.Fatal(err)
+	}
+	return err == nil
+}
+
+// TestBackupsElsewhere: those of another destination are none of this one's, also when they
+// come to be so in the middle of a deletion, or before it is settled.
+func TestBackupsElsewhere(t *testing.T) {
+	for _, files := range []bool{true, false} {
+		r := newDeleteRig(t, mem.Options{})
+		r.account.Fill(bucket, 10, old, "a.backup")
+		r.elsewhere("bkp", "a.backup")
+		if got, n := r.deleteBackups(files, "bkp"); !errors.Is(got["bkp"].Err, catalog.ErrNotFound) || n > 0 || !r.stored("bkp") || len(r.keys("")) != 1 {
+			t.Errorf("of another destination: %+v, %d files, left %q", got, n, r.keys(""))
+		}
+	}
+
+	r := newDeleteRig(t, mem.Options{})
+	r.account.Fill(bucket, 10, old, "a.backup")
+	r.backup("bkp", "a.backup")
+	r.set(nil, func(_ int, what string) error {
+		if what == "BeginDelete" {
+			r.elsewhere("bkp", "a.backup")
+		}
+		return nil
+	})
+	if got, n := r.deleteBackups(true, "bkp"); got["bkp"].Deleted || !errors.Is(got["bkp"].Err, ErrRecordKept) || n != 1 || !r.stored("bkp") {
+		t.Errorf("moved meanwhile: %+v, %d files", got, n)
+	}
+
+	r = newDeleteRig(t, mem.Options{})
+	r.backup("bkp", "a.backup")
+	r.propose(&pb.BeginDelete{
+		Org: org, DestinationId: destID, Id: "del_1", Node: "node2/1", At: 1, Revision: 1, BackupIds: []string{"bkp"}, Paths: [][]byte{[]byte("a.backup")},
+	})
+	r.elsewhere("bkp", "a.backup")
+	if r.resolve(); len(r.intents()) > 0 || !r.stored("bkp") {
+		t.Errorf("moved before it was settled: intents %v", r.intents())
+	}
+}
+
 // TestBackupsThatShareAFile deletes two in one request that need the same file.
 func TestBackupsThatShareAFile(t *testing.T) {
 	r := newDeleteRig(t, mem.Options{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,6 +119,39 @@ func TestCleanupTooLarge(t *testing.T) {
 	r.sync()
 	if res, err := r.deleter.Cleanup(ctx, r.cleanupRequest()); err != nil || res.Deleted != 1 {
 		t.Errorf("half of the files: %+v, %v", res, err)
+	}
+}
+
+// TestCleanupWithoutRecords: where no backup at all is known, a few orphans are too many, too.
+func TestCleanupWithoutRecords(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{})
+	r.account.Fill(bucket, 7, old, "1.backup", "2.meta", "3.meta", "4.meta")
+	r.sync()
+	req := r.cleanupRequest()
+	req.Types = []index.Type{index.Backup}
+	var refused *PlanError
+	if _, err := r.deleter.Cleanup(context.Background(), req); !errors.As(err, &refused) || !refused.Unknown || refused.Files != 1 || refused.Of != 4 {
+		t.Errorf("cleanup: %+v, %v", refused, err)
+	}
+	if keys := r.keys(""); len(keys) != 4 {
+		t.Errorf("left: %q", keys)
+	}
+}
+
+// TestCleanupOfUndatedFiles: one of unknown time is never old enough, also where none needs to be.
+func TestCleanupOfUndatedFiles(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{})
+	r.account.Fill(bucket, 7, old, "dated.backup", "linked.backup")
+	r.account.Fill(bucket, 7, time.UnixMilli(0), "undated.backup")
+	r.backup("bkp", "linked.backup")
+	r.sync()
+	req := r.cleanupRequest()
+	req.Before = time.Now().UnixMilli()
+	if res, err := r.deleter.Cleanup(context.Background(), req); err != nil || res.Deleted != 1 || res.Failed != 0 {
+		t.Errorf("cleanup: %+v, %v", res, err)
+	}
+	if keys := r.keys(""); !slices.Equal(keys, []string{"linked.backup", "undated.backup"}) {
+		t.Errorf("left: %q", keys)
 	}
 }
 
