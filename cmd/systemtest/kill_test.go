@@ -15,8 +15,7 @@ import (
 // its end with what an undisturbed one finds.
 func TestKilledInMidScan(t *testing.T) {
 	// A cluster of four, of which three hold a shard.
-	// Of four nodes three hold a shard. Pages are small, so that what streams list twice while
-	// they part, which is a page or so each, is little beside what a kill costs.
+	// Of four nodes three hold a shard. Pages are small beside what a stream loses with its node.
 	c := newCluster(t, settings{nodes: 4, flags: []string{"--scan-streams", pick("4", "16")}})
 	latency := 40 * time.Millisecond
 	if raced && !long {
