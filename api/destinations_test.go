@@ -139,6 +139,25 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestVerifyAgain: only an answer of the provider says something against a destination that
+// was good, and not that none came.
+func TestVerifyAgain(t *testing.T) {
+	for kind, verified := range map[provider.Kind]bool{
+		provider.Unavailable: true, provider.Throttled: true, provider.Corrupt: true, provider.Credentials: false, provider.NoBucket: false,
+	} {
+		r := newRig(t, mem.Options{})
+		path := "/api/v1/storage/destinations/" + r.destination()
+		r.owner("POST", path+"/verify", "")
+		r.openErr = &provider.Error{Kind: kind, Op: "list", Reason: "injected"}
+		if a := r.do(catalog.RoleMember, "POST", path+"/verify", ""); a.status < 400 {
+			t.Errorf("%v: %d %s", kind, a.status, a.raw)
+		}
+		if got := r.owner("GET", path, "").at("data", "verified"); got != verified {
+			t.Errorf("after a failure of kind %v it is verified: %v", kind, got)
+		}
+	}
+}
+
 // TestVerifyForAClientThatLeft has the client go while the provider is asked: that is
 // no failure of the provider, and says nothing about the destination.
 func TestVerifyForAClientThatLeft(t *testing.T) {

@@ -57,6 +57,13 @@ func TestARetriedPostHasOneEffect(t *testing.T) {
 			t.Errorf("%s: %s", name, again.raw)
 		}
 	}
+	// Also where nothing is made, and the remembered answer alone tells.
+	deleting := destinationsPath + "/" + id + "/files/bulk-delete"
+	r.do(catalog.RoleOwner, "POST", deleting, `{"paths":["backups/production/a"]}`, "Idempotency-Key", "files")
+	r.do(catalog.RoleOwner, "POST", deleting, `{"paths":["backups/production/b"]}`, "Idempotency-Key", "files").refused(409, CodeConflict)
+	if r.deletes.calls != 1 {
+		t.Errorf("%d deletions", r.deletes.calls)
+	}
 	if a := r.do(catalog.RoleOwner, "POST", destinationsPath, createBody, "Idempotency-Key", "k2"); a.at("data", "id") == id {
 		t.Errorf("another key: %s", a.raw)
 	}

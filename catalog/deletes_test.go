@@ -93,7 +93,7 @@ func TestNobodyClaimsWhatIsBeingDeleted(t *testing.T) {
 			oneBackup(&pb.Backup{Id: "b", StorageId: "d", StoragePath: []byte("a/x.gz")}), false,
 		},
 		"migrate": {
-			[]proto.Message{&pb.PutDestination{Create: true, Destination: elsewhere("e")}, onePitr("e", "z/"), onePitr("e", "a/")},
+			[]proto.Message{&pb.PutDestination{Create: true, Destination: elsewhere("e")}, onePitr("e", "0/"), onePitr("e", "a/")},
 			&pb.Migrate{Org: "o", FromId: "e", ToId: "d"}, false,
 		},
 		"a destination with backups moves in": {

@@ -82,6 +82,22 @@ func TestProbeLeavesOne(t *testing.T) {
 	}
 }
 
+// TestProbeTouchesItsOwnAlone: what is only called like a probe object may be somebody's.
+func TestProbeTouchesItsOwnAlone(t *testing.T) {
+	a := mem.New(mem.Options{}, "bucket")
+	theirs := []string{".firescan-probe-", ".firescan-probe-AAAAAAAAAAAAAAAAAAAAAAAAAA", ".firescan-probe-notes"}
+	a.Fill("bucket", 5, a.Now(), theirs...)
+	b := a.Bucket("bucket")
+	if got, err := provider.Probe(t.Context(), b, ""); err != nil || got != (provider.Permissions{Read: true, Write: true, Delete: true}) {
+		t.Errorf("permissions %+v, %v", got, err)
+	}
+	for _, key := range theirs {
+		if info, err := b.Stat(t.Context(), key); err != nil || info.Size != 5 {
+			t.Errorf("%s: %+v, %v", key, info, err)
+		}
+	}
+}
+
 // asked is a bucket whose provider tells permissions.
 type asked struct {
 	provider.Bucket
