@@ -50,8 +50,8 @@ bench: build ## Measure firescan and its peers side by side, into bench/RESULTS.
 	go run ./bench/compare -firescan $(BIN)/firescan $(BENCH)
 
 .PHONY: generate
-generate: ## Generate code from the .proto files, with the tools that go.mod pins
-	go tool buf generate
+generate: ## Generate code from the .proto files, with the tools that tools/go.mod pins
+	go tool -modfile=tools/go.mod buf generate
 
 .PHONY: lint
 lint: $(GOLANGCI) $(GOFUMPT) ## Format check, go vet, golangci-lint
