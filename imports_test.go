@@ -104,9 +104,8 @@ func sameRoom(from, to string, isTest bool) string {
 	return "a provider stands on the seam alone"
 }
 
-// goFiles calls see with every Go file of the repository and its package's path,
-// relative to the root.
-func goFiles(t *testing.T, see func(file, pkg string, source []byte)) {
+// files calls see with every source and text file of the repository.
+func files(t *testing.T, see func(file string, content []byte)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -114,29 +113,37 @@ func goFiles(t *testing.T, see func(file, pkg string, source []byte)) {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if file != "." && (name[0] == '.' || name[0] == '_' || name == "testdata" || file == "bin" || file == "data") {
+			if file != "." && (name[0] == '.' || name[0] == '_' || name == "testdata" || name == "node_modules" || file == "bin" || file == "data") {
 				return filepath.SkipDir
 			}
 			return nil
 		}
-		if !strings.HasSuffix(name, ".go") {
+		switch filepath.Ext(name) {
+		case ".go", ".md", ".proto", ".yaml", ".yml":
+		default:
 			return nil
 		}
-		source, err := os.ReadFile(file)
+		content, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		file = filepath.ToSlash(file)
-		pkg := path.Dir(file)
-		if pkg == "." {
-			pkg = ""
-		}
-		see(file, pkg, source)
+		see(filepath.ToSlash(file), content)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// goFiles calls see with every Go file of the repository and the path of its package,
+// relative to the root.
+func goFiles(t *testing.T, see func(file, pkg string, source []byte)) {
+	t.Helper()
+	files(t, func(file string, content []byte) {
+		if path.Ext(file) == ".go" {
+			see(file, strings.TrimPrefix(path.Dir(file), "."), content)
+		}
+	})
 }
 
 func TestImportsGoDown(t *testing.T) {
