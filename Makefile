@@ -1,7 +1,11 @@
-# Everything that is done with this repository. `make help` lists it.
+# All tasks of this repository. `make help` lists them.
 
 BIN      := $(CURDIR)/bin
 FUZZTIME ?= 1m
+
+# The tag, or the tag with what follows it, or the commit. Without git `firescan version`
+# prints what the Go tool recorded.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 # Pinned, and built by the Go tool into ./bin: nothing else needs to be installed.
 GOLANGCI_VERSION := v2.15.0
@@ -17,26 +21,28 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build bin/firescan
-	go build -trimpath -o $(BIN)/firescan ./cmd/firescan
+	go build -trimpath -ldflags '-s -w -X main.buildVersion=$(VERSION)' -o $(BIN)/firescan ./cmd/firescan
 
 .PHONY: demo
-demo: build ## Run three nodes on a bucket that they serve themselves, with a catalog, and keep serving
+demo: build ## Run three nodes with a synthetic bucket and a catalog until Ctrl-C
 	$(BIN)/firescan demo
 
 .PHONY: check
-check: lint ## Lint and short tests: what to run before each commit, under two minutes
+check: lint ## Lint and run the short tests, before each commit (under two minutes)
 	go test -short ./...
 
 .PHONY: test
-test: ## All tests under the race detector, the system tests with real processes included
-	go test -race -timeout 30m ./...
+test: ## Run all tests under the race detector, with real processes, and list the slowest
+	go test -C tools ./testtimes
+	go build -C tools -o $(BIN)/testtimes ./testtimes
+	$(BIN)/testtimes -race -timeout 30m ./...
 
 .PHONY: walk
-walk: ## Walk the 22 endpoints of the Storage API with curl, each answer beside the documented one
+walk: ## Call the 22 endpoints of the Storage API with curl and compare responses with the documentation
 	go test -count 1 -v -run 'TestWalk$$' ./bench/walk
 
 .PHONY: test-long
-test-long: test ## All tests, the long form of the system tests (hours), then every fuzz target for FUZZTIME (1m)
+test-long: test ## Run all tests, the long system tests (hours), and every fuzz target for FUZZTIME (1m)
 	FIRESCAN_LONG=1 go test -count=1 -timeout 8h -v ./cmd/systemtest
 	@set -e; for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
@@ -46,15 +52,15 @@ test-long: test ## All tests, the long form of the system tests (hours), then ev
 	done
 
 .PHONY: bench
-bench: build ## Measure firescan and its peers side by side, into bench/RESULTS.md (BENCH='-help' shows the choices)
+bench: build ## Measure firescan and its peers side by side into bench/RESULTS.md (BENCH='-help' lists options)
 	go run ./bench/compare -firescan $(BIN)/firescan $(BENCH)
 
 .PHONY: generate
-generate: ## Generate code from the .proto files, with the tools that tools/go.mod pins
+generate: ## Generate code from the .proto files, with the tools pinned in tools/go.mod
 	go tool -modfile=tools/go.mod buf generate
 
 .PHONY: lint
-lint: $(GOLANGCI) $(GOFUMPT) ## Format check, go vet, golangci-lint
+lint: $(GOLANGCI) $(GOFUMPT) ## Check the format, run go vet and golangci-lint
 	@unformatted=$$($(GOFUMPT) -modpath firescan -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...

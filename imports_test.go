@@ -1,4 +1,4 @@
-// Package firescan_test holds the house rules that a compiler does not know.
+// Package firescan_test enforces the rules of this repository that the compiler does not.
 package firescan_test
 
 import (
@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// floors are the rooms by height. A package imports from the floors below its own and
-// from its own room, never sideways and never up.
+// floors maps each room to its layer. A package imports from lower layers and from its
+// own room, never sideways and never up.
 var floors = map[string]int{
 	"keyspace": 1,
 	"catalog":  2, "index": 2, "provider": 2,
@@ -27,7 +27,7 @@ var floors = map[string]int{
 	"cmd":  6, "deploy": 6,
 }
 
-// indexModules are all that the index stands on beside the standard library.
+// indexModules are the modules that the index may import.
 var indexModules = []string{
 	"go.etcd.io/bbolt", "github.com/cespare/xxhash/v2", "github.com/klauspost/compress",
 	"github.com/prometheus/client_golang",
@@ -35,7 +35,7 @@ var indexModules = []string{
 
 const (
 	module = "firescan/"
-	// syntheticBucket imports nothing of the house, and the demo serves it.
+	// syntheticBucket imports no other room; the demo serves it.
 	syntheticBucket = "bench/bucketserver"
 	maxLines        = 800
 )
@@ -47,15 +47,14 @@ func room(pkg string) string {
 
 func under(pkg, dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") }
 
-// refuse says why the package from, or its tests, may not import the path; empty when
-// it may.
+// refuse returns why the package from, or its tests, may not import a path, or "".
 func refuse(from, imported string, isTest bool) string {
 	if room(from) == "index" && !isTest && strings.Contains(room(imported), ".") &&
 		!slices.ContainsFunc(indexModules, func(m string) bool { return under(imported, m) }) {
-		return "index stands on bbolt, codecs and the standard library alone"
+		return "index imports only bbolt, codecs and the standard library"
 	}
 	to, ours := strings.CutPrefix(imported, module)
-	if !ours || room(from) == "" { // the root holds nothing but tests
+	if !ours || room(from) == "" { // the root has only tests
 		return ""
 	}
 	if under(to, syntheticBucket) {
@@ -65,19 +64,19 @@ func refuse(from, imported string, isTest bool) string {
 		return "the synthetic bucket is for benchmarks, tests and the demo"
 	}
 	if under(from, syntheticBucket) && !isTest {
-		return "the synthetic bucket stands on nothing of the house"
+		return "the synthetic bucket imports no other room"
 	}
 	if room(from) == "bench" {
 		return ""
 	}
 	if room(to) == "bench" {
-		return "nothing stands on the benchmarks"
+		return "no room imports the benchmarks"
 	}
 	below, known := floors[room(to)]
 	own, placed := floors[room(from)]
 	switch {
 	case !known || !placed:
-		return "one of the two is in no room of the house: see the floors in imports_test.go"
+		return "one of the two is in no known room: see floors in imports_test.go"
 	case under(to, "provider/providertest") && !isTest && !under(from, "provider/providertest"):
 		return "the conformance suite is for tests"
 	case room(from) == room(to):
@@ -87,13 +86,13 @@ func refuse(from, imported string, isTest bool) string {
 	case below == own && !isTest:
 		return "imports go down, and this one goes sideways"
 	case strings.HasPrefix(to, "provider/") && own < floors["node"] && !isTest:
-		return "only node hands in a concrete provider; import the seam"
+		return "only node imports concrete providers: import the interface in provider"
 	}
 	return ""
 }
 
-// sameRoom: within a room all is allowed, but providers do not know one another and
-// the seam knows none of them.
+// sameRoom is refuse for two packages of one room. All is allowed, except that providers
+// do not import each other, and package provider imports none of them.
 func sameRoom(from, to string, isTest bool) string {
 	if room(from) != "provider" || isTest || from == to || to == "provider" || strings.HasPrefix(from, to+"/") {
 		return ""
@@ -101,7 +100,7 @@ func sameRoom(from, to string, isTest bool) string {
 	if under(from, "provider/providertest") {
 		return ""
 	}
-	return "a provider stands on the seam alone"
+	return "a provider imports only package provider"
 }
 
 // files calls see with every source and text file of the repository.
@@ -184,7 +183,6 @@ func TestFilesStayReadable(t *testing.T) {
 	})
 }
 
-// The rule itself, by example.
 func TestRefuse(t *testing.T) {
 	for _, tc := range []struct {
 		from, imported string

@@ -75,6 +75,7 @@ orphans, keeps the answer in an index and serves it over HTTP.`,
 		Example: `  firescan demo
   firescan serve --data-dir ./data
   firescan sync --watch production`,
+		Version:      version(),
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.flagsFromEnv(cmd.Flags()) },
 	}
@@ -87,6 +88,7 @@ orphans, keeps the answer in an index and serves it over HTTP.`,
 		a.statsCommand(), a.backupsCommand(), a.importCommand(), a.clusterCommand(), a.versionCommand(),
 	)
 	group(root)
+	root.SetVersionTemplate("firescan {{.Version}}\n")
 	root.SetUsageTemplate(root.UsageTemplate() + `
 Every flag is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.
 `)
@@ -114,7 +116,7 @@ func takes(check cobra.PositionalArgs) cobra.PositionalArgs {
 func (a *app) flagsFromEnv(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" {
+		if f.Changed || f.Name == "help" || f.Name == "version" {
 			return
 		}
 		name := envName(f.Name)
@@ -140,14 +142,4 @@ func terminal(w io.Writer) bool {
 	}
 	columns, _, err := term.GetSize(int(f.Fd()))
 	return err == nil && columns > 0
-}
-
-func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: takes(cobra.NoArgs), Example: `  firescan version`,
-		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintln(a.out, "firescan", version())
-			return nil
-		},
-	}
 }
