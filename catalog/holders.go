@@ -1,10 +1,14 @@
 package catalog
 
 import (
+	"errors"
 	"strings"
 
 	pb "firescan/catalog/catalogpb"
 )
+
+// ErrNoReplica is returned when no replica makes progress copying the result of a sync.
+var ErrNoReplica = errors.New("no replica is making progress copying the new index")
 
 func (b *batch) setHolder(m *pb.SetHolder) (*pb.Result, error) {
 	if err := firstError(

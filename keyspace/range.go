@@ -8,6 +8,9 @@ import (
 // an empty End is unbounded. The zero Range is the whole key space.
 type Range struct{ Start, End string }
 
+// NewRange returns the range [start, end).
+func NewRange[K Key](start, end K) Range { return Range{string(start), string(end)} }
+
 // Prefix returns the range of all keys that begin with prefix.
 func Prefix(prefix string) Range { return Range{prefix, PrefixEnd(prefix)} }
 

@@ -11,12 +11,12 @@ import (
 	"firescan/api"
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
-	"firescan/scanner"
+	"firescan/deletion"
 )
 
 // newDeleter makes what deletes files on this node. It is closed before what it stands on.
-func (n *Node) newDeleter() *scanner.Deleter {
-	d := scanner.NewDeleter(scanner.DeleterConfig{
+func (n *Node) newDeleter() *deletion.Deleter {
+	d := deletion.NewDeleter(deletion.DeleterConfig{
 		Node: n.id, Boot: rand.Text(), Catalog: n.catalog, Proposer: n.consensus, Buckets: n.buckets, Shards: shards{n.scan.keeper},
 		Logger: n.log, Registerer: n.registry,
 	})
@@ -35,19 +35,19 @@ func (n *Node) coordinate(ctx context.Context) error {
 }
 
 // deletes is the deleter as the API sees it.
-type deletes struct{ deleter *scanner.Deleter }
+type deletes struct{ deleter *deletion.Deleter }
 
 var _ api.Deletes = deletes{}
 
 // DeleteFiles implements api.Deletes.
 func (d deletes) DeleteFiles(ctx context.Context, dest *pb.Destination, who string, paths [][]byte) ([]api.FileOutcome, error) {
-	outcomes, err := d.deleter.DeleteFiles(ctx, scanner.DeleteRequest{Destination: dest, Who: who, Paths: paths})
+	outcomes, err := d.deleter.DeleteFiles(ctx, deletion.DeleteRequest{Destination: dest, Who: who, Paths: paths})
 	return fileOutcomes(outcomes), deleteError(err)
 }
 
 // DeleteBackups implements api.Deletes.
 func (d deletes) DeleteBackups(ctx context.Context, dest *pb.Destination, who string, ids []string, files bool) (all api.BackupOutcomes, err error) {
-	result, err := d.deleter.DeleteBackups(ctx, scanner.BackupsRequest{Destination: dest, Who: who, IDs: ids, Files: files})
+	result, err := d.deleter.DeleteBackups(ctx, deletion.BackupsRequest{Destination: dest, Who: who, IDs: ids, Files: files})
 	all.Files = result.Files
 	for _, o := range result.Outcomes {
 		if errors.Is(o.Err, catalog.ErrNotFound) {
@@ -60,7 +60,7 @@ func (d deletes) DeleteBackups(ctx context.Context, dest *pb.Destination, who st
 
 // PlanCleanup implements api.Deletes.
 func (d deletes) PlanCleanup(ctx context.Context, dest *pb.Destination, c api.Cleanup) (api.CleanupPlan, error) {
-	p, err := d.deleter.Plan(ctx, scanner.CleanupRequest{Destination: dest, Types: c.Types, Before: c.Before})
+	p, err := d.deleter.Plan(ctx, deletion.CleanupRequest{Destination: dest, Types: c.Types, Before: c.Before})
 	if err != nil {
 		return api.CleanupPlan{}, deleteError(err)
 	}
@@ -69,7 +69,7 @@ func (d deletes) PlanCleanup(ctx context.Context, dest *pb.Destination, c api.Cl
 
 // Cleanup implements api.Deletes.
 func (d deletes) Cleanup(ctx context.Context, dest *pb.Destination, who string, c api.Cleanup) (api.CleanedUp, error) {
-	r, err := d.deleter.Cleanup(ctx, scanner.CleanupRequest{Destination: dest, Who: who, Types: c.Types, Before: c.Before, Confirm: c.Confirm})
+	r, err := d.deleter.Cleanup(ctx, deletion.CleanupRequest{Destination: dest, Who: who, Types: c.Types, Before: c.Before, Confirm: c.Confirm})
 	if err != nil {
 		return api.CleanedUp{}, deleteError(err)
 	}
@@ -78,7 +78,7 @@ func (d deletes) Cleanup(ctx context.Context, dest *pb.Destination, who string, 
 	}, nil
 }
 
-func fileOutcomes(outcomes []scanner.Outcome) []api.FileOutcome {
+func fileOutcomes(outcomes []deletion.Outcome) []api.FileOutcome {
 	all := make([]api.FileOutcome, len(outcomes))
 	for i, o := range outcomes {
 		all[i] = api.FileOutcome{Path: o.Path, Size: o.Size, Err: deleteError(o.Err)}
@@ -92,28 +92,28 @@ func deleteError(err error) error {
 	answer := func(code api.Code, message string) error {
 		return &api.Error{Code: code, Message: message, Err: err}
 	}
-	if plan, ok := errors.AsType[*scanner.PlanError](err); ok {
+	if plan, ok := errors.AsType[*deletion.PlanError](err); ok {
 		return planError(plan)
 	}
 	switch {
-	case errors.Is(err, scanner.ErrNotThere):
+	case errors.Is(err, deletion.ErrNotThere):
 		return answer(api.CodeFileNotFound, "File not found")
-	case errors.Is(err, scanner.ErrChanged):
+	case errors.Is(err, deletion.ErrChanged):
 		return answer(api.CodeConflict, "The file has changed since the last scan; sync the storage destination, then look at it again")
-	case errors.Is(err, scanner.ErrUnsettled):
+	case errors.Is(err, deletion.ErrUnsettled):
 		return answer(api.CodeProvider, "The storage provider did not confirm the deletion; the file is still there, and is looked at again within minutes")
-	case errors.Is(err, scanner.ErrRecordKept):
+	case errors.Is(err, deletion.ErrRecordKept):
 		return answer(api.CodeNoLeader, "The files of the backup are deleted and its record is not yet; delete it again")
-	case errors.Is(err, scanner.ErrNeverSynced):
+	case errors.Is(err, deletion.ErrNeverSynced):
 		return answer(api.CodeConflict, "The storage destination was never synced, so that no orphans are known; sync it first")
-	case errors.Is(err, scanner.ErrStopping):
+	case errors.Is(err, deletion.ErrStopping):
 		return answer(api.CodeNoLeader, "This node is stopping; try again shortly")
 	}
 	return err
 }
 
 // planError is the answer to a cleanup that was not begun.
-func planError(e *scanner.PlanError) error {
+func planError(e *deletion.PlanError) error {
 	answer := &api.Error{Code: api.CodeCleanupTooLarge, Err: e, Details: struct {
 		Files   uint64 `json:"files"`
 		Orphans uint64 `json:"orphans"`

@@ -10,15 +10,15 @@ import (
 
 	"firescan/api"
 	"firescan/catalog"
-	"firescan/scanner"
+	"firescan/deletion"
 )
 
 // What keeps a file from being deleted has a code of the API; what has one already stays
 // what it is.
 func TestDeleteErrorsAreAnswerable(t *testing.T) {
 	for err, code := range map[error]api.Code{
-		scanner.ErrNotThere: api.CodeFileNotFound, scanner.ErrChanged: api.CodeConflict, scanner.ErrUnsettled: api.CodeProvider,
-		scanner.ErrRecordKept: api.CodeNoLeader, scanner.ErrNeverSynced: api.CodeConflict, scanner.ErrStopping: api.CodeNoLeader,
+		deletion.ErrNotThere: api.CodeFileNotFound, deletion.ErrChanged: api.CodeConflict, deletion.ErrUnsettled: api.CodeProvider,
+		deletion.ErrRecordKept: api.CodeNoLeader, deletion.ErrNeverSynced: api.CodeConflict, deletion.ErrStopping: api.CodeNoLeader,
 	} {
 		told, ok := errors.AsType[*api.Error](deleteError(fmt.Errorf("wrapped: %w", err)))
 		if !ok || told.Code != code || told.Message == "" || !errors.Is(told, err) {
@@ -31,13 +31,13 @@ func TestDeleteErrorsAreAnswerable(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		plan scanner.PlanError
+		plan deletion.PlanError
 		code api.Code
 		says string
 	}{
-		"too large": {scanner.PlanError{Plan: scanner.Plan{Hash: "abc", Files: 3, Of: 4}}, api.CodeCleanupTooLarge, "3 of 4 files, more than half"},
-		"unknown":   {scanner.PlanError{Plan: scanner.Plan{Hash: "abc", Files: 3, Of: 9, Unknown: true}}, api.CodeCleanupTooLarge, "No backup is known"},
-		"another":   {scanner.PlanError{Plan: scanner.Plan{Hash: "abc", Files: 3, Of: 9}, Confirmed: true}, api.CodeConflict, "3 of 9 files"},
+		"too large": {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 4}}, api.CodeCleanupTooLarge, "3 of 4 files, more than half"},
+		"unknown":   {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 9, Unknown: true}}, api.CodeCleanupTooLarge, "No backup is known"},
+		"another":   {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 9}, Confirmed: true}, api.CodeConflict, "3 of 9 files"},
 	} {
 		told, ok := errors.AsType[*api.Error](deleteError(fmt.Errorf("wrapped: %w", &c.plan)))
 		if !ok || told.Code != c.code || !strings.Contains(told.Message, c.says) {

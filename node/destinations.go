@@ -8,7 +8,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
-	"firescan/scanner"
+	"firescan/replica"
 )
 
 // destinations tells Prometheus how the destinations stand, as of their last syncs. It
@@ -89,7 +89,7 @@ func (d *destinations) collect(to chan<- prometheus.Metric, tx *catalog.Tx, of *
 		}
 	}
 	if generation != nil {
-		wanted = min(scanner.Copies, d.nodes())
+		wanted = min(replica.Copies, d.nodes())
 	}
 	for _, m := range []struct {
 		desc  *prometheus.Desc

@@ -16,9 +16,9 @@ import (
 	"firescan/api"
 	"firescan/catalog"
 	"firescan/cluster"
+	"firescan/deletion"
 	"firescan/index"
 	"firescan/provider"
-	"firescan/scanner"
 )
 
 // Node is one firescan process's worth of parts. New makes it, Run runs it until
@@ -42,7 +42,7 @@ type Node struct {
 	consensus *consensus
 	relay     *relay
 	scan      *scanning
-	deleter   *scanner.Deleter
+	deleter   *deletion.Deleter
 	api       *api.Server
 	http      *http.Server
 }

@@ -8,13 +8,14 @@ import (
 
 	"firescan/api"
 	"firescan/catalog"
+	"firescan/replica"
 	"firescan/scanner"
 	rpc "firescan/scanner/scannerpb/scannerpbconnect"
 )
 
 // scanning are the parts that turn buckets into shards.
 type scanning struct {
-	keeper      *scanner.Keeper
+	keeper      *replica.Keeper
 	worker      *scanner.Worker
 	coordinator *scanner.Coordinator
 	// synced names the organisations of which a sync was promoted: their statistics
@@ -31,13 +32,13 @@ func (n *Node) newScanning() *scanning {
 	copies := newReplicas(n.cluster, n.index, n.config.ReplicaBandwidth<<20, n.registry)
 	n.cluster.Handle("GET "+segmentPath, http.HandlerFunc(copies.serveSegment))
 	n.cluster.Handle("POST "+segmentsPath, http.HandlerFunc(copies.serveHeld))
-	keeper := scanner.NewKeeper(scanner.KeeperConfig{
+	keeper := replica.NewKeeper(replica.KeeperConfig{
 		Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Replicas: copies, Logger: n.log,
 	})
 	synced := make(chan string, 64)
 	return &scanning{keeper, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{
 		Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Buckets: n.buckets,
-		Keeper: keeper, Peers: scanPeers{n.cluster, worker}, Publisher: publisher{n, synced},
+		Shards: keeper, Peers: scanPeers{n.cluster, worker}, Publisher: publisher{n, synced},
 		SyncEvery: n.config.SyncEvery, Logger: n.log, Registerer: n.registry,
 	}), synced}
 }

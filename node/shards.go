@@ -7,11 +7,11 @@ import (
 
 	"firescan/api"
 	"firescan/index"
-	"firescan/scanner"
+	"firescan/replica"
 )
 
 // shards are the keeper's shards as the API sees them.
-type shards struct{ keeper *scanner.Keeper }
+type shards struct{ keeper *replica.Keeper }
 
 // View implements api.Shards. Whatever keeps a shard from being brought up to date, a
 // segment that was set aside or a disk without room for its changes, is mended

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"firescan/keyspace"
 )
 
 // alphabet learns which characters keys show at which place, and from that maps
@@ -107,7 +109,7 @@ func (a *alphabet) observe(key string) {
 // characters between theirs are missing. open tells that lo is no key itself but
 // a cut, so that its own last character is missing too.
 func (a *alphabet) observeGap(lo, hi string, open bool) {
-	cp := runeStart(lo, commonPrefix(lo, hi))
+	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	above := lastChar
 	a.walk(hi, cp, func(_ place, c rune, _ int) bool { above = c; return false })
 	a.walk(lo, cp, func(p place, c rune, at int) bool {
@@ -124,7 +126,7 @@ func (a *alphabet) observeGap(lo, hi string, open bool) {
 // last that keys up to end could share, the greater characters are missing.
 func (a *alphabet) observeEnd(last, end string) {
 	a.observeGap(last, end, false)
-	cp := commonPrefix(last, end)
+	cp := keyspace.CommonPrefix(last, end)
 	a.walk(last, cp, func(p place, c rune, at int) bool {
 		if at > cp {
 			a.miss(p, c+1, lastChar)
@@ -258,7 +260,7 @@ func (a *alphabet) unit(prefix string) float64 {
 // distance is the part of the whole key space between lo and hi (empty: its end),
 // as far as the alphabet tells. It means something only against other distances.
 func (a *alphabet) distance(lo, hi string) float64 {
-	cp := runeStart(lo, commonPrefix(lo, hi))
+	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	top := 1.0
 	if hi != "" {
 		top = a.fraction(hi, cp)
@@ -269,7 +271,7 @@ func (a *alphabet) distance(lo, hi string) float64 {
 // between makes up a key that lies the given part of the way from lo to hi. The
 // answer is empty when there is none to be found strictly between.
 func (a *alphabet) between(lo, hi string, part float64) string {
-	cp := runeStart(lo, commonPrefix(lo, hi))
+	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	bottom, top := a.fraction(lo, cp), 1.0
 	if hi != "" {
 		top = a.fraction(hi, cp)
@@ -309,7 +311,7 @@ func (a *alphabet) between(lo, hi string, part float64) string {
 // those with a greater character there. So whatever the true width of the range
 // is, some of the keys cut it at that scale.
 func (a *alphabet) scales(lo, hi string, deepest, n int) []string {
-	cp := runeStart(lo, commonPrefix(lo, hi))
+	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	if !utf8.ValidString(lo[:cp]) {
 		return nil
 	}
@@ -369,7 +371,7 @@ func runeStart(s string, at int) int {
 // sure tells whether the characters that decide where a key between lo and hi lies
 // are well known: those of the first places at which keys there may part.
 func (a *alphabet) sure(lo, hi string) bool {
-	cp := runeStart(lo, commonPrefix(lo, hi))
+	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	below := lastChar
 	a.walk(hi, cp, func(_ place, c rune, _ int) bool { below = c; return false })
 	choices, sure := 1, true

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"firescan/keyspace"
+
 	"pgregory.net/rapid"
 )
 
@@ -44,7 +46,7 @@ func TestMadeUpKeysLieInside(t *testing.T) {
 				t.Fatalf("made up %q, not valid UTF-8", k)
 			}
 			// What follows the part that lo gives is ours: no characters that servers stumble over.
-			for _, c := range k[commonPrefix(k, lo):] {
+			for _, c := range k[keyspace.CommonPrefix(k, lo):] {
 				if !usable(c) && !strings.ContainsRune(lo+hi, c) {
 					t.Fatalf("made up %q with %q", k, c)
 				}

@@ -71,7 +71,7 @@ func (c *classifier) fill(pitr [][]byte, objects []provider.Object) {
 		o := &objects[i]
 		e := &c.entries[i]
 		*e = index.Entry{Path: o.Key, Size: o.Size, ModTime: o.ModTime, Digest: xxhash.Sum64(o.Tag)}
-		e.Type, e.Linked = typeOf(o.Key, pitr)
+		e.Type, e.Linked = index.TypeOf(o.Key, pitr)
 		c.stems[i] = catalog.Stem(o.Key)
 		c.order[i] = i
 		sorted = sorted && (i == 0 || bytes.Compare(c.stems[i-1], c.stems[i]) <= 0)

@@ -12,6 +12,7 @@ import (
 
 	"firescan/catalog"
 	"firescan/index"
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -95,7 +96,7 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 			i += n
 			upTo := ""
 			if i <= len(keys) {
-				upTo = after(part[len(part)-1])
+				upTo = keyspace.After(part[len(part)-1])
 			}
 			var objects []provider.Object
 			for _, k := range part {
@@ -165,9 +166,9 @@ func TestTypeOf(t *testing.T) {
 		{"wal", index.Unknown, false},
 		{".gz", index.Unknown, false},
 	} {
-		typ, linked := typeOf([]byte(c.key), [][]byte{[]byte("wal/")})
+		typ, linked := index.TypeOf([]byte(c.key), [][]byte{[]byte("wal/")})
 		if typ != c.want || linked != c.linked {
-			t.Errorf("typeOf(%q) = %v, %v; want %v, %v", c.key, typ, linked, c.want, c.linked)
+			t.Errorf("index.TypeOf(%q) = %v, %v; want %v, %v", c.key, typ, linked, c.want, c.linked)
 		}
 	}
 }

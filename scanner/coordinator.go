@@ -28,13 +28,23 @@ var (
 	errStop  = errors.New("this node no longer coordinates syncs")
 )
 
+// Shards are the shards on this node and their copies on other nodes.
+type Shards interface {
+	// View returns a view of a destination's shard, which the caller releases.
+	View(ctx context.Context, destination string) (*index.View, error)
+	// Await waits until enough nodes hold all segments of a finished sync. It returns the
+	// ids of the segments that no node has anymore; they must be listed again. The error is
+	// catalog.ErrNoReplica when no node makes progress copying.
+	Await(ctx context.Context, d *pb.Destination, syncID string) (lost []string, err error)
+}
+
 // CoordinatorConfig is what a Coordinator needs.
 type CoordinatorConfig struct {
 	Catalog   *catalog.Catalog
 	Index     *index.Store
 	Proposer  Proposer
 	Buckets   Buckets
-	Keeper    *Keeper
+	Shards    Shards
 	Peers     Peers
 	Publisher Publisher
 	// SyncEvery is how long after the start of its last sync, or after it was created,

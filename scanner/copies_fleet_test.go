@@ -16,6 +16,7 @@ import (
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
+	"firescan/replica"
 )
 
 // fleetCopies are the shards of a fleet's other nodes.
@@ -26,9 +27,9 @@ type fleetCopies struct {
 }
 
 // Members implements Replicas.
-func (c fleetCopies) Members() (all []Member) {
+func (c fleetCopies) Members() (all []replica.Member) {
 	for _, n := range c.nodes {
-		all = append(all, Member{n.id, !n.down.Load()})
+		all = append(all, replica.Member{ID: n.id, Alive: !n.down.Load()})
 	}
 	return all
 }
@@ -65,7 +66,7 @@ func (c fleetCopies) Fetch(_ context.Context, node, destination string, s *pb.Se
 	}
 	f, tag, err := n.index.OpenSealed(destination, s.Id)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+		return fmt.Errorf("%w: %w", replica.ErrNotHeld, err)
 	}
 	defer f.Close()
 	in, err := c.index.Receive(destination, s.Id)
@@ -87,11 +88,11 @@ func (f *fleet) keep(refuse func(from *fleetNode) bool) {
 	ctx, stop := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	for _, n := range f.nodes {
-		n.keeper = NewKeeper(KeeperConfig{
+		n.keeper = replica.NewKeeper(replica.KeeperConfig{
 			Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n, Replicas: fleetCopies{n, refuse}, Grace: time.Millisecond,
 			Logger: slog.New(slog.DiscardHandler),
 		})
-		n.keeper.waits.again, n.keeper.waits.comeBack = 20*time.Millisecond, 20*time.Millisecond
+		n.keeper.Waits.Again, n.keeper.Waits.ComeBack = 20*time.Millisecond, 20*time.Millisecond
 		work.Go(func() { _ = n.keeper.Run(ctx) })
 	}
 	f.t.Cleanup(func() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"firescan/catalog"
+	"firescan/keyspace"
 	spb "firescan/scanner/scannerpb"
 )
 
@@ -160,7 +161,7 @@ func (c *crew) plan(ctx context.Context, work *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	remaining := ranges{c.space()}.without(recorded).without(c.leases.held())
+	remaining := keyspace.RangeSet{c.space()}.Subtract(recorded).Subtract(c.leases.held())
 	work.Go(func() {
 		c.planned <- c.job.plan(ctx, remaining, streams)
 	})
@@ -188,24 +189,24 @@ func (c *crew) whole() (bool, error) {
 	if !idle || len(c.leases.free) > 0 {
 		return false, nil
 	}
-	left := ranges{c.space()}.without(recorded)
+	left := keyspace.RangeSet{c.space()}.Subtract(recorded)
 	c.leases.release(planned(left, nil))
 	return len(left) == 0, nil
 }
 
 // recorded is what is in recorded segments.
-func (c *crew) recorded() (done ranges, err error) {
+func (c *crew) recorded() (done keyspace.RangeSet, err error) {
 	err = c.Catalog.View(func(tx *catalog.Tx) error {
 		segments, err := tx.Segments(c.sync.Id)
 		for _, s := range segments {
-			done = append(done, Range{string(s.Start), string(s.End)})
+			done = append(done, keyspace.NewRange(s.Start, s.End))
 		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded segments: %w", err)
 	}
-	return newRanges(done), nil
+	return keyspace.NewRangeSet(done), nil
 }
 
 // dispatch sends each node its next order, unless one is under way. One that waits for

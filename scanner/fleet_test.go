@@ -22,6 +22,7 @@ import (
 	"firescan/index"
 	"firescan/provider"
 	"firescan/provider/mem"
+	"firescan/replica"
 	spb "firescan/scanner/scannerpb"
 )
 
@@ -49,7 +50,7 @@ type fleetNode struct {
 	catalog *catalog.Catalog
 	index   *index.Store
 	worker  *Worker
-	keeper  *Keeper
+	keeper  *replica.Keeper
 	streams int
 
 	down   atomic.Bool // as after kill -9: nothing that it does counts any more
@@ -105,7 +106,7 @@ func (f *fleet) newNode(id string) *fleetNode {
 	if n.index, err = index.Open(filepath.Join(dir, "index"), index.Options{Registerer: registry}); err != nil {
 		f.t.Fatal(err)
 	}
-	n.keeper = NewKeeper(KeeperConfig{Node: id, Catalog: n.catalog, Index: n.index, Proposer: n, Logger: slog.New(slog.DiscardHandler)})
+	n.keeper = replica.NewKeeper(replica.KeeperConfig{Node: id, Catalog: n.catalog, Index: n.index, Proposer: n, Logger: slog.New(slog.DiscardHandler)})
 	return n
 }
 
@@ -160,7 +161,7 @@ func (f *fleet) lead(n *fleetNode) {
 	f.mu.Unlock()
 	ctx, stop := context.WithCancel(context.Background())
 	c := NewCoordinator(CoordinatorConfig{
-		Catalog: n.catalog, Index: n.index, Proposer: n, Buckets: n, Keeper: n.keeper, Peers: f, Publisher: n,
+		Catalog: n.catalog, Index: n.index, Proposer: n, Buckets: n, Shards: n.keeper, Peers: f, Publisher: n,
 		Lease: f.lease, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	var work sync.WaitGroup
@@ -425,3 +426,6 @@ func seeded(t *testing.T) *rand.Rand {
 	})
 	return rand.New(rand.NewPCG(seed, 0))
 }
+
+// errCrashed is returned for every call of a node that has crashed.
+var errCrashed = errors.New("the node has crashed")

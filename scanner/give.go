@@ -3,6 +3,8 @@ package scanner
 import (
 	"cmp"
 	"slices"
+
+	"firescan/keyspace"
 )
 
 // spare is how many of the streams have nothing to do.
@@ -97,14 +99,14 @@ func (p *piece) size() float64 { return p.left / float64(p.parts) }
 // evenly answers n keys, or fewer, that part the range in equal parts when that can be
 // told.
 func (h *hold) evenly(n int) []string {
-	a, lo := h.table.alphabet, trimAfter(h.rng.Start)
+	a, lo := h.table.alphabet, keyspace.TrimAfter(h.rng.Start)
 	if n == 1 || !a.sure(lo, h.rng.End) {
 		return h.cuts(n)
 	}
 	var keys []string
 	for i := range n {
 		if key := a.between(lo, h.rng.End, float64(i+1)/float64(n+1)); key != "" {
-			keys = append(keys, after(key))
+			keys = append(keys, keyspace.After(key))
 		}
 	}
 	slices.Sort(keys)

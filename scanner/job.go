@@ -10,6 +10,7 @@ import (
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -96,7 +97,7 @@ func (j *job) do(ctx context.Context) (err error) {
 		if err := newCrew(j).run(ctx); err != nil {
 			return err
 		}
-		lost, err := j.replicated(ctx)
+		lost, err := j.Shards.Await(ctx, j.destination, j.sync.Id)
 		if err != nil {
 			return err
 		}
@@ -139,11 +140,11 @@ func (j *job) load() error {
 func recordedBy(s *pb.Sync) counts { return counts{s.FilesScanned, s.BytesScanned, s.OrphanFiles} }
 
 // space is the key space of the sync.
-func (j *job) space() Range { return Range{string(j.sync.Start), string(j.sync.End)} }
+func (j *job) space() keyspace.Range { return keyspace.NewRange(j.sync.Start, j.sync.End) }
 
 // plan cuts what remains of the key space into ranges: equal ones when a generation
 // tells how the keys lie, else at the bucket's folders.
-func (j *job) plan(ctx context.Context, remaining []Range, streams int) []PlannedRange {
+func (j *job) plan(ctx context.Context, remaining []keyspace.Range, streams int) []PlannedRange {
 	if len(remaining) == 0 {
 		return nil
 	}
@@ -156,12 +157,12 @@ func (j *job) plan(ctx context.Context, remaining []Range, streams int) []Planne
 // fromLast plans by the last generation: by its shard, which tells exactly, when this
 // node has it, else by what the catalog knows of its segments. Without a generation it
 // answers nil.
-func (j *job) fromLast(ctx context.Context, remaining []Range, streams int) []PlannedRange {
+func (j *job) fromLast(ctx context.Context, remaining []keyspace.Range, streams int) []PlannedRange {
 	if j.generation.GetFiles() == 0 {
 		return nil
 	}
 	n := parts(j.generation.Files, streams)
-	view, err := j.Keeper.View(ctx, j.sync.DestinationId)
+	view, err := j.Shards.View(ctx, j.sync.DestinationId)
 	if err == nil {
 		defer view.Release()
 		var cuts [][]byte
@@ -209,7 +210,7 @@ func reason(err error) string {
 		return "the node's disk is full: free space, then start the sync again"
 	case errors.As(err, &corrupt):
 		return "a recorded segment was found damaged: start the sync again"
-	case errors.Is(err, errNoTaker):
+	case errors.Is(err, catalog.ErrNoReplica):
 		return "no node could take the whole index in: free space on the disks of the nodes, then start the sync again"
 	}
 	return "the node failed to carry the sync out: its log says why"

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"firescan/keyspace"
 	spb "firescan/scanner/scannerpb"
 )
 
@@ -25,7 +26,7 @@ type leases struct {
 	free []PlannedRange
 	// limbo has left the hands of a node: it was recorded, or it is nobody's. Which, the
 	// catalog tells.
-	limbo ranges
+	limbo keyspace.RangeSet
 	// before counts what was recorded by none of the nodes that are known.
 	before counts
 }
@@ -37,7 +38,7 @@ type lessee struct {
 	seq uint64
 	// holds is what it may be listing: what it held in its newest report, and what it
 	// was sent since.
-	holds ranges
+	holds keyspace.RangeSet
 	// grants and want are for the next order, asked is what the newest one wanted.
 	grants []PlannedRange
 	want   int
@@ -77,11 +78,11 @@ func (l *leases) able() []*lessee {
 func (l *leases) order(n *lessee) *spb.Order {
 	n.seq = l.next()
 	o := &spb.Order{Seq: n.seq, Want: uint32(n.want), Idle: uint32(n.idle), Grants: make([]*spb.Range, len(n.grants))}
-	sent := make(ranges, len(n.grants))
+	sent := make(keyspace.RangeSet, len(n.grants))
 	for i, g := range n.grants {
 		o.Grants[i], sent[i] = wireRange(g), g.Range
 	}
-	n.holds = n.holds.with(sent...)
+	n.holds = n.holds.Union(sent...)
 	n.grants, n.asked, n.want = nil, n.want, 0
 	o.Busy = len(n.holds) > 0
 	return o
@@ -89,23 +90,23 @@ func (l *leases) order(n *lessee) *spb.Order {
 
 // report takes the answer of a node to its newest order.
 func (l *leases) report(n *lessee, r *spb.Report, now time.Time) {
-	held := make([]Range, len(r.Held))
+	held := make([]keyspace.Range, len(r.Held))
 	for i, h := range r.Held {
-		held[i] = Range{string(h.Start), string(h.End)}
+		held[i] = keyspace.NewRange(h.Start, h.End)
 	}
 	gone := n.holds
-	n.holds = newRanges(held)
-	gone = gone.without(n.holds)
+	n.holds = keyspace.NewRangeSet(held)
+	gone = gone.Subtract(n.holds)
 	n.known, n.heard, n.failed, n.asked = true, now, r.Failure, 0
 	var given []PlannedRange
-	var back []Range
+	var back []keyspace.Range
 	for _, g := range r.Given {
-		p := PlannedRange{Range{string(g.Start), string(g.End)}, g.Keys}
-		if gone.covers(p.Range) { // else it was taken back before
+		p := PlannedRange{keyspace.NewRange(g.Start, g.End), g.Keys}
+		if gone.Covers(p.Range) { // else it was taken back before
 			given, back = append(given, p), append(back, p.Range)
 		}
 	}
-	l.limbo = l.limbo.with(gone.without(newRanges(back))...)
+	l.limbo = l.limbo.Union(gone.Subtract(keyspace.NewRangeSet(back))...)
 	l.release(given)
 	n.streams, n.idle, n.left = int(r.Streams), max(0, int(r.Idle)-len(n.grants)), r.Left
 	if n.failed != nil {
@@ -128,7 +129,7 @@ func (l *leases) expire(now time.Time, lease func(id string) time.Duration) (los
 			lost = append(lost, n.id)
 		}
 		l.withdraw(n)
-		l.limbo = l.limbo.with(n.holds...)
+		l.limbo = l.limbo.Union(n.holds...)
 		n.holds, n.known = nil, false
 		n.tally.lose()
 	}
@@ -142,8 +143,8 @@ func (l *leases) withdraw(n *lessee) {
 }
 
 // settle tells which segments are recorded: the rest of what is in limbo is free.
-func (l *leases) settle(recorded ranges) {
-	lost := l.limbo.without(recorded)
+func (l *leases) settle(recorded keyspace.RangeSet) {
+	lost := l.limbo.Subtract(recorded)
 	l.limbo = nil
 	l.release(planned(lost, nil))
 }
@@ -153,7 +154,7 @@ func (l *leases) release(plan []PlannedRange) {
 	if len(plan) == 0 {
 		return
 	}
-	var taken []Range
+	var taken []keyspace.Range
 	for _, n := range l.nodes {
 		taken = append(taken, n.holds...)
 		for _, g := range n.grants {
@@ -163,9 +164,9 @@ func (l *leases) release(plan []PlannedRange) {
 	for _, f := range l.free {
 		taken = append(taken, f.Range)
 	}
-	all := newRanges(taken)
+	all := keyspace.NewRangeSet(taken)
 	for _, p := range plan {
-		for _, r := range (ranges{p.Range}).without(all) {
+		for _, r := range (keyspace.RangeSet{p.Range}).Subtract(all) {
 			l.free = append(l.free, PlannedRange{r, p.Keys})
 		}
 	}
@@ -189,9 +190,9 @@ func (l *leases) busy() bool {
 }
 
 // held is what the nodes hold.
-func (l *leases) held() (all ranges) {
+func (l *leases) held() (all keyspace.RangeSet) {
 	for _, n := range l.nodes {
-		all = all.with(n.holds...)
+		all = all.Union(n.holds...)
 	}
 	return all
 }

@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
 // PlannedRange is a range to list and how many keys to expect in it; 0 is unknown.
 type PlannedRange struct {
-	Range
+	keyspace.Range
 	Keys float64
 }
 
@@ -32,7 +33,7 @@ const (
 //
 // A range that ends with a folder has no unknown ground behind its last key, so that
 // what is left of it can be reckoned from the first page on.
-func probe(ctx context.Context, bucket provider.Bucket, prefix string, space Range, streams int) []string {
+func probe(ctx context.Context, bucket provider.Bucket, prefix string, space keyspace.Range, streams int) []string {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	var folders []string // that were not looked into, or not to their end
@@ -58,7 +59,7 @@ func probe(ctx context.Context, bucket provider.Bucket, prefix string, space Ran
 	}
 	var cuts []string
 	for _, folder := range append(folders, level...) {
-		if cut := after(provider.PrefixEnd(folder)); folder != "" && space.Splittable(cut) {
+		if cut := keyspace.After(provider.PrefixEnd(folder)); folder != "" && space.CanSplit(cut) {
 			cuts = append(cuts, cut)
 		}
 	}
@@ -73,7 +74,7 @@ type listing struct {
 	whole bool
 }
 
-func look(ctx context.Context, bucket provider.Bucket, folder string, space Range) (l listing) {
+func look(ctx context.Context, bucket provider.Bucket, folder string, space keyspace.Range) (l listing) {
 	var page provider.Page
 	req := provider.ListRequest{Prefix: folder, Start: max(folder, space.Start), End: space.End, Delimiter: "/"}
 	if err := bucket.List(ctx, req, &page); err != nil {
@@ -98,10 +99,10 @@ func thin(keys []string, n int) []string {
 }
 
 // planned makes ranges of unknown size out of the remaining parts of a key space.
-func planned(remaining []Range, cuts []string) []PlannedRange {
+func planned(remaining []keyspace.Range, cuts []string) []PlannedRange {
 	var plan []PlannedRange
 	for _, r := range remaining {
-		for _, part := range r.Cut(cuts...) {
+		for _, part := range r.Split(cuts...) {
 			plan = append(plan, PlannedRange{Range: part})
 		}
 	}
@@ -111,10 +112,10 @@ func planned(remaining []Range, cuts []string) []PlannedRange {
 // equalParts is the plan of a later scan: the remaining parts of a key space, cut at
 // keys of the last generation that have the same number of its files between
 // them. files is that number.
-func equalParts(remaining []Range, keys [][]byte, files float64) []PlannedRange {
+func equalParts(remaining []keyspace.Range, keys [][]byte, files float64) []PlannedRange {
 	cuts := make([]string, len(keys))
 	for i, k := range keys {
-		cuts[i] = after(string(k))
+		cuts[i] = keyspace.After(string(k))
 	}
 	plan := planned(remaining, cuts)
 	for i := range plan {
@@ -125,7 +126,7 @@ func equalParts(remaining []Range, keys [][]byte, files float64) []PlannedRange 
 
 // bySegments is the same, as well as the segments of the last generation tell: in at
 // least so many parts if there are so many segments.
-func bySegments(remaining []Range, segments []*pb.Segment, parts int) []PlannedRange {
+func bySegments(remaining []keyspace.Range, segments []*pb.Segment, parts int) []PlannedRange {
 	var files, seen float64
 	for _, s := range segments {
 		files += float64(s.Files)

@@ -66,7 +66,7 @@ func (r *recorder) linger(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		changed := r.scan.table.changed.wait()
+		changed := r.scan.table.changed.Wait()
 		if r.scan.table.spare(r.scan.Streams) == r.scan.Streams {
 			return
 		}

@@ -18,6 +18,7 @@ import (
 	"firescan/index"
 	"firescan/provider"
 	"firescan/provider/mem"
+	"firescan/replica"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,7 +39,7 @@ type rig struct {
 
 	catalog     *catalog.Catalog
 	index       *index.Store
-	keeper      *Keeper
+	keeper      *replica.Keeper
 	worker      *Worker
 	coordinator *Coordinator
 	refuse      func(proto.Message) error // what the log refuses
@@ -74,12 +75,12 @@ func (r *rig) open() {
 	}
 	r.last = r.catalog.AppliedIndex()
 	logger := slog.New(slog.DiscardHandler)
-	r.keeper = NewKeeper(KeeperConfig{Catalog: r.catalog, Index: r.index, Proposer: r, Logger: logger})
+	r.keeper = replica.NewKeeper(replica.KeeperConfig{Catalog: r.catalog, Index: r.index, Proposer: r, Logger: logger})
 	r.worker = NewWorker(WorkerConfig{
 		Node: "node1", Catalog: r.catalog, Index: r.index, Streams: r.streams, Proposer: r, Buckets: r, Logger: logger,
 	})
 	r.coordinator = NewCoordinator(CoordinatorConfig{
-		Catalog: r.catalog, Index: r.index, Proposer: r, Buckets: r, Keeper: r.keeper, Publisher: r,
+		Catalog: r.catalog, Index: r.index, Proposer: r, Buckets: r, Shards: r.keeper, Publisher: r,
 		Peers: Alone{r.worker}, Logger: logger, Registerer: registry,
 	})
 }

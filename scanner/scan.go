@@ -13,6 +13,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 	"firescan/provider"
 	spb "firescan/scanner/scannerpb"
 )
@@ -45,7 +46,7 @@ type scan struct {
 
 	mu sync.Mutex
 	// owed is what was granted, and neither recorded nor given back.
-	owed     ranges
+	owed     keyspace.RangeSet
 	recorded counts
 	heard    time.Time
 }
@@ -89,7 +90,7 @@ func (s *scan) work() {
 		log.Error("this node cannot do its part of a sync", "error", err)
 		s.failure = &spb.Failure{Reason: reason(err), Detail: err.Error(), Elsewhere: elsewhere(err)}
 	}
-	s.table.changed.raise()
+	s.table.changed.Broadcast()
 }
 
 func (s *scan) list() (err error) {
@@ -158,14 +159,14 @@ func (s *scan) obey(o *spb.Order) {
 		s.expected.Store(o.Expected)
 	}
 	plan := make([]PlannedRange, len(o.Grants))
-	granted := make(ranges, len(o.Grants))
+	granted := make(keyspace.RangeSet, len(o.Grants))
 	for i, g := range o.Grants {
-		granted[i] = Range{string(g.Start), string(g.End)}
+		granted[i] = keyspace.NewRange(g.Start, g.End)
 		plan[i] = PlannedRange{granted[i], g.Keys}
 	}
 	s.mu.Lock()
 	s.heard = time.Now()
-	s.owed = s.owed.with(granted...)
+	s.owed = s.owed.Union(granted...)
 	s.mu.Unlock()
 	if len(plan) > 0 {
 		s.table.add(plan)
@@ -177,7 +178,7 @@ func (s *scan) answer(ctx context.Context, o *spb.Order) (*spb.Report, error) {
 	timer := time.NewTimer(time.Duration(o.WaitMs) * time.Millisecond)
 	defer timer.Stop()
 	for {
-		changed := s.table.changed.wait()
+		changed := s.table.changed.Wait()
 		if s.ended() {
 			return s.report(o, nil), nil
 		}
@@ -208,13 +209,13 @@ func (s *scan) matters(o *spb.Order) bool {
 // give gives ranges back that others could list.
 func (s *scan) give(n int) []PlannedRange {
 	given := s.table.give(n, s.Streams)
-	gone := make([]Range, len(given))
+	gone := make([]keyspace.Range, len(given))
 	for i, g := range given {
 		gone[i] = g.Range
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.owed = s.owed.without(newRanges(gone))
+	s.owed = s.owed.Subtract(keyspace.NewRangeSet(gone))
 	return given
 }
 
@@ -244,16 +245,16 @@ func (s *scan) report(o *spb.Order, given []PlannedRange) *spb.Report {
 
 // settled takes note that segments are in the catalog.
 func (s *scan) settled(segments []*pb.Segment) {
-	done := make([]Range, len(segments))
+	done := make([]keyspace.Range, len(segments))
 	s.mu.Lock()
 	for i, g := range segments {
-		done[i] = Range{string(g.Start), string(g.End)}
+		done[i] = keyspace.NewRange(g.Start, g.End)
 		s.recorded = s.recorded.plus(counts{g.Files, g.Bytes, g.Orphans})
 	}
-	s.owed = s.owed.without(newRanges(done))
+	s.owed = s.owed.Subtract(keyspace.NewRangeSet(done))
 	end := len(s.owed) == 0
 	s.mu.Unlock()
 	if end {
-		s.table.changed.raise()
+		s.table.changed.Broadcast()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"firescan/bench/bucketserver"
+	"firescan/keyspace"
 	spb "firescan/scanner/scannerpb"
 )
 
@@ -155,7 +156,7 @@ func (n *simNode) obey(o *spb.Order) {
 	n.order, n.seq = o, o.Seq
 	plan := make([]PlannedRange, len(o.Grants))
 	for i, g := range o.Grants {
-		plan[i] = PlannedRange{Range{string(g.Start), string(g.End)}, g.Keys}
+		plan[i] = PlannedRange{keyspace.NewRange(g.Start, g.End), g.Keys}
 	}
 	if len(plan) > 0 {
 		n.table.add(plan)
@@ -235,7 +236,7 @@ func (n *simNode) list(h *hold) {
 		lo := n.keys.rank(asked.Start)
 		hi, next := min(lo+n.page, n.keys.size()), ""
 		if hi < n.keys.size() && hi-lo == n.page {
-			next = after(string(n.keys.key(hi - 1)))
+			next = keyspace.After(string(n.keys.key(hi - 1)))
 		}
 		if asked.End != "" {
 			if end := n.keys.rank(asked.End); end <= hi {
@@ -315,21 +316,21 @@ func simPlan(t testing.TB, keys keySpace, streams int, again bool) []PlannedRang
 	t.Helper()
 	if !again {
 		bucket := keyBucket{keys: keys, levels: &sync.Map{}}
-		return planned([]Range{{}}, probe(t.Context(), bucket, "", Range{}, streams))
+		return planned([]keyspace.Range{{}}, probe(t.Context(), bucket, "", keyspace.Range{}, streams))
 	}
 	n := parts(uint64(keys.size()), streams)
 	var cuts [][]byte
 	for i := 1; i < n; i++ {
 		cuts = append(cuts, keys.key(i*keys.size()/n))
 	}
-	return equalParts([]Range{{}}, cuts, float64(keys.size())/float64(n))
+	return equalParts([]keyspace.Range{{}}, cuts, float64(keys.size())/float64(n))
 }
 
-func rangesOf(wire []*spb.Range) (all ranges) {
+func rangesOf(wire []*spb.Range) (all keyspace.RangeSet) {
 	for _, r := range wire {
-		all = append(all, Range{string(r.Start), string(r.End)})
+		all = append(all, keyspace.NewRange(r.Start, r.End))
 	}
-	return newRanges(all)
+	return keyspace.NewRangeSet(all)
 }
 
 type simEvent struct {

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"firescan/bench/bucketserver"
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -133,10 +134,10 @@ func TestSimulatedScans(t *testing.T) {
 			t.Parallel()
 			keys := layoutKeys(t, l.name, l.keys, n)
 			bucket := keyBucket{keys: sortedKeys(keys), levels: &sync.Map{}}
-			cuts := probe(t.Context(), bucket, "", Range{}, 64)
+			cuts := probe(t.Context(), bucket, "", keyspace.Range{}, 64)
 			probes := 0
 			bucket.levels.Range(func(any, any) bool { probes++; return true })
-			first := simulate(t, keys, planned([]Range{{}}, cuts), 64)
+			first := simulate(t, keys, planned([]keyspace.Range{{}}, cuts), 64)
 			first.makespan += float64(probes)
 			ideal := float64(len(keys)) / 1000 / 64
 			t.Logf("first scan: %d keys in %.1f page latencies (ideal %.1f), %d lists of which %d empty, %d ranges", len(keys), first.makespan, ideal, first.pages+probes, first.empty, first.ranges)
@@ -148,7 +149,7 @@ func TestSimulatedScans(t *testing.T) {
 			for i := 1; i < ranges; i++ {
 				last = append(last, []byte(keys[i*len(keys)/ranges]))
 			}
-			second := simulate(t, keys, equalParts([]Range{{}}, last, float64(len(keys)/ranges)), 64)
+			second := simulate(t, keys, equalParts([]keyspace.Range{{}}, last, float64(len(keys)/ranges)), 64)
 			t.Logf("second scan: %.1f page latencies, %d lists", second.makespan, second.pages)
 			if n == 1_000_000 && second.makespan > 18.5 {
 				t.Errorf("the second scan took %.1f page latencies, want at most 18.5", second.makespan)
@@ -164,6 +165,6 @@ func TestSimulatedSmallScans(t *testing.T) {
 		slices.Sort(keys)
 		cuts := rapid.SliceOfDistinct(textGen(), rapid.ID[string]).Draw(rt, "cuts")
 		slices.Sort(cuts)
-		simulate(t, keys, planned([]Range{{}}, cuts), rapid.IntRange(1, 5).Draw(rt, "streams"))
+		simulate(t, keys, planned([]keyspace.Range{{}}, cuts), rapid.IntRange(1, 5).Draw(rt, "streams"))
 	})
 }

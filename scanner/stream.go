@@ -9,6 +9,7 @@ import (
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -131,7 +132,7 @@ func (l *lister) busy() bool {
 }
 
 // fetch lists the next page, when it is this scan's turn.
-func (l *lister) fetch(ctx context.Context, asked Range) error {
+func (l *lister) fetch(ctx context.Context, asked keyspace.Range) error {
 	if err := l.turn.acquire(ctx); err != nil {
 		return err
 	}
@@ -202,7 +203,7 @@ func (l *lister) take(objects []provider.Object, from, upTo string) error {
 // begin makes ready for a segment that starts at a key.
 func (l *lister) begin(start string) {
 	l.unsealed.Add(-int64(l.files))
-	l.writer, l.id, l.start, l.began = nil, newSegmentID(l.sync.Id), start, time.Now()
+	l.writer, l.id, l.start, l.began = nil, catalog.NewSegmentID(l.sync.Id), start, time.Now()
 	l.files, l.classifiedAt = 0, 0
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"firescan/catalog"
+	"firescan/keyspace"
 )
 
 // table shares the ranges that a node holds of one sync out among its streams. A stream
@@ -15,7 +18,7 @@ import (
 type table struct {
 	// work is raised when a stream without a range may find one, changed with every page
 	// and every stream that finds none.
-	work, changed signal
+	work, changed catalog.Signal
 
 	mu       sync.Mutex
 	alphabet *alphabet
@@ -34,7 +37,7 @@ type hold struct {
 	table *table
 	// rng is what is left: Start moves on with every page, End comes nearer when a
 	// part is taken away. Guarded by table.mu, like all of it.
-	rng Range
+	rng keyspace.Range
 	// first is the first key that was listed, newest that of the last page: together with
 	// how many keys have come since they tell how dense the range is, all in all and here.
 	first, newest      string
@@ -82,7 +85,7 @@ func (t *table) wait(p PlannedRange) {
 	}
 	t.waiting = append(t.waiting, &hold{table: t, rng: p.Range, guess: guess})
 	t.barren = false
-	t.work.raise()
+	t.work.Broadcast()
 }
 
 // next answers a range to list. It waits until there is one, or for the end of ctx.
@@ -92,13 +95,13 @@ func (t *table) next(ctx context.Context) (*hold, error) {
 	t.idle++
 	defer func() { t.idle-- }()
 	for told := false; ; told = true {
-		work := t.work.wait()
+		work := t.work.Wait()
 		if h := t.take(); h != nil {
 			t.held[h] = struct{}{}
 			return h, nil
 		}
 		if !told {
-			t.changed.raise()
+			t.changed.Broadcast()
 		}
 		t.mu.Unlock()
 		var err error
@@ -167,7 +170,7 @@ func (h *hold) part(left float64, cuts []string) []PlannedRange {
 	if left >= unknownKeys/1e6 {
 		left = 0
 	}
-	ranges := h.rng.Cut(cuts...)
+	ranges := h.rng.Split(cuts...)
 	h.rng = ranges[0]
 	if h.guess = left; left == 0 {
 		h.guess = -1
@@ -186,15 +189,15 @@ func (h *hold) known() bool { return h.pages > 0 && h.left() < unknownKeys }
 // cuts answers where to part the range: one key halfway, or several at all scales
 // when the characters that decide are not known well. n is how many are of use.
 func (h *hold) cuts(n int) []string {
-	a, lo := h.table.alphabet, trimAfter(h.rng.Start)
+	a, lo := h.table.alphabet, keyspace.TrimAfter(h.rng.Start)
 	if n < 8 || a.sure(lo, h.rng.End) {
 		if key := a.between(lo, h.rng.End, 0.5); key != "" {
-			return []string{after(key)}
+			return []string{keyspace.After(key)}
 		}
 	}
 	keys := a.scales(lo, h.rng.End, h.near, max(n, 1))
 	for i, k := range keys {
-		keys[i] = after(k)
+		keys[i] = keyspace.After(k)
 	}
 	return keys
 }
@@ -208,7 +211,7 @@ func (h *hold) left() float64 {
 		return h.guess
 	}
 	a := h.table.alphabet
-	at := trimAfter(h.rng.Start)
+	at := keyspace.TrimAfter(h.rng.Start)
 	rest := a.distance(at, h.rng.End)
 	left := -1.0
 	// Where keys come in clusters the gaps between them make it look thin all in all. To
@@ -228,7 +231,7 @@ func (h *hold) left() float64 {
 }
 
 // remaining is what of the range is still to be listed.
-func (h *hold) remaining() Range {
+func (h *hold) remaining() keyspace.Range {
 	h.table.mu.Lock()
 	defer h.table.mu.Unlock()
 	return h.rng
@@ -239,14 +242,14 @@ func (h *hold) remaining() Range {
 // keys in order. It answers up to which key the page is this hold's to use: less
 // than the page when a part was taken away meanwhile. more is false at the end of
 // the range, which then is no longer held.
-func (h *hold) advance(asked Range, next string, n int, key func(i int) []byte) (upTo string, more bool) {
+func (h *hold) advance(asked keyspace.Range, next string, n int, key func(i int) []byte) (upTo string, more bool) {
 	t := h.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if next == "" {
 		next = asked.End
 	}
-	upTo = minEnd(next, h.rng.End)
+	upTo = keyspace.MinEnd(next, h.rng.End)
 	h.learn(asked, next, n, key)
 	h.keys += float64(n)
 	if n > 0 {
@@ -262,17 +265,17 @@ func (h *hold) advance(asked Range, next string, n int, key func(i int) []byte) 
 		t.done++
 	}
 	t.barren = false
-	t.changed.raise()
+	t.changed.Broadcast()
 	if t.idle > 0 {
-		t.work.raise()
+		t.work.Broadcast()
 	}
 	return upTo, more
 }
 
 // learn shows the alphabet some of the page's keys, and the gaps that tell most.
-func (h *hold) learn(asked Range, next string, n int, key func(i int) []byte) {
+func (h *hold) learn(asked keyspace.Range, next string, n int, key func(i int) []byte) {
 	a := h.table.alphabet
-	start, cut := asked.Start, trimAfter(asked.Start)
+	start, cut := asked.Start, keyspace.TrimAfter(asked.Start)
 	if n == 0 {
 		a.observeGap(cut, asked.End, true)
 		return
@@ -294,7 +297,7 @@ func (h *hold) learn(asked Range, next string, n int, key func(i int) []byte) {
 		}
 	}
 	last := string(key(n - 1))
-	h.near = commonPrefix(first, last)
+	h.near = keyspace.CommonPrefix(first, last)
 	a.observe(last)
 	if next == asked.End {
 		a.observeEnd(last, asked.End)

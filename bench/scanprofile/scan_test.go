@@ -27,6 +27,7 @@ import (
 	"firescan/index"
 	"firescan/provider"
 	"firescan/provider/s3"
+	"firescan/replica"
 	"firescan/scanner"
 )
 
@@ -141,12 +142,12 @@ func BenchmarkScan(b *testing.B) {
 	account := must(s3.New(s3.Config{Endpoint: url, AccessKeyID: "a", SecretAccessKey: "b", PathStyle: true, HTTPClient: egress.HTTPClient()}))(b)
 	metrics := must(provider.NewMetrics(registry))(b)
 	bucket := provider.Compose(account.Bucket("bench-bucket"), "S3", provider.NewLimiter(provider.CeilingS3), metrics, provider.RetryOptions{})
-	keeper := scanner.NewKeeper(scanner.KeeperConfig{Catalog: cat, Index: store, Proposer: l, Logger: slog.Default()})
+	keeper := replica.NewKeeper(replica.KeeperConfig{Catalog: cat, Index: store, Proposer: l, Logger: slog.Default()})
 	worker := scanner.NewWorker(scanner.WorkerConfig{
 		Node: "n", Catalog: cat, Index: store, Streams: 64, Proposer: l, Buckets: buckets{bucket}, Logger: slog.Default(),
 	})
 	coordinator := scanner.NewCoordinator(scanner.CoordinatorConfig{
-		Catalog: cat, Index: store, Proposer: l, Buckets: buckets{bucket}, Keeper: keeper, Publisher: quiet{},
+		Catalog: cat, Index: store, Proposer: l, Buckets: buckets{bucket}, Shards: keeper, Publisher: quiet{},
 		Peers: scanner.Alone{Worker: worker}, Logger: slog.New(slog.DiscardHandler), Registerer: registry,
 	})
 	ctx, stop := context.WithCancel(b.Context())
