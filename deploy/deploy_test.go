@@ -1,6 +1,6 @@
-// Package deploy_test checks what is in this folder: the rules with promtool, and every
-// expression of the rules and the dashboard against a node that runs and a Prometheus that
-// scrapes it.
+// Package deploy_test checks the files of this directory: the rules with promtool, and
+// every expression of the rules and the dashboard on a Prometheus that scrapes a real
+// node.
 package deploy_test
 
 import (
@@ -32,7 +32,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestRules: the rules are well-formed, and fire when they should and not otherwise.
+// TestRules checks that the rules are valid and that alerts fire only when they should.
 func TestRules(t *testing.T) {
 	for _, args := range [][]string{
 		{"check", "rules", "rules.yaml"},
@@ -47,7 +47,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestEveryAlertIsTested: a rule without a test may never fire.
+// TestEveryAlertIsTested fails for an alert without a test: it might never fire.
 func TestEveryAlertIsTested(t *testing.T) {
 	tests, err := os.ReadFile("prometheus/rules_test.yaml")
 	if err != nil {
@@ -55,13 +55,14 @@ func TestEveryAlertIsTested(t *testing.T) {
 	}
 	for _, r := range rules(t) {
 		if !strings.Contains(string(tests), r.Alert) {
-			t.Errorf("%s is in no test of rules_test.yaml", r.Alert)
+			t.Errorf("alert %s has no test in rules_test.yaml", r.Alert)
 		}
 	}
 }
 
-// TestComposeStartsWhatServeKnows: each setting of the compose file is a flag of serve.
-func TestComposeStartsWhatServeKnows(t *testing.T) {
+// TestComposeVariablesAreFlags checks that every FIRESCAN_ variable of the compose file
+// is a flag of serve.
+func TestComposeVariablesAreFlags(t *testing.T) {
 	var file struct {
 		Services map[string]struct {
 			Environment map[string]string
@@ -78,13 +79,13 @@ func TestComposeStartsWhatServeKnows(t *testing.T) {
 			flag, ours := strings.CutPrefix(key, "FIRESCAN_")
 			flag = strings.ReplaceAll(strings.ToLower(flag), "_", "-")
 			if ours && !strings.Contains(string(serve), `"`+flag+`"`) {
-				t.Errorf("%s: %s is the variable of no flag of firescan serve", name, key)
+				t.Errorf("service %s: %s does not match a flag of firescan serve", name, key)
 			}
 		}
 		for _, v := range service.Volumes {
 			if from, _, _ := strings.Cut(v, ":"); strings.HasPrefix(from, ".") {
 				if _, err := os.Stat(filepath.Join("compose", from)); err != nil {
-					t.Errorf("%s mounts what is not there: %v", name, err)
+					t.Errorf("service %s mounts a missing file: %v", name, err)
 				}
 			}
 		}
@@ -114,7 +115,8 @@ func read(t *testing.T, file string, into any) {
 	}
 }
 
-// expressions are those of the rules and of the dashboard, with its variables set to all.
+// expressions returns the expressions of the rules and of the dashboard, with the
+// dashboard's variables set to all.
 func expressions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -142,8 +144,8 @@ func expressions(t *testing.T) map[string]string {
 	return all
 }
 
-// TestExpressionsAgainstALiveNode scrapes a node that has synced with a real Prometheus,
-// and asks it every expression: each must be answered, and name only metrics that are there.
+// TestExpressionsAgainstALiveNode runs a real Prometheus that scrapes a node after a sync.
+// Every expression must be valid and use only metrics that the node exports.
 func TestExpressionsAgainstALiveNode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a Prometheus")
@@ -155,25 +157,25 @@ func TestExpressionsAgainstALiveNode(t *testing.T) {
 	for what, expr := range expressions(t) {
 		for _, metric := range name.FindAllString(expr, -1) {
 			if !strings.Contains(metrics, "\n"+metric+"{") && !strings.Contains(metrics, "\n"+metric+" ") {
-				t.Errorf("%s: a node has no metric %s", what, metric)
+				t.Errorf("%s: the node does not export metric %s", what, metric)
 			}
 		}
-		var answer struct {
+		var response struct {
 			Status, Error string
 			Data          struct{ Result []any }
 		}
 		body := get(t, base+"/api/v1/query?query="+url.QueryEscape(expr))
-		if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Status != "success" {
-			t.Errorf("%s: %s %v", what, answer.Error, err)
+		if err := json.Unmarshal([]byte(body), &response); err != nil || response.Status != "success" {
+			t.Errorf("%s: %s %v", what, response.Error, err)
 		}
-		// A stat that shows nothing on a cluster that is well tells nothing when it is not.
-		if strings.HasPrefix(what, "panel") && !strings.Contains(expr, "rate(") && !strings.Contains(expr, "increase(") && len(answer.Data.Result) == 0 {
-			t.Errorf("%s shows nothing: %s", what, expr)
+		// A stat panel must show a value on a healthy cluster.
+		if strings.HasPrefix(what, "panel") && !strings.Contains(expr, "rate(") && !strings.Contains(expr, "increase(") && len(response.Data.Result) == 0 {
+			t.Errorf("%s has an empty result: %s", what, expr)
 		}
 	}
 }
 
-// serve runs a node with one destination that was synced, and answers its address.
+// serve runs a node, syncs one destination and returns the node's address.
 func serve(t *testing.T) string {
 	t.Helper()
 	keys, err := bucketserver.NewKeys(bucketserver.Tree, 2000)
@@ -201,7 +203,7 @@ func serve(t *testing.T) string {
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
-			t.Errorf("the node ended with %v", err)
+			t.Errorf("run node: %v", err)
 		}
 		if err := n.Close(); err != nil {
 			t.Error(err)
@@ -209,18 +211,18 @@ func serve(t *testing.T) string {
 		_ = bucket.Close()
 		http.DefaultClient.CloseIdleConnections()
 	})
-	await(t, "the node serves", func() bool { return n.Ready() == nil })
+	await(t, "node is ready", func() bool { return n.Ready() == nil })
 	var token, made struct{ Token, ID string }
 	post(t, n.URL()+"/api/v1/admin/tokens", strings.Repeat("r", 40), `{"organizationId":"acme","role":"owner"}`, &token)
 	post(t, n.URL()+"/api/v1/storage/destinations", token.Token, `{"name":"n","type":"S3","bucket":"`+bucket.Bucket()+`","region":"us-east-1","endpoint":"`+endpoint+`","credentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"wJalrXUtnFEMI"}}`, &made)
 	post(t, n.URL()+"/api/v1/storage/sync", token.Token, "", nil)
-	await(t, "the sync is over", func() bool {
+	await(t, "sync is completed", func() bool {
 		return strings.Contains(get(t, n.URL()+"/metrics"), `firescan_syncs_total{status="completed"} 1`)
 	})
 	return n.Addr()
 }
 
-// scrape runs a Prometheus that scrapes the target, and answers its URL once it has.
+// scrape runs a Prometheus that scrapes target. It returns its URL after the first scrape.
 func scrape(t *testing.T, target string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -244,7 +246,7 @@ func scrape(t *testing.T, target string) string {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 		if t.Failed() {
-			t.Logf("Prometheus wrote: %s", log.String())
+			t.Logf("Prometheus log: %s", log.String())
 		}
 	})
 	base := "http://" + addr
@@ -264,14 +266,14 @@ func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timeout waiting: %s", what)
 		}
 	}
 }
 
 func get(t *testing.T, address string) string {
 	t.Helper()
-	resp, err := http.Get(address) //nolint:noctx // of a test
+	resp, err := http.Get(address) //nolint:noctx // test
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +285,7 @@ func get(t *testing.T, address string) string {
 	return string(body)
 }
 
-// post calls the API and takes the answer's data.
+// post calls the API and decodes the data of the response.
 func post(t *testing.T, address, token, body string, data any) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))

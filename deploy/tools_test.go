@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// tool finds promtool or prometheus: installed, or unpacked from Debian's package into
-// the user's cache, which needs no root.
+// tool returns the path of promtool or prometheus: from PATH, or unpacked from Debian's
+// package into the user's cache directory, which needs no root.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
@@ -25,13 +25,13 @@ func tool(t *testing.T, name string) string {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		err = unpack(dir)
 		if err != nil {
-			t.Fatalf("%s is needed to check the rules and is not installed (https://prometheus.io/download), and Debian's package could not be had: %v", name, err)
+			t.Fatalf("find %s: not in PATH (install it from https://prometheus.io/download), and unpacking Debian's package failed: %v", name, err)
 		}
 	}
 	return path
 }
 
-// unpack fetches Debian's package and puts its files under dir at once.
+// unpack downloads Debian's package and moves its files to dir with one rename.
 func unpack(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
@@ -49,7 +49,7 @@ func unpack(dir string) error {
 		}
 	}
 	if err := os.Rename(filepath.Join(aside, "files"), dir); err != nil && !errors.Is(err, os.ErrExist) {
-		if _, there := os.Stat(dir); there != nil { // another test process was first
+		if _, there := os.Stat(dir); there != nil { // not created by another test process
 			return err
 		}
 	}
