@@ -148,18 +148,6 @@ func (b *bench) kill(ctx context.Context, g *group, bk *bucket, dest, victim str
 	return d, orphans, err
 }
 
-// check holds all that a node tells of a scan against the right answer, and answers the
-// digest of the orphans.
-func check(ctx context.Context, n *node, bk *bucket, dest string, s syncState) (orphans bucketserver.Digest, err error) {
-	if err := checkSync(s, bk.want); err != nil {
-		return orphans, err
-	}
-	if err := n.checkStats(ctx, dest, bk.want); err != nil {
-		return orphans, err
-	}
-	return n.checkFiles(ctx, dest, bk.want)
-}
-
 // written waits until one of the nodes has answered a write. All are asked at once, as by
 // clients that know nothing of leaders.
 func written(ctx context.Context, nodes []*node) error {
@@ -202,4 +190,52 @@ func (n *node) write(ctx context.Context) error {
 // of are the scans of which that victim was killed.
 func of(scans []disturbed, victim string) []disturbed {
 	return slices.DeleteFunc(slices.Clone(scans), func(d disturbed) bool { return d.victim != victim })
+}
+
+func (b *bench) reportFailover(layout bucketserver.Layout, files uint64, scans []disturbed) {
+	t := failoverTable(files, scans)
+	t.commands = []string{
+		b.rerun(fmt.Sprintf("-cluster-sizes \"\" -cluster-layouts %s -kills %d -failover-latency %v -scan-streams %d", layout, b.kills, b.failoverLatency, b.scanStreams)),
+		b.groupCommand(fmt.Sprint(failoverNodes)),
+		"kill -9; PUT /api/v1/catalog/projects/proj_alive to the other nodes at once, until one answers 200",
+	}
+	b.report.add("cluster failover", fmt.Sprintf("Nodes killed in mid-scan: %d nodes, %s keys, %s layout, %v a page", failoverNodes, thousands(b.keys), layout, b.failoverLatency), t,
+		fmt.Sprintf("Median and most. A node was killed when from %.0f to %.0f %% of the keys were listed, and started again after the scan.", 100*spot(0, int(b.kills)), 100*spot(int(b.kills)-1, int(b.kills))),
+		"*Sent again* is what the bucket's server sent beyond what it sent for the median of the scans in peace, as a share of the bucket's keys: what was lost with the node, and the ends of pages that reach over where ranges were parted anew.",
+		"After each scan all files were read back: path, size, time and link of each are those of a scan in peace.")
+}
+
+func failoverTable(files uint64, scans []disturbed) table {
+	t := table{head: []string{"killed", "scans", "a write is answered after", "start to promotion", "longer than in peace", "sent again"}}
+	var peace latencies
+	var sent []uint64
+	for _, d := range of(scans, "nobody") {
+		peace, sent = append(peace, d.took), append(sent, d.keys)
+	}
+	slices.Sort(peace)
+	slices.Sort(sent)
+	for _, victim := range []string{"nobody", "leader", "worker"} {
+		var writable, took latencies
+		var again []float64
+		for _, d := range of(scans, victim) {
+			writable, took = append(writable, d.writable), append(took, d.took)
+			again = append(again, 100*(float64(d.keys)-float64(sent[len(sent)/2]))/float64(files))
+		}
+		slices.Sort(writable)
+		slices.Sort(took)
+		slices.Sort(again)
+		if len(took) == 0 {
+			continue
+		}
+		answered, longer := "", ""
+		if victim != "nobody" {
+			answered = writable.spread(0)
+			longer = took.spread(peace.quantile(0.5))
+		}
+		t.rows = append(t.rows, []string{
+			victim, fmt.Sprint(len(took)), answered, took.spread(0), longer,
+			fmt.Sprintf("%.1f %%, %.1f %%", again[len(again)/2], again[len(again)-1]),
+		})
+	}
+	return t
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +18,11 @@ func (l latencies) quantile(q float64) time.Duration {
 		return 0
 	}
 	return l[min(len(l)-1, int(q*float64(len(l))))]
+}
+
+// spread tells the median and the most, each less a base.
+func (l latencies) spread(base time.Duration) string {
+	return fmt.Sprintf("%v, %v", round(l.quantile(0.5)-base), round(l.quantile(1)-base))
 }
 
 // openLoop calls do at a fixed rate, whether or not earlier calls have returned, for
@@ -68,61 +71,4 @@ func openLoop(ctx context.Context, rate int, duration time.Duration, do func(ctx
 	all := latencies(slices.Concat(times...))
 	slices.Sort(all)
 	return all, ctx.Err()
-}
-
-// query is something to ask a node again and again.
-type query struct {
-	name string
-	// path answers the i-th request, so that not all ask the same.
-	path func(i int) string
-}
-
-// queryRow is one line of a table of queries.
-type queryRow struct {
-	name     string
-	times    latencies
-	rate     float64
-	cpu      time.Duration
-	requests int
-}
-
-// ask measures one query against a node.
-func (b *bench) ask(ctx context.Context, n *node, q query) (queryRow, error) {
-	b.log.Info("asking", "query", q.name)
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}, Timeout: 30 * time.Second}
-	defer client.CloseIdleConnections()
-	do := func(ctx context.Context, i int) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+q.path(i), nil)
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Authorization", "Bearer "+n.owner.token)
-		req.Header.Set("X-Organization-Id", org)
-		resp, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-		if err == nil && resp.StatusCode != http.StatusOK {
-			err = fmt.Errorf("GET %s: status %s", req.URL, resp.Status)
-		}
-		return err
-	}
-	// A second at a tenth of the rate: connections, and the pages that a warm node has.
-	if _, err := openLoop(ctx, max(1, b.rate/10), time.Second, do); err != nil {
-		return queryRow{}, err
-	}
-	m, err := n.meter()
-	if err != nil {
-		return queryRow{}, err
-	}
-	start := time.Now()
-	times, err := openLoop(ctx, b.rate, b.duration, do)
-	if err != nil {
-		return queryRow{}, err
-	}
-	took := time.Since(start)
-	u, err := m.read()
-	return queryRow{q.name, times, float64(len(times)) / took.Seconds(), u.cpu(), len(times)}, err
 }

@@ -151,6 +151,15 @@ func (n *node) stop() {
 	_ = os.RemoveAll(n.dir)
 }
 
+func (n *node) meter() (*meter, error) {
+	m := &meter{pid: n.daemon.pid()}
+	var err error
+	if m.user, m.sys, err = cpuOf(m.pid); err != nil {
+		return nil, err
+	}
+	return m, resetPeak(m.pid)
+}
+
 // connect makes the destination that the bucket's records name.
 func (n *node) connect(ctx context.Context, endpoint string) (id string, err error) {
 	var answer struct{ ID string }

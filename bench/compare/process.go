@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"firescan/bench/bucketserver"
 )
 
 // usage is what a process took.
@@ -108,153 +106,18 @@ func resetPeak(pid int) error {
 	return os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "clear_refs"), []byte("5"), 0)
 }
 
-// daemon is a process that runs until it is stopped.
-type daemon struct {
-	cmd    *exec.Cmd
-	done   chan struct{} // closed when it has ended
-	output *os.File
+// meter reads what the node takes from now on.
+type meter struct {
+	pid       int
+	user, sys time.Duration
 }
 
-// startDaemon starts a process whose output goes to a file.
-func startDaemon(cmd []string, env []string, output string) (*daemon, error) {
-	f, err := os.Create(output)
-	if err != nil {
-		return nil, err
+func (m *meter) read() (u usage, err error) {
+	if u.user, u.sys, err = cpuOf(m.pid); err != nil {
+		return usage{}, err
 	}
-	c := exec.Command(cmd[0], cmd[1:]...)
-	c.Env = append(os.Environ(), env...)
-	c.Stdout, c.Stderr = f, f
-	if err := c.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", cmd[0], err), f.Close())
-	}
-	d := &daemon{cmd: c, done: make(chan struct{}), output: f}
-	go func() {
-		_ = c.Wait() // ProcessState tells how it ended
-		close(d.done)
-	}()
-	return d, nil
-}
-
-func (d *daemon) pid() int { return d.cmd.Process.Pid }
-
-// failed tells what the process said when it has ended by itself, nil while it runs.
-func (d *daemon) failed() error {
-	select {
-	case <-d.done:
-		said, _ := os.ReadFile(d.output.Name())
-		return fmt.Errorf("%s ended by itself, %v: %s", filepath.Base(d.cmd.Path), d.cmd.ProcessState, tail(string(said)))
-	default:
-		return nil
-	}
-}
-
-// stop ends the process, with force when it takes more than ten seconds.
-func (d *daemon) stop() {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-d.done:
-	case <-time.After(10 * time.Second):
-		_ = d.cmd.Process.Kill()
-		<-d.done
-	}
-	_ = d.output.Close()
-}
-
-// kill ends the process without a warning.
-func (d *daemon) kill() {
-	_ = d.cmd.Process.Kill()
-	<-d.done
-	_ = d.output.Close()
-}
-
-// server is a running bucket server.
-type server struct {
-	daemon   *daemon
-	endpoint string
-}
-
-const bucketName = "bench-bucket"
-
-func startServer(ctx context.Context, program string, layout bucketserver.Layout, n uint64, latency time.Duration) (*server, error) {
-	output := filepath.Join(filepath.Dir(program), "bucketserver.out")
-	d, err := startDaemon([]string{
-		program, "-layout", string(layout), "-keys", strconv.FormatUint(n, 10),
-		"-latency", latency.String(), "-bucket", bucketName,
-	}, nil, output)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		said, err := os.ReadFile(output)
-		if err == nil && bytes.HasSuffix(said, []byte("\n")) && bytes.HasPrefix(said, []byte("http")) {
-			return &server{d, strings.TrimSpace(string(said))}, nil
-		}
-		if err := d.failed(); err != nil {
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			d.stop()
-			return nil, ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// tally is what the server has done and taken so far.
-type tally struct {
-	requests, lists, keys uint64
-	cpu                   time.Duration
-}
-
-func (s *server) tally(ctx context.Context) (tally, error) {
-	var c struct{ Requests, Lists, Keys uint64 }
-	if err := getJSON(ctx, s.endpoint+"/-/counts", nil, &c); err != nil {
-		return tally{}, err
-	}
-	user, sys, err := cpuOf(s.daemon.pid())
-	return tally{c.Requests, c.Lists, c.Keys, user + sys}, err
-}
-
-func (t tally) since(before tally) tally {
-	return tally{t.requests - before.requests, t.lists - before.lists, t.keys - before.keys, t.cpu - before.cpu}
-}
-
-// look is how often the server's counts are asked for while a scan runs.
-const look = 10 * time.Millisecond
-
-// lastList looks at the server until ctx ends, and answers when it was last seen to have
-// answered another list.
-func (s *server) lastList(ctx context.Context) (last time.Time) {
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	for lists := uint64(0); ; {
-		if t, err := s.tally(ctx); err == nil && t.lists != lists {
-			lists, last = t.lists, time.Now()
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return last
-		}
-	}
-}
-
-// served waits until the server has sent so many keys.
-func (s *server) served(ctx context.Context, keys uint64) error {
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	for sent := uint64(0); ; {
-		t, err := s.tally(ctx)
-		if ctx.Err() != nil {
-			return fmt.Errorf("wait until the bucket's server has sent %d keys (it has sent %d): %w", keys, sent, context.Cause(ctx))
-		}
-		if sent = t.keys; err != nil || sent >= keys {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
-	}
+	u.user -= m.user
+	u.sys -= m.sys
+	u.maxRSS, err = peakOf(m.pid)
+	return u, err
 }

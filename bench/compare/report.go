@@ -18,27 +18,13 @@ type report struct{ sections []section }
 
 type section struct{ name, text string }
 
-// table is a Markdown table.
-type table struct {
-	head []string
-	rows [][]string
-	// commands are the lines under the table that tell how it was made.
-	commands []string
-}
+const preamble = `# Results
 
-func (t table) String() string {
-	var b strings.Builder
-	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-	line(t.head)
-	line(strings.Split(strings.Repeat("---,", len(t.head)-1)+"---", ","))
-	for _, r := range t.rows {
-		line(r)
-	}
-	if len(t.commands) > 0 {
-		b.WriteString("\n```\n" + strings.Join(t.commands, "\n") + "\n```\n")
-	}
-	return b.String()
-}
+Written by ` + "`make bench`" + `, section by section; each says when and on which machine. Everything in a section ran
+side by side in one run, against one synthetic S3 server on the same machine (bench/bucketserver), whose own CPU time
+is not in the figures of the programs but took of the same cores. CPU is user and system time of the measured process;
+for firescan it is all that the node did from the start of the sync to its end.
+`
 
 func (r *report) add(name, title string, t table, notes ...string) {
 	var b strings.Builder
@@ -49,14 +35,6 @@ func (r *report) add(name, title string, t table, notes ...string) {
 	fmt.Fprintf(&b, "\nMeasured %s on %s.\n", time.Now().UTC().Format("2006-01-02 15:04 UTC"), machine())
 	r.sections = append(r.sections, section{name, b.String()})
 }
-
-const preamble = `# Results
-
-Written by ` + "`make bench`" + `, section by section; each says when and on which machine. Everything in a section ran
-side by side in one run, against one synthetic S3 server on the same machine (bench/bucketserver), whose own CPU time
-is not in the figures of the programs but took of the same cores. CPU is user and system time of the measured process;
-for firescan it is all that the node did from the start of the sync to its end.
-`
 
 // write puts the sections into the file, or prints them when it is "-".
 func (r *report) write(path string) error {
@@ -100,6 +78,28 @@ func replaceSection(text string, s section) string {
 	return text[:from] + whole + text[from+to+len(end):]
 }
 
+// table is a Markdown table.
+type table struct {
+	head []string
+	rows [][]string
+	// commands are the lines under the table that tell how it was made.
+	commands []string
+}
+
+func (t table) String() string {
+	var b strings.Builder
+	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	line(t.head)
+	line(strings.Split(strings.Repeat("---,", len(t.head)-1)+"---", ","))
+	for _, r := range t.rows {
+		line(r)
+	}
+	if len(t.commands) > 0 {
+		b.WriteString("\n```\n" + strings.Join(t.commands, "\n") + "\n```\n")
+	}
+	return b.String()
+}
+
 // machine tells what was measured on.
 func machine() string {
 	model := field("/proc/cpuinfo", "model name")
@@ -120,55 +120,4 @@ func field(path, name string) string {
 		}
 	}
 	return "unknown " + name
-}
-
-func scanTable(rows []row) table {
-	t := table{head: []string{"who", "wall", "keys/s", "CPU user + system", "CPU a key", "peak RSS", "requests", "server's CPU"}}
-	for _, r := range rows {
-		t.rows = append(t.rows, []string{
-			r.who, round(r.usage.wall).String(), thousands(uint64(float64(r.keys) / r.usage.wall.Seconds())),
-			fmt.Sprintf("%v + %v", round(r.usage.user), round(r.usage.sys)),
-			fmt.Sprintf("%.2f µs", float64(r.usage.cpu().Nanoseconds())/1000/float64(r.keys)),
-			mib(r.usage.maxRSS), thousands(r.requests), round(r.server).String(),
-		})
-		if len(t.commands) == 0 || t.commands[len(t.commands)-1] != r.command {
-			t.commands = append(t.commands, r.command)
-		}
-	}
-	return t
-}
-
-func queryTable(rows []queryRow) table {
-	t := table{head: []string{"query", "requests/s", "p50", "p90", "p99", "p99.9", "worst", "node CPU a request"}}
-	for _, r := range rows {
-		cells := []string{r.name, fmt.Sprintf("%.0f", r.rate)}
-		for _, q := range []float64{0.5, 0.9, 0.99, 0.999, 1} {
-			cells = append(cells, fmt.Sprintf("%.2f ms", float64(r.times.quantile(q).Microseconds())/1000))
-		}
-		t.rows = append(t.rows, append(cells, fmt.Sprintf("%.0f µs", float64(r.cpu.Microseconds())/float64(max(1, r.requests)))))
-	}
-	return t
-}
-
-// round keeps three digits or so.
-func round(d time.Duration) time.Duration {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(100 * time.Millisecond)
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond)
-	default:
-		return d.Round(time.Millisecond)
-	}
-}
-
-func mib(bytes uint64) string { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20)) }
-
-// thousands prints a number in groups of three digits.
-func thousands(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

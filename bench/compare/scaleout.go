@@ -2,15 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"firescan/bench/bucketserver"
 )
+
+// page is how many keys a provider lists at most in one page.
+const page = 1000
 
 // clusterScan is one scan of a cluster, as it was measured.
 type clusterScan struct {
@@ -90,26 +92,6 @@ func (b *bench) scanTogether(ctx context.Context, bk *bucket, size int) (scans [
 	return scans, nil
 }
 
-// fedGroup starts a cluster that has the bucket's records, on all its nodes.
-func (b *bench) fedGroup(ctx context.Context, bk *bucket, size int) (g *group, dest string, err error) {
-	b.log.Info("starting a cluster", "nodes", size, "layout", bk.keys.Layout())
-	if g, err = b.startGroup(ctx, size); err != nil {
-		return nil, "", err
-	}
-	n := g.nodes[0]
-	if dest, err = n.connect(ctx, bk.server.endpoint); err == nil {
-		_, err = n.importRecords(ctx, bk.keys, catalog(dest, bk.keys.Len()), bk.want.Records())
-	}
-	if err == nil {
-		err = g.level(ctx)
-	}
-	if err != nil {
-		g.stop(err)
-		return nil, "", err
-	}
-	return g, dest, nil
-}
-
 func (b *bench) clusterScan(ctx context.Context, g *group, bk *bucket, dest string) (c clusterScan, err error) {
 	n := g.nodes[0]
 	before, err := bk.server.tally(ctx)
@@ -173,49 +155,91 @@ func (b *bench) clusterScan(ctx context.Context, g *group, bk *bucket, dest stri
 	return c, n.checkStats(ctx, dest, bk.want)
 }
 
-// copied is how much of other nodes' segments each node has fetched so far, in bytes.
-func (g *group) copied(ctx context.Context) (all []uint64, err error) {
-	for _, n := range g.nodes {
-		m, err := n.metrics(ctx)
-		if err != nil {
-			return nil, err
-		}
-		bytes, ok := m.sum("firescan_replica_bytes_total")
-		if !ok {
-			return nil, fmt.Errorf("node %s does not tell how much it has copied", n.id)
-		}
-		all = append(all, uint64(bytes))
+func (b *bench) reportScaleOut(scans []clusterScan) {
+	sizes := b.sizes.String()
+	flags := fmt.Sprintf("-cluster-sizes %s -cluster-layouts %s -cluster-latency %v -scan-streams %d", sizes, b.clusterLayouts.String(), b.clusterLatency, b.scanStreams)
+	commands := []string{
+		b.rerun(flags), b.groupCommand("N"),
+		"POST /api/v1/storage/sync; startedAt to finishedAt; /proc/PID/stat of all nodes; GET /-/counts of the bucket's server",
 	}
-	return all, nil
+	t := scaleTable(scans)
+	t.commands = commands
+	right := "Counts of files, orphans and missing backups and all sums are right after each scan"
+	if b.check {
+		right += ", and all files that were read back after the second"
+	}
+	right += "."
+	pages := (scans[0].files + page - 1) / page
+	var bounds []string
+	for _, n := range b.sizes {
+		bounds = append(bounds, fmt.Sprintf("%v on %d", round(bound(pages, n*b.scanStreams, b.clusterLatency)), n))
+	}
+	b.report.add("cluster scale-out", fmt.Sprintf("Clusters scan %s keys, %v a page, %d streams a node", thousands(b.keys), b.clusterLatency, b.scanStreams), t,
+		fmt.Sprintf("A list has %d keys at most, so the least is %s lists; their latency alone takes %s.", page, thousands(pages), strings.Join(bounds, ", ")),
+		"*Listed* is when the bucket's server answered the last list, *promoted* when all nodes serve the result; speed-up is that of the latter over one node.",
+		fmt.Sprintf("*Cores busy* are those that all nodes and the bucket's server took on average until all copies were whole, of %d.", runtime.NumCPU()),
+		right)
+
+	t = trafficTable(scans)
+	t.commands = []string{b.rerun(flags), "GET /metrics of each node: firescan_replica_bytes_total, firescan_destination_replicas"}
+	b.report.add("cluster replicas", fmt.Sprintf("Copies between nodes, %s keys", thousands(b.keys)), t,
+		"A shard lies on three nodes, where there are as many. Each fetches the segments that others have listed, while the scan runs.",
+		"*Index* is the size of all segments, each once. *Whole* is when all copies were seen to be, after the promotion.")
 }
 
-// segmentBytes is the size of the segments that a sync has left on the nodes of a cluster,
-// each counted once.
-func segmentBytes(dir, sync string) (total uint64, err error) {
-	_, ulid, _ := strings.Cut(sync, "_")
-	seen := map[string]bool{}
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		name := filepath.Base(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // what is not needed any more is removed meanwhile
-			return nil
-		case err != nil:
-			return err
-		case filepath.Ext(name) != ".seg" || !strings.Contains(name, ulid) || seen[name]:
-			return nil
+// bound is how long so many pages take on so many streams when only their latency counts.
+func bound(pages uint64, streams int, latency time.Duration) time.Duration {
+	return time.Duration((pages+uint64(streams)-1)/uint64(streams)) * latency
+}
+
+func scaleTable(scans []clusterScan) table {
+	t := table{head: []string{"layout", "scan", "nodes", "listed", "promoted", "speed-up", "of ideal", "lists", "CPU of all nodes", "server's CPU", "cores busy"}}
+	for _, which := range []string{"first", "second"} {
+		for _, s := range scans {
+			if s.which != which {
+				continue
+			}
+			speed, ideal := "–", "–"
+			if up, ok := speedUp(scans, s); ok {
+				speed, ideal = fmt.Sprintf("%.2f", up), fmt.Sprintf("%.0f %%", 100*up/float64(s.nodes))
+			}
+			t.rows = append(t.rows, []string{
+				string(s.layout), s.which, fmt.Sprint(s.nodes), round(s.listing).String(), round(s.wall).String(), speed, ideal, thousands(s.lists),
+				round(s.cpu).String(), round(s.server).String(), fmt.Sprintf("%.1f", (s.cpu+s.server).Seconds()/(s.wall+max(0, s.whole)).Seconds()),
+			})
 		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil {
-			seen[name] = true
-			total += uint64(info.Size())
-		}
-		return err
-	})
-	if err == nil && total == 0 {
-		err = fmt.Errorf("sync %s has left no segment file", sync)
 	}
-	return total, err
+	slices.SortStableFunc(t.rows, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	return t
+}
+
+// speedUp is how much faster a scan was than the same on one node.
+func speedUp(scans []clusterScan, s clusterScan) (float64, bool) {
+	i := slices.IndexFunc(scans, func(o clusterScan) bool { return o.nodes == 1 && o.layout == s.layout && o.which == s.which })
+	if i < 0 || s.wall <= 0 {
+		return 0, false
+	}
+	return scans[i].wall.Seconds() / s.wall.Seconds(), true
+}
+
+func trafficTable(scans []clusterScan) table {
+	t := table{head: []string{"layout", "scan", "nodes", "index", "copied in all", "bytes a file", "times the index", "by one node", "whole"}}
+	for _, s := range scans {
+		if s.nodes == 1 {
+			continue
+		}
+		var all uint64
+		for _, c := range s.copied {
+			all += c
+		}
+		whole := "at the promotion"
+		if s.whole > 2*look+20*time.Millisecond {
+			whole = round(s.whole).String() + " later"
+		}
+		t.rows = append(t.rows, []string{
+			string(s.layout), s.which, fmt.Sprint(s.nodes), kib(s.index), kib(all), fmt.Sprintf("%.1f", float64(all)/float64(s.files)),
+			fmt.Sprintf("%.2f", float64(all)/float64(s.index)), kib(slices.Min(s.copied)) + " to " + kib(slices.Max(s.copied)), whole,
+		})
+	}
+	return t
 }

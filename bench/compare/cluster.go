@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -69,9 +71,34 @@ func (b *bench) startGroup(ctx context.Context, size int) (_ *group, err error) 
 	return g, b.introduce(ctx, g.nodes...)
 }
 
+// fedGroup starts a cluster that has the bucket's records, on all its nodes.
+func (b *bench) fedGroup(ctx context.Context, bk *bucket, size int) (g *group, dest string, err error) {
+	b.log.Info("starting a cluster", "nodes", size, "layout", bk.keys.Layout())
+	if g, err = b.startGroup(ctx, size); err != nil {
+		return nil, "", err
+	}
+	n := g.nodes[0]
+	if dest, err = n.connect(ctx, bk.server.endpoint); err == nil {
+		_, err = n.importRecords(ctx, bk.keys, catalog(dest, bk.keys.Len()), bk.want.Records())
+	}
+	if err == nil {
+		err = g.level(ctx)
+	}
+	if err != nil {
+		g.stop(err)
+		return nil, "", err
+	}
+	return g, dest, nil
+}
+
 // groupCommand tells how the nodes of a group were started.
 func (b *bench) groupCommand(size string) string {
 	return fmt.Sprintf("firescan serve --node-id n1 … --cluster-secret-file secret --bootstrap-expect %s --join 127.0.0.1:… --scan-streams %d", size, b.scanStreams)
+}
+
+// rerun is the command that measured, with the flags that matter.
+func (b *bench) rerun(flags string) string {
+	return fmt.Sprintf("make bench BENCH='-only firescan -scenarios cluster -keys %d %s'", b.keys, flags)
 }
 
 // complete waits until each node is ready and knows that all vote.
@@ -184,6 +211,22 @@ func (g *group) meters() (func() (time.Duration, error), error) {
 	}, nil
 }
 
+// copied is how much of other nodes' segments each node has fetched so far, in bytes.
+func (g *group) copied(ctx context.Context) (all []uint64, err error) {
+	for _, n := range g.nodes {
+		m, err := n.metrics(ctx)
+		if err != nil {
+			return nil, err
+		}
+		bytes, ok := m.sum("firescan_replica_bytes_total")
+		if !ok {
+			return nil, fmt.Errorf("node %s does not tell how much it has copied", n.id)
+		}
+		all = append(all, uint64(bytes))
+	}
+	return all, nil
+}
+
 // stop ends all nodes and removes what they stored. After an error it stays, for whoever
 // looks for the cause.
 func (g *group) stop(err error) {
@@ -195,4 +238,35 @@ func (g *group) stop(err error) {
 	if err == nil {
 		_ = os.RemoveAll(g.dir)
 	}
+}
+
+// segmentBytes is the size of the segments that a sync has left on the nodes of a cluster,
+// each counted once.
+func segmentBytes(dir, sync string) (total uint64, err error) {
+	_, ulid, _ := strings.Cut(sync, "_")
+	seen := map[string]bool{}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		name := filepath.Base(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // what is not needed any more is removed meanwhile
+			return nil
+		case err != nil:
+			return err
+		case filepath.Ext(name) != ".seg" || !strings.Contains(name, ulid) || seen[name]:
+			return nil
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			seen[name] = true
+			total += uint64(info.Size())
+		}
+		return err
+	})
+	if err == nil && total == 0 {
+		err = fmt.Errorf("sync %s has left no segment file", sync)
+	}
+	return total, err
 }

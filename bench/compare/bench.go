@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"firescan/bench/bucketserver"
+)
+
+// bench is one run of the command.
+type bench struct {
+	config
+	log    *slog.Logger
+	report *report
+	self   string // this program
+	server string // the bucket server's program
+}
+
+func newBench(c *config) *bench {
+	return &bench{config: *c, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), report: new(report)}
+}
+
+func (b *bench) wants(who string) bool { return len(b.only) == 0 || slices.Contains(b.only, who) }
+
+// bucket is a synthetic bucket with its server and the right answer about it.
+type bucket struct {
+	keys   *bucketserver.Keys
+	want   *bucketserver.Expected
+	server *server
+}
+
+func (b *bench) newBucket(ctx context.Context, layout bucketserver.Layout, n uint64, latency time.Duration) (*bucket, error) {
+	keys, err := bucketserver.NewKeys(layout, n)
+	if err != nil {
+		return nil, err
+	}
+	want, err := keys.Expect(catalog("", n))
+	if err != nil {
+		return nil, err
+	}
+	s, err := startServer(ctx, b.server, layout, n, latency)
+	if err != nil {
+		return nil, err
+	}
+	return &bucket{keys: keys, want: want, server: s}, nil
+}
+
+// The catalog that every scenario uses.
+const (
+	orphanShare  = 0.1
+	missingShare = 0.001
+)
+
+// plentyKeys is up to how many keys the catalog grows with the bucket.
+const plentyKeys = 1_000_000
+
+// catalog is the catalog of a bucket of n keys: a record for most of the backups up to a
+// million keys. Beyond that the records stay about a third of a million, so that what
+// grows is the bucket, and the rest are orphans.
+func catalog(storageID string, n uint64) bucketserver.Catalog {
+	orphans := orphanShare
+	if n > plentyKeys {
+		orphans = 1 - (1-orphans)*plentyKeys/float64(n)
+	}
+	return bucketserver.Catalog{StorageID: storageID, Orphans: orphans, Missing: missingShare}
+}

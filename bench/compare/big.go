@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"firescan/bench/bucketserver"
+)
+
+// bigScene scans a large bucket, then asks the node that has it.
+func (b *bench) bigScene(ctx context.Context) error {
+	if !b.wants("firescan") {
+		return nil
+	}
+	bk, err := b.newBucket(ctx, bucketserver.Flat, b.bigKeys, 0)
+	if err != nil {
+		return err
+	}
+	defer bk.server.daemon.stop()
+	n, err := b.startNode(ctx)
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	dest, err := n.connect(ctx, bk.server.endpoint)
+	if err != nil {
+		return err
+	}
+	b.log.Info("importing", "records", bk.want.Records())
+	imp, err := n.importRecords(ctx, bk.keys, catalog(dest, bk.keys.Len()), bk.want.Records())
+	if err != nil {
+		return err
+	}
+	var rows []row
+	for _, who := range []string{"**firescan, first scan**", "**firescan, second scan**"} {
+		r, err := b.scan(ctx, n, bk, dest, who)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, r)
+	}
+	size, err := indexSize(n.dir)
+	if err != nil {
+		return err
+	}
+	b.report.add("big scan", thousands(b.bigKeys)+" keys, flat layout, 0s a page: memory and index", scanTable(rows),
+		fmt.Sprintf("Index: %.1f bytes a file. %s backup records in the catalog, imported in %v with a peak RSS of %s.",
+			float64(size)/float64(bk.want.Digest.Files), thousands(bk.want.Backups), round(imp.wall), mib(imp.peak)))
+
+	queries, err := b.queries(ctx, n, bk, dest)
+	if err != nil {
+		return err
+	}
+	var asked []queryRow
+	for _, q := range queries {
+		r, err := b.ask(ctx, n, q)
+		if err != nil {
+			return fmt.Errorf("query %s: %w", q.name, err)
+		}
+		asked = append(asked, r)
+	}
+	b.report.add("queries", fmt.Sprintf("Queries at %s files, %d a second, open loop", thousands(b.bigKeys), b.rate), queryTable(asked),
+		"Times count from when a request was due, client included, on the same two cores.")
+	return b.report.write(b.out)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"firescan/bench/bucketserver"
+)
+
+// listScene lets everybody list the same bucket, one after the other.
+func (b *bench) listScene(ctx context.Context) error {
+	for _, layout := range b.layouts {
+		for _, latency := range b.latency {
+			rows, notes, err := b.listAll(ctx, bucketserver.Layout(layout), latency)
+			if err != nil {
+				return fmt.Errorf("layout %s, %v a page: %w", layout, latency, err)
+			}
+			name := fmt.Sprintf("list %s %v", layout, latency)
+			title := fmt.Sprintf("%s keys, %s layout, %v a page", thousands(b.keys), layout, latency)
+			b.report.add(name, title, scanTable(rows), notes...)
+			if err := b.report.write(b.out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bench) listAll(ctx context.Context, layout bucketserver.Layout, latency time.Duration) (rows []row, notes []string, err error) {
+	bk, err := b.newBucket(ctx, layout, b.keys, latency)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer bk.server.daemon.stop()
+	if b.wants("firescan") {
+		rows, notes, err = b.scanTwice(ctx, bk)
+		if err != nil {
+			return nil, nil, fmt.Errorf("firescan: %w", err)
+		}
+	}
+	dir := filepath.Join(b.cache, "peer-config")
+	for _, p := range peers {
+		if !b.wants(p.who) {
+			continue
+		}
+		cmd, env := p.command(b.binary(p), dir, bk.server.endpoint)
+		r, err := b.list(ctx, bk, cmd, env)
+		if err != nil {
+			return nil, nil, err
+		}
+		r.who = p.who + " " + p.version
+		rows = append(rows, r)
+	}
+	for _, how := range []string{"sdk", "bytes"} {
+		if !b.wants(how) {
+			continue
+		}
+		streams := 1
+		if latency > 0 {
+			streams = b.streams
+		}
+		r, err := b.list(ctx, bk, []string{
+			b.self, readerCommand, "-how", how, "-endpoint", bk.server.endpoint, "-layout", string(layout),
+			"-keys", strconv.FormatUint(b.keys, 10), "-streams", strconv.Itoa(streams),
+		}, awsEnv)
+		if err != nil {
+			return nil, nil, err
+		}
+		r.who = map[string]string{"sdk": "aws-sdk-go-v2 ListObjectsV2", "bytes": "bytes read, nothing kept"}[how]
+		if streams > 1 {
+			r.who += fmt.Sprintf(", %d ranges known beforehand", streams)
+		} else {
+			r.who += ", one stream"
+		}
+		rows = append(rows, r)
+	}
+	return rows, notes, nil
+}
+
+// list runs one program that prints a line a key, and checks that it printed all.
+func (b *bench) list(ctx context.Context, bk *bucket, cmd, env []string) (row, error) {
+	b.log.Info("listing", "with", filepath.Base(cmd[0]))
+	before, err := bk.server.tally(ctx)
+	if err != nil {
+		return row{}, err
+	}
+	var out lines
+	u, err := measure(ctx, cmd, env, &out)
+	if err != nil {
+		return row{}, err
+	}
+	after, err := bk.server.tally(ctx)
+	if err != nil {
+		return row{}, err
+	}
+	if out.n != bk.want.Digest.Files {
+		return row{}, fmt.Errorf("%s printed %d lines, the bucket has %d keys", cmd[0], out.n, bk.want.Digest.Files)
+	}
+	t := after.since(before)
+	words := append([]string{filepath.Base(cmd[0])}, cmd[1:]...)
+	command := strings.ReplaceAll(strings.Join(words, " "), b.cache, "bench/.cache")
+	return row{usage: u, keys: out.n, requests: t.requests, server: t.cpu, command: command}, nil
+}
