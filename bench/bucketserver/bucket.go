@@ -12,14 +12,14 @@ const xmlDecl = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
 func (s *Server) serveBuckets(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
-		fail(w, r, notImplemented(r))
+		writeError(w, r, notImplemented(r))
 		return
 	}
-	reply(w, xmlDecl+`<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>bench</ID></Owner><Buckets><Bucket><Name>`+
+	writeXML(w, xmlDecl+`<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>bench</ID></Owner><Buckets><Bucket><Name>`+
 		s.opts.Bucket+`</Name><CreationDate>2023-01-01T00:00:00.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>`)
 }
 
-func reply(w http.ResponseWriter, body string) {
+func writeXML(w http.ResponseWriter, body string) {
 	w.Header().Set("Content-Type", "application/xml")
 	_, _ = io.WriteString(w, body)
 }
@@ -34,26 +34,26 @@ func (s *Server) serveBucket(w http.ResponseWriter, r *http.Request) {
 	case http.MethodHead:
 		w.Header().Set("X-Amz-Bucket-Region", "us-east-1")
 	case http.MethodPut:
-		fail(w, r, &s3Error{http.StatusConflict, "BucketAlreadyOwnedByYou", "The bucket is there already"})
+		writeError(w, r, &s3Error{http.StatusConflict, "BucketAlreadyOwnedByYou", "The bucket is there already"})
 	case http.MethodPost:
 		if !q.Has("delete") {
-			fail(w, r, notImplemented(r))
+			writeError(w, r, notImplemented(r))
 			return
 		}
 		s.deleteBatch(w, r)
 	case http.MethodGet:
 		switch {
 		case q.Has("location"):
-			reply(w, xmlDecl+`<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></LocationConstraint>`)
+			writeXML(w, xmlDecl+`<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></LocationConstraint>`)
 		case q.Has("versioning"):
-			reply(w, xmlDecl+`<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></VersioningConfiguration>`)
+			writeXML(w, xmlDecl+`<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></VersioningConfiguration>`)
 		case q.Has("versions"), q.Has("uploads"), q.Has("policy"), q.Has("acl"), q.Has("object-lock"), q.Has("tagging"):
-			fail(w, r, notImplemented(r))
+			writeError(w, r, notImplemented(r))
 		default:
 			s.serveList(w, r)
 		}
 	default:
-		fail(w, r, notImplemented(r))
+		writeError(w, r, notImplemented(r))
 	}
 }
 
@@ -61,7 +61,7 @@ func (s *Server) serveList(w http.ResponseWriter, r *http.Request) {
 	number := s.lists.Add(1) - 1
 	l, err := parseList(r.URL.Query(), s.opts.PageSize)
 	if err != nil {
-		fail(w, r, &s3Error{http.StatusBadRequest, "InvalidArgument", err.Error()})
+		writeError(w, r, &s3Error{http.StatusBadRequest, "InvalidArgument", err.Error()})
 		return
 	}
 	fault := None
@@ -73,10 +73,10 @@ func (s *Server) serveList(w http.ResponseWriter, r *http.Request) {
 	}
 	switch fault {
 	case SlowDown:
-		fail(w, r, errSlowDown)
+		writeError(w, r, errSlowDown)
 		return
 	case ServerError:
-		fail(w, r, errInternal)
+		writeError(w, r, errInternal)
 		return
 	case Stall:
 		<-r.Context().Done()
@@ -116,7 +116,7 @@ func (s *Server) send(w http.ResponseWriter, p *page, fault Fault) {
 		size = len(p.head) + len(p.body)
 	case Reset:
 		head := "HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: " + strconv.Itoa(size) + "\r\n\r\n"
-		abort(w, append(append([]byte(head), p.head...), p.body[:len(p.body)/2]...))
+		resetConnection(w, append(append([]byte(head), p.head...), p.body[:len(p.body)/2]...))
 		return
 	}
 	w.Header()["Content-Type"] = xmlType
@@ -134,13 +134,13 @@ func (s *Server) deleteBatch(w http.ResponseWriter, r *http.Request) {
 		Quiet   bool
 	}
 	if err := xml.NewDecoder(io.LimitReader(r.Body, 4<<20)).Decode(&req); err != nil {
-		fail(w, r, &s3Error{http.StatusBadRequest, "MalformedXML", err.Error()})
+		writeError(w, r, &s3Error{http.StatusBadRequest, "MalformedXML", err.Error()})
 		return
 	}
 	b := []byte(xmlDecl + `<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">`)
 	for _, o := range req.Objects {
 		switch {
-		case !s.over.remove(s.opts.Keys, o.Key, matches(o.ETag)):
+		case !s.over.remove(s.opts.Keys, o.Key, ifMatch(o.ETag)):
 			b = append(b, "<Error>"...)
 			b = appendElement(b, "Key", o.Key, false)
 			b = appendElement(b, "Code", errMismatch.code, false)
@@ -152,5 +152,5 @@ func (s *Server) deleteBatch(w http.ResponseWriter, r *http.Request) {
 			b = append(b, "</Deleted>"...)
 		}
 	}
-	reply(w, string(append(b, "</DeleteResult>"...)))
+	writeXML(w, string(append(b, "</DeleteResult>"...)))
 }

@@ -42,12 +42,12 @@ func below(h uint64, share float64) bool {
 }
 
 // Tally counts files.
-type Tally struct {
+type Totals struct {
 	Files uint64 `json:"files"`
 	Bytes uint64 `json:"bytes"`
 }
 
-func (t *Tally) add(size int64) {
+func (t *Totals) add(size int64) {
 	t.Files++
 	t.Bytes += uint64(size)
 }
@@ -55,8 +55,8 @@ func (t *Tally) add(size int64) {
 // Expected is what a right answer about a bucket and its catalog says.
 type Expected struct {
 	Digest  Digest
-	Linked  [numTypes]Tally
-	Orphans [numTypes]Tally
+	Linked  [numTypes]Totals
+	Orphans [numTypes]Totals
 	// Missing counts the records whose file does not exist.
 	Missing uint64
 	// Backups, Projects and Pitrs count the records that WriteRecords writes.
@@ -69,7 +69,7 @@ type Expected struct {
 func (e *Expected) Records() uint64 { return e.Backups + e.Projects + e.Pitrs }
 
 // OrphanTotal sums the orphans of all types.
-func (e *Expected) OrphanTotal() (t Tally) {
+func (e *Expected) OrphanTotal() (t Totals) {
 	for _, o := range e.Orphans {
 		t.Files += o.Files
 		t.Bytes += o.Bytes
@@ -119,7 +119,7 @@ func (k *Keys) Expect(c Catalog) (*Expected, error) {
 }
 
 func (k *Keys) linked(c Catalog, cur *cursor) bool {
-	if cur.leaf.style.recorded {
+	if cur.leaf.fileSet.recorded {
 		return !c.orphan(cur.stem)
 	}
 	for _, p := range k.pitr {

@@ -23,13 +23,13 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, key string)
 	case http.MethodPut:
 		s.putObject(w, r, key)
 	case http.MethodDelete:
-		if !s.over.remove(s.opts.Keys, key, matches(r.Header.Get("If-Match"))) {
-			fail(w, r, errMismatch)
+		if !s.over.remove(s.opts.Keys, key, ifMatch(r.Header.Get("If-Match"))) {
+			writeError(w, r, errMismatch)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		fail(w, r, notImplemented(r))
+		writeError(w, r, notImplemented(r))
 	}
 }
 
@@ -39,7 +39,7 @@ func (s *Server) getObject(w http.ResponseWriter, r *http.Request, key string) {
 	body, ok := s.over.get(s.opts.Keys, key, &o)
 	s.over.mu.RUnlock()
 	if !ok {
-		fail(w, r, errNoKey)
+		writeError(w, r, errNoKey)
 		return
 	}
 	var content io.ReadSeeker = &computed{seed: xxhash.Sum64(o.Key), size: o.Size}
@@ -54,12 +54,12 @@ func (s *Server) getObject(w http.ResponseWriter, r *http.Request, key string) {
 func (s *Server) putObject(w http.ResponseWriter, r *http.Request, key string) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPut))
 	if err != nil {
-		fail(w, r, &s3Error{http.StatusBadRequest, "EntityTooLarge", fmt.Sprintf("objects of up to %d bytes can be put here", maxPut)})
+		writeError(w, r, &s3Error{http.StatusBadRequest, "EntityTooLarge", fmt.Sprintf("objects of up to %d bytes can be put here", maxPut)})
 		return
 	}
 	if strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
 		if body, err = unchunk(body); err != nil {
-			fail(w, r, &s3Error{http.StatusBadRequest, "IncompleteBody", err.Error()})
+			writeError(w, r, &s3Error{http.StatusBadRequest, "IncompleteBody", err.Error()})
 			return
 		}
 	}
@@ -71,7 +71,7 @@ func quoteTag(tag *[16]byte) string { return string(append(appendTag([]byte{'"'}
 
 // matches is the condition of a delete: an ETag that the object must have, none
 // when empty.
-func matches(tag string) func(*Object) bool {
+func ifMatch(tag string) func(*Object) bool {
 	tag = strings.Trim(tag, `"`)
 	return func(o *Object) bool {
 		return tag == "" || tag == "*" || tag == string(appendTag(nil, &o.ETag))

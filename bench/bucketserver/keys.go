@@ -80,7 +80,7 @@ func (k *Keys) appendKey(dst []byte, i uint64, l *leaf) []byte {
 	k.space.leafAt(i, l)
 	at := l.locate(i - l.first)
 	dst = l.appendStem(dst, at.stem)
-	return append(dst, l.style.ext(at).text...)
+	return append(dst, l.fileSet.ext(at).text...)
 }
 
 // Rank is the number of keys that are less than key: the rank of key itself when
@@ -99,19 +99,6 @@ func (k *Keys) Rank(key []byte) uint64 {
 func (k *Keys) Has(key []byte) bool {
 	i := k.Rank(key)
 	return i < k.n && bytes.Equal(k.AppendKey(nil, i), key)
-}
-
-// PrefixEnd is the least key that is greater than every key with the prefix; nil
-// when there is none.
-func PrefixEnd(prefix []byte) []byte {
-	for i := len(prefix) - 1; i >= 0; i-- {
-		if prefix[i] < 0xff {
-			end := bytes.Clone(prefix[:i+1])
-			end[i]++
-			return end
-		}
-	}
-	return nil
 }
 
 // cursor walks keys in order without looking each of them up anew.
@@ -154,12 +141,12 @@ func (c *cursor) load(fresh bool) {
 		c.stemLen = len(c.key)
 		c.stem = xxhash.Sum64(c.key)
 	}
-	c.key = append(c.key[:c.stemLen], c.leaf.style.ext(c.at).text...)
+	c.key = append(c.key[:c.stemLen], c.leaf.fileSet.ext(c.at).text...)
 }
 
 func (c *cursor) valid() bool { return c.rank < c.keys.n }
 
-func (c *cursor) kind() Type { return c.leaf.style.ext(c.at).kind }
+func (c *cursor) kind() Type { return c.leaf.fileSet.ext(c.at).kind }
 
 // object describes the current object; its key is valid until next. The attributes
 // come from one hash of the stem, which costs a third of one of each key.

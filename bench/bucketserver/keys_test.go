@@ -112,7 +112,7 @@ func TestRankIsTheLowerBound(t *testing.T) {
 }
 
 func TestAlphabetsKeepOrder(t *testing.T) {
-	for name, a := range map[string]*alphabet{"hex": hex16, "base62": base62, "decimal": decimal13, "stamps": stamps} {
+	for name, a := range map[string]*idFormat{"hex": hex16, "base62": base62, "decimal": decimal13, "stamps": stamps} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				x := rapid.Uint64Range(0, a.size-1).Draw(t, "x")

@@ -38,10 +38,10 @@ var words = strings.Fields(`archive atlas billing catalog checkout courier echo 
 // writes.
 func newSkewed(n uint64) (*skewed, []string) {
 	type part struct {
-		prefix string
-		ids    *alphabet
-		style  *style
-		weight float64
+		prefix  string
+		ids     *idFormat
+		fileSet *fileSet
+		weight  float64
 	}
 	var parts []part
 	for k := range skewPrefixes {
@@ -49,20 +49,20 @@ func newSkewed(n uint64) (*skewed, []string) {
 		p := part{weight: math.Pow(float64(k+1), -skewExponent)}
 		switch k % 6 {
 		case 0:
-			p.prefix, p.ids, p.style = fmt.Sprintf("%s/%s/", w, appendBase62(nil, h)), base62, packedBackups
+			p.prefix, p.ids, p.fileSet = fmt.Sprintf("%s/%s/", w, appendBase62(nil, h)), base62, packedBackups
 		case 1:
-			p.prefix, p.ids, p.style = fmt.Sprintf("prod/%s-%d/daily/full/", w, k), stamps, sealedBackups
+			p.prefix, p.ids, p.fileSet = fmt.Sprintf("prod/%s-%d/daily/full/", w, k), stamps, sealedBackups
 		case 2:
-			p.prefix, p.ids, p.style = fmt.Sprintf("%s-%04d/", w, h%10000), hex16, plainBackups
+			p.prefix, p.ids, p.fileSet = fmt.Sprintf("%s-%04d/", w, h%10000), hex16, plainBackups
 		case 3:
-			p.prefix, p.ids, p.style = fmt.Sprintf("exports/20%02d/%02d/%s-%d_", 15+h%10, 1+h%12, w, k), decimal13, packedBackups
+			p.prefix, p.ids, p.fileSet = fmt.Sprintf("exports/20%02d/%02d/%s-%d_", 15+h%10, 1+h%12, w, k), decimal13, packedBackups
 		case 4:
-			p.prefix, p.ids, p.style = fmt.Sprintf("logs/%s/%d/", w, k), stamps, strayLogs
+			p.prefix, p.ids, p.fileSet = fmt.Sprintf("logs/%s/%d/", w, k), stamps, strayLogs
 			if k%12 == 4 {
-				p.prefix, p.style = fmt.Sprintf("pitr/%s-%d/", w, k), walFiles
+				p.prefix, p.fileSet = fmt.Sprintf("pitr/%s-%d/", w, k), walFiles
 			}
 		case 5:
-			p.prefix, p.ids, p.style = fmt.Sprintf("u/%s/%d/", w, k), hex16, plainBackups
+			p.prefix, p.ids, p.fileSet = fmt.Sprintf("u/%s/%d/", w, k), hex16, plainBackups
 		}
 		parts = append(parts, p)
 	}
@@ -75,12 +75,12 @@ func newSkewed(n uint64) (*skewed, []string) {
 	s := new(skewed)
 	var pitr []string
 	for i, p := range parts {
-		if p.style == walFiles && len(pitr) < 3 {
+		if p.fileSet == walFiles && len(pitr) < 3 {
 			pitr = append(pitr, p.prefix)
 		}
 		if bounds[i] < bounds[i+1] {
 			var l leaf
-			l.set([]byte(p.prefix), bounds[i], bounds[i+1]-bounds[i], mix(uint64(i)), p.ids, p.style)
+			l.set([]byte(p.prefix), bounds[i], bounds[i+1]-bounds[i], mix(uint64(i)), p.ids, p.fileSet)
 			s.leaves = append(s.leaves, l)
 		}
 	}

@@ -5,14 +5,14 @@ import "math/bits"
 // leaf is a run of keys that share a prefix: stems in ascending order, each with
 // one to three files.
 type leaf struct {
-	prefix []byte // what every key begins with; not to be altered
-	first  uint64 // rank of its first key
-	files  uint64
-	stems  uint64
-	step   uint64 // width of the stratum of the id space that each stem has to itself
-	seed   uint64
-	ids    *alphabet
-	style  *style
+	prefix  []byte // what every key begins with; not to be altered
+	first   uint64 // rank of its first key
+	files   uint64
+	stems   uint64
+	step    uint64 // width of the stratum of the id space that each stem has to itself
+	seed    uint64
+	ids     *idFormat
+	fileSet *fileSet
 }
 
 // place is a key's position in its leaf.
@@ -23,8 +23,8 @@ type place struct {
 }
 
 // set makes l the leaf of files keys under prefix.
-func (l *leaf) set(prefix []byte, first, files, seed uint64, ids *alphabet, st *style) {
-	l.prefix, l.first, l.files, l.seed, l.ids, l.style = prefix, first, files, seed, ids, st
+func (l *leaf) set(prefix []byte, first, files, seed uint64, ids *idFormat, st *fileSet) {
+	l.prefix, l.first, l.files, l.seed, l.ids, l.fileSet = prefix, first, files, seed, ids, st
 	if files == 0 {
 		l.stems, l.step = 0, 0
 		return
@@ -59,7 +59,7 @@ var blockPlaces = func() (t [blockStems][blockFiles]place) {
 
 // locate finds the place of the leaf's file o < files.
 func (l *leaf) locate(o uint64) place {
-	if l.style.single {
+	if l.fileSet.single {
 		return place{stem: o, files: 1}
 	}
 	block := o / blockFiles
@@ -79,7 +79,7 @@ func (l *leaf) locate(o uint64) place {
 func (l *leaf) appendStem(dst []byte, j uint64) []byte {
 	jitter, _ := bits.Mul64(mix(l.seed^(j+1)), l.step)
 	dst = append(dst, l.prefix...)
-	dst = append(dst, l.style.name...)
+	dst = append(dst, l.fileSet.name...)
 	return l.ids.put(dst, j*l.step+jitter)
 }
 

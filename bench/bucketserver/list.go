@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+
+	"firescan/keyspace"
 )
 
 // list is a parsed ListObjects or ListObjectsV2 request.
@@ -54,7 +56,7 @@ func parseList(q url.Values, pageSize int) (*list, error) {
 	case l.after != "":
 		l.start = append([]byte(l.after), 0)
 		if !l.v2 {
-			l.start = l.pastFolded(l.start)
+			l.start = l.afterMarker(l.start)
 		}
 	}
 	if bytes.Compare(l.start, l.prefix) < 0 {
@@ -65,13 +67,13 @@ func parseList(q url.Values, pageSize int) (*list, error) {
 
 // pastFolded is where a V1 list goes on: its marker may be a common prefix, and
 // then all that is folded into it was answered.
-func (l *list) pastFolded(start []byte) []byte {
+func (l *list) afterMarker(start []byte) []byte {
 	after := []byte(l.after)
 	if len(l.delimiter) == 0 || !bytes.HasPrefix(after, l.prefix) || !bytes.HasSuffix(after, l.delimiter) ||
 		len(after) < len(l.prefix)+len(l.delimiter) {
 		return start
 	}
-	return PrefixEnd(after)
+	return keyspace.PrefixEnd(after)
 }
 
 // page is an answer under construction. Pages are used again and again: rendering
@@ -94,11 +96,11 @@ func (p *page) fill(l *list, w *walker) {
 	p.keys, p.more = 0, false
 	w.seek(l.start)
 	for p.keys < l.maxKeys && w.valid() && w.hasPrefix(l.prefix) {
-		if folded := l.fold(w.key()); folded != nil {
-			p.last = append(p.last[:0], folded...)
+		if common := l.commonPrefix(w.key()); common != nil {
+			p.last = append(p.last[:0], common...)
 			p.prefixes = appendPrefix(p.prefixes, p.last, l.urlKeys)
 			w.seekPast(p.last)
-			p.next = append(p.next[:0], PrefixEnd(p.last)...)
+			p.next = append(p.next[:0], keyspace.PrefixEnd(p.last)...)
 			p.keys++
 			continue
 		}
@@ -116,7 +118,7 @@ func (p *page) fill(l *list, w *walker) {
 }
 
 // fold is the common prefix that key falls under, nil when it stands for itself.
-func (l *list) fold(key []byte) []byte {
+func (l *list) commonPrefix(key []byte) []byte {
 	if len(l.delimiter) == 0 {
 		return nil
 	}

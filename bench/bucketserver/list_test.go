@@ -129,7 +129,7 @@ func TestListsEqualTheNaiveOnes(t *testing.T) {
 						s.over.put(k, key, []byte("x"))
 						live[key] = true
 					} else {
-						s.over.remove(k, key, matches(""))
+						s.over.remove(k, key, ifMatch(""))
 						delete(live, key)
 					}
 				}

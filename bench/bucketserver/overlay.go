@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"firescan/keyspace"
 )
 
 // overlay is what clients changed: objects put, and computed keys deleted. It is
@@ -38,7 +40,7 @@ func (v *overlay) put(keys *Keys, key string, body []byte) [16]byte {
 	s := stored{key: key, body: body, modTime: time.Now().Unix(), tag: md5.Sum(body)} //nolint:gosec // as above
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.hide(keys, key)
+	v.hideComputed(keys, key)
 	i, ok := v.find(key)
 	if ok {
 		v.puts[i] = s
@@ -60,12 +62,12 @@ func (v *overlay) remove(keys *Keys, key string, cond func(*Object) bool) bool {
 	if i, ok := v.find(key); ok {
 		v.puts = slices.Delete(v.puts, i, i+1)
 	}
-	v.hide(keys, key)
+	v.hideComputed(keys, key)
 	return true
 }
 
 // hide makes the computed object with the key vanish, if there is one.
-func (v *overlay) hide(keys *Keys, key string) {
+func (v *overlay) hideComputed(keys *Keys, key string) {
 	rank := keys.Rank([]byte(key))
 	if rank >= keys.n || string(keys.AppendKey(nil, rank)) != key {
 		return
@@ -119,10 +121,10 @@ func (w *walker) seek(start []byte) {
 	w.puts = w.over.puts[p:]
 	d, _ := slices.BinarySearch(w.over.deleted, rank)
 	w.deleted = w.over.deleted[d:]
-	w.settle()
+	w.skipDeleted()
 }
 
-func (w *walker) settle() {
+func (w *walker) skipDeleted() {
 	for len(w.deleted) > 0 && w.cur.valid() && w.deleted[0] == w.cur.rank {
 		w.deleted = w.deleted[1:]
 		w.cur.next()
@@ -155,12 +157,12 @@ func (w *walker) next() {
 	} else {
 		w.cur.next()
 	}
-	w.settle()
+	w.skipDeleted()
 }
 
 // seekPast goes on behind all keys with the prefix.
 func (w *walker) seekPast(prefix []byte) {
-	if end := PrefixEnd(prefix); end != nil {
+	if end := keyspace.PrefixEnd(prefix); len(end) > 0 {
 		w.seek(end)
 		return
 	}

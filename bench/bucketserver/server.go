@@ -60,7 +60,7 @@ type Server struct {
 	pages sync.Pool
 
 	requests, lists, keys, throttled, faults atomic.Uint64
-	underWay, peak                           atomic.Int64
+	inFlight, peak                           atomic.Int64
 
 	http *http.Server
 }
@@ -120,20 +120,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.requests.Add(1)
-	now := s.underWay.Add(1)
-	defer s.underWay.Add(-1)
+	now := s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
 	for peak := s.peak.Load(); now > peak && !s.peak.CompareAndSwap(peak, now); peak = s.peak.Load() {
 	}
 	if s.limit != nil && !s.limit.Allow() {
 		s.throttled.Add(1)
-		fail(w, r, errSlowDown)
+		writeError(w, r, errSlowDown)
 		return
 	}
 	if !s.wait(r.Context()) {
 		return
 	}
-	if e := s.authorise(r); e != nil {
-		fail(w, r, e)
+	if e := s.authorize(r); e != nil {
+		writeError(w, r, e)
 		return
 	}
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
@@ -141,7 +141,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case bucket == "":
 		s.serveBuckets(w, r)
 	case bucket != s.opts.Bucket:
-		fail(w, r, &s3Error{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist"})
+		writeError(w, r, &s3Error{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist"})
 	case key == "":
 		s.serveBucket(w, r)
 	default:
@@ -164,7 +164,7 @@ func (s *Server) wait(ctx context.Context) bool {
 	}
 }
 
-func (s *Server) authorise(r *http.Request) *s3Error {
+func (s *Server) authorize(r *http.Request) *s3Error {
 	if s.opts.AccessKey == "" {
 		return nil
 	}
@@ -191,7 +191,7 @@ var (
 	errMismatch = &s3Error{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"}
 )
 
-func fail(w http.ResponseWriter, r *http.Request, e *s3Error) {
+func writeError(w http.ResponseWriter, r *http.Request, e *s3Error) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(e.status)
 	if r.Method == http.MethodHead {
@@ -206,7 +206,7 @@ func fail(w http.ResponseWriter, r *http.Request, e *s3Error) {
 }
 
 // abort resets the connection: what a client sees when a server dies.
-func abort(w http.ResponseWriter, some []byte) {
+func resetConnection(w http.ResponseWriter, some []byte) {
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		if errors.Is(err, http.ErrNotSupported) { // HTTP/2: ends the stream

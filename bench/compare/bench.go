@@ -12,7 +12,7 @@ import (
 
 // bench is one run of the command.
 type bench struct {
-	config
+	config *config
 	log    *slog.Logger
 	report *report
 	self   string // this program
@@ -20,10 +20,12 @@ type bench struct {
 }
 
 func newBench(c *config) *bench {
-	return &bench{config: *c, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), report: new(report)}
+	return &bench{config: c, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), report: new(report)}
 }
 
-func (b *bench) wants(who string) bool { return len(b.only) == 0 || slices.Contains(b.only, who) }
+func (b *bench) wants(who string) bool {
+	return len(b.config.only) == 0 || slices.Contains(b.config.only, who)
+}
 
 // bucket is a synthetic bucket with its server and the right answer about it.
 type bucket struct {
@@ -55,15 +57,15 @@ const (
 )
 
 // plentyKeys is up to how many keys the catalog grows with the bucket.
-const plentyKeys = 1_000_000
+const maxCatalogKeys = 1_000_000
 
 // catalog is the catalog of a bucket of n keys: a record for most of the backups up to a
 // million keys. Beyond that the records stay about a third of a million, so that what
 // grows is the bucket, and the rest are orphans.
 func catalog(storageID string, n uint64) bucketserver.Catalog {
 	orphans := orphanShare
-	if n > plentyKeys {
-		orphans = 1 - (1-orphans)*plentyKeys/float64(n)
+	if n > maxCatalogKeys {
+		orphans = 1 - (1-orphans)*maxCatalogKeys/float64(n)
 	}
 	return bucketserver.Catalog{StorageID: storageID, Orphans: orphans, Missing: missingShare}
 }

@@ -8,11 +8,11 @@ import (
 )
 
 // bigScene scans a large bucket, then asks the node that has it.
-func (b *bench) bigScene(ctx context.Context) error {
+func (b *bench) bigScenario(ctx context.Context) error {
 	if !b.wants("firescan") {
 		return nil
 	}
-	bk, err := b.newBucket(ctx, bucketserver.Flat, b.bigKeys, 0)
+	bk, err := b.newBucket(ctx, bucketserver.Flat, b.config.bigKeys, 0)
 	if err != nil {
 		return err
 	}
@@ -22,7 +22,7 @@ func (b *bench) bigScene(ctx context.Context) error {
 		return err
 	}
 	defer n.stop()
-	dest, err := n.connect(ctx, bk.server.endpoint)
+	dest, err := n.createDestination(ctx, bk.server.endpoint)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (b *bench) bigScene(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.report.add("big scan", thousands(b.bigKeys)+" keys, flat layout, 0s a page: memory and index", scanTable(rows),
+	b.report.add("big scan", thousands(b.config.bigKeys)+" keys, flat layout, 0s a page: memory and index", scanTable(rows),
 		fmt.Sprintf("Index: %.1f bytes a file. %s backup records in the catalog, imported in %v with a peak RSS of %s.",
 			float64(size)/float64(bk.want.Digest.Files), thousands(bk.want.Backups), round(imp.wall), mib(imp.peak)))
 
@@ -51,15 +51,15 @@ func (b *bench) bigScene(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var asked []queryRow
+	var measured []queryRow
 	for _, q := range queries {
-		r, err := b.ask(ctx, n, q)
+		r, err := b.measureQuery(ctx, n, q)
 		if err != nil {
 			return fmt.Errorf("query %s: %w", q.name, err)
 		}
-		asked = append(asked, r)
+		measured = append(measured, r)
 	}
-	b.report.add("queries", fmt.Sprintf("Queries at %s files, %d a second, open loop", thousands(b.bigKeys), b.rate), queryTable(asked),
+	b.report.add("queries", fmt.Sprintf("Queries at %s files, %d a second, open loop", thousands(b.config.bigKeys), b.config.rate), queryTable(measured),
 		"Times count from when a request was due, client included, on the same two cores.")
-	return b.report.write(b.out)
+	return b.report.write(b.config.out)
 }

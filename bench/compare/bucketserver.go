@@ -31,9 +31,9 @@ func startServer(ctx context.Context, program string, layout bucketserver.Layout
 		return nil, err
 	}
 	for {
-		said, err := os.ReadFile(output)
-		if err == nil && bytes.HasSuffix(said, []byte("\n")) && bytes.HasPrefix(said, []byte("http")) {
-			return &server{d, strings.TrimSpace(string(said))}, nil
+		output, err := os.ReadFile(output)
+		if err == nil && bytes.HasSuffix(output, []byte("\n")) && bytes.HasPrefix(output, []byte("http")) {
+			return &server{d, strings.TrimSpace(string(output))}, nil
 		}
 		if err := d.failed(); err != nil {
 			return nil, err
@@ -48,34 +48,34 @@ func startServer(ctx context.Context, program string, layout bucketserver.Layout
 }
 
 // tally is what the server has done and taken so far.
-type tally struct {
+type counters struct {
 	requests, lists, keys uint64
 	cpu                   time.Duration
 }
 
-func (s *server) tally(ctx context.Context) (tally, error) {
+func (s *server) counters(ctx context.Context) (counters, error) {
 	var c struct{ Requests, Lists, Keys uint64 }
 	if err := getJSON(ctx, s.endpoint+"/-/counts", nil, &c); err != nil {
-		return tally{}, err
+		return counters{}, err
 	}
-	user, sys, err := cpuOf(s.daemon.pid())
-	return tally{c.Requests, c.Lists, c.Keys, user + sys}, err
+	user, sys, err := processCPU(s.daemon.pid())
+	return counters{c.Requests, c.Lists, c.Keys, user + sys}, err
 }
 
-func (t tally) since(before tally) tally {
-	return tally{t.requests - before.requests, t.lists - before.lists, t.keys - before.keys, t.cpu - before.cpu}
+func (t counters) since(before counters) counters {
+	return counters{t.requests - before.requests, t.lists - before.lists, t.keys - before.keys, t.cpu - before.cpu}
 }
 
 // look is how often the server's counts are asked for while a scan runs.
-const look = 10 * time.Millisecond
+const pollInterval = 10 * time.Millisecond
 
 // lastList looks at the server until ctx ends, and answers when it was last seen to have
 // answered another list.
-func (s *server) lastList(ctx context.Context) (last time.Time) {
-	tick := time.NewTicker(look)
+func (s *server) watchLastList(ctx context.Context) (last time.Time) {
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for lists := uint64(0); ; {
-		if t, err := s.tally(ctx); err == nil && t.lists != lists {
+		if t, err := s.counters(ctx); err == nil && t.lists != lists {
 			lists, last = t.lists, time.Now()
 		}
 		select {
@@ -87,11 +87,11 @@ func (s *server) lastList(ctx context.Context) (last time.Time) {
 }
 
 // served waits until the server has sent so many keys.
-func (s *server) served(ctx context.Context, keys uint64) error {
-	tick := time.NewTicker(look)
+func (s *server) waitKeysSent(ctx context.Context, keys uint64) error {
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for sent := uint64(0); ; {
-		t, err := s.tally(ctx)
+		t, err := s.counters(ctx)
 		if ctx.Err() != nil {
 			return fmt.Errorf("wait until the bucket's server has sent %d keys (it has sent %d): %w", keys, sent, context.Cause(ctx))
 		}

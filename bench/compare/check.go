@@ -28,9 +28,9 @@ func checkSync(s syncState, want *bucketserver.Expected) error {
 
 // checkStats holds GET …/files/stats against the right answer.
 func (n *node) checkStats(ctx context.Context, dest string, want *bucketserver.Expected) error {
-	type counts struct{ Count, Size flexible }
+	type counts struct{ Count, Size number }
 	var got struct {
-		TotalFiles, TotalSize, LinkedFiles, LinkedSize, OrphanFiles, OrphanSize flexible
+		TotalFiles, TotalSize, LinkedFiles, LinkedSize, OrphanFiles, OrphanSize number
 		ByType                                                                  map[string]counts
 	}
 	if err := n.owner.call(ctx, http.MethodGet, "/api/v1/storage/destinations/"+dest+"/files/stats", nil, &got); err != nil {
@@ -77,7 +77,7 @@ func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.E
 	for d.More() {
 		var f struct {
 			Path         string
-			Size         flexible
+			Size         number
 			LastModified time.Time
 			IsOrphan     bool
 		}
@@ -98,7 +98,7 @@ func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.E
 
 // check holds all that a node tells of a scan against the right answer, and answers the
 // digest of the orphans.
-func check(ctx context.Context, n *node, bk *bucket, dest string, s syncState) (orphans bucketserver.Digest, err error) {
+func checkScan(ctx context.Context, n *node, bk *bucket, dest string, s syncState) (orphans bucketserver.Digest, err error) {
 	if err := checkSync(s, bk.want); err != nil {
 		return orphans, err
 	}

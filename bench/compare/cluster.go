@@ -16,19 +16,19 @@ import (
 )
 
 // group is a cluster of nodes that began together, each a process of its own.
-type group struct {
+type cluster struct {
 	dir   string
 	nodes []*node
 }
 
 // startGroup starts a cluster on fresh data directories, waits until each of its nodes is
 // ready and votes, and makes the tokens.
-func (b *bench) startGroup(ctx context.Context, size int) (_ *group, err error) {
-	dir, err := os.MkdirTemp(b.cache, "cluster-")
+func (b *bench) startCluster(ctx context.Context, size int) (_ *cluster, err error) {
+	dir, err := os.MkdirTemp(b.config.cache, "cluster-")
 	if err != nil {
 		return nil, err
 	}
-	g := &group{dir: dir}
+	g := &cluster{dir: dir}
 	defer func() {
 		if err != nil {
 			g.stop(err)
@@ -55,7 +55,7 @@ func (b *bench) startGroup(ctx context.Context, size int) (_ *group, err error) 
 		if err := os.Mkdir(home, 0o755); err != nil {
 			return nil, err
 		}
-		flags := []string{"--cluster-secret-file", secretFile, "--bootstrap-expect", strconv.Itoa(size), "--scan-streams", strconv.Itoa(b.scanStreams)}
+		flags := []string{"--cluster-secret-file", secretFile, "--bootstrap-expect", strconv.Itoa(size), "--scan-streams", strconv.Itoa(b.config.scanStreams)}
 		if size > 1 {
 			flags = append(flags, "--join", strings.Join(join, ","))
 		}
@@ -65,24 +65,24 @@ func (b *bench) startGroup(ctx context.Context, size int) (_ *group, err error) 
 		}
 		g.nodes = append(g.nodes, n)
 	}
-	if err := g.complete(ctx); err != nil {
+	if err := g.waitVoters(ctx); err != nil {
 		return nil, err
 	}
-	return g, b.introduce(ctx, g.nodes...)
+	return g, b.createTokens(ctx, g.nodes...)
 }
 
 // fedGroup starts a cluster that has the bucket's records, on all its nodes.
-func (b *bench) fedGroup(ctx context.Context, bk *bucket, size int) (g *group, dest string, err error) {
+func (b *bench) startLoadedCluster(ctx context.Context, bk *bucket, size int) (g *cluster, dest string, err error) {
 	b.log.Info("starting a cluster", "nodes", size, "layout", bk.keys.Layout())
-	if g, err = b.startGroup(ctx, size); err != nil {
+	if g, err = b.startCluster(ctx, size); err != nil {
 		return nil, "", err
 	}
 	n := g.nodes[0]
-	if dest, err = n.connect(ctx, bk.server.endpoint); err == nil {
+	if dest, err = n.createDestination(ctx, bk.server.endpoint); err == nil {
 		_, err = n.importRecords(ctx, bk.keys, catalog(dest, bk.keys.Len()), bk.want.Records())
 	}
 	if err == nil {
-		err = g.level(ctx)
+		err = g.waitApplied(ctx)
 	}
 	if err != nil {
 		g.stop(err)
@@ -92,22 +92,22 @@ func (b *bench) fedGroup(ctx context.Context, bk *bucket, size int) (g *group, d
 }
 
 // groupCommand tells how the nodes of a group were started.
-func (b *bench) groupCommand(size string) string {
-	return fmt.Sprintf("firescan serve --node-id n1 … --cluster-secret-file secret --bootstrap-expect %s --join 127.0.0.1:… --scan-streams %d", size, b.scanStreams)
+func (b *bench) clusterCommand(size string) string {
+	return fmt.Sprintf("firescan serve --node-id n1 … --cluster-secret-file secret --bootstrap-expect %s --join 127.0.0.1:… --scan-streams %d", size, b.config.scanStreams)
 }
 
 // rerun is the command that measured, with the flags that matter.
 func (b *bench) rerun(flags string) string {
-	return fmt.Sprintf("make bench BENCH='-only firescan -scenarios cluster -keys %d %s'", b.keys, flags)
+	return fmt.Sprintf("make bench BENCH='-only firescan -scenarios cluster -keys %d %s'", b.config.keys, flags)
 }
 
 // complete waits until each node is ready and knows that all vote.
-func (g *group) complete(ctx context.Context) error {
+func (g *cluster) waitVoters(ctx context.Context) error {
 	for _, n := range g.nodes {
-		if err := n.ready(ctx); err != nil {
+		if err := n.waitReady(ctx); err != nil {
 			return err
 		}
-		err := n.await(ctx, "one of a whole cluster", func(ctx context.Context) (bool, error) {
+		err := n.waitFor(ctx, "one of a whole cluster", func(ctx context.Context) (bool, error) {
 			m, err := n.metrics(ctx)
 			voters, _ := m.sum("firescan_cluster_members", `vote="voter"`, `state="alive"`)
 			return err == nil && int(voters) == len(g.nodes), err
@@ -121,7 +121,7 @@ func (g *group) complete(ctx context.Context) error {
 
 // level waits until all nodes have applied what the first one has, so that a scan does not
 // wait for what was written before.
-func (g *group) level(ctx context.Context) error {
+func (g *cluster) waitApplied(ctx context.Context) error {
 	const applied = "firescan_catalog_applied_index"
 	m, err := g.nodes[0].metrics(ctx)
 	if err != nil {
@@ -129,7 +129,7 @@ func (g *group) level(ctx context.Context) error {
 	}
 	index, _ := m.sum(applied)
 	for _, n := range g.nodes {
-		err := n.await(ctx, fmt.Sprintf("at index %.0f", index), func(ctx context.Context) (bool, error) {
+		err := n.waitFor(ctx, fmt.Sprintf("at index %.0f", index), func(ctx context.Context) (bool, error) {
 			m, err := n.metrics(ctx)
 			at, _ := m.sum(applied)
 			return err == nil && at >= index, err
@@ -143,9 +143,9 @@ func (g *group) level(ctx context.Context) error {
 
 // replicated waits until as many nodes as are to hold the index of a destination's last
 // sync do, and tells when it saw that.
-func (g *group) replicated(ctx context.Context, dest string) (time.Time, error) {
+func (g *cluster) waitReplicated(ctx context.Context, dest string) (time.Time, error) {
 	n := g.nodes[0]
-	err := n.await(ctx, "in a cluster that holds all copies", func(ctx context.Context) (bool, error) {
+	err := n.waitFor(ctx, "in a cluster that holds all copies", func(ctx context.Context) (bool, error) {
 		m, err := n.metrics(ctx)
 		if err != nil {
 			return false, err
@@ -158,7 +158,7 @@ func (g *group) replicated(ctx context.Context, dest string) (time.Time, error) 
 }
 
 // leader waits for the node that leads, as the nodes themselves say.
-func (g *group) leader(ctx context.Context) (*node, error) {
+func (g *cluster) leader(ctx context.Context) (*node, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
@@ -180,17 +180,17 @@ func (g *group) leader(ctx context.Context) (*node, error) {
 }
 
 // others are the nodes without one.
-func (g *group) others(not *node) (others []*node) {
+func (g *cluster) without(not *node) (without []*node) {
 	for _, n := range g.nodes {
 		if n != not {
-			others = append(others, n)
+			without = append(without, n)
 		}
 	}
-	return others
+	return without
 }
 
 // meters read what all nodes take from now on.
-func (g *group) meters() (func() (time.Duration, error), error) {
+func (g *cluster) meters() (func() (time.Duration, error), error) {
 	var all []*meter
 	for _, n := range g.nodes {
 		m, err := n.meter()
@@ -212,7 +212,7 @@ func (g *group) meters() (func() (time.Duration, error), error) {
 }
 
 // copied is how much of other nodes' segments each node has fetched so far, in bytes.
-func (g *group) copied(ctx context.Context) (all []uint64, err error) {
+func (g *cluster) copied(ctx context.Context) (all []uint64, err error) {
 	for _, n := range g.nodes {
 		m, err := n.metrics(ctx)
 		if err != nil {
@@ -229,7 +229,7 @@ func (g *group) copied(ctx context.Context) (all []uint64, err error) {
 
 // stop ends all nodes and removes what they stored. After an error it stays, for whoever
 // looks for the cause.
-func (g *group) stop(err error) {
+func (g *cluster) stop(err error) {
 	var all sync.WaitGroup
 	for _, n := range g.nodes {
 		all.Go(n.daemon.stop)

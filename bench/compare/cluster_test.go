@@ -69,7 +69,7 @@ func TestMetricsOfANode(t *testing.T) {
 	if m, err := n.metrics(t.Context()); err != nil || string(m) != scraped {
 		t.Errorf("%q, %v", m, err)
 	}
-	g := &group{nodes: []*node{n, n}}
+	g := &cluster{nodes: []*node{n, n}}
 	if copied, err := g.copied(t.Context()); err != nil || !slices.Equal(copied, []uint64{1_500_000, 1_500_000}) {
 		t.Errorf("%v, %v", copied, err)
 	}
@@ -105,22 +105,22 @@ func counting(t *testing.T, end uint64) *server {
 
 func TestTheServerIsWatched(t *testing.T) {
 	s := counting(t, 5)
-	if err := s.served(t.Context(), 3000); err != nil {
+	if err := s.waitKeysSent(t.Context(), 3000); err != nil {
 		t.Fatal(err)
 	}
-	tally, err := s.tally(t.Context())
-	if err != nil || tally.keys != 4000 || tally.lists != 4 || tally.requests != 6 {
-		t.Errorf("%+v, %v", tally, err)
+	counters, err := s.counters(t.Context())
+	if err != nil || counters.keys != 4000 || counters.lists != 4 || counters.requests != 6 {
+		t.Errorf("%+v, %v", counters, err)
 	}
 	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer stop()
 	before := time.Now()
-	if last := s.lastList(ctx); last.Before(before) || time.Since(last) < 100*time.Millisecond {
+	if last := s.watchLastList(ctx); last.Before(before) || time.Since(last) < 100*time.Millisecond {
 		t.Errorf("the last list was answered at %v, looked at from %v to %v", last, before, time.Now())
 	}
 	soon, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
-	if err := s.served(soon, 6000); err == nil || !strings.Contains(err.Error(), "it has sent 5000") {
+	if err := s.waitKeysSent(soon, 6000); err == nil || !strings.Contains(err.Error(), "it has sent 5000") {
 		t.Errorf("waited for more keys than there are: %v", err)
 	}
 }
@@ -204,13 +204,13 @@ func TestTrafficTable(t *testing.T) {
 }
 
 func TestFailoverTable(t *testing.T) {
-	scans := []disturbed{
-		{victim: "nobody", took: 10 * time.Second, keys: 1010},
-		{victim: "nobody", took: 12 * time.Second, keys: 1000},
-		{victim: "nobody", took: 11 * time.Second, keys: 1020},
-		{victim: "worker", took: 18 * time.Second, keys: 1110, writable: 20 * time.Millisecond},
-		{victim: "worker", took: 15 * time.Second, keys: 1210, writable: 10 * time.Millisecond},
-		{victim: "worker", took: 16 * time.Second, keys: 1010, writable: 15 * time.Millisecond},
+	scans := []failoverScan{
+		{killed: "nobody", took: 10 * time.Second, keys: 1010},
+		{killed: "nobody", took: 12 * time.Second, keys: 1000},
+		{killed: "nobody", took: 11 * time.Second, keys: 1020},
+		{killed: "worker", took: 18 * time.Second, keys: 1110, writable: 20 * time.Millisecond},
+		{killed: "worker", took: 15 * time.Second, keys: 1210, writable: 10 * time.Millisecond},
+		{killed: "worker", took: 16 * time.Second, keys: 1010, writable: 15 * time.Millisecond},
 	}
 	want := [][]string{
 		{"nobody", "3", "", "11s, 12s", "", "0.0 %, 1.0 %"},
@@ -225,21 +225,21 @@ func TestKillsAreSpreadOverTheScan(t *testing.T) {
 	for _, n := range []int{1, 2, 5, 100} {
 		last := 0.0
 		for i := range n {
-			at := spot(i, n)
+			at := killPoint(i, n)
 			if at <= last || at < 0.15 || at > 0.75 {
 				t.Errorf("kill %d of %d is at %v", i, n, at)
 			}
 			last = at
 		}
 	}
-	if at := spot(0, 1); math.Abs(at-0.45) > 1e-9 {
+	if at := killPoint(0, 1); math.Abs(at-0.45) > 1e-9 {
 		t.Errorf("an only kill is at %v", at)
 	}
 }
 
 // A write is taken to be answered when any of the nodes has, and not before.
 func TestWritten(t *testing.T) {
-	var asked atomic.Int32
+	var measured atomic.Int32
 	without := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte(`{"success":false,"error":{"code":"NO_LEADER"}}`))
@@ -248,7 +248,7 @@ func TestWritten(t *testing.T) {
 		if r.Method+" "+r.URL.Path != "PUT /api/v1/catalog/projects/proj_alive" {
 			t.Errorf("asked %s %s", r.Method, r.URL.Path)
 		}
-		if asked.Add(1) < 4 {
+		if measured.Add(1) < 4 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(`{"success":false,"error":{"code":"NO_LEADER"}}`))
 			return
@@ -259,12 +259,12 @@ func TestWritten(t *testing.T) {
 	defer with.Close()
 	defer http.DefaultClient.CloseIdleConnections()
 	nodes := []*node{{id: "n1", service: &api{base: without.URL}}, {id: "n2", service: &api{base: with.URL}}}
-	if err := written(t.Context(), nodes); err != nil || asked.Load() != 4 {
-		t.Errorf("%v, asked %d times", err, asked.Load())
+	if err := waitWritable(t.Context(), nodes); err != nil || measured.Load() != 4 {
+		t.Errorf("%v, asked %d times", err, measured.Load())
 	}
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
-	if err := written(ctx, nodes[:1]); err == nil || !strings.Contains(err.Error(), "NO_LEADER") {
+	if err := waitWritable(ctx, nodes[:1]); err == nil || !strings.Contains(err.Error(), "NO_LEADER") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -40,7 +40,7 @@ func TestReadersListAll(t *testing.T) {
 			"sdk": sdkReader(client, endpoint), "bytes": bytesReader(client, endpoint),
 		} {
 			for _, streams := range []int{1, 7, 64} {
-				ranges, err := cut(layout, n, streams)
+				ranges, err := splitKeys(layout, n, streams)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -65,7 +65,7 @@ func TestReadersListAll(t *testing.T) {
 }
 
 func TestMeasureTellsWhatAProcessTook(t *testing.T) {
-	var out lines
+	var out lineCounter
 	u, err := measure(t.Context(), []string{"sh", "-c", `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; printf 'a\nb\nc\n'`}, nil, &out)
 	if err != nil {
 		t.Fatal(err)
@@ -87,13 +87,13 @@ func TestDaemon(t *testing.T) {
 	if err := d.failed(); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := cpuOf(d.pid()); err != nil {
+	if _, _, err := processCPU(d.pid()); err != nil {
 		t.Error(err)
 	}
-	if err := resetPeak(d.pid()); err != nil {
+	if err := resetPeakRSS(d.pid()); err != nil {
 		t.Error(err)
 	}
-	if peak, err := peakOf(d.pid()); err != nil || peak == 0 {
+	if peak, err := peakRSS(d.pid()); err != nil || peak == 0 {
 		t.Errorf("peak %d, %v", peak, err)
 	}
 	d.stop()

@@ -9,21 +9,21 @@ import (
 )
 
 type config struct {
-	firescan string
-	out      string
-	cache    string
-	only     list
-	scenes   list
-	layouts  list
-	latency  durations
-	keys     uint64
-	bigKeys  uint64
-	records  uint64
-	rate     int
-	duration time.Duration
-	streams  int
-	check    bool
-	serve    string
+	firescan  string
+	out       string
+	cache     string
+	only      list
+	scenarios list
+	layouts   list
+	latency   durations
+	keys      uint64
+	bigKeys   uint64
+	records   uint64
+	rate      int
+	duration  time.Duration
+	streams   int
+	check     bool
+	serve     string
 
 	sizes           counts
 	clusterLayouts  list
@@ -34,19 +34,19 @@ type config struct {
 }
 
 // scenes are the scenarios in the order in which they run.
-var scenes = []string{"list", "big", "import", "cluster"}
+var scenarios = []string{"list", "big", "import", "cluster"}
 
 func parse(args []string) (*config, error) {
 	c := &config{
-		only: nil, scenes: slices.Clone(scenes), layouts: list{"flat", "tree", "skewed"},
+		only: nil, scenarios: slices.Clone(scenarios), layouts: list{"flat", "tree", "skewed"},
 		latency: durations{0, 50 * time.Millisecond}, sizes: counts{1, 3, 5}, clusterLayouts: list{"flat", "tree"},
 	}
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	f.StringVar(&c.firescan, "firescan", "bin/firescan", "the program to measure")
 	f.StringVar(&c.out, "out", "bench/RESULTS.md", "file whose sections are replaced by what was measured; - prints them")
 	f.StringVar(&c.cache, "cache", "bench/.cache", "where peers are built and data directories are made")
-	f.Var(&c.only, "only", "measure only these, of "+strings.Join(whos(), ",")+" (default: all)")
-	f.Var(&c.scenes, "scenarios", "what to measure: list (peers side by side), big (one large scan, then queries), import, cluster (scale-out and failover)")
+	f.Var(&c.only, "only", "measure only these, of "+strings.Join(programNames(), ",")+" (default: all)")
+	f.Var(&c.scenarios, "scenarios", "what to measure: list (peers side by side), big (one large scan, then queries), import, cluster (scale-out and failover)")
 	f.Var(&c.layouts, "layouts", "layouts of the list scenario")
 	f.Var(&c.latency, "latency", "latencies a page of the list scenario")
 	f.Uint64Var(&c.keys, "keys", 1_000_000, "objects of the list and cluster scenarios")
@@ -73,8 +73,8 @@ func parse(args []string) (*config, error) {
 		flag         string
 		given, known []string
 	}{
-		{"only", c.only, whos()},
-		{"scenarios", c.scenes, scenes},
+		{"only", c.only, programNames()},
+		{"scenarios", c.scenarios, scenarios},
 		{"layouts", c.layouts, []string{"flat", "tree", "skewed"}},
 		{"cluster-layouts", c.clusterLayouts, []string{"flat", "tree", "skewed"}},
 	} {

@@ -43,8 +43,8 @@ func (d *daemon) pid() int { return d.cmd.Process.Pid }
 func (d *daemon) failed() error {
 	select {
 	case <-d.done:
-		said, _ := os.ReadFile(d.output.Name())
-		return fmt.Errorf("%s ended by itself, %v: %s", filepath.Base(d.cmd.Path), d.cmd.ProcessState, tail(string(said)))
+		output, _ := os.ReadFile(d.output.Name())
+		return fmt.Errorf("%s ended by itself, %v: %s", filepath.Base(d.cmd.Path), d.cmd.ProcessState, lastOutput(string(output)))
 	default:
 		return nil
 	}

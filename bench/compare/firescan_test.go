@@ -167,7 +167,7 @@ func measureFake(t *testing.T, url string, keys *bucketserver.Keys, want *bucket
 	a := &api{base: url, token: "fsk_x", org: org}
 	n := &node{url: url, dir: t.TempDir(), owner: a, service: a, daemon: &daemon{done: make(chan struct{})}}
 	n.daemon.cmd = &exec.Cmd{Process: self}
-	dest, err := n.connect(ctx, "http://127.0.0.1:9000")
+	dest, err := n.createDestination(ctx, "http://127.0.0.1:9000")
 	if err != nil || dest != "storage_1" {
 		t.Fatalf("connect: %q, %v", dest, err)
 	}
@@ -175,15 +175,15 @@ func measureFake(t *testing.T, url string, keys *bucketserver.Keys, want *bucket
 		return err
 	}
 	for range 2 {
-		id, err := n.begin(ctx, dest)
+		id, err := n.startSync(ctx, dest)
 		if err != nil {
 			return err
 		}
-		s, err := n.finish(ctx, id)
+		s, err := n.waitSync(ctx, id)
 		if err != nil {
 			return err
 		}
-		if took, err := s.took(); err != nil || took != time.Millisecond {
+		if took, err := s.duration(); err != nil || took != time.Millisecond {
 			t.Errorf("the sync took %v, %v", took, err)
 		}
 		if err := checkSync(s, want); err != nil {

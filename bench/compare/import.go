@@ -14,7 +14,7 @@ import (
 )
 
 // imported is how long an import took.
-type imported struct {
+type importStats struct {
 	records uint64
 	wall    time.Duration
 	cpu     time.Duration
@@ -23,49 +23,49 @@ type imported struct {
 
 // importRecords streams the catalog that matches the bucket. The records are made
 // beforehand, so that making them is not measured.
-func (n *node) importRecords(ctx context.Context, keys *bucketserver.Keys, c bucketserver.Catalog, records uint64) (imported, error) {
+func (n *node) importRecords(ctx context.Context, keys *bucketserver.Keys, c bucketserver.Catalog, records uint64) (importStats, error) {
 	path := filepath.Join(n.dir, "records.ndjson")
 	f, err := os.Create(path)
 	if err != nil {
-		return imported{}, err
+		return importStats{}, err
 	}
 	defer func() { _ = f.Close() }()
 	if err := keys.WriteRecords(f, c); err != nil {
-		return imported{}, err
+		return importStats{}, err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return imported{}, err
+		return importStats{}, err
 	}
 	m, err := n.meter()
 	if err != nil {
-		return imported{}, err
+		return importStats{}, err
 	}
 	start := time.Now()
 	var answer map[string]any
 	if err := n.service.stream(ctx, "/api/v1/catalog/import", "application/x-ndjson", f, &answer); err != nil {
-		return imported{}, err
+		return importStats{}, err
 	}
 	wall := time.Since(start)
 	u, err := m.read()
 	if err != nil {
-		return imported{}, err
+		return importStats{}, err
 	}
 	// Whatever the answer calls its counts, no line may have been refused.
 	for name, value := range answer {
 		if bad, ok := value.([]any); ok && len(bad) > 0 {
-			return imported{}, fmt.Errorf("import refused lines: %s: %v", name, bad[0])
+			return importStats{}, fmt.Errorf("import refused lines: %s: %v", name, bad[0])
 		}
 	}
-	return imported{records, wall, u.cpu(), u.maxRSS}, nil
+	return importStats{records, wall, u.cpu(), u.maxRSS}, nil
 }
 
 // importScene measures an import of many records into an empty catalog.
-func (b *bench) importScene(ctx context.Context) error {
+func (b *bench) importScenario(ctx context.Context) error {
 	if !b.wants("firescan") {
 		return nil
 	}
 	// As many keys as it takes for that many records.
-	keys, err := bucketserver.NewKeys(bucketserver.Flat, b.records*3)
+	keys, err := bucketserver.NewKeys(bucketserver.Flat, b.config.records*3)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (b *bench) importScene(ctx context.Context) error {
 	}
 	defer n.stop()
 	// No bucket is needed: the destination is never listed.
-	dest, err := n.connect(ctx, "http://127.0.0.1:9")
+	dest, err := n.createDestination(ctx, "http://127.0.0.1:9")
 	if err != nil {
 		return err
 	}
@@ -102,5 +102,5 @@ func (b *bench) importScene(ctx context.Context) error {
 			round(imp.cpu).String(), mib(imp.peak),
 		}},
 	}, "POST /api/v1/catalog/import, NDJSON of "+strconv.FormatUint(imp.records, 10)+" lines scattered over the key space, into an empty catalog.")
-	return b.report.write(b.out)
+	return b.report.write(b.config.out)
 }

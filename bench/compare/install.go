@@ -11,7 +11,7 @@ import (
 
 // install builds the bucket server, and each peer that is wanted and not yet there.
 func (b *bench) install(ctx context.Context) error {
-	bin := filepath.Join(b.cache, "bin")
+	bin := filepath.Join(b.config.cache, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
@@ -31,12 +31,14 @@ func (b *bench) install(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) binary(p peer) string { return filepath.Join(b.cache, "bin", p.who+"-"+p.version) }
+func (b *bench) binary(p peer) string {
+	return filepath.Join(b.config.cache, "bin", p.who+"-"+p.version)
+}
 
 // build builds a peer from a module of its own that requires the one version: a plain
 // go install pkg@version also looks for the latest one, which not every proxy has.
 func (b *bench) build(ctx context.Context, p peer) error {
-	dir, err := os.MkdirTemp(b.cache, "build-")
+	dir, err := os.MkdirTemp(b.config.cache, "build-")
 	if err != nil {
 		return err
 	}
@@ -55,7 +57,7 @@ func goTool(ctx context.Context, dir string, env []string, args ...string) error
 	c := exec.CommandContext(ctx, "go", args...)
 	c.Dir, c.Env = dir, append(os.Environ(), env...)
 	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, tail(string(out)))
+		return fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, lastOutput(string(out)))
 	}
 	return nil
 }

@@ -12,17 +12,17 @@ import (
 )
 
 // listScene lets everybody list the same bucket, one after the other.
-func (b *bench) listScene(ctx context.Context) error {
-	for _, layout := range b.layouts {
-		for _, latency := range b.latency {
+func (b *bench) listScenario(ctx context.Context) error {
+	for _, layout := range b.config.layouts {
+		for _, latency := range b.config.latency {
 			rows, notes, err := b.listAll(ctx, bucketserver.Layout(layout), latency)
 			if err != nil {
 				return fmt.Errorf("layout %s, %v a page: %w", layout, latency, err)
 			}
 			name := fmt.Sprintf("list %s %v", layout, latency)
-			title := fmt.Sprintf("%s keys, %s layout, %v a page", thousands(b.keys), layout, latency)
+			title := fmt.Sprintf("%s keys, %s layout, %v a page", thousands(b.config.keys), layout, latency)
 			b.report.add(name, title, scanTable(rows), notes...)
-			if err := b.report.write(b.out); err != nil {
+			if err := b.report.write(b.config.out); err != nil {
 				return err
 			}
 		}
@@ -31,7 +31,7 @@ func (b *bench) listScene(ctx context.Context) error {
 }
 
 func (b *bench) listAll(ctx context.Context, layout bucketserver.Layout, latency time.Duration) (rows []row, notes []string, err error) {
-	bk, err := b.newBucket(ctx, layout, b.keys, latency)
+	bk, err := b.newBucket(ctx, layout, b.config.keys, latency)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -42,7 +42,7 @@ func (b *bench) listAll(ctx context.Context, layout bucketserver.Layout, latency
 			return nil, nil, fmt.Errorf("firescan: %w", err)
 		}
 	}
-	dir := filepath.Join(b.cache, "peer-config")
+	dir := filepath.Join(b.config.cache, "peer-config")
 	for _, p := range peers {
 		if !b.wants(p.who) {
 			continue
@@ -61,11 +61,11 @@ func (b *bench) listAll(ctx context.Context, layout bucketserver.Layout, latency
 		}
 		streams := 1
 		if latency > 0 {
-			streams = b.streams
+			streams = b.config.streams
 		}
 		r, err := b.list(ctx, bk, []string{
 			b.self, readerCommand, "-how", how, "-endpoint", bk.server.endpoint, "-layout", string(layout),
-			"-keys", strconv.FormatUint(b.keys, 10), "-streams", strconv.Itoa(streams),
+			"-keys", strconv.FormatUint(b.config.keys, 10), "-streams", strconv.Itoa(streams),
 		}, awsEnv)
 		if err != nil {
 			return nil, nil, err
@@ -84,16 +84,16 @@ func (b *bench) listAll(ctx context.Context, layout bucketserver.Layout, latency
 // list runs one program that prints a line a key, and checks that it printed all.
 func (b *bench) list(ctx context.Context, bk *bucket, cmd, env []string) (row, error) {
 	b.log.Info("listing", "with", filepath.Base(cmd[0]))
-	before, err := bk.server.tally(ctx)
+	before, err := bk.server.counters(ctx)
 	if err != nil {
 		return row{}, err
 	}
-	var out lines
+	var out lineCounter
 	u, err := measure(ctx, cmd, env, &out)
 	if err != nil {
 		return row{}, err
 	}
-	after, err := bk.server.tally(ctx)
+	after, err := bk.server.counters(ctx)
 	if err != nil {
 		return row{}, err
 	}
@@ -102,6 +102,6 @@ func (b *bench) list(ctx context.Context, bk *bucket, cmd, env []string) (row, e
 	}
 	t := after.since(before)
 	words := append([]string{filepath.Base(cmd[0])}, cmd[1:]...)
-	command := strings.ReplaceAll(strings.Join(words, " "), b.cache, "bench/.cache")
+	command := strings.ReplaceAll(strings.Join(words, " "), b.config.cache, "bench/.cache")
 	return row{usage: u, keys: out.n, requests: t.requests, server: t.cpu, command: command}, nil
 }

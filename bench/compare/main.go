@@ -44,10 +44,10 @@ func run(ctx context.Context, args []string) error {
 
 func (b *bench) run(ctx context.Context) error {
 	var err error
-	if b.cache, err = filepath.Abs(b.cache); err != nil {
+	if b.config.cache, err = filepath.Abs(b.config.cache); err != nil {
 		return err
 	}
-	if b.firescan, err = filepath.Abs(b.firescan); err != nil {
+	if b.config.firescan, err = filepath.Abs(b.config.firescan); err != nil {
 		return err
 	}
 	if b.self, err = os.Executable(); err != nil {
@@ -56,24 +56,24 @@ func (b *bench) run(ctx context.Context) error {
 	if err := b.install(ctx); err != nil {
 		return err
 	}
-	for _, scene := range scenes {
-		if !slices.Contains(b.scenes, scene) {
+	for _, scenario := range scenarios {
+		if !slices.Contains(b.config.scenarios, scenario) {
 			continue
 		}
-		b.log.Info("scenario", "name", scene)
-		switch scene {
+		b.log.Info("scenario", "name", scenario)
+		switch scenario {
 		case "list":
-			err = b.listScene(ctx)
+			err = b.listScenario(ctx)
 		case "big":
-			err = b.bigScene(ctx)
+			err = b.bigScenario(ctx)
 		case "import":
-			err = b.importScene(ctx)
+			err = b.importScenario(ctx)
 		case "cluster":
-			err = b.clusterScene(ctx)
+			err = b.clusterScenario(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("scenario %s: %w", scene, err)
+			return fmt.Errorf("scenario %s: %w", scenario, err)
 		}
 	}
-	return b.report.write(b.out)
+	return b.report.write(b.config.out)
 }

@@ -34,17 +34,17 @@ type node struct {
 // newNode makes a node that is not started. addresses are three: HTTP, cluster, gossip.
 func (b *bench) newNode(id, dir string, addresses []string, flags ...string) *node {
 	args := []string{
-		b.firescan, "serve", "--node-id", id, "--data-dir", filepath.Join(dir, "data"), "--http-addr", addresses[0],
+		b.config.firescan, "serve", "--node-id", id, "--data-dir", filepath.Join(dir, "data"), "--http-addr", addresses[0],
 		"--cluster-addr", addresses[1], "--gossip-addr", addresses[2], "--allow-endpoint", "127.0.0.1:*", "--log-format", "json",
 	}
-	args = append(append(args, flags...), strings.Fields(b.serve)...)
+	args = append(append(args, flags...), strings.Fields(b.config.serve)...)
 	return &node{id: id, dir: dir, url: "http://" + addresses[0], gossip: addresses[2], serve: args}
 }
 
 // startNode starts firescan serve on a fresh data directory, waits until it is ready
 // and makes the tokens.
 func (b *bench) startNode(ctx context.Context) (_ *node, err error) {
-	dir, err := os.MkdirTemp(b.cache, "node-")
+	dir, err := os.MkdirTemp(b.config.cache, "node-")
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +61,14 @@ func (b *bench) startNode(ctx context.Context) (_ *node, err error) {
 			n.stop()
 		}
 	}()
-	if err := n.ready(ctx); err != nil {
+	if err := n.waitReady(ctx); err != nil {
 		return nil, err
 	}
-	return n, b.introduce(ctx, n)
+	return n, b.createTokens(ctx, n)
 }
 
 // introduce makes the tokens that the nodes of one cluster take.
-func (b *bench) introduce(ctx context.Context, nodes ...*node) error {
+func (b *bench) createTokens(ctx context.Context, nodes ...*node) error {
 	tokens := map[string]string{}
 	for _, role := range []string{"owner", "service"} {
 		token, err := b.createToken(ctx, nodes[0].url, role)
@@ -85,15 +85,15 @@ func (b *bench) introduce(ctx context.Context, nodes ...*node) error {
 }
 
 func (b *bench) createToken(ctx context.Context, url, role string) (string, error) {
-	c := exec.CommandContext(ctx, b.firescan, "token", "create", "--org", org, "--role", role, "--name", "bench")
+	c := exec.CommandContext(ctx, b.config.firescan, "token", "create", "--org", org, "--role", role, "--name", "bench")
 	c.Env = append(os.Environ(), "FIRESCAN_ADDR="+url, "FIRESCAN_TOKEN="+rootToken)
 	out, err := c.Output()
 	if err != nil {
-		said := ""
+		output := ""
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			said = tail(string(exit.Stderr))
+			output = lastOutput(string(exit.Stderr))
 		}
-		return "", fmt.Errorf("firescan token create --role %s: %w: %s", role, err, said)
+		return "", fmt.Errorf("firescan token create --role %s: %w: %s", role, err, output)
 	}
 	return strings.TrimSpace(string(out)), nil
 }
@@ -118,15 +118,15 @@ func (n *node) start() (err error) {
 	return err
 }
 
-func (n *node) ready(ctx context.Context) error {
-	return n.await(ctx, "ready", func(ctx context.Context) (bool, error) {
+func (n *node) waitReady(ctx context.Context) error {
+	return n.waitFor(ctx, "ready", func(ctx context.Context) (bool, error) {
 		err := getJSON(ctx, n.url+"/readyz", nil, nil)
 		return err == nil, err
 	})
 }
 
 // await asks until the node is what is waited for, for half a minute.
-func (n *node) await(ctx context.Context, what string, is func(context.Context) (bool, error)) error {
+func (n *node) waitFor(ctx context.Context, what string, is func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
@@ -154,14 +154,14 @@ func (n *node) stop() {
 func (n *node) meter() (*meter, error) {
 	m := &meter{pid: n.daemon.pid()}
 	var err error
-	if m.user, m.sys, err = cpuOf(m.pid); err != nil {
+	if m.user, m.sys, err = processCPU(m.pid); err != nil {
 		return nil, err
 	}
-	return m, resetPeak(m.pid)
+	return m, resetPeakRSS(m.pid)
 }
 
 // connect makes the destination that the bucket's records name.
-func (n *node) connect(ctx context.Context, endpoint string) (id string, err error) {
+func (n *node) createDestination(ctx context.Context, endpoint string) (id string, err error) {
 	var answer struct{ ID string }
 	err = n.owner.call(ctx, http.MethodPost, "/api/v1/storage/destinations", map[string]any{
 		"name": "Bench", "type": "S3", "bucket": bucketName, "region": "us-east-1", "endpoint": endpoint,

@@ -47,7 +47,7 @@ var peers = []peer{
 }
 
 // whos are all that can be measured, firescan first.
-func whos() []string {
+func programNames() []string {
 	all := []string{"firescan"}
 	for _, p := range peers {
 		all = append(all, p.who)

@@ -34,7 +34,7 @@ func measure(ctx context.Context, cmd []string, env []string, out io.Writer) (us
 	err := c.Run()
 	wall := time.Since(start)
 	if err != nil {
-		return usage{}, fmt.Errorf("%s: %w: %s", strings.Join(cmd, " "), err, tail(stderr.String()))
+		return usage{}, fmt.Errorf("%s: %w: %s", strings.Join(cmd, " "), err, lastOutput(stderr.String()))
 	}
 	u := usage{wall: wall, user: c.ProcessState.UserTime(), sys: c.ProcessState.SystemTime()}
 	if r, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
@@ -44,15 +44,15 @@ func measure(ctx context.Context, cmd []string, env []string, out io.Writer) (us
 }
 
 // tail is the end of a program's messages: enough to see why it failed.
-func tail(text string) string {
+func lastOutput(text string) string {
 	text = strings.TrimSpace(text)
 	return text[max(0, len(text)-2000):]
 }
 
 // lines counts the lines that are written to it.
-type lines struct{ n uint64 }
+type lineCounter struct{ n uint64 }
 
-func (l *lines) Write(b []byte) (int, error) {
+func (l *lineCounter) Write(b []byte) (int, error) {
 	l.n += uint64(bytes.Count(b, []byte("\n")))
 	return len(b), nil
 }
@@ -62,7 +62,7 @@ func (l *lines) Write(b []byte) (int, error) {
 const clockTick = 10 * time.Millisecond
 
 // cpuOf is the CPU time that a running process has taken.
-func cpuOf(pid int) (user, sys time.Duration, err error) {
+func processCPU(pid int) (user, sys time.Duration, err error) {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return 0, 0, err
@@ -83,7 +83,7 @@ func parseStat(stat string) (user, sys time.Duration, err error) {
 
 // peakOf is the most memory that a running process has had resident, in bytes,
 // since it began or since resetPeak.
-func peakOf(pid int) (uint64, error) {
+func peakRSS(pid int) (uint64, error) {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
 		return 0, err
@@ -102,7 +102,7 @@ func parsePeak(status string) (uint64, error) {
 }
 
 // resetPeak lets peakOf begin anew (proc(5), clear_refs).
-func resetPeak(pid int) error {
+func resetPeakRSS(pid int) error {
 	return os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "clear_refs"), []byte("5"), 0)
 }
 
@@ -113,11 +113,11 @@ type meter struct {
 }
 
 func (m *meter) read() (u usage, err error) {
-	if u.user, u.sys, err = cpuOf(m.pid); err != nil {
+	if u.user, u.sys, err = processCPU(m.pid); err != nil {
 		return usage{}, err
 	}
 	u.user -= m.user
 	u.sys -= m.sys
-	u.maxRSS, err = peakOf(m.pid)
+	u.maxRSS, err = peakRSS(m.pid)
 	return u, err
 }

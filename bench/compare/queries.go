@@ -36,7 +36,7 @@ func (b *bench) queries(ctx context.Context, n *node, bk *bucket, dest string) (
 	}
 	// Places spread by the golden ratio, so that no two requests hit the same block.
 	prefix := func(i int) string {
-		key := bk.keys.AppendKey(nil, uint64(float64(i)*0.6180339887*float64(b.bigKeys))%b.bigKeys)
+		key := bk.keys.AppendKey(nil, uint64(float64(i)*0.6180339887*float64(b.config.bigKeys))%b.config.bigKeys)
 		return url.QueryEscape(string(key[:len("backups/production/bkp_")+4]))
 	}
 	scattered := func(name, args string) query {
@@ -86,7 +86,7 @@ func (n *node) cursors(ctx context.Context, files string, prefix func(int) strin
 }
 
 // ask measures one query against a node.
-func (b *bench) ask(ctx context.Context, n *node, q query) (queryRow, error) {
+func (b *bench) measureQuery(ctx context.Context, n *node, q query) (queryRow, error) {
 	b.log.Info("asking", "query", q.name)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
@@ -109,7 +109,7 @@ func (b *bench) ask(ctx context.Context, n *node, q query) (queryRow, error) {
 		return err
 	}
 	// A second at a tenth of the rate: connections, and the pages that a warm node has.
-	if _, err := openLoop(ctx, max(1, b.rate/10), time.Second, do); err != nil {
+	if _, err := openLoop(ctx, max(1, b.config.rate/10), time.Second, do); err != nil {
 		return queryRow{}, err
 	}
 	m, err := n.meter()
@@ -117,7 +117,7 @@ func (b *bench) ask(ctx context.Context, n *node, q query) (queryRow, error) {
 		return queryRow{}, err
 	}
 	start := time.Now()
-	times, err := openLoop(ctx, b.rate, b.duration, do)
+	times, err := openLoop(ctx, b.config.rate, b.config.duration, do)
 	if err != nil {
 		return queryRow{}, err
 	}

@@ -41,7 +41,7 @@ func runReader(ctx context.Context, args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	ranges, err := cut(bucketserver.Layout(*layout), *n, *streams)
+	ranges, err := splitKeys(bucketserver.Layout(*layout), *n, *streams)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func runReader(ctx context.Context, args []string) error {
 }
 
 // cut divides the bucket in n ranges of equal size.
-func cut(layout bucketserver.Layout, keys uint64, n int) ([]keyRange, error) {
+func splitKeys(layout bucketserver.Layout, keys uint64, n int) ([]keyRange, error) {
 	k, err := bucketserver.NewKeys(layout, keys)
 	if err != nil {
 		return nil, err

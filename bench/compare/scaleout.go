@@ -34,21 +34,21 @@ type clusterScan struct {
 }
 
 // clusterScene compares clusters of several sizes, then kills nodes of one.
-func (b *bench) clusterScene(ctx context.Context) error {
+func (b *bench) clusterScenario(ctx context.Context) error {
 	if !b.wants("firescan") {
 		return nil
 	}
 	var scans []clusterScan
-	for _, layout := range b.clusterLayouts {
-		if len(b.sizes) == 0 {
+	for _, layout := range b.config.clusterLayouts {
+		if len(b.config.sizes) == 0 {
 			break
 		}
-		bk, err := b.newBucket(ctx, bucketserver.Layout(layout), b.keys, b.clusterLatency)
+		bk, err := b.newBucket(ctx, bucketserver.Layout(layout), b.config.keys, b.config.clusterLatency)
 		if err != nil {
 			return err
 		}
-		for _, size := range b.sizes {
-			more, err := b.scanTogether(ctx, bk, size)
+		for _, size := range b.config.sizes {
+			more, err := b.scanCluster(ctx, bk, size)
 			if err != nil {
 				bk.server.daemon.stop()
 				return fmt.Errorf("%s layout, %d nodes: %w", layout, size, err)
@@ -59,19 +59,19 @@ func (b *bench) clusterScene(ctx context.Context) error {
 	}
 	if len(scans) > 0 {
 		b.reportScaleOut(scans)
-		if err := b.report.write(b.out); err != nil {
+		if err := b.report.write(b.config.out); err != nil {
 			return err
 		}
 	}
-	if b.kills == 0 {
+	if b.config.kills == 0 {
 		return nil
 	}
 	return b.failover(ctx)
 }
 
 // scanTogether measures a first and a second scan of a fresh cluster that has the records.
-func (b *bench) scanTogether(ctx context.Context, bk *bucket, size int) (scans []clusterScan, err error) {
-	g, dest, err := b.fedGroup(ctx, bk, size)
+func (b *bench) scanCluster(ctx context.Context, bk *bucket, size int) (scans []clusterScan, err error) {
+	g, dest, err := b.startLoadedCluster(ctx, bk, size)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (b *bench) scanTogether(ctx context.Context, bk *bucket, size int) (scans [
 		s.which = which
 		scans = append(scans, s)
 	}
-	if b.check {
+	if b.config.check {
 		if _, err = g.nodes[0].checkFiles(ctx, dest, bk.want); err != nil {
 			return nil, err
 		}
@@ -92,9 +92,9 @@ func (b *bench) scanTogether(ctx context.Context, bk *bucket, size int) (scans [
 	return scans, nil
 }
 
-func (b *bench) clusterScan(ctx context.Context, g *group, bk *bucket, dest string) (c clusterScan, err error) {
+func (b *bench) clusterScan(ctx context.Context, g *cluster, bk *bucket, dest string) (c clusterScan, err error) {
 	n := g.nodes[0]
-	before, err := bk.server.tally(ctx)
+	before, err := bk.server.counters(ctx)
 	if err != nil {
 		return c, err
 	}
@@ -109,17 +109,17 @@ func (b *bench) clusterScan(ctx context.Context, g *group, bk *bucket, dest stri
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	listed := make(chan time.Time, 1)
-	go func() { listed <- bk.server.lastList(watching) }()
+	go func() { listed <- bk.server.watchLastList(watching) }()
 
-	id, err := n.begin(ctx, dest)
+	id, err := n.startSync(ctx, dest)
 	if err != nil {
 		return c, err
 	}
-	s, err := n.finish(ctx, id)
+	s, err := n.waitSync(ctx, id)
 	if err != nil {
 		return c, err
 	}
-	whole, err := g.replicated(ctx, dest)
+	whole, err := g.waitReplicated(ctx, dest)
 	if err != nil {
 		return c, err
 	}
@@ -128,7 +128,7 @@ func (b *bench) clusterScan(ctx context.Context, g *group, bk *bucket, dest stri
 	if c.cpu, err = cpu(); err != nil {
 		return c, err
 	}
-	after, err := bk.server.tally(ctx)
+	after, err := bk.server.counters(ctx)
 	if err != nil {
 		return c, err
 	}
@@ -156,25 +156,25 @@ func (b *bench) clusterScan(ctx context.Context, g *group, bk *bucket, dest stri
 }
 
 func (b *bench) reportScaleOut(scans []clusterScan) {
-	sizes := b.sizes.String()
-	flags := fmt.Sprintf("-cluster-sizes %s -cluster-layouts %s -cluster-latency %v -scan-streams %d", sizes, b.clusterLayouts.String(), b.clusterLatency, b.scanStreams)
+	sizes := b.config.sizes.String()
+	flags := fmt.Sprintf("-cluster-sizes %s -cluster-layouts %s -cluster-latency %v -scan-streams %d", sizes, b.config.clusterLayouts.String(), b.config.clusterLatency, b.config.scanStreams)
 	commands := []string{
-		b.rerun(flags), b.groupCommand("N"),
+		b.rerun(flags), b.clusterCommand("N"),
 		"POST /api/v1/storage/sync; startedAt to finishedAt; /proc/PID/stat of all nodes; GET /-/counts of the bucket's server",
 	}
 	t := scaleTable(scans)
 	t.commands = commands
 	right := "Counts of files, orphans and missing backups and all sums are right after each scan"
-	if b.check {
+	if b.config.check {
 		right += ", and all files that were read back after the second"
 	}
 	right += "."
 	pages := (scans[0].files + page - 1) / page
 	var bounds []string
-	for _, n := range b.sizes {
-		bounds = append(bounds, fmt.Sprintf("%v on %d", round(bound(pages, n*b.scanStreams, b.clusterLatency)), n))
+	for _, n := range b.config.sizes {
+		bounds = append(bounds, fmt.Sprintf("%v on %d", round(bound(pages, n*b.config.scanStreams, b.config.clusterLatency)), n))
 	}
-	b.report.add("cluster scale-out", fmt.Sprintf("Clusters scan %s keys, %v a page, %d streams a node", thousands(b.keys), b.clusterLatency, b.scanStreams), t,
+	b.report.add("cluster scale-out", fmt.Sprintf("Clusters scan %s keys, %v a page, %d streams a node", thousands(b.config.keys), b.config.clusterLatency, b.config.scanStreams), t,
 		fmt.Sprintf("A list has %d keys at most, so the least is %s lists; their latency alone takes %s.", page, thousands(pages), strings.Join(bounds, ", ")),
 		"*Listed* is when the bucket's server answered the last list, *promoted* when all nodes serve the result; speed-up is that of the latter over one node.",
 		fmt.Sprintf("*Cores busy* are those that all nodes and the bucket's server took on average until all copies were whole, of %d.", runtime.NumCPU()),
@@ -182,7 +182,7 @@ func (b *bench) reportScaleOut(scans []clusterScan) {
 
 	t = trafficTable(scans)
 	t.commands = []string{b.rerun(flags), "GET /metrics of each node: firescan_replica_bytes_total, firescan_destination_replicas"}
-	b.report.add("cluster replicas", fmt.Sprintf("Copies between nodes, %s keys", thousands(b.keys)), t,
+	b.report.add("cluster replicas", fmt.Sprintf("Copies between nodes, %s keys", thousands(b.config.keys)), t,
 		"A shard lies on three nodes, where there are as many. Each fetches the segments that others have listed, while the scan runs.",
 		"*Index* is the size of all segments, each once. *Whole* is when all copies were seen to be, after the promotion.")
 }
@@ -233,7 +233,7 @@ func trafficTable(scans []clusterScan) table {
 			all += c
 		}
 		whole := "at the promotion"
-		if s.whole > 2*look+20*time.Millisecond {
+		if s.whole > 2*pollInterval+20*time.Millisecond {
 			whole = round(s.whole).String() + " later"
 		}
 		t.rows = append(t.rows, []string{

@@ -23,7 +23,7 @@ type row struct {
 // scan measures one sync, and holds its outcome against the right answer.
 func (b *bench) scan(ctx context.Context, n *node, bk *bucket, dest, who string) (row, error) {
 	b.log.Info("scanning", "with", who)
-	before, err := bk.server.tally(ctx)
+	before, err := bk.server.counters(ctx)
 	if err != nil {
 		return row{}, err
 	}
@@ -32,11 +32,11 @@ func (b *bench) scan(ctx context.Context, n *node, bk *bucket, dest, who string)
 		return row{}, err
 	}
 	start := time.Now()
-	id, err := n.begin(ctx, dest)
+	id, err := n.startSync(ctx, dest)
 	if err != nil {
 		return row{}, err
 	}
-	s, err := n.finish(ctx, id)
+	s, err := n.waitSync(ctx, id)
 	if err != nil {
 		return row{}, err
 	}
@@ -45,11 +45,11 @@ func (b *bench) scan(ctx context.Context, n *node, bk *bucket, dest, who string)
 	if err != nil {
 		return row{}, err
 	}
-	after, err := bk.server.tally(ctx)
+	after, err := bk.server.counters(ctx)
 	if err != nil {
 		return row{}, err
 	}
-	if u.wall, err = s.took(); err != nil {
+	if u.wall, err = s.duration(); err != nil {
 		return row{}, err
 	}
 	if u.wall > seen || !strings.Contains(s.FinishedAt, ".") {
@@ -72,7 +72,7 @@ func (b *bench) scanTwice(ctx context.Context, bk *bucket) ([]row, []string, err
 		return nil, nil, err
 	}
 	defer n.stop()
-	dest, err := n.connect(ctx, bk.server.endpoint)
+	dest, err := n.createDestination(ctx, bk.server.endpoint)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,7 +97,7 @@ func (b *bench) scanTwice(ctx context.Context, bk *bucket) ([]row, []string, err
 			thousands(bk.want.Backups), round(imp.wall), thousands(bk.want.OrphanTotal().Files), thousands(bk.want.Missing)),
 		fmt.Sprintf("Its index takes %.1f bytes a file.", float64(size)/float64(bk.want.Digest.Files)),
 	}
-	if b.check {
+	if b.config.check {
 		if _, err := n.checkFiles(ctx, dest, bk.want); err != nil {
 			return nil, nil, err
 		}

@@ -13,9 +13,9 @@ import (
 type syncState struct {
 	ID, Status, Error     string
 	StartedAt, FinishedAt string
-	FilesScanned          flexible
-	OrphanFiles           flexible
-	MissingBackups        flexible
+	FilesScanned          number
+	OrphanFiles           number
+	MissingBackups        number
 }
 
 // times are when the sync started and when it was promoted, as the node tells it.
@@ -28,13 +28,13 @@ func (s syncState) times() (started, finished time.Time, err error) {
 }
 
 // took is the time from start to promotion.
-func (s syncState) took() (time.Duration, error) {
+func (s syncState) duration() (time.Duration, error) {
 	started, finished, err := s.times()
 	return finished.Sub(started), err
 }
 
 // begin starts a sync and answers its id.
-func (n *node) begin(ctx context.Context, dest string) (id string, err error) {
+func (n *node) startSync(ctx context.Context, dest string) (id string, err error) {
 	var answer struct{ SyncIDs []string }
 	if err := n.owner.call(ctx, http.MethodPost, "/api/v1/storage/sync?destinationId="+url.QueryEscape(dest), nil, &answer); err != nil {
 		return "", err
@@ -47,7 +47,7 @@ func (n *node) begin(ctx context.Context, dest string) (id string, err error) {
 
 // finish waits for the end of a sync. It asks for what this node knows of it, which is told
 // also while there is no leader.
-func (n *node) finish(ctx context.Context, id string) (s syncState, err error) {
+func (n *node) waitSync(ctx context.Context, id string) (s syncState, err error) {
 	for {
 		s = syncState{}
 		if err := n.owner.call(ctx, http.MethodGet, "/api/v1/storage/syncs/"+id+"?consistency=stale", nil, &s); err != nil {
@@ -71,10 +71,10 @@ func (n *node) finish(ctx context.Context, id string) (s syncState, err error) {
 }
 
 // flexible is a number that an answer may give as a number or as a string.
-type flexible uint64
+type number uint64
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (f *flexible) UnmarshalJSON(b []byte) error {
+func (f *number) UnmarshalJSON(b []byte) error {
 	_, err := fmt.Sscan(string(bytes.Trim(b, `"`)), (*uint64)(f))
 	return err
 }

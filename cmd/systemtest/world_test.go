@@ -287,7 +287,7 @@ func (w *world) right(t testing.TB) (sum string) {
 	t.Helper()
 	nodes := w.up()
 	var got bucketserver.Digest
-	linked, orphans := map[string]bucketserver.Tally{}, map[string]bucketserver.Tally{}
+	linked, orphans := map[string]bucketserver.Totals{}, map[string]bucketserver.Totals{}
 	sum = w.mustExport(t, nodes[0], func(f *file) {
 		size, err := strconv.ParseInt(f.Size, 10, 64)
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 
 // alphabet prints the ids of [0, size) so that their bytewise order is their
 // numeric order and no two print alike.
-type alphabet struct {
+type idFormat struct {
 	size uint64
 	put  func(dst []byte, id uint64) []byte
 }
@@ -16,12 +16,12 @@ type alphabet struct {
 const base62Digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 var (
-	hex16 = &alphabet{math.MaxUint64, appendHex16}
+	hex16 = &idFormat{math.MaxUint64, appendHex16}
 	// base62 has eleven digits that tell ids apart and up to nine more, so lengths vary.
-	base62 = &alphabet{math.MaxUint64, appendBase62}
+	base62 = &idFormat{math.MaxUint64, appendBase62}
 	// decimal13 looks like Unix milliseconds, but is spread over more than they are.
-	decimal13 = &alphabet{9e12, func(dst []byte, id uint64) []byte { return appendDigits(dst, id+1e12, 13) }}
-	stamps    = &alphabet{epochDays * msPerDay, appendStamp}
+	decimal13 = &idFormat{9e12, func(dst []byte, id uint64) []byte { return appendDigits(dst, id+1e12, 13) }}
+	stamps    = &idFormat{epochDays * msPerDay, appendStamp}
 )
 
 // Keys, and times of modification, lie in these three years.

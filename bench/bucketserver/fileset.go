@@ -22,7 +22,7 @@ func (t Type) String() string { return typeNames[t] }
 func Types() []Type { return []Type{Backup, Meta, Auth, Pitr, Unknown} }
 
 // style says which files the stems of a leaf have.
-type style struct {
+type fileSet struct {
 	name string // stands before the id
 	// single: each stem has one file, exts[0][0].
 	single bool
@@ -39,26 +39,26 @@ type ext struct {
 	kind Type
 }
 
-func (s *style) ext(p place) ext {
+func (s *fileSet) ext(p place) ext {
 	if s.single {
 		return s.exts[0][0]
 	}
 	return s.exts[p.files-1][p.file]
 }
 
-func backupStyle(name, auth, backup, meta string) *style {
+func backupFiles(name, auth, backup, meta string) *fileSet {
 	a, b, m := ext{auth, Auth}, ext{backup, Backup}, ext{meta, Meta}
-	return &style{name: name, recorded: true, exts: [3][]ext{{b}, {b, m}, {a, b, m}}}
+	return &fileSet{name: name, recorded: true, exts: [3][]ext{{b}, {b, m}, {a, b, m}}}
 }
 
-func singleStyle(name, text string, kind Type) *style {
-	return &style{name: name, single: true, exts: [3][]ext{{{text, kind}}}}
+func singleFile(name, text string, kind Type) *fileSet {
+	return &fileSet{name: name, single: true, exts: [3][]ext{{{text, kind}}}}
 }
 
 var (
-	plainBackups  = backupStyle("bkp_", ".auth", ".backup", ".meta")
-	packedBackups = backupStyle("", ".auth.json.gz", ".backup.zst", ".meta.json")
-	sealedBackups = backupStyle("b-", ".auth.enc", ".backup.gz", ".meta.gz")
-	strayLogs     = singleStyle("run-", ".log.txt", Unknown)
-	walFiles      = singleStyle("", ".wal", Pitr)
+	plainBackups  = backupFiles("bkp_", ".auth", ".backup", ".meta")
+	packedBackups = backupFiles("", ".auth.json.gz", ".backup.zst", ".meta.json")
+	sealedBackups = backupFiles("b-", ".auth.enc", ".backup.gz", ".meta.gz")
+	strayLogs     = singleFile("run-", ".log.txt", Unknown)
+	walFiles      = singleFile("", ".wal", Pitr)
 )
