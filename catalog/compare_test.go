@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 var (
@@ -124,7 +125,7 @@ func (x *machine) compareBuckets(t *rapid.T, tx *Tx) {
 		got, last := set{}, ""
 		links := tx.Links(bucketID)
 		for l, ok := links.Seek(nil); ok; l, ok = links.Next() {
-			if string(l.Stem) < last || string(Stem(l.Path)) != string(l.Stem) {
+			if string(l.Stem) < last || string(keyspace.Stem(l.Path)) != string(l.Stem) {
 				t.Fatalf("link %q after %q, path %q", l.Stem, last, l.Path)
 			}
 			last = string(l.Stem)

@@ -271,7 +271,7 @@ func TestDeleteABackup(t *testing.T) {
 		if err != nil || len(deltas) != 1 {
 			t.Fatalf("deltas %v, %v", deltas, err)
 		}
-		if got := fmt.Sprintf("%s %s", deltas[0].Deleted, deltas[0].Stems); got != "[x.backup] [x y]" {
+		if got := fmt.Sprintf("%s %s", deltas[0].Delta.Deleted, deltas[0].Delta.Stems); got != "[x.backup] [x y]" {
 			t.Errorf("delta %s", got)
 		}
 		return err

@@ -15,7 +15,7 @@ func deltasOf(t *testing.T, c *Catalog) []string {
 	err := c.View(func(tx *Tx) error {
 		deltas, err := tx.Deltas("s3//bucket", 0, 0)
 		for _, d := range deltas {
-			all = append(all, fmt.Sprintf("%d %s %q", d.Index, d.Stems, d.Prefixes))
+			all = append(all, fmt.Sprintf("%d %s %q", d.Index, d.Delta.Stems, d.Delta.Prefixes))
 		}
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // judge decides which files may be deleted. It looks at the links of the bucket as they
@@ -67,7 +68,7 @@ func (j *judge) check(path []byte) error {
 	if err := checkKey("a path", path); err != nil {
 		return err
 	}
-	if j.records == nil && (bytes.Compare(path, j.start) < 0 || !endsAfter(j.end, path)) {
+	if j.records == nil && (bytes.Compare(path, j.start) < 0 || !keyspace.BeforeEnd(path, j.end)) {
 		return refuse(CodeInvalid, "%q does not lie under the path of the storage destination", path)
 	}
 	if j.marks != nil && j.marks.Get(path) != nil {
@@ -90,7 +91,7 @@ func (j *judge) check(path []byte) error {
 
 // needs tells by whom a file is needed.
 func (j *judge) needs(path []byte) (need, error) {
-	stem := string(Stem(path))
+	stem := string(keyspace.Stem(path))
 	n := j.stems[stem]
 	if n == nil {
 		n = &needs{files: map[string]need{}}

@@ -1,11 +1,11 @@
 package catalog
 
 import (
-	"bytes"
 	"net/url"
 	"strings"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // Destination types, as they are stored and shown.
@@ -61,18 +61,6 @@ func endpointHost(endpoint string) string {
 	return strings.TrimSuffix(host, ".")
 }
 
-// Stem is the part of an object key up to the first '.' of its last path
-// segment, or all of it: files that belong together share it. The result
-// aliases key. Mind that stems of ascending keys need not ascend: "a-b.x" comes
-// before "a.x".
-func Stem(key []byte) []byte {
-	name := bytes.LastIndexByte(key, '/') + 1
-	if dot := bytes.IndexByte(key[name:], '.'); dot >= 0 {
-		return key[:name+dot]
-	}
-	return key
-}
-
 // KeySpace is the half-open range [start, end) of object keys that belong to a
 // destination: those under its path, or all of the bucket. A nil end is no bound.
 func KeySpace(d *pb.Destination) (start, end []byte) {
@@ -81,18 +69,5 @@ func KeySpace(d *pb.Destination) (start, end []byte) {
 		return nil, nil
 	}
 	start = []byte(path + "/")
-	return start, PrefixEnd(start)
-}
-
-// PrefixEnd is the least key that is greater than every key with the prefix;
-// nil when there is none, because the prefix is empty or all 0xff.
-func PrefixEnd(prefix []byte) []byte {
-	for n := len(prefix); n > 0; n-- {
-		if prefix[n-1] != 0xff {
-			end := bytes.Clone(prefix[:n])
-			end[n-1]++
-			return end
-		}
-	}
-	return nil
+	return start, keyspace.PrefixEnd(start)
 }

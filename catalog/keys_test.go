@@ -1,10 +1,7 @@
 package catalog
 
 import (
-	"bytes"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	pb "firescan/catalog/catalogpb"
 )
@@ -50,25 +47,6 @@ func TestBucketID(t *testing.T) {
 	}
 }
 
-func TestStem(t *testing.T) {
-	for key, want := range map[string]string{
-		"":                 "",
-		"a":                "a",
-		"a.backup":         "a",
-		"a.backup.gz":      "a",
-		"p.q/a":            "p.q/a",
-		"p.q/a.b":          "p.q/a",
-		"p/.hidden":        "p/",
-		"p/":               "p/",
-		"p/a\x00b.c":       "p/a\x00b",
-		"é/ü.backup.x.enc": "é/ü",
-	} {
-		if got := Stem([]byte(key)); string(got) != want {
-			t.Errorf("the stem of %q is %q, want %q", key, got, want)
-		}
-	}
-}
-
 func TestKeySpace(t *testing.T) {
 	for path, want := range map[string][2]string{"": {"", ""}, "a/b": {"a/b/", "a/b0"}, "/a/": {"a/", "a0"}, "ü": {"ü/", "ü0"}} {
 		start, end := KeySpace(&pb.Destination{Path: path})
@@ -76,17 +54,4 @@ func TestKeySpace(t *testing.T) {
 			t.Errorf("the key space of %q is [%q, %q), want %q", path, start, end, want)
 		}
 	}
-}
-
-// TestPrefixEnd: a key lies in [prefix, end) exactly if it has the prefix.
-func TestPrefixEnd(t *testing.T) {
-	gen := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 'a', 0xfe, 0xff}), 0, 4)
-	rapid.Check(t, func(t *rapid.T) {
-		prefix, key := gen.Draw(t, "prefix"), gen.Draw(t, "key")
-		end := PrefixEnd(prefix)
-		within := bytes.Compare(key, prefix) >= 0 && (end == nil || bytes.Compare(key, end) < 0)
-		if within != bytes.HasPrefix(key, prefix) {
-			t.Fatalf("prefix %q ends at %q, and key %q is within: %v", prefix, end, key, within)
-		}
-	})
 }

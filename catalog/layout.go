@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.etcd.io/bbolt"
+
+	"firescan/keyspace"
 )
 
 // The bbolt buckets. Keys of several parts are joined by 0x00, which no id may
@@ -115,7 +117,7 @@ func scanAfter(b *bbolt.Bucket, prefix []byte, after string) iter.Seq2[[]byte, [
 // less than before (empty: from the last).
 func scanBefore(b *bbolt.Bucket, prefix []byte, before string) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
-		end := PrefixEnd(prefix)
+		end := keyspace.PrefixEnd(prefix)
 		if before != "" {
 			end = append(bytes.Clone(prefix), before...)
 		}

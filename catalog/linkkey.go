@@ -3,6 +3,8 @@ package catalog
 import (
 	"bytes"
 	"fmt"
+
+	"firescan/keyspace"
 )
 
 // LinkKind says how a backup record links files.
@@ -51,7 +53,7 @@ func appendStem(dst, stem []byte) []byte {
 
 // linkKey makes the key of a link.
 func linkKey(kind LinkKind, org, id string, path []byte) []byte {
-	stem := Stem(path)
+	stem := keyspace.Stem(path)
 	key := make([]byte, 0, len(path)+len(org)+len(id)+len("\x00\x01k\x00\x00"))
 	key = append(appendStem(key, stem), byte(kind))
 	key = append(append(key, org...), 0)

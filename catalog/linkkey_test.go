@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"firescan/keyspace"
 )
 
 // checkLinkKeys holds two links' keys against what they were made of.
@@ -18,20 +20,20 @@ func checkLinkKeys(t interface {
 		t.Fatalf("%q: %v", a, err)
 	}
 	l := r.link
-	if !bytes.Equal(l.Path, a) || !bytes.Equal(l.Stem, Stem(a)) || l.Kind != kind || string(l.Org) != org ||
+	if !bytes.Equal(l.Path, a) || !bytes.Equal(l.Stem, keyspace.Stem(a)) || l.Kind != kind || string(l.Org) != org ||
 		string(l.BackupID) != id || string(l.StorageID) != "storage" {
 		t.Fatalf("%q came back as %+v", a, l)
 	}
 	other := linkKey(kind, org, id, b)
-	if want := bytes.Compare(Stem(a), Stem(b)); want != 0 && bytes.Compare(key, other) != want {
-		t.Fatalf("keys of stems %q and %q sort the other way", Stem(a), Stem(b))
+	if want := bytes.Compare(keyspace.Stem(a), keyspace.Stem(b)); want != 0 && bytes.Compare(key, other) != want {
+		t.Fatalf("keys of stems %q and %q sort the other way", keyspace.Stem(a), keyspace.Stem(b))
 	}
 	if bytes.Equal(key, other) != bytes.Equal(a, b) {
 		t.Fatalf("paths %q and %q: keys %q and %q", a, b, key, other)
 	}
-	seek := appendStem(nil, Stem(a))
-	if !bytes.HasPrefix(key, seek) || bytes.Compare(Stem(b), Stem(a)) < 0 && bytes.Compare(other, seek) >= 0 {
-		t.Fatalf("seeking %q misses its links, or finds those of %q", Stem(a), Stem(b))
+	seek := appendStem(nil, keyspace.Stem(a))
+	if !bytes.HasPrefix(key, seek) || bytes.Compare(keyspace.Stem(b), keyspace.Stem(a)) < 0 && bytes.Compare(other, seek) >= 0 {
+		t.Fatalf("seeking %q misses its links, or finds those of %q", keyspace.Stem(a), keyspace.Stem(b))
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"firescan/keyspace"
 )
 
 // LinkCursor walks the links of one bucket in ascending bytewise order of their
@@ -66,7 +68,7 @@ type Owner struct{ BackupID, ProjectID string }
 // that names the path, or else one whose storagePath shares its stem. It answers
 // false when none does.
 func (tx *Tx) Owner(bucketID, org string, path []byte) (Owner, bool, error) {
-	stem := Stem(path)
+	stem := keyspace.Stem(path)
 	var id, storage string
 	links := tx.Links(bucketID)
 	for l, ok := links.Seek(stem); ok && string(l.Stem) == string(stem); l, ok = links.Next() {

@@ -6,6 +6,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // A mark says that a file is being deleted: the intent of a deletion has it, and no
@@ -60,7 +61,7 @@ func (f *feed) checkClaim(s *storage, r *pb.Backup) error {
 			continue
 		}
 		if p := r.GetStoragePath(); len(p) > 0 {
-			if marked := markedStem(marks, Stem(p)); marked != nil {
+			if marked := markedStem(marks, keyspace.Stem(p)); marked != nil {
 				return beingDeleted(marked)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // The part of the model that knows records.
@@ -60,7 +61,7 @@ func (m *model) putBackup(org string, b *pb.Backup) (code string) {
 
 // links reports whether a record needs a file.
 func links(b *pb.Backup, path string) bool {
-	return len(b.StoragePath) > 0 && string(Stem(b.StoragePath)) == string(Stem([]byte(path))) ||
+	return len(b.StoragePath) > 0 && string(keyspace.Stem(b.StoragePath)) == string(keyspace.Stem([]byte(path))) ||
 		slices.ContainsFunc(b.Files, func(f []byte) bool { return string(f) == path })
 }
 

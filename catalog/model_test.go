@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // model is the catalog as one would write it without caring for speed: plain
@@ -75,7 +76,7 @@ func (m *model) links() map[string]set {
 }
 
 func linkString(kind LinkKind, path []byte, org, id, storage string) string {
-	return strings.Join([]string{string(Stem(path)), string(rune('0' + kind)), string(path), org, id, storage}, "|")
+	return strings.Join([]string{string(keyspace.Stem(path)), string(rune('0' + kind)), string(path), org, id, storage}, "|")
 }
 
 func (m *model) prefixes() map[string]set {

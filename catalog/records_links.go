@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // linkKeys are the keys of all links of a record.
@@ -23,10 +24,10 @@ func linkKeys(r *pb.Backup) [][]byte {
 func linkStems(r *pb.Backup) [][]byte {
 	var stems [][]byte
 	if p := r.GetStoragePath(); len(p) > 0 {
-		stems = append(stems, Stem(p))
+		stems = append(stems, keyspace.Stem(p))
 	}
 	for _, p := range r.GetFiles() {
-		stems = append(stems, Stem(p))
+		stems = append(stems, keyspace.Stem(p))
 	}
 	return stems
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // keptSyncs is how many syncs of a destination are kept, the running one apart.
@@ -198,7 +199,7 @@ func (b *batch) checkSegment(s *pb.Sync, g *pb.Segment, others []*pb.Segment) (k
 	if len(g.GetStart()) > 2*maxKey || len(g.GetEnd()) > 2*maxKey {
 		return false, refuse(CodeInvalid, "the bounds of segment %q are longer than any key", g.GetId())
 	}
-	if !endsAfter(g.GetEnd(), g.GetStart()) || bytes.Compare(g.GetStart(), s.GetStart()) < 0 ||
+	if !keyspace.BeforeEnd(g.GetStart(), g.GetEnd()) || bytes.Compare(g.GetStart(), s.GetStart()) < 0 ||
 		len(s.GetEnd()) > 0 && (len(g.GetEnd()) == 0 || bytes.Compare(g.GetEnd(), s.GetEnd()) > 0) {
 		return false, refuse(CodeInvalid, "segment %q [%q, %q) is empty or outside of its sync's [%q, %q)",
 			g.GetId(), g.GetStart(), g.GetEnd(), s.GetStart(), s.GetEnd())
@@ -211,18 +212,12 @@ func (b *batch) checkSegment(s *pb.Sync, g *pb.Segment, others []*pb.Segment) (k
 		if other.GetId() == g.GetId() && bytes.Equal(other.GetStart(), g.GetStart()) && bytes.Equal(other.GetEnd(), g.GetEnd()) {
 			return true, nil
 		}
-		if endsAfter(other.GetEnd(), g.GetStart()) && endsAfter(g.GetEnd(), other.GetStart()) {
+		if keyspace.BeforeEnd(g.GetStart(), other.GetEnd()) && keyspace.BeforeEnd(other.GetStart(), g.GetEnd()) {
 			return false, refuse(CodeConflict, "segment %q [%q, %q) overlaps segment %q [%q, %q)",
 				g.GetId(), g.GetStart(), g.GetEnd(), other.GetId(), other.GetStart(), other.GetEnd())
 		}
 	}
 	return false, nil
-}
-
-// endsAfter reports whether a range with this end (empty: no bound) has keys
-// past key.
-func endsAfter(end, key []byte) bool {
-	return len(end) == 0 || bytes.Compare(end, key) > 0
 }
 
 func (b *batch) promoteSync(m *pb.PromoteSync) (*pb.Result, error) {

@@ -101,7 +101,7 @@ func (tx *Tx) Generation(destID string) (*pb.Generation, error) {
 // IndexedDelta is a delta and the index of the log entry that made it.
 type IndexedDelta struct {
 	Index uint64
-	*pb.Delta
+	Delta *pb.Delta
 }
 
 // Deltas lists the deltas of a bucket in ascending order, from the first whose

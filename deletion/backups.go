@@ -10,6 +10,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -128,7 +129,7 @@ func (w *deletion) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, er
 	if len(record.StoragePath) > 0 {
 		paths = append(paths, record.StoragePath)
 		// What goes on from the stem with '.' in the same folder lies before stem + "/".
-		stem := string(catalog.Stem(record.StoragePath))
+		stem := string(keyspace.Stem(record.StoragePath))
 		req := provider.ListRequest{Prefix: stem, End: stem + "/", Delimiter: "/"}
 		for more := true; more; {
 			var page provider.Page
@@ -136,7 +137,7 @@ func (w *deletion) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, er
 				return nil, fmt.Errorf("list the files of backup %s: %w", record.Id, err)
 			}
 			for _, o := range page.Objects {
-				if string(catalog.Stem(o.Key)) == stem {
+				if string(keyspace.Stem(o.Key)) == stem {
 					paths = append(paths, bytes.Clone(o.Key))
 				}
 			}

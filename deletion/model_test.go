@@ -13,6 +13,7 @@ import (
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
+	"firescan/keyspace"
 	"firescan/provider/mem"
 )
 
@@ -40,7 +41,7 @@ var (
 
 // needs is the rule of linking, as it is written.
 func needs(b *pb.Backup, key string) bool {
-	stem := func(path []byte) string { return string(catalog.Stem(path)) }
+	stem := func(path []byte) string { return string(keyspace.Stem(path)) }
 	named := slices.ContainsFunc(b.Files, func(f []byte) bool { return string(f) == key })
 	return named || string(b.StoragePath) == key || len(b.StoragePath) > 0 && stem(b.StoragePath) == stem([]byte(key))
 }

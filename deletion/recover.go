@@ -12,6 +12,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -176,7 +177,7 @@ func (d *Deleter) bereft(n *pb.Intent, gone map[string]bool) (ids []string, err 
 	kept := map[string]bool{} // by stem
 	for path, gone := range gone {
 		if !gone {
-			kept[string(catalog.Stem([]byte(path)))] = true
+			kept[string(keyspace.Stem([]byte(path)))] = true
 		}
 	}
 	err = d.Catalog.View(func(tx *catalog.Tx) error {
@@ -190,7 +191,7 @@ func (d *Deleter) bereft(n *pb.Intent, gone map[string]bool) (ids []string, err 
 			}
 			named := record.Files
 			if path := record.StoragePath; len(path) > 0 {
-				if kept[string(catalog.Stem(path))] {
+				if kept[string(keyspace.Stem(path))] {
 					continue
 				}
 				named = append(slices.Clone(named), path)

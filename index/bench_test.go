@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"firescan/keyspace"
 )
 
 const segmentFiles = 250_000
@@ -113,7 +115,7 @@ func BenchmarkDelta(b *testing.B) {
 	for b.Loop() {
 		index++
 		linked = !linked
-		stem := entries[1234].Path[:stemLen(entries[1234].Path)]
+		stem := keyspace.Stem(entries[1234].Path)
 		look := func([]byte) (Type, bool, error) { return Auth, linked, nil }
 		if err := s.ApplyChanges("d", "g", []Change{{Index: index, Stems: [][]byte{stem}}}, look, nil); err != nil {
 			b.Fatal(err)

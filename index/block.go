@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
+
+	"firescan/keyspace"
 )
 
 // A block is the value of one bbolt pair; its key is the path of its first entry. All numbers are unsigned varints unless a
@@ -177,7 +179,7 @@ func textBytes(flags uint8, mid int) int {
 
 // tail answers the number of the path's extension in the block's table (0 when it has none there) and where it begins.
 func (b *builder) tail(path []byte) (n, begin int) {
-	begin = stemLen(path)
+	begin = len(keyspace.Stem(path))
 	ext := path[begin:]
 	if len(ext) < 2 || len(ext) > maxTailBytes {
 		return 0, len(path)

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"firescan/keyspace"
 )
 
 // encodeBlock makes a block of at most maxBlockEntries entries.
@@ -19,7 +21,7 @@ func encodeBlock(entries []Entry) (key, block []byte, h head) {
 	b := builder{limit: maxBlockEntries}
 	var last []byte
 	for i := range entries {
-		b.add(&entries[i], sharedPrefix(last, entries[i].Path))
+		b.add(&entries[i], keyspace.CommonPrefix(last, entries[i].Path))
 		last = entries[i].Path
 	}
 	block = b.encode(nil)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"firescan/keyspace"
 )
 
 // smallShard writes two segments with a few blocks and missing records, the second one as a delta left it.
@@ -19,7 +21,7 @@ func smallShard(t testing.TB, dir string) (Manifest, []Entry) {
 	entries := flatEntries(150)
 	lost := []Missing{{[]byte("o"), []byte("b1"), []byte("a")}, {[]byte("o"), []byte("b2"), []byte("zzz")}}
 	m := fill(t, s, "d", "g", entries, lost, 1, 70)
-	stem := entries[100].Path[:stemLen(entries[100].Path)]
+	stem := keyspace.Stem(entries[100].Path)
 	change := []Change{{Index: 2, Stems: [][]byte{stem}, Deleted: [][]byte{entries[140].Path}}}
 	if err := s.ApplyChanges("d", "g", change, func([]byte) (Type, bool, error) { return Auth, true, nil }, nil); err != nil {
 		t.Fatal(err)

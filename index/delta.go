@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"sort"
 
 	bolt "go.etcd.io/bbolt"
+
+	"firescan/keyspace"
 )
 
 // ApplyChanges brings a shard up to the given changes, which ascend by Index; those that it holds already are skipped, and
@@ -68,15 +71,12 @@ func (s *Store) ApplyChanges(destID, generation string, changes []Change,
 	return nil
 }
 
-// span is a half-open range of keys; an empty hi is unbounded.
-type span struct{ lo, hi []byte }
-
 // plan is what changes mean for one segment.
 type plan struct {
-	reach   []byte   // where the keys that belong to the segment end
-	spans   []span   // the files to look up
-	deleted [][]byte // the files that are gone; they lie in spans
-	stems   [][]byte // the missing records to look up
+	reach   []byte            // where the keys that belong to the segment end
+	ranges  keyspace.RangeSet // of the files to look up
+	deleted [][]byte          // the files that are gone; they lie in ranges
+	stems   [][]byte          // the missing records to look up
 	look    func([]byte) (Type, bool, error)
 	records func([]byte) ([]Missing, error)
 }
@@ -85,15 +85,16 @@ type plan struct {
 func (s *snapshot) plans(changes []Change) []*plan {
 	plans := make([]*plan, len(s.segs))
 	// each calls fn with the plans of the segments in which the span may have keys and the change is news.
-	each := func(index uint64, sp span, fn func(*plan)) {
-		for i := s.find(sp.lo); i < len(s.segs) && before(s.segs[i].Start, sp.hi); i++ {
+	each := func(index uint64, r keyspace.Range, fn func(*plan)) {
+		end := []byte(r.End)
+		for i := s.find([]byte(r.Start)); i < len(s.segs) && keyspace.BeforeEnd(s.segs[i].Start, end); i++ {
 			if index <= s.segs[i].horizon() {
 				continue
 			}
 			if plans[i] == nil {
 				plans[i] = &plan{reach: s.reach(i)}
 			}
-			plans[i].spans = append(plans[i].spans, sp)
+			plans[i].ranges = append(plans[i].ranges, r)
 			if fn != nil {
 				fn(plans[i])
 			}
@@ -101,24 +102,24 @@ func (s *snapshot) plans(changes []Change) []*plan {
 	}
 	for _, c := range changes {
 		for _, prefix := range c.Prefixes {
-			each(c.Index, span{prefix, prefixEnd(prefix)}, nil)
+			each(c.Index, keyspace.Prefix(string(prefix)), nil)
 		}
 		for _, path := range c.Deleted {
-			each(c.Index, span{path, successor(path)}, func(p *plan) {
+			each(c.Index, keyRange(path), func(p *plan) {
 				p.deleted = append(p.deleted, path)
-				p.stems = append(p.stems, path[:stemLen(path)])
+				p.stems = append(p.stems, keyspace.Stem(path))
 			})
 		}
 		for _, stem := range c.Stems {
 			add := func(p *plan) { p.stems = append(p.stems, stem) }
-			for _, sp := range stemSpans(stem) {
-				each(c.Index, sp, add)
+			for _, r := range stemRanges(stem) {
+				each(c.Index, r, add)
 			}
 		}
 	}
 	for _, p := range plans {
 		if p != nil {
-			p.spans = union(p.spans)
+			p.ranges = keyspace.NewRangeSet(p.ranges)
 			slices.SortFunc(p.deleted, bytes.Compare)
 			slices.SortFunc(p.stems, bytes.Compare)
 			p.stems = slices.CompactFunc(p.stems, bytes.Equal)
@@ -127,27 +128,15 @@ func (s *snapshot) plans(changes []Change) []*plan {
 	return plans
 }
 
-// stemSpans holds all keys with a stem: the stem itself and those that go on with a dot. Others in between are looked up
-// for nothing, which does no harm.
-func stemSpans(stem []byte) [2]span {
-	dot := append(bytes.Clone(stem), '.')
-	return [2]span{{stem, successor(stem)}, {dot, append(bytes.Clone(stem), '.'+1)}}
+// keyRange returns the range that holds one key.
+func keyRange(key []byte) keyspace.Range {
+	return keyspace.Range{Start: string(key), End: keyspace.After(string(key))}
 }
 
-// union sorts spans and joins those that overlap.
-func union(spans []span) []span {
-	slices.SortFunc(spans, func(a, b span) int { return bytes.Compare(a.lo, b.lo) })
-	out := spans[:0]
-	for _, sp := range spans {
-		if n := len(out); n > 0 && (len(out[n-1].hi) == 0 || bytes.Compare(sp.lo, out[n-1].hi) <= 0) {
-			if len(out[n-1].hi) > 0 && before(out[n-1].hi, sp.hi) {
-				out[n-1].hi = sp.hi
-			}
-			continue
-		}
-		out = append(out, sp)
-	}
-	return out
+// stemRanges returns ranges that hold all keys with a stem: the stem itself and those that
+// continue with a dot. They may hold other keys, which are then looked up needlessly.
+func stemRanges(stem []byte) [2]keyspace.Range {
+	return [2]keyspace.Range{keyRange(stem), keyspace.Prefix(string(stem) + ".")}
 }
 
 func (p *plan) isDeleted(path []byte) bool {
@@ -155,10 +144,10 @@ func (p *plan) isDeleted(path []byte) bool {
 	return found
 }
 
-// concerns says whether a path lies in a span.
+// concerns reports whether the file at path must be looked up.
 func (p *plan) concerns(path []byte) bool {
-	i, found := slices.BinarySearchFunc(p.spans, path, func(sp span, path []byte) int { return bytes.Compare(sp.lo, path) })
-	return found || i > 0 && before(path, p.spans[i-1].hi)
+	i := sort.Search(len(p.ranges), func(i int) bool { return p.ranges[i].Start > string(path) }) - 1
+	return i >= 0 && (p.ranges[i].End == "" || string(path) < p.ranges[i].End)
 }
 
 // update brings e up to date; keep is false when the file is gone.
@@ -203,8 +192,9 @@ func (p *plan) touched(seg *segment) (list []int, err error) {
 	}
 	err = seg.pool.view(func(tx *bolt.Tx) error {
 		bl := seg.blocks(tx)
-		for _, sp := range p.spans {
-			i, err := bl.locate(sp.lo)
+		for _, r := range p.ranges {
+			end := []byte(r.End)
+			i, err := bl.locate([]byte(r.Start))
 			if err != nil {
 				return err
 			}
@@ -215,7 +205,7 @@ func (p *plan) touched(seg *segment) (list []int, err error) {
 				if err := bl.seek(i); err != nil {
 					return err
 				}
-				if !before(bl.key, sp.hi) {
+				if !keyspace.BeforeEnd(bl.key, end) {
 					break
 				}
 				list = append(list, i)

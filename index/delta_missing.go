@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
+
+	"firescan/keyspace"
 )
 
 // missing answers the records that the segment is to list for the plan's stems, and whether that differs from what it lists.
@@ -24,7 +26,7 @@ func (p *plan) missing(seg *segment) (lost []Missing, changed bool, err error) {
 			return nil, false, err
 		}
 		for _, m := range records {
-			if bytes.Compare(m.Path, seg.Start) < 0 || !before(m.Path, p.reach) || !bytes.Equal(m.Path[:stemLen(m.Path)], stem) {
+			if bytes.Compare(m.Path, seg.Start) < 0 || !keyspace.BeforeEnd(m.Path, p.reach) || !bytes.Equal(keyspace.Stem(m.Path), stem) {
 				continue
 			}
 			seen, err := seg.has(m.Path)
@@ -58,16 +60,17 @@ func (s *segment) missingWith(stem []byte) (pairs map[string]string, err error) 
 	pairs = map[string]string{}
 	err = s.pool.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketMissing).Cursor()
-		spans := stemSpans(stem)
-		// The key of a record whose path is the stem goes on with a zero.
-		spans[0].hi = append(bytes.Clone(stem), 1)
-		for _, sp := range spans {
-			for key, val := c.Seek(sp.lo); key != nil && before(key, sp.hi); key, val = c.Next() {
+		ranges := stemRanges(stem)
+		// The key of a record whose path is the stem continues with a zero byte.
+		ranges[0].End = string(stem) + "\x01"
+		for _, r := range ranges {
+			end := []byte(r.End)
+			for key, val := c.Seek([]byte(r.Start)); key != nil && keyspace.BeforeEnd(key, end); key, val = c.Next() {
 				m, err := decodeMissing(key, val)
 				if err != nil {
 					return err
 				}
-				if bytes.Equal(m.Path[:stemLen(m.Path)], stem) {
+				if bytes.Equal(keyspace.Stem(m.Path), stem) {
 					pairs[string(key)] = string(val)
 				}
 			}
@@ -95,7 +98,7 @@ func (p *plan) copyMissing(w *Writer, seg *segment, lost []Missing) error {
 			if err != nil {
 				return err
 			}
-			if _, found := slices.BinarySearchFunc(p.stems, m.Path[:stemLen(m.Path)], bytes.Compare); found {
+			if _, found := slices.BinarySearchFunc(p.stems, keyspace.Stem(m.Path), bytes.Compare); found {
 				continue
 			}
 			if err := w.copyMissing(key, val); err != nil {

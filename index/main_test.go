@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"firescan/keyspace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -74,7 +76,7 @@ func fill(t fataler, s *Store, dest, gen string, entries []Entry, missing []Miss
 			}
 		}
 		for _, miss := range missing {
-			if string(miss.Path) >= string(start) && before(miss.Path, end) {
+			if string(miss.Path) >= string(start) && keyspace.BeforeEnd(miss.Path, end) {
 				if err := w.AddMissing(miss); err != nil {
 					t.Fatal(err)
 				}
@@ -83,10 +85,10 @@ func fill(t fataler, s *Store, dest, gen string, entries []Entry, missing []Miss
 		start = end
 		if i%2 == 1 && end != nil {
 			// The range between the last file or missing record and the next segment is nobody's.
-			end = successor(entries[cuts[i+1]-1].Path)
+			end = keyspace.AfterBytes(entries[cuts[i+1]-1].Path)
 			for _, miss := range missing {
-				if before(miss.Path, start) && !before(miss.Path, end) {
-					end = successor(miss.Path)
+				if keyspace.BeforeEnd(miss.Path, start) && !keyspace.BeforeEnd(miss.Path, end) {
+					end = keyspace.AfterBytes(miss.Path)
 				}
 			}
 		}

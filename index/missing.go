@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
+
+	"firescan/keyspace"
 )
 
 // encode answers the pair that lists m. The key sorts by path; the value begins with the length of the path, for a path may
@@ -56,7 +58,7 @@ func (v *View) Missing(org string, after []byte, limit int) (list []Missing, nex
 		}
 	}
 	for i, s := range v.snap.segs {
-		if s.Missing == 0 || from != nil && !before(path, v.snap.reach(i)) {
+		if s.Missing == 0 || from != nil && !keyspace.BeforeEnd(path, v.snap.reach(i)) {
 			continue
 		}
 		if bytes.Compare(path, s.Start) < 0 {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"firescan/keyspace"
 )
 
 // A world is the naive model: what is in the bucket, what the shard should say, and the links that decide it.
@@ -31,12 +33,12 @@ func (w *world) look(path []byte) (Type, bool, error) {
 			return Pitr, true, nil
 		}
 	}
-	return typ, w.linked[string(path[:stemLen(path)])], nil
+	return typ, w.linked[string(keyspace.Stem(path))], nil
 }
 
 func (w *world) missing(stem []byte) (list []Missing, err error) {
 	for id, path := range w.records {
-		if path[:stemLen([]byte(path))] == string(stem) {
+		if string(keyspace.Stem([]byte(path))) == string(stem) {
 			list = append(list, Missing{Org: []byte("org"), BackupID: []byte(id), Path: []byte(path)})
 		}
 	}
@@ -87,7 +89,7 @@ var (
 	genTime = rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 400_000), rapid.Map(rapid.Int64Range(0, 3e9), func(s int64) int64 { return s * 1000 }))
 )
 
-func stemOf(path string) string { return path[:stemLen([]byte(path))] }
+func stemOf(path string) string { return string(keyspace.Stem([]byte(path))) }
 
 func (w *world) draw(t *rapid.T) {
 	for _, p := range rapid.SliceOfNDistinct(genPath, 0, 400, rapid.ID).Draw(t, "paths") {

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
+
+	"firescan/keyspace"
 )
 
 // batchBlocks is how many blocks a query copies in one transaction once it is under way.
@@ -55,7 +57,7 @@ func (b *batch) load(s *segment, f *filter, low, end []byte, n int) error {
 			if err := bl.seek(b.next); err != nil {
 				return err
 			}
-			if !before(bl.key, end) {
+			if !keyspace.BeforeEnd(bl.key, end) {
 				b.next = s.sum.len()
 				return nil
 			}
@@ -81,20 +83,20 @@ func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, 
 		return nil, false, ErrClosed
 	}
 	f := q.filter()
-	low, end := q.Prefix, prefixEnd(q.Prefix)
+	low, end := q.Prefix, keyspace.PrefixEnd(q.Prefix)
 	if len(q.Cursor) > 0 && bytes.Compare(q.Cursor, low) >= 0 {
-		low = successor(q.Cursor)
+		low = keyspace.AfterBytes(q.Cursor)
 	}
 	sc := scratches.Get().(*scratch)
 	defer scratches.Put(sc)
 	next = append(next, q.Cursor...)
-	if q.OrphansOnly && q.Type != nil && f.cells == 0 || !before(low, end) {
+	if q.OrphansOnly && q.Type != nil && f.cells == 0 || !keyspace.BeforeEnd(low, end) {
 		return next, false, nil
 	}
 	yielded := 0
 	for i := v.snap.find(low); i < len(v.snap.segs); i++ {
 		s := v.snap.segs[i]
-		if !before(s.Start, end) {
+		if !keyspace.BeforeEnd(s.Start, end) {
 			break
 		}
 		if f.matching(&s.Cells) == 0 {
@@ -118,7 +120,7 @@ func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, 
 					if !f.matches(&sc.e) || bytes.Compare(sc.e.Path, low) < 0 {
 						continue
 					}
-					if !before(sc.e.Path, end) {
+					if !keyspace.BeforeEnd(sc.e.Path, end) {
 						return next, false, nil
 					}
 					if q.Limit > 0 && yielded == q.Limit {
@@ -141,7 +143,7 @@ func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, 
 
 // find answers the first segment that may have keys at or after low.
 func (s *snapshot) find(low []byte) int {
-	return sort.Search(len(s.segs), func(i int) bool { return before(low, s.reach(i)) })
+	return sort.Search(len(s.segs), func(i int) bool { return keyspace.BeforeEnd(low, s.reach(i)) })
 }
 
 // reach is where the keys that belong to segment i end: a range without files, after it, needs no segment of its own.

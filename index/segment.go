@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
+
+	"firescan/keyspace"
 )
 
 // A segment is an open sealed file. The file never changes: a delta writes a new one and renames it over the old, whose
@@ -173,7 +175,7 @@ func (s *segment) verify() error {
 			m.add(&r.head)
 			sum.add(key, &r.head)
 		}
-		if !before(last, s.End) && !first {
+		if !keyspace.BeforeEnd(last, s.End) && !first {
 			return corruptf("path %q is out of range", last)
 		}
 		c = tx.Bucket(bucketMissing).Cursor()

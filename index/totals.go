@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
+
+	"firescan/keyspace"
 )
 
 // Totals answers the exact sums over what the filter of q matches; cursor and limit do not count. It reads meta for whole
@@ -23,10 +25,10 @@ func (v *View) Totals(q Query) (Totals, error) {
 
 func (v *View) totals(prefix []byte, f *filter) (Totals, error) {
 	var t Totals
-	end := prefixEnd(prefix)
+	end := keyspace.PrefixEnd(prefix)
 	for i := v.snap.find(prefix); i < len(v.snap.segs); i++ {
 		s := v.snap.segs[i]
-		if !before(s.Start, end) {
+		if !keyspace.BeforeEnd(s.Start, end) {
 			break
 		}
 		mask := f.matching(&s.Cells)
@@ -69,7 +71,7 @@ func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) error {
 			}
 			seen++
 			key, val := bl.key, bl.val
-			if !before(key, high) {
+			if !keyspace.BeforeEnd(key, high) {
 				return nil
 			}
 			if err := r.open(key, val); err != nil {
@@ -124,7 +126,7 @@ func (r *reader) addRows(t *Totals, f *filter) error {
 func (r *reader) addRange(t *Totals, f *filter, low, high []byte) error {
 	var e Entry
 	for r.next(&e) {
-		if f.matches(&e) && bytes.Compare(e.Path, low) >= 0 && before(e.Path, high) {
+		if f.matches(&e) && bytes.Compare(e.Path, low) >= 0 && keyspace.BeforeEnd(e.Path, high) {
 			t.addCell(cellOf(e.Type, e.Linked), Tally{1, uint64(e.Size)})
 		}
 	}

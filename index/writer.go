@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	bolt "go.etcd.io/bbolt"
+
+	"firescan/keyspace"
 )
 
 // flushBytes is how much a writer gathers before it writes.
@@ -70,7 +72,7 @@ func (w *Writer) Add(e *Entry) error {
 	if len(path) == 0 || len(path) > MaxPath || e.Size < 0 || e.Type >= numTypes {
 		return w.fail("adding to", fmt.Errorf("%w: path of %d bytes, size %d, type %d", ErrInvalid, len(path), e.Size, e.Type))
 	}
-	shared := sharedPrefix(w.last, path)
+	shared := keyspace.CommonPrefix(w.last, path)
 	if shared == len(path) || shared < len(w.last) && path[shared] < w.last[shared] {
 		return w.fail("adding to", fmt.Errorf("%w: %q after %q", ErrOrder, path, w.last))
 	}
@@ -164,7 +166,7 @@ func (w *Writer) records() (io.Reader, error) {
 // nothing is left of it.
 func (w *Writer) Seal(end []byte, classifiedAt uint64) (SegmentInfo, error) {
 	err := w.endBlock()
-	if err == nil && w.Len() > 0 && !before(w.last, end) {
+	if err == nil && w.Len() > 0 && !keyspace.BeforeEnd(w.last, end) {
 		err = w.fail("sealing", fmt.Errorf("%w: %q is not before the end %q", ErrOrder, w.last, end))
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"firescan/catalog"
 	"firescan/index"
+	"firescan/keyspace"
 )
 
 // apply brings a shard from the delta at index applied some deltas further, and
@@ -15,7 +16,7 @@ func (k *Keeper) apply(destination string, t target, applied uint64) (more bool,
 	err = k.Catalog.View(func(tx *catalog.Tx) error {
 		deltas, err := tx.Deltas(t.bucketID, applied, deltasAtOnce)
 		for _, d := range deltas {
-			changes = append(changes, index.Change{Index: d.Index, Stems: d.Stems, Prefixes: d.Prefixes, Deleted: d.Deleted})
+			changes = append(changes, index.Change{Index: d.Index, Stems: d.Delta.Stems, Prefixes: d.Delta.Prefixes, Deleted: d.Delta.Deleted})
 		}
 		return err
 	})
@@ -47,7 +48,7 @@ func (l *lookup) link(path []byte) (typ index.Type, linked bool, err error) {
 		if typ, linked = index.TypeOf(path, pitr); linked {
 			return nil
 		}
-		return l.each(tx, catalog.Stem(path), func(link *catalog.Link) error {
+		return l.each(tx, keyspace.Stem(path), func(link *catalog.Link) error {
 			linked = linked || link.Kind == catalog.LinkPath || bytes.Equal(link.Path, path)
 			return nil
 		})

@@ -8,6 +8,7 @@ import (
 
 	"firescan/catalog"
 	"firescan/index"
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -72,7 +73,7 @@ func (c *classifier) fill(pitr [][]byte, objects []provider.Object) {
 		e := &c.entries[i]
 		*e = index.Entry{Path: o.Key, Size: o.Size, ModTime: o.ModTime, Digest: xxhash.Sum64(o.Tag)}
 		e.Type, e.Linked = index.TypeOf(o.Key, pitr)
-		c.stems[i] = catalog.Stem(o.Key)
+		c.stems[i] = keyspace.Stem(o.Key)
 		c.order[i] = i
 		sorted = sorted && (i == 0 || bytes.Compare(c.stems[i-1], c.stems[i]) <= 0)
 	}

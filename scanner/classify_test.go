@@ -52,12 +52,12 @@ func newLinkList(records []record) *linkList {
 	for i, r := range records {
 		id := []byte(fmt.Sprint("bkp", i))
 		l.all = append(l.all, catalog.Link{
-			Stem: catalog.Stem([]byte(r.path)), Kind: catalog.LinkPath, Path: []byte(r.path),
+			Stem: keyspace.Stem([]byte(r.path)), Kind: catalog.LinkPath, Path: []byte(r.path),
 			Org: []byte("org"), BackupID: id, StorageID: []byte(r.storage),
 		})
 		for _, f := range r.files {
 			l.all = append(l.all, catalog.Link{
-				Stem: catalog.Stem([]byte(f)), Kind: catalog.LinkFile, Path: []byte(f),
+				Stem: keyspace.Stem([]byte(f)), Kind: catalog.LinkFile, Path: []byte(f),
 				Org: []byte("org"), BackupID: id, StorageID: []byte(r.storage),
 			})
 		}
@@ -121,7 +121,7 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 			}
 			for _, r := range records {
 				want = want || k == r.path || slices.Contains(r.files, k) ||
-					string(catalog.Stem([]byte(k))) == string(catalog.Stem([]byte(r.path)))
+					string(keyspace.Stem([]byte(k))) == string(keyspace.Stem([]byte(r.path)))
 			}
 			if linked[k] != want {
 				t.Fatalf("file %q: linked %v, want %v (records %v, pitr %q)", k, linked[k], want, records, pitr)

@@ -20,6 +20,7 @@ import (
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
+	"firescan/keyspace"
 	"firescan/provider"
 	"firescan/provider/mem"
 	"firescan/replica"
@@ -386,11 +387,11 @@ func expectedFiles() map[string]bool {
 	slices.Sort(paths)
 	linked := map[string]bool{}
 	for _, p := range paths[:fleetKeys/30] {
-		linked[string(catalog.Stem([]byte(p)))] = true
+		linked[string(keyspace.Stem([]byte(p)))] = true
 	}
 	files := map[string]bool{}
 	for _, k := range keys {
-		files[k] = linked[string(catalog.Stem([]byte(k)))]
+		files[k] = linked[string(keyspace.Stem([]byte(k)))]
 	}
 	return files
 }

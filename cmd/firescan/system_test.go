@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"firescan/bench/bucketserver"
-	"firescan/catalog"
+	"firescan/keyspace"
 	"firescan/provider/providertest/versitygw"
 )
 
@@ -130,7 +130,7 @@ func realKeys() map[string]int {
 	return keys
 }
 
-func stem(key string) string { return string(catalog.Stem([]byte(key))) }
+func stem(key string) string { return string(keyspace.Stem([]byte(key))) }
 
 // TestSystem holds a node that lists a real S3 server against a listing by the SDK.
 func TestSystem(t *testing.T) {
