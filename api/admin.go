@@ -1,12 +1,15 @@
 package api
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/cluster"
 )
 
 type tokenView struct {
@@ -105,23 +108,43 @@ func (s *Server) deleteToken(c *call) error {
 	return c.answer(envelope{Message: "Token revoked"})
 }
 
+// memberView is a node of the cluster in responses.
+type memberView struct {
+	ID           string `json:"id"`
+	Address      string `json:"address"`
+	Leader       bool   `json:"leader"`
+	Voter        bool   `json:"voter"`
+	State        string `json:"state"`
+	AppliedIndex uint64 `json:"appliedIndex"`
+	Version      string `json:"version"`
+	Shards       int    `json:"shards"`
+}
+
 // clusterStatus lists the nodes.
 func (s *Server) clusterStatus(c *call) error {
-	nodes, err := s.Members.Nodes(c.context())
+	members, err := s.Members.Members(c.context())
 	if err != nil {
 		return err
 	}
+	nodes := make([]memberView, len(members))
+	for i, m := range members {
+		nodes[i] = memberView{m.ID, cmp.Or(m.HTTPAddress, m.Address), m.Leader, m.Voter, m.State, m.AppliedIndex, m.Version, m.Shards}
+	}
 	return c.answer(envelope{Data: struct {
-		Nodes []Member `json:"nodes"`
-	}{slices.Clip(nodes)}})
+		Nodes []memberView `json:"nodes"`
+	}{nodes}})
 }
 
-// removeNode takes a node out of the cluster.
+// removeNode removes a node from the cluster.
 func (s *Server) removeNode(c *call) error {
-	if err := s.Members.Remove(c.context(), c.id()); err != nil {
+	id := c.id()
+	if !slices.ContainsFunc(s.Members.Peers(), func(p cluster.Peer) bool { return p.ID == id }) {
+		return &Error{Code: CodeNotFound, Message: fmt.Sprintf("There is no node %q in the cluster", id)}
+	}
+	if err := s.Members.Remove(c.context(), id); err != nil {
 		return err
 	}
-	c.log.Info("a node was removed from the cluster", "removed", c.id())
+	c.log.Info("a node was removed from the cluster", "removed", id)
 	return c.answer(envelope{Message: "Node removed"})
 }
 

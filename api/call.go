@@ -74,7 +74,7 @@ func (c *call) run() {
 			panic(p)
 		}
 		c.log.Error("a request panicked", "panic", p, "stack", string(debug.Stack()))
-		c.refuse(&Error{Code: CodeInternal, Message: "Something went wrong; the log has more under the request id"})
+		c.refuse(&Error{Code: CodeInternal, Message: internalMessage})
 	}()
 	control := http.NewResponseController(c.ResponseWriter)
 	if t := c.route.timeout; t != noTimeout {
@@ -90,7 +90,7 @@ func (c *call) run() {
 		}
 		c.Request.Body = http.MaxBytesReader(c.ResponseWriter, c.Request.Body, c.route.bodyLimit())
 		if c.Request.ContentLength > c.route.bodyLimit() {
-			c.refuse(toError(&http.MaxBytesError{Limit: c.route.bodyLimit()}))
+			c.refuse(toError(c.context(), &http.MaxBytesError{Limit: c.route.bodyLimit()}))
 			return
 		}
 	} else if c.Request.ContentLength != 0 {
@@ -99,18 +99,18 @@ func (c *call) run() {
 		_ = control.SetReadDeadline(time.Now().Add(slowClient))
 	}
 	if err := c.authorise(); err != nil {
-		c.refuse(toError(err))
+		c.refuse(toError(c.context(), err))
 		return
 	}
 	if err := c.checkParameters(); err != nil {
-		c.refuse(toError(err))
+		c.refuse(toError(c.context(), err))
 		return
 	}
 	if c.passOn() {
 		return
 	}
 	if err := c.handle(); err != nil {
-		c.refuse(toError(err))
+		c.refuse(toError(c.context(), err))
 	}
 }
 
@@ -259,6 +259,3 @@ func requestID(r *http.Request) string {
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
-
-// gone tells whether err is only that the client went away.
-func gone(err error) bool { return errors.Is(err, context.Canceled) }

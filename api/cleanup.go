@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"firescan/deletion"
 	"firescan/index"
 )
 
@@ -18,23 +19,23 @@ func (s *Server) cleanupOrphans(c *call) error {
 	if err != nil {
 		return err
 	}
-	d, err := c.readDestination()
-	if err != nil {
+	if cleanup.Destination, err = c.readDestination(); err != nil {
 		return err
 	}
+	cleanup.Who = c.token.Id
 	if dryRun {
-		plan, err := s.Deletes.PlanCleanup(c.context(), d, cleanup)
+		plan, err := s.Deleter.Plan(c.context(), cleanup)
 		if err != nil {
 			return err
 		}
-		return c.answer(envelope{Message: fmt.Sprintf("%d orphan files would be deleted", plan.Orphans), Data: struct {
+		return c.answer(envelope{Message: fmt.Sprintf("%d orphan files would be deleted", plan.Files), Data: struct {
 			cleanupData
 			DryRun bool     `json:"dryRun"`
 			Hash   string   `json:"planHash"`
 			Plan   planData `json:"plan"`
-		}{cleanupData{Errors: []fileFailure{}}, true, plan.Hash, showPlan(&plan)}})
+		}{cleanupData{Errors: []fileFailure{}}, true, plan.Hash, showPlan(plan)}})
 	}
-	done, err := s.Deletes.Cleanup(c.context(), d, c.token.Id, cleanup)
+	done, err := s.Deleter.Cleanup(c.context(), cleanup)
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (s *Server) cleanupOrphans(c *call) error {
 	}
 	if done.Stopped != nil {
 		// No answer that would be remembered for a retry: that is to go on.
-		e := *toError(done.Stopped)
+		e := *toError(c.context(), done.Stopped)
 		e.Message = fmt.Sprintf("The cleanup ended early, after %d orphan files; call it again to go on: %s", done.Deleted, e.Message)
 		e.Details = data
 		return &e
@@ -79,8 +80,8 @@ type plannedFile struct {
 	Type     string `json:"type"`
 }
 
-func showPlan(p *CleanupPlan) planData {
-	data := planData{p.Orphans, strconv.FormatUint(p.Bytes, 10), p.Files, p.TooLarge, []plannedFile{}}
+func showPlan(p *deletion.Plan) planData {
+	data := planData{p.Files, strconv.FormatUint(p.Bytes, 10), p.Of, p.TooLarge(), []plannedFile{}}
 	for _, e := range p.First {
 		data.First = append(data.First, plannedFile{string(e.Path), strconv.FormatInt(e.Size, 10), stamp(e.ModTime), e.Type.String()})
 	}
@@ -89,9 +90,9 @@ func showPlan(p *CleanupPlan) planData {
 
 // readCleanup reads what is to be cleaned up. Here more than elsewhere nothing is taken for
 // what it may not have been meant to be.
-func (s *Server) readCleanup(c *call) (cleanup Cleanup, dryRun bool, err error) {
+func (s *Server) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun bool, err error) {
 	if err := c.noBody(); err != nil {
-		return Cleanup{}, false, err
+		return deletion.CleanupRequest{}, false, err
 	}
 	q := c.query()
 	for name := range q.values {
@@ -111,7 +112,7 @@ func (s *Server) readCleanup(c *call) (cleanup Cleanup, dryRun bool, err error) 
 	if q.str("minAge") != "" {
 		age = q.duration("minAge")
 	}
-	return Cleanup{Types: types, Before: s.Now().Add(-age).UnixMilli(), Confirm: q.str("confirm")}, dryRun, q.err()
+	return deletion.CleanupRequest{Types: types, Before: s.Now().Add(-age).UnixMilli(), Confirm: q.str("confirm")}, dryRun, q.err()
 }
 
 // oneOf narrows types down to the named one.

@@ -8,16 +8,19 @@ import (
 	"time"
 
 	"firescan/catalog"
+	"firescan/cluster"
+	"firescan/deletion"
 	"firescan/index"
 	"firescan/provider/mem"
+	"firescan/replica"
 )
 
 func TestCleanup(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	path := destinationsPath + "/" + id + "/cleanup-orphans"
-	r.deletes.plan = CleanupPlan{
-		Hash: "abc", Orphans: 2, Bytes: 14, Files: 15,
+	r.deletes.plan = deletion.Plan{
+		Hash: "abc", Files: 2, Bytes: 14, Of: 15,
 		First: []index.Entry{{Path: []byte("backups/production/a.meta"), Size: 7, ModTime: 1e12, Type: index.Meta}},
 	}
 	a := r.owner("POST", path+"?dryRun=true&minAge=2h", "")
@@ -26,21 +29,21 @@ func TestCleanup(t *testing.T) {
 		a.at("data", "plan", "first", 0, "path") != "backups/production/a.meta" || a.at("data", "plan", "first", 0, "lastModified") != "2001-09-09T01:46:40Z" {
 		t.Errorf("dry run: %s", a.raw)
 	}
-	if c := r.deletes.cleanup; r.deletes.calls != 0 || c.Before != r.now.Add(-2*time.Hour).UnixMilli() || slices.Contains(c.Types, index.Unknown) || len(c.Types) != 4 {
+	if c := r.deletes.orphans; r.deletes.calls != 0 || c.Before != r.now.Add(-2*time.Hour).UnixMilli() || slices.Contains(c.Types, index.Unknown) || len(c.Types) != 4 {
 		t.Errorf("a dry run asked for %+v", r.deletes)
 	}
-	r.deletes.done = CleanedUp{Deleted: 5, Bytes: 30, Failed: 1, Errors: []FileOutcome{{Path: []byte("x"), Err: catalog.ErrNotOrphan}}}
+	r.deletes.done = deletion.CleanupResult{Deleted: 5, Bytes: 30, Failed: 1, Errors: []deletion.Outcome{{Path: []byte("x"), Err: catalog.ErrNotOrphan}}}
 	a = r.owner("POST", path+"?includeUnknown=true&confirm=abc", "{}")
 	if a.at("message") != "Cleaned up 5 orphan files" || a.at("data", "freedSpace") != 30.0 || a.at("data", "failedCount") != 1.0 ||
 		a.at("data", "errors", 0, "path") != "x" || a.at("data", "errors", 0, "code") != "FILE_NOT_ORPHAN" {
 		t.Errorf("%s", a.raw)
 	}
-	if c := r.deletes.cleanup; c.Confirm != "abc" || c.Before != r.now.Add(-time.Hour).UnixMilli() || !slices.Contains(c.Types, index.Unknown) || r.deletes.who != "tok_owner" {
+	if c := r.deletes.orphans; c.Confirm != "abc" || c.Before != r.now.Add(-time.Hour).UnixMilli() || !slices.Contains(c.Types, index.Unknown) || r.deletes.orphans.Who != "tok_owner" {
 		t.Errorf("asked for %+v", r.deletes)
 	}
 	for query, want := range map[string][]index.Type{"type=meta": {index.Meta}, "type=unknown&includeUnknown=true": {index.Unknown}} {
-		if r.owner("POST", path+"?minAge=0s&"+query, ""); !slices.Equal(r.deletes.cleanup.Types, want) || r.deletes.cleanup.Before != r.now.UnixMilli() {
-			t.Errorf("%s: asked for %+v", query, r.deletes.cleanup)
+		if r.owner("POST", path+"?minAge=0s&"+query, ""); !slices.Equal(r.deletes.orphans.Types, want) || r.deletes.orphans.Before != r.now.UnixMilli() {
+			t.Errorf("%s: asked for %+v", query, r.deletes.orphans)
 		}
 	}
 }
@@ -71,17 +74,17 @@ func TestCleanupTakesNoMistakes(t *testing.T) {
 func TestCleanupThatIsNotBegunOrEndsEarly(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := destinationsPath + "/" + r.destination() + "/cleanup-orphans"
-	r.deletes.err = &Error{Code: CodeCleanupTooLarge, Message: "too much", Details: map[string]any{"files": 4, "orphans": 3, "planHash": "abc"}}
+	r.deletes.err = &deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 4}}
 	a := r.do(catalog.RoleOwner, "POST", path, "")
 	a.refused(409, CodeCleanupTooLarge)
 	if a.at("error", "details", "planHash") != "abc" {
 		t.Errorf("%s", a.raw)
 	}
-	r.deletes.err = fmt.Errorf("wrapped: %w", ErrUnavailable)
+	r.deletes.err = fmt.Errorf("wrapped: %w", replica.ErrUnavailable)
 	r.do(catalog.RoleOwner, "POST", path, "").refused(503, CodeIndexUnavailable)
 	r.do(catalog.RoleOwner, "POST", path+"?dryRun=true", "").refused(503, CodeIndexUnavailable)
 
-	r.deletes.err, r.deletes.done = nil, CleanedUp{Deleted: 7, Bytes: 70, Stopped: fmt.Errorf("wrapped: %w", ErrNoLeader)}
+	r.deletes.err, r.deletes.done = nil, deletion.CleanupResult{Deleted: 7, Bytes: 70, Stopped: fmt.Errorf("wrapped: %w", cluster.ErrNoLeader)}
 	for range 2 { // also when it is sent again under its key: then it goes on
 		a = r.do(catalog.RoleOwner, "POST", path, "", "Idempotency-Key", "k")
 		a.refused(503, CodeNoLeader)
@@ -89,7 +92,7 @@ func TestCleanupThatIsNotBegunOrEndsEarly(t *testing.T) {
 			t.Errorf("%s", a.raw)
 		}
 	}
-	r.deletes.done = CleanedUp{Deleted: 2}
+	r.deletes.done = deletion.CleanupResult{Deleted: 2}
 	first := r.do(catalog.RoleOwner, "POST", path, "", "Idempotency-Key", "k")
 	calls := r.deletes.calls
 	r.do(catalog.RoleOwner, "POST", path, "", "Idempotency-Key", "k").replayed(first)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -78,5 +79,5 @@ func toErrorOrNil(err error) any {
 	if err == nil {
 		return nil
 	}
-	return toError(badJSON(err)).Details
+	return toError(context.Background(), badJSON(err)).Details
 }

@@ -6,71 +6,15 @@ import (
 	"fmt"
 
 	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
-	"firescan/index"
+	"firescan/deletion"
 )
 
-// Deletes deletes what no backup record needs, and backups. Errors of single files and
-// backups are as toError takes them.
-type Deletes interface {
-	// DeleteFiles deletes orphans, and answers an outcome for each path in order; the error
-	// says why nothing was begun. What was begun goes to its end also when ctx ends.
-	DeleteFiles(ctx context.Context, d *pb.Destination, who string, paths [][]byte) ([]FileOutcome, error)
-	// DeleteBackups deletes records and, if asked, their files first.
-	DeleteBackups(ctx context.Context, d *pb.Destination, who string, ids []string, files bool) (BackupOutcomes, error)
-	// PlanCleanup tells what Cleanup would delete.
-	PlanCleanup(ctx context.Context, d *pb.Destination, c Cleanup) (CleanupPlan, error)
-	// Cleanup deletes all orphans of the types and the age that it is told. A plan that is too
-	// large, or another one than was confirmed, is refused with an *Error.
-	Cleanup(ctx context.Context, d *pb.Destination, who string, c Cleanup) (CleanedUp, error)
-}
-
-// FileOutcome is what became of one file. Err is nil when it is not there any more.
-type FileOutcome struct {
-	Path []byte
-	Size int64
-	Err  error
-}
-
-// BackupOutcomes is what became of backups, in the order of the request, and how many
-// files were deleted.
-type BackupOutcomes struct {
-	Backups []BackupOutcome
-	Files   int
-}
-
-// BackupOutcome is what became of one backup. A backup that was deleted has an Err as well
-// when another one needs a file of it, which stays.
-type BackupOutcome struct {
-	ID                    string
-	Deleted, FilesDeleted bool
-	Err                   error
-}
-
-// Cleanup says which orphans are deleted.
-type Cleanup struct {
-	Types []index.Type
-	// Before is when they were modified the latest, in Unix milliseconds.
-	Before int64
-	// Confirm, when not empty, must be the hash of the plan.
-	Confirm string
-}
-
-// CleanupPlan is what a cleanup would delete: so many orphans of so many bytes, among
-// that many files, and the first of them. One that is too large must be confirmed.
-type CleanupPlan struct {
-	Hash                  string
-	Orphans, Bytes, Files uint64
-	TooLarge              bool
-	First                 []index.Entry
-}
-
-// CleanedUp is what a cleanup did. Errors has the first of the files that failed. Stopped
-// is why it ended early, nil when it did not.
-type CleanedUp struct {
-	Deleted, Bytes, Failed uint64
-	Errors                 []FileOutcome
-	Stopped                error
+// A Deleter deletes orphans and backups; *deletion.Deleter is one.
+type Deleter interface {
+	DeleteFiles(ctx context.Context, r deletion.DeleteRequest) ([]deletion.Outcome, error)
+	DeleteBackups(ctx context.Context, r deletion.BackupsRequest) (deletion.BackupsResult, error)
+	Plan(ctx context.Context, r deletion.CleanupRequest) (*deletion.Plan, error)
+	Cleanup(ctx context.Context, r deletion.CleanupRequest) (*deletion.CleanupResult, error)
 }
 
 // maxDeletePaths is how many files one request may delete.
@@ -87,7 +31,7 @@ func (c *call) failed(err error) *failure {
 	if err == nil {
 		return nil
 	}
-	e := toError(err)
+	e := toError(c.context(), err)
 	if e.Code == CodeInternal {
 		c.log.Error("a part of a request failed", "error", e)
 	}
@@ -118,7 +62,7 @@ func (s *Server) deleteFile(c *call) error {
 	if start, end := catalog.KeySpace(d); bytes.Compare(path, start) < 0 || end != nil && bytes.Compare(path, end) >= 0 {
 		return invalidField("path", "must lie under the path of the storage destination")
 	}
-	outcomes, err := s.Deletes.DeleteFiles(c.context(), d, c.token.Id, [][]byte{path})
+	outcomes, err := s.Deleter.DeleteFiles(c.context(), deletion.DeleteRequest{Destination: d, Who: c.token.Id, Paths: [][]byte{path}})
 	if err != nil {
 		return err
 	}
@@ -164,7 +108,7 @@ func (s *Server) deleteFiles(c *call) error {
 	if err != nil {
 		return err
 	}
-	outcomes, err := s.Deletes.DeleteFiles(c.context(), d, c.token.Id, paths)
+	outcomes, err := s.Deleter.DeleteFiles(c.context(), deletion.DeleteRequest{Destination: d, Who: c.token.Id, Paths: paths})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+
+	"firescan/deletion"
 )
 
 // maxDeleteBackups is how many backups one request may delete: the files of each are looked
@@ -31,7 +33,7 @@ func (s *Server) deleteBackups(c *call) error {
 	if err != nil {
 		return err
 	}
-	outcomes, err := s.Deletes.DeleteBackups(c.context(), d, c.token.Id, in.IDs, in.Files)
+	done, err := s.Deleter.DeleteBackups(c.context(), deletion.BackupsRequest{Destination: d, Who: c.token.Id, IDs: in.IDs, Files: in.Files})
 	if err != nil {
 		return err
 	}
@@ -46,18 +48,22 @@ func (s *Server) deleteBackups(c *call) error {
 		Files   int      `json:"filesDeletedCount"`
 		Failed  int      `json:"failedCount"`
 		Results []result `json:"results"`
-	}{Files: outcomes.Files}
-	for _, o := range outcomes.Backups {
+	}{Files: done.Files}
+	for _, o := range done.Outcomes {
 		if o.Deleted {
 			data.Deleted++
 		} else {
 			data.Failed++
 		}
-		data.Results = append(data.Results, result{o.ID, o.Deleted, o.FilesDeleted, c.failed(o.Err)})
+		data.Results = append(data.Results, result{o.ID, o.Deleted, o.FilesDeleted, c.failed(orNotFound(o.Err, backupNotFound()))})
 	}
 	message := fmt.Sprintf("Deleted %d of %d backups", data.Deleted, len(in.IDs))
 	if in.Files {
 		message += fmt.Sprintf(" and %d storage files", data.Files)
 	}
 	return c.answer(envelope{Message: message, Data: data})
+}
+
+func backupNotFound() *Error {
+	return &Error{Code: CodeBackupNotFound, Message: "Backup not found in this storage destination"}
 }

@@ -3,53 +3,47 @@ package api
 import (
 	"context"
 
-	pb "firescan/catalog/catalogpb"
+	"firescan/deletion"
 )
 
-// fakeDeletes answers what a test says, and keeps what it was asked last.
-type fakeDeletes struct {
-	destination string
-	who         string
-	paths       []string
-	ids         []string
-	files       bool
-	cleanup     Cleanup
-	calls       int
+// fakeDeleter returns what a test sets, and keeps the last request of each kind.
+type fakeDeleter struct {
+	files   deletion.DeleteRequest
+	records deletion.BackupsRequest
+	orphans deletion.CleanupRequest
+	calls   int // that delete something
 
-	outcomes []FileOutcome
-	backups  BackupOutcomes
-	plan     CleanupPlan
-	done     CleanedUp
+	outcomes []deletion.Outcome
+	backups  deletion.BackupsResult
+	plan     deletion.Plan
+	done     deletion.CleanupResult
 	err      error
 }
 
-var _ Deletes = (*fakeDeletes)(nil)
+var _ Deleter = (*fakeDeleter)(nil)
 
-func (f *fakeDeletes) DeleteFiles(_ context.Context, d *pb.Destination, who string, paths [][]byte) ([]FileOutcome, error) {
+func (f *fakeDeleter) DeleteFiles(_ context.Context, r deletion.DeleteRequest) ([]deletion.Outcome, error) {
 	f.calls++
-	f.destination, f.who, f.paths = d.Id, who, nil
-	for _, p := range paths {
-		f.paths = append(f.paths, string(p))
-	}
+	f.files = r
 	if f.outcomes == nil {
-		return make([]FileOutcome, len(paths)), f.err
+		return make([]deletion.Outcome, len(r.Paths)), f.err
 	}
 	return f.outcomes, f.err
 }
 
-func (f *fakeDeletes) DeleteBackups(_ context.Context, d *pb.Destination, who string, ids []string, files bool) (BackupOutcomes, error) {
+func (f *fakeDeleter) DeleteBackups(_ context.Context, r deletion.BackupsRequest) (deletion.BackupsResult, error) {
 	f.calls++
-	f.destination, f.who, f.ids, f.files = d.Id, who, ids, files
+	f.records = r
 	return f.backups, f.err
 }
 
-func (f *fakeDeletes) PlanCleanup(_ context.Context, d *pb.Destination, c Cleanup) (CleanupPlan, error) {
-	f.destination, f.cleanup = d.Id, c
-	return f.plan, f.err
+func (f *fakeDeleter) Plan(_ context.Context, r deletion.CleanupRequest) (*deletion.Plan, error) {
+	f.orphans = r
+	return &f.plan, f.err
 }
 
-func (f *fakeDeletes) Cleanup(_ context.Context, d *pb.Destination, who string, c Cleanup) (CleanedUp, error) {
+func (f *fakeDeleter) Cleanup(_ context.Context, r deletion.CleanupRequest) (*deletion.CleanupResult, error) {
 	f.calls++
-	f.destination, f.who, f.cleanup = d.Id, who, c
-	return f.done, f.err
+	f.orphans = r
+	return &f.done, f.err
 }

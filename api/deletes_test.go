@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"firescan/catalog"
+	"firescan/cluster"
+	"firescan/deletion"
 	"firescan/provider"
 	"firescan/provider/mem"
 )
@@ -20,7 +22,7 @@ func TestDeleteFile(t *testing.T) {
 	if a.at("data", "path") != "backups/production/ä b.backup" || a.at("data", "deleted") != true {
 		t.Errorf("%s", a.raw)
 	}
-	if d := &r.deletes; d.destination != id || d.who != "tok_owner" || !slices.Equal(d.paths, []string{"backups/production/ä b.backup"}) {
+	if d := &r.deletes.files; d.Destination.GetId() != id || d.Who != "tok_owner" || len(d.Paths) != 1 || string(d.Paths[0]) != "backups/production/ä b.backup" {
 		t.Errorf("asked for %+v", d)
 	}
 	r.deletes.calls = 0
@@ -46,16 +48,16 @@ func TestWhyAFileIsNotDeleted(t *testing.T) {
 	for code, err := range map[Code]error{
 		CodeNotOrphan:    &catalog.Error{Code: catalog.CodeNotOrphan, Message: `"a" belongs to a backup`},
 		CodeBeingDeleted: &catalog.Error{Code: catalog.CodeBeingDeleted, Message: `"a" is being deleted`},
-		CodeFileNotFound: &Error{Code: CodeFileNotFound, Message: "File not found"},
-		CodeConflict:     &Error{Code: CodeConflict, Message: "The file has changed"},
+		CodeFileNotFound: deletion.ErrNotThere,
+		CodeConflict:     deletion.ErrChanged,
 		CodeDenied:       &provider.Error{Kind: provider.Denied, Op: "delete", Reason: "no"},
 		CodeProvider:     &provider.Error{Kind: provider.Unavailable, Op: "delete", Reason: "no"},
 		CodeInternal:     errors.New("the secret inner matter"),
 	} {
-		r.deletes.outcomes = []FileOutcome{{Err: fmt.Errorf("wrapped: %w", err)}}
+		r.deletes.outcomes = []deletion.Outcome{{Err: fmt.Errorf("wrapped: %w", err)}}
 		a := r.do(catalog.RoleOwner, "DELETE", path, `{"path":"backups/production/a"}`)
 		a.refused(code.Status(), code)
-		r.deletes.outcomes = []FileOutcome{{Err: err}, {Size: 3}}
+		r.deletes.outcomes = []deletion.Outcome{{Err: err}, {Size: 3}}
 		many := r.owner("POST", path+"/bulk-delete", `{"paths":["backups/production/a","backups/production/b"]}`)
 		if many.at("data", "deletedCount") != 1.0 || many.at("data", "failedCount") != 1.0 || many.at("message") != "Deleted 1 of 2 files" ||
 			many.at("data", "results", 0, "deleted") != false || many.at("data", "results", 1, "deleted") != true ||
@@ -71,12 +73,12 @@ func TestWhyAFileIsNotDeleted(t *testing.T) {
 		t.Error("what went wrong with us is not in the log")
 	}
 	// The words of the specification.
-	r.deletes.outcomes = []FileOutcome{{Err: catalog.ErrNotOrphan}}
+	r.deletes.outcomes = []deletion.Outcome{{Err: catalog.ErrNotOrphan}}
 	a := r.do(catalog.RoleOwner, "DELETE", path, `{"path":"backups/production/a"}`)
 	if a.status != 409 || a.at("error", "message") != "File is associated with a backup and cannot be deleted directly" {
 		t.Errorf("%d %s", a.status, a.raw)
 	}
-	r.deletes.outcomes, r.deletes.err = nil, fmt.Errorf("announce: %w", ErrNoLeader)
+	r.deletes.outcomes, r.deletes.err = nil, fmt.Errorf("announce: %w", cluster.ErrNoLeader)
 	r.do(catalog.RoleOwner, "DELETE", path, `{"path":"backups/production/a"}`).refused(503, CodeNoLeader)
 	r.do(catalog.RoleOwner, "POST", path+"/bulk-delete", `{"paths":["backups/production/a"]}`).refused(503, CodeNoLeader)
 }
@@ -86,7 +88,7 @@ func TestDeleteFiles(t *testing.T) {
 	path := destinationsPath + "/" + r.destination() + "/files/bulk-delete"
 	many := strings.Repeat(`"backups/production/`+strings.Repeat("k", 80)+`",`, maxDeletePaths)
 	a := r.owner("POST", path, `{"paths":[`+many[:len(many)-1]+`]}`)
-	if a.at("data", "deletedCount") != float64(maxDeletePaths) || len(r.deletes.paths) != maxDeletePaths {
+	if a.at("data", "deletedCount") != float64(maxDeletePaths) || len(r.deletes.files.Paths) != maxDeletePaths {
 		t.Errorf("%.200s", a.raw)
 	}
 	for body, field := range map[string]string{
@@ -102,9 +104,9 @@ func TestDeleteFiles(t *testing.T) {
 func TestDeleteBackups(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := destinationsPath + "/" + r.destination() + "/backups/bulk-delete"
-	r.deletes.backups = BackupOutcomes{Files: 3, Backups: []BackupOutcome{
+	r.deletes.backups = deletion.BackupsResult{Files: 3, Outcomes: []deletion.BackupOutcome{
 		{ID: "a", Deleted: true, FilesDeleted: true},
-		{ID: "b", Err: &Error{Code: CodeBackupNotFound, Message: "Backup not found"}},
+		{ID: "b", Err: catalog.ErrNotFound},
 		{ID: "c", Deleted: true, Err: catalog.ErrNotOrphan},
 	}}
 	a := r.owner("POST", path, `{"backupIds":["a","b","c"],"deleteStorageFiles":true}`)
@@ -113,10 +115,10 @@ func TestDeleteBackups(t *testing.T) {
 		a.at("data", "results", 2, "filesDeleted") != false || a.at("data", "results", 2, "error", "code") != "FILE_NOT_ORPHAN" {
 		t.Errorf("%s", a.raw)
 	}
-	if d := &r.deletes; !d.files || !slices.Equal(d.ids, []string{"a", "b", "c"}) || d.who != "tok_owner" {
+	if d := &r.deletes.records; !d.Files || !slices.Equal(d.IDs, []string{"a", "b", "c"}) || d.Who != "tok_owner" {
 		t.Errorf("asked for %+v", d)
 	}
-	if a := r.owner("POST", path, `{"backupIds":["a","b","c"]}`); a.at("message") != "Deleted 2 of 3 backups" || r.deletes.files {
+	if a := r.owner("POST", path, `{"backupIds":["a","b","c"]}`); a.at("message") != "Deleted 2 of 3 backups" || r.deletes.records.Files {
 		t.Errorf("without files: %s", a.raw)
 	}
 	for body, field := range map[string]string{

@@ -66,7 +66,7 @@ func (c *call) passOn() bool {
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
 			if c.Request.Context().Err() != nil {
 				err = c.Request.Context().Err()
-				c.refuse(toError(err))
+				c.refuse(toError(c.context(), err))
 				return
 			}
 			c.refuse(indexUnavailable(fmt.Errorf("pass the request on to %s: %w", host, err)))

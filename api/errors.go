@@ -1,14 +1,19 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"firescan/catalog"
+	"firescan/cluster"
+	"firescan/deletion"
 	"firescan/index"
 	"firescan/provider"
+	"firescan/replica"
 )
 
 // Code names a failure to clients. The set is part of the API.
@@ -45,42 +50,31 @@ const (
 	retryAfterUnavailable      = "5"
 )
 
-// Status is the HTTP status that answers carry with the code.
+// statuses maps codes to HTTP statuses; any other code is a 500.
+var statuses = map[Code]int{
+	CodeValidation: http.StatusBadRequest, CodeCredentials: http.StatusBadRequest,
+	CodeUnauthorized: http.StatusUnauthorized,
+	CodeDenied:       http.StatusForbidden,
+	CodeNotFound:     http.StatusNotFound, CodeStorageNotFound: http.StatusNotFound, CodeBucketNotFound: http.StatusNotFound,
+	CodeBackupNotFound: http.StatusNotFound, CodeFileNotFound: http.StatusNotFound,
+	CodeMethod:       http.StatusMethodNotAllowed,
+	CodeStorageInUse: http.StatusConflict, CodeBucketExists: http.StatusConflict, CodeBeingDeleted: http.StatusConflict,
+	CodeNotOrphan: http.StatusConflict, CodeCleanupTooLarge: http.StatusConflict, CodeSyncInProgress: http.StatusConflict,
+	CodeConflict:    http.StatusConflict,
+	CodeTooLarge:    http.StatusRequestEntityTooLarge,
+	CodeRateLimited: http.StatusTooManyRequests,
+	CodeProvider:    http.StatusBadGateway,
+	CodeNoLeader:    http.StatusServiceUnavailable, CodeIndexUnavailable: http.StatusServiceUnavailable,
+	codeClientClosed: statusClientClosed,
+}
+
+// Status returns the HTTP status of responses with the code.
 func (c Code) Status() int {
-	switch c {
-	case CodeValidation, CodeCredentials:
-		return http.StatusBadRequest
-	case CodeUnauthorized:
-		return http.StatusUnauthorized
-	case CodeDenied:
-		return http.StatusForbidden
-	case CodeNotFound, CodeStorageNotFound, CodeBucketNotFound, CodeBackupNotFound, CodeFileNotFound:
-		return http.StatusNotFound
-	case CodeMethod:
-		return http.StatusMethodNotAllowed
-	case CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeNotOrphan, CodeCleanupTooLarge, CodeSyncInProgress, CodeConflict:
-		return http.StatusConflict
-	case CodeTooLarge:
-		return http.StatusRequestEntityTooLarge
-	case CodeRateLimited:
-		return http.StatusTooManyRequests
-	case CodeProvider:
-		return http.StatusBadGateway
-	case CodeNoLeader, CodeIndexUnavailable:
-		return http.StatusServiceUnavailable
-	case codeClientClosed:
-		return statusClientClosed
+	if status, ok := statuses[c]; ok {
+		return status
 	}
 	return http.StatusInternalServerError
 }
-
-// ErrNoLeader is what Consensus returns (wrapped or not) when the cluster has no
-// leader to turn to: the command was not taken and may be sent again.
-var ErrNoLeader = errors.New("the cluster has no leader at the moment")
-
-// ErrUnavailable is what Shards returns (wrapped or not) for an index that exists
-// and cannot be read here and now.
-var ErrUnavailable = errors.New("the index of the destination cannot be read at the moment")
 
 // Error is a failure as a client sees it. Err, the cause, is logged and not sent.
 type Error struct {
@@ -129,8 +123,47 @@ func orNotFound(err error, answer *Error) error {
 	return err
 }
 
-// toError is the one place where an error of any package becomes an answer.
-func toError(err error) *Error {
+// indexUnavailableMessage is the message of CodeIndexUnavailable.
+const indexUnavailableMessage = "The index of this destination cannot be read at the moment; it is being repaired, try again shortly or start a sync"
+
+// known lists the errors of the packages below with their codes and messages. The first
+// match counts. An empty message stands for that of the *catalog.Error.
+var known = []struct {
+	err     error
+	code    Code
+	message string
+}{
+	{deletion.ErrNotThere, CodeFileNotFound, "File not found"},
+	{deletion.ErrChanged, CodeConflict, "The file has changed since the last scan; sync the storage destination, then check it again"},
+	{deletion.ErrUnsettled, CodeProvider, "The storage provider did not confirm the deletion; the file still exists and is checked again within minutes"},
+	{deletion.ErrRecordKept, CodeNoLeader, "The files of the backup are deleted, but its record is not; delete the backup again"},
+	{deletion.ErrNeverSynced, CodeConflict, "The storage destination has never been synced, so no orphans are known; sync it first"},
+	{deletion.ErrStopping, CodeNoLeader, "This node is stopping; try again shortly"},
+
+	// Nothing was written after ErrNoLeader and ErrFull; after the others it may have been.
+	{cluster.ErrNoLeader, CodeNoLeader, "The cluster has no leader at the moment; try again shortly"},
+	{cluster.ErrFull, CodeNoLeader, "The disk of this node is full; nothing was written, try again when there is free space"},
+	{cluster.ErrUnknown, CodeNoLeader, "The change could not be confirmed in time; it may have been made, check before sending it again"},
+	{cluster.ErrClosed, CodeNoLeader, "This node is stopping; try again shortly"},
+
+	{replica.ErrUnavailable, CodeIndexUnavailable, indexUnavailableMessage},
+	{index.ErrNoShard, CodeIndexUnavailable, indexUnavailableMessage},
+
+	// A handler that knows which object is missing returns its own error: see orNotFound.
+	{catalog.ErrNotFound, CodeNotFound, "Not found"},
+	{catalog.ErrTooLarge, CodeTooLarge, "The record is too large to be stored"},
+	{catalog.ErrInUse, CodeStorageInUse, "Schedules or PITR configurations use this storage destination; migrate them before deleting it"},
+	{catalog.ErrNotOrphan, CodeNotOrphan, "File is associated with a backup and cannot be deleted directly"},
+	{catalog.ErrSyncRunning, CodeSyncInProgress, "A sync of this destination is running"},
+	{catalog.ErrInvalid, CodeValidation, ""},
+	{catalog.ErrConflict, CodeConflict, ""},
+	{catalog.ErrBeingDeleted, CodeBeingDeleted, ""},
+}
+
+// toError turns an error of any package into the API's error. ctx is the request's: only
+// when it has ended is a cancellation the client's own. A question to a leader that steps
+// down is cancelled, too.
+func toError(ctx context.Context, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
@@ -140,7 +173,18 @@ func toError(err error) *Error {
 			Message: fmt.Sprintf("The request's body is larger than %d bytes", e.Limit),
 		}
 	}
-	if gone(err) { // also where a provider was asked meanwhile
+	if e, ok := errors.AsType[*deletion.PlanError](err); ok {
+		return planError(e)
+	}
+	if ctx.Err() != nil && gone(err) {
+		return clientGone(err)
+	}
+	for _, k := range known {
+		if errors.Is(err, k.err) {
+			return &Error{Code: k.code, Message: cmp.Or(k.message, refusal(err)), Err: err}
+		}
+	}
+	if gone(err) {
 		return clientGone(err)
 	}
 	if e, ok := errors.AsType[*index.CorruptError](err); ok {
@@ -149,64 +193,60 @@ func toError(err error) *Error {
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return fromProvider(e, "")
 	}
-	switch {
-	case errors.Is(err, ErrNoLeader):
+	if errors.Is(err, context.DeadlineExceeded) {
 		return &Error{
 			Code: CodeNoLeader, Err: err,
-			Message: "The cluster has no leader at the moment; try again shortly",
-		}
-	case errors.Is(err, ErrUnavailable), errors.Is(err, index.ErrNoShard):
-		return indexUnavailable(err)
-	case errors.Is(err, catalog.ErrTooLarge):
-		return &Error{Code: CodeTooLarge, Message: "The record is too large to be stored", Err: err}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &Error{
-			Code: CodeNoLeader, Err: err,
-			Message: "The cluster did not answer in time; a change may have been made all the same, try again shortly",
+			Message: "The cluster did not respond in time; the change may have been made, try again shortly",
 		}
 	}
-	return fromCatalog(err)
+	if errors.Is(err, cluster.ErrRefused) {
+		reason := strings.TrimPrefix(err.Error(), cluster.ErrRefused.Error()+": ")
+		return &Error{Code: CodeConflict, Message: "The node was not removed: " + reason, Err: err}
+	}
+	return &Error{Code: CodeInternal, Message: internalMessage, Err: err}
 }
 
-// clientGone is for the log and the metrics: nobody reads the answer.
+// internalMessage is the message of CodeInternal: the cause is in the log only.
+const internalMessage = "Something went wrong; the log has more under the request id"
+
+// refusal returns the message of a command that the catalog refused.
+func refusal(err error) string {
+	if e, ok := errors.AsType[*catalog.Error](err); ok {
+		return e.Message
+	}
+	return internalMessage
+}
+
+// planError is the error of a cleanup whose plan must be confirmed first.
+func planError(e *deletion.PlanError) *Error {
+	refused := &Error{Code: CodeCleanupTooLarge, Err: e, Details: struct {
+		Files   uint64 `json:"files"`
+		Orphans uint64 `json:"orphans"`
+		Hash    string `json:"planHash"`
+	}{e.Of, e.Files, e.Hash}}
+	const confirm = "; check the plan with dryRun=true, then call again with confirm=<planHash>"
+	switch {
+	case e.Confirmed:
+		refused.Code = CodeConflict
+		refused.Message = fmt.Sprintf("The orphans have changed since the plan was confirmed: the cleanup would now delete %d of %d files", e.Files, e.Of) + confirm
+	case e.Unknown:
+		refused.Message = fmt.Sprintf("No backup is known in this bucket, and the cleanup would delete %d of %d files", e.Files, e.Of) + confirm
+	default:
+		refused.Message = fmt.Sprintf("The cleanup would delete %d of %d files, more than half", e.Files, e.Of) + confirm
+	}
+	return refused
+}
+
+// gone reports whether err only means that the client went away.
+func gone(err error) bool { return errors.Is(err, context.Canceled) }
+
+// clientGone is for the log and the metrics: nobody reads the response.
 func clientGone(cause error) *Error {
 	return &Error{Code: codeClientClosed, Message: "The client went away", Err: cause}
 }
 
 func indexUnavailable(cause error) *Error {
-	return &Error{
-		Code: CodeIndexUnavailable, Err: cause,
-		Message: "The index of this destination cannot be read at the moment; it is being repaired, try again shortly or start a sync",
-	}
-}
-
-// fromCatalog answers what a command was refused for. A handler that knows which
-// thing was not found says so itself (see orNotFound).
-func fromCatalog(err error) *Error {
-	refused, ok := errors.AsType[*catalog.Error](err)
-	if !ok {
-		return &Error{Code: CodeInternal, Message: "Something went wrong; the log has more under the request id", Err: err}
-	}
-	switch {
-	case errors.Is(err, catalog.ErrNotFound):
-		return &Error{Code: CodeNotFound, Message: "Not found", Err: err}
-	case errors.Is(err, catalog.ErrInUse):
-		return &Error{
-			Code: CodeStorageInUse, Err: err,
-			Message: "Schedules or PITR configurations use this storage destination; migrate them before deleting it",
-		}
-	case errors.Is(err, catalog.ErrInvalid):
-		return &Error{Code: CodeValidation, Message: refused.Message, Err: err}
-	case errors.Is(err, catalog.ErrConflict):
-		return &Error{Code: CodeConflict, Message: refused.Message, Err: err}
-	case errors.Is(err, catalog.ErrNotOrphan):
-		return &Error{Code: CodeNotOrphan, Message: "File is associated with a backup and cannot be deleted directly", Err: err}
-	case errors.Is(err, catalog.ErrBeingDeleted):
-		return &Error{Code: CodeBeingDeleted, Message: refused.Message, Err: err}
-	case errors.Is(err, catalog.ErrSyncRunning):
-		return &Error{Code: CodeSyncInProgress, Message: "A sync of this destination is running", Err: err}
-	}
-	return &Error{Code: CodeInternal, Message: "The change was refused; the log has more under the request id", Err: err}
+	return &Error{Code: CodeIndexUnavailable, Message: indexUnavailableMessage, Err: cause}
 }
 
 // fromProvider answers a failed call to a provider. Reason is the only part of the

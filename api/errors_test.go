@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/cluster"
+	"firescan/deletion"
 	"firescan/provider"
 	"firescan/provider/mem"
 )
@@ -19,7 +23,7 @@ import (
 func TestErrorsOfTheSpecification(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := "/api/v1/storage/destinations/" + r.destination()
-	r.deletes.outcomes = []FileOutcome{{Err: &catalog.Error{Code: catalog.CodeNotOrphan, Message: "a belongs to a backup"}}}
+	r.deletes.outcomes = []deletion.Outcome{{Err: &catalog.Error{Code: catalog.CodeNotOrphan, Message: "a belongs to a backup"}}}
 	verify := func(e *provider.Error) *answer {
 		r.openErr = e
 		return r.do(catalog.RoleMember, "POST", path+"/verify", "")
@@ -68,7 +72,7 @@ func TestProviderErrors(t *testing.T) {
 		provider.Forbidden: CodeValidation, provider.Invalid: CodeValidation, provider.Throttled: CodeProvider,
 		provider.Unavailable: CodeProvider, provider.Corrupt: CodeProvider, provider.Exists: CodeBucketExists,
 	} {
-		e := toError(&provider.Error{Kind: kind, Op: "list", Bucket: "b", Reason: "because", Err: errors.New("inner matters")})
+		e := toError(t.Context(), &provider.Error{Kind: kind, Op: "list", Bucket: "b", Reason: "because", Err: errors.New("inner matters")})
 		if e.Code != want || strings.Contains(e.Message, "inner") {
 			t.Errorf("%v is answered with %s %q, want %s", kind, e.Code, e.Message, want)
 		}
@@ -172,4 +176,55 @@ type changing struct {
 func (c changing) Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error) {
 	c.meanwhile()
 	return c.Buckets.Open(ctx, d)
+}
+
+// TestClusterErrors: what the cluster cannot do at the moment is a 503, whatever wraps it. A
+// cancellation is the client's only when its own request has ended.
+func TestClusterErrors(t *testing.T) {
+	for _, cause := range []error{
+		cluster.ErrFull, cluster.ErrClosed, cluster.ErrUnknown, cluster.ErrNoLeader,
+		fmt.Errorf("%w (%w)", cluster.ErrNoLeader, context.Canceled),
+		fmt.Errorf("%w: %w", cluster.ErrUnknown, context.Canceled), // by us, since the leader stepped down
+		fmt.Errorf("%w: %w", cluster.ErrUnknown, context.DeadlineExceeded), fmt.Errorf("%w: %w", cluster.ErrUnknown, io.EOF),
+	} {
+		e := toError(t.Context(), fmt.Errorf("propose: %w", cause))
+		if e.Code != CodeNoLeader || e.Message == "" || !errors.Is(e, cause) {
+			t.Errorf("%v became %v", cause, e)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if e := toError(ended, fmt.Errorf("%w: %w", cluster.ErrUnknown, context.Canceled)); e.Code != codeClientClosed {
+		t.Errorf("the client went away: %v", e)
+	}
+}
+
+func TestDeletionErrors(t *testing.T) {
+	for err, code := range map[error]Code{
+		deletion.ErrNotThere: CodeFileNotFound, deletion.ErrChanged: CodeConflict, deletion.ErrUnsettled: CodeProvider,
+		deletion.ErrRecordKept: CodeNoLeader, deletion.ErrNeverSynced: CodeConflict, deletion.ErrStopping: CodeNoLeader,
+		// The state of the file counts, not why the provider did not confirm.
+		fmt.Errorf("%w: %w", deletion.ErrUnsettled, &provider.Error{Kind: provider.Denied}): CodeProvider,
+	} {
+		if e := toError(t.Context(), fmt.Errorf("wrapped: %w", err)); e.Code != code || e.Message == "" || !errors.Is(e, err) {
+			t.Errorf("%v became %v", err, e)
+		}
+	}
+	for name, c := range map[string]struct {
+		plan deletion.PlanError
+		code Code
+		says string
+	}{
+		"too large": {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 4}}, CodeCleanupTooLarge, "3 of 4 files, more than half"},
+		"unknown":   {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 9, Unknown: true}}, CodeCleanupTooLarge, "No backup is known"},
+		"another":   {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 9}, Confirmed: true}, CodeConflict, "3 of 9 files"},
+	} {
+		e := toError(t.Context(), fmt.Errorf("wrapped: %w", &c.plan))
+		if e.Code != c.code || !strings.Contains(e.Message, c.says) {
+			t.Errorf("%s: %v", name, e)
+		}
+		if details, err := json.Marshal(e.Details); err != nil || !strings.Contains(string(details), `"planHash":"abc"`) || !strings.Contains(string(details), `"orphans":3`) {
+			t.Errorf("%s: details %s, %v", name, details, err)
+		}
+	}
 }

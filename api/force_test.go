@@ -6,10 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/catalog/catalogtest"
 	"firescan/index"
 	"firescan/provider/mem"
 )
@@ -86,20 +85,14 @@ func TestForceEndsWhenTheDestinationGoes(t *testing.T) {
 	(<-answered).refused(404, CodeStorageNotFound)
 }
 
-// vanishing is a consensus before which a destination is deleted just as its sync is
-// to be started.
-type vanishing struct {
-	*rig
-	id string
-}
-
-func (v vanishing) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) {
-	if start, ok := m.(*pb.StartSync); ok && start.DestinationId == v.id {
-		if _, err := v.rig.Propose(ctx, &pb.DeleteDestination{Org: org, Id: v.id}); err != nil {
-			return nil, err
+// vanish deletes a destination just as its sync is about to start.
+func (r *rig) vanish(id string) {
+	r.replog.SetHook(func(_ context.Context, p *catalogtest.Proposal, commit func() error) error {
+		if start, ok := p.Commands[0].(*pb.StartSync); ok && start.DestinationId == id {
+			r.propose(&pb.DeleteDestination{Org: org, Id: id})
 		}
-	}
-	return v.rig.Propose(ctx, m)
+		return commit()
+	})
 }
 
 // TestADestinationThatGoesDoesNotStopTheOthers deletes one of several between the
@@ -111,7 +104,7 @@ func TestADestinationThatGoesDoesNotStopTheOthers(t *testing.T) {
 		r := newRig(t, mem.Options{})
 		ids := []string{r.destination(), r.destination(), r.destination()}
 		slices.Sort(ids) // as they are listed
-		r.server.Consensus = vanishing{r, ids[0]}
+		r.vanish(ids[0])
 		r.owner(c.method, c.path, "")
 		synced := []string{}
 		for i := range 2 {
@@ -120,7 +113,7 @@ func TestADestinationThatGoesDoesNotStopTheOthers(t *testing.T) {
 		if slices.Sort(synced); !slices.Equal(synced, ids[1:]) {
 			t.Errorf("%s syncs %v, want %v", c.path, synced, ids[1:])
 		}
-		r.server.Consensus = vanishing{r, ids[1]}
+		r.vanish(ids[1])
 		r.do(catalog.RoleMember, "POST", "/api/v1/storage/sync?destinationId="+ids[1], "").refused(404, CodeStorageNotFound)
 	}
 }

@@ -10,7 +10,7 @@ func (s *Server) healthz(c *call) error {
 
 // readyz says whether requests should be sent to this node.
 func (s *Server) readyz(c *call) error {
-	if err := s.Consensus.Ready(); err != nil {
+	if err := s.Ready(); err != nil {
 		return err
 	}
 	c.sendJSON(http.StatusOK, []byte(`{"status":"ready"}`+"\n"))

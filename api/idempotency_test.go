@@ -12,6 +12,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/cluster"
 	"firescan/provider/mem"
 )
 
@@ -206,7 +207,7 @@ func TestBadKeys(t *testing.T) {
 			t.Errorf("import: %d %s", a.status, a.raw)
 		}
 	}
-	r.down = ErrNoLeader
+	r.replog.Fail(cluster.ErrNoLeader)
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "k").refused(503, CodeNoLeader)
 }
 
@@ -253,12 +254,12 @@ func TestWaitingEndsWithTheClient(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := f.enter(gone, "k"); toError(err).Code != codeClientClosed {
+	if _, err := f.enter(gone, "k"); toError(t.Context(), err).Code != codeClientClosed {
 		t.Errorf("a client that left: %v", err)
 	}
 	late, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer cancel()
-	if _, err := f.enter(late, "k"); toError(err).Code != CodeConflict {
+	if _, err := f.enter(late, "k"); toError(t.Context(), err).Code != CodeConflict {
 		t.Errorf("a client that waited for too long: %v", err)
 	}
 	leave()

@@ -288,7 +288,7 @@ func (m *importer) settle(ctx context.Context) error {
 	}
 	m.sent = nil
 	if w.err != nil {
-		e := toError(w.err)
+		e := toError(ctx, w.err)
 		e.Details = map[string]any{"failedFromLine": w.batches[0].lines[0], "reason": "the lines before it landed; the import can be sent again as a whole"}
 		return e
 	}

@@ -19,6 +19,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/cluster"
 	"firescan/provider/mem"
 )
 
@@ -190,9 +191,7 @@ func TestImportIsCutShort(t *testing.T) {
 func TestImportWithoutALeader(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
-	r.mu.Lock()
-	r.down = ErrNoLeader
-	r.mu.Unlock()
+	r.replog.Fail(cluster.ErrNoLeader)
 	a := r.do(catalog.RoleService, "POST", "/api/v1/catalog/import", "\n"+line(1, id))
 	a.refused(http.StatusServiceUnavailable, CodeNoLeader)
 	if a.header.Get("Retry-After") == "" || a.at("error", "details", "failedFromLine") != 2.0 {

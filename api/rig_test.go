@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +23,8 @@ import (
 	"firescan/api/contract"
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/catalog/catalogtest"
+	"firescan/cluster"
 	"firescan/index"
 	"firescan/provider"
 	"firescan/provider/mem"
@@ -42,32 +43,29 @@ type rig struct {
 	t       testing.TB
 	server  *Server
 	http    *httptest.Server
+	replog  *catalogtest.Log
+	node    *catalogtest.Node // applies what the server proposes
 	catalog *catalog.Catalog
 	index   *index.Store
 	shards  string // where the index is
 	account *mem.Account
-	deletes fakeDeletes
+	deletes fakeDeleter
 	// contract holds every call of do against the OpenAPI document.
 	contract *contract.Contract
 	tokens   map[catalog.Role]string
 	log      *syncBuffer
 	now      time.Time
 
-	lost        atomic.Bool // ProposeOnce carries commands out, and loses the results
+	lost        atomic.Bool // commands with an Idempotency-Key are applied, their results lost
 	elsewhere   string
 	toElsewhere http.RoundTripper
 
-	mu      sync.Mutex
-	last    uint64
-	windows []int             // how many commands came at once
-	down    error             // what Propose and Barrier answer
-	shardUp error             // what View answers
-	openErr error             // what Open and Account answer
+	viewErr error             // returned by View
+	openErr error             // returned by Open and Account
 	tried   map[string]string // the credentials that Account was last called with
 }
 
 var (
-	_ Consensus = (*rig)(nil)
 	_ Shards    = (*rig)(nil)
 	_ Buckets   = (*rig)(nil)
 	_ Accounts  = (*rig)(nil)
@@ -99,15 +97,22 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 	r := &rig{t: t, log: &syncBuffer{}, tokens: map[catalog.Role]string{}, account: mem.New(opts, "backups-bucket"), now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if r.catalog, err = catalog.Open(filepath.Join(t.TempDir(), "catalog.db"), catalog.Options{Logger: logger, Registerer: registry}); err != nil {
-		t.Fatal(err)
-	}
+	r.replog = catalogtest.New(t, catalog.Options{Logger: logger, Registerer: registry}, "n1")
+	r.replog.SetHook(func(_ context.Context, p *catalogtest.Proposal, commit func() error) error {
+		err := commit()
+		if err == nil && p.Once != nil && r.lost.Load() {
+			return cluster.ErrUnknown
+		}
+		return err
+	})
+	r.node = r.replog.Node("n1")
+	r.catalog = r.node.Catalog
 	r.shards = t.TempDir()
 	if r.index, err = index.Open(r.shards, index.Options{Logger: logger, Registerer: registry}); err != nil {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
-		Catalog: r.catalog, Consensus: r, Shards: r, Buckets: r, Deletes: &r.deletes, Accounts: r, Secrets: r, Keys: r, Elsewhere: r, Endpoints: r, Members: r,
+		Catalog: r.catalog, Consensus: r.node, Shards: r, Buckets: r, Deleter: &r.deletes, Accounts: r, Secrets: r, Keys: r, Elsewhere: r, Endpoints: r, Members: r, Ready: r.Ready,
 		Types: []string{catalog.TypeS3}, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
 		SyncEvery: 24 * time.Hour, OrphanMinAge: time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
@@ -125,75 +130,21 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 	t.Cleanup(func() {
 		r.server.Close()
 		r.http.Close()
-		if err := errors.Join(r.index.Close(), r.catalog.Close()); err != nil {
+		if err := r.index.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	for _, role := range catalog.Roles() {
-		plain := catalog.NewToken()
-		of := org
-		if role == catalog.RoleRoot {
-			of = ""
-		}
-		r.propose(&pb.PutToken{Token: &pb.Token{Id: "tok_" + string(role), Hash: catalog.HashToken(plain), Org: of, Role: string(role), Name: "test", CreatedAt: 1}})
-		r.tokens[role] = plain
+		r.tokens[role] = r.replog.PutToken(org, role)
 	}
 	return r
 }
 
-func (r *rig) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) {
-	results, err := r.ProposeAll(ctx, []proto.Message{m})
-	if err != nil {
-		return nil, err
-	}
-	return results[0], catalog.ResultError(results[0])
-}
-
-func (r *rig) ProposeOnce(_ context.Context, m proto.Message, once *pb.Once) (*pb.Result, error) {
-	results, err := r.apply([]proto.Message{m}, once)
-	if err != nil {
-		return nil, err
-	}
-	if r.lost.Load() {
-		return nil, &Error{Code: CodeNoLeader, Message: "The change could not be confirmed in time"}
-	}
-	return results[0], catalog.ResultError(results[0])
-}
-
-func (r *rig) ProposeAll(_ context.Context, all []proto.Message) ([]*pb.Result, error) {
-	return r.apply(all, nil)
-}
-
-func (r *rig) apply(all []proto.Message, once *pb.Once) ([]*pb.Result, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.down != nil {
-		return nil, r.down
-	}
-	entries := make([]catalog.Entry, len(all))
-	for i, m := range all {
-		data, err := catalog.EncodeOnce(m, once)
-		if err != nil {
-			return nil, err
-		}
-		r.last++
-		entries[i] = catalog.Entry{Index: r.last, Term: 1, Data: data}
-	}
-	r.windows = append(r.windows, len(all))
-	return r.catalog.Apply(entries)
-}
-
-func (r *rig) Barrier(context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.down
-}
-
-func (r *rig) Ready() error { return r.Barrier(context.Background()) }
+func (r *rig) Ready() error { return r.node.Barrier(context.Background()) }
 
 func (r *rig) View(_ context.Context, id string) (*index.View, error) {
-	if r.shardUp != nil {
-		return nil, r.shardUp
+	if r.viewErr != nil {
+		return nil, r.viewErr
 	}
 	return r.index.View(id)
 }
@@ -239,28 +190,23 @@ func (r *rig) Totals(context.Context, string) (index.Totals, error) {
 
 func (r *rig) Rotate(context.Context) (int, error) { return 2, nil }
 
-func (r *rig) Nodes(context.Context) ([]Member, error) {
-	return []Member{{ID: "n1", Address: "127.0.0.1:1", Leader: true, Voter: true, State: "alive", Version: "test"}}, nil
+func (r *rig) Members(context.Context) ([]cluster.Member, error) {
+	return []cluster.Member{{ID: "n1", Address: "127.0.0.1:1", Leader: true, Voter: true, State: "alive", Version: "test"}}, nil
 }
 
-// Remove knows one other node, which cannot be spared.
+// Peers has one other node, which Remove refuses to remove.
+func (r *rig) Peers() []cluster.Peer { return []cluster.Peer{{ID: "n1"}, {ID: "n2"}} }
+
 func (r *rig) Remove(_ context.Context, id string) error {
-	switch id {
-	case "n1":
-		return nil
-	case "n2":
-		return &Error{Code: CodeConflict, Message: "too few voters would remain"}
+	if id == "n2" {
+		return fmt.Errorf("%w: too few voters would remain", cluster.ErrRefused)
 	}
-	return notFound("Node")
+	return nil
 }
 
 func (r *rig) propose(m proto.Message) *pb.Result {
 	r.t.Helper()
-	res, err := r.Propose(context.Background(), m)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return res
+	return r.replog.Must(m)
 }
 
 // answer is what a request was answered with.

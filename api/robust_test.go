@@ -110,7 +110,7 @@ func TestALostShardIsNoEmptyBucket(t *testing.T) {
 	id := r.destination()
 	d := "/api/v1/storage/destinations/" + id
 	r.fill(id, []index.Entry{{Path: []byte("backups/production/a.backup"), Size: 9, ModTime: 1e12, Type: index.Backup}})
-	r.shardUp = index.ErrNoShard
+	r.viewErr = index.ErrNoShard
 	for _, path := range []string{"/api/v1/storage/stats", d + "/files", d + "/files/stats", d + "/files/export", d + "/backups?missing=true"} {
 		r.do(catalog.RoleOwner, "GET", path, "").refused(http.StatusServiceUnavailable, CodeIndexUnavailable)
 	}
@@ -125,7 +125,7 @@ func TestErrorsOfOtherRooms(t *testing.T) {
 		{fmt.Errorf("propose: %w", context.DeadlineExceeded), CodeNoLeader},
 		{clientGone(&net.OpError{Op: "write", Err: io.ErrClosedPipe}), codeClientClosed},
 	} {
-		if got := toError(c.err).Code; got != c.want {
+		if got := toError(t.Context(), c.err).Code; got != c.want {
 			t.Errorf("%v is answered with %s, want %s", c.err, got, c.want)
 		}
 	}

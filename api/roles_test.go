@@ -11,6 +11,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/cluster"
 	"firescan/provider/mem"
 )
 
@@ -160,9 +161,7 @@ func TestRequestIDs(t *testing.T) {
 func TestNoLeader(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
-	r.mu.Lock()
-	r.down = fmt.Errorf("wrapped: %w", ErrNoLeader)
-	r.mu.Unlock()
+	r.replog.Fail(fmt.Errorf("wrapped: %w", cluster.ErrNoLeader))
 	for _, path := range []string{"/readyz", "/api/v1/storage/destinations", "/api/v1/storage/destinations/" + id + "/files"} {
 		a := r.do(catalog.RoleOwner, "GET", path, "")
 		a.refused(503, CodeNoLeader)
@@ -246,13 +245,9 @@ func TestTokens(t *testing.T) {
 	}
 	r.do("new", "GET", "/api/v1/storage/destinations", "").refused(401, CodeUnauthorized)
 	// A node that may be behind the others does not say that a token is not known.
-	r.mu.Lock()
-	r.down = ErrNoLeader
-	r.mu.Unlock()
+	r.replog.Fail(cluster.ErrNoLeader)
 	r.do("new", "GET", "/api/v1/storage/destinations?consistency=stale", "").refused(503, CodeNoLeader)
-	r.mu.Lock()
-	r.down = nil
-	r.mu.Unlock()
+	r.replog.Fail(nil)
 	r.do(catalog.RoleRoot, "DELETE", "/api/v1/admin/tokens/tok_root", "").refused(400, CodeValidation)
 	if strings.Contains(r.log.String(), plain) {
 		t.Error("a token is in the log")

@@ -13,14 +13,14 @@ import (
 	"firescan/api/socketio"
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/cluster"
 	"firescan/index"
 	"firescan/provider"
 )
 
 // Consensus brings changes into the catalog and tells how far reads must have come.
 type Consensus interface {
-	// Propose answers when the command is applied on this node; its error is a
-	// *catalog.Error, or wraps ErrNoLeader.
+	// Propose returns when the command is applied on this node.
 	Propose(ctx context.Context, command proto.Message) (*pb.Result, error)
 	// ProposeOnce is Propose for a command that takes effect once for the key of once,
 	// however often it is proposed: each time the answer is the result of the first.
@@ -28,10 +28,8 @@ type Consensus interface {
 	// ProposeAll does that for several commands at once, in this order. A refusal is in
 	// the result of its command; after an error those before may have been applied.
 	ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error)
-	// Barrier answers when this node's catalog holds all that was answered before.
+	// Barrier returns when this node's catalog holds all that was written before.
 	Barrier(ctx context.Context) error
-	// Ready answers nil when this node can serve.
-	Ready() error
 }
 
 // Shards opens the index of destinations.
@@ -60,24 +58,11 @@ type Endpoints interface {
 	Check(endpoint string) error
 }
 
-// Members lists the nodes of the cluster.
+// Members lists and removes the nodes of the cluster; *cluster.Cluster does.
 type Members interface {
-	Nodes(ctx context.Context) ([]Member, error)
-	// Remove takes a node out of the cluster for good. Its error is an *Error with
-	// CodeNotFound or CodeConflict, or wraps ErrNoLeader.
+	Members(ctx context.Context) ([]cluster.Member, error)
+	Peers() []cluster.Peer
 	Remove(ctx context.Context, id string) error
-}
-
-// Member is one node as /api/v1/admin/cluster shows it.
-type Member struct {
-	ID           string `json:"id"`
-	Address      string `json:"address"`
-	Leader       bool   `json:"leader"`
-	Voter        bool   `json:"voter"`
-	State        string `json:"state"`
-	AppliedIndex uint64 `json:"appliedIndex"`
-	Version      string `json:"version"`
-	Shards       int    `json:"shards"`
 }
 
 // Config is what a Server needs. All fields are required unless they say otherwise.
@@ -86,13 +71,15 @@ type Config struct {
 	Consensus Consensus
 	Shards    Shards
 	Buckets   Buckets
-	Deletes   Deletes
+	Deleter   Deleter
 	Accounts  Accounts
 	Secrets   Secrets
 	Keys      Keys
 	Elsewhere Elsewhere
 	Endpoints Endpoints
 	Members   Members
+	// Ready returns nil when this node can serve requests.
+	Ready func() error
 	// Types are the destination types that Buckets and Accounts can open.
 	Types []string
 	// Metrics answers GET /metrics.

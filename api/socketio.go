@@ -25,7 +25,7 @@ func (s sockets) Connect(auth json.RawMessage) (socketio.Client, error) {
 	if err == nil {
 		return client, nil
 	}
-	e := toError(err)
+	e := toError(context.Background(), err)
 	level := slog.LevelDebug
 	if e.Code.Status() == http.StatusInternalServerError {
 		level = slog.LevelError

@@ -9,6 +9,7 @@ import (
 
 	"firescan/api/contract"
 	pb "firescan/catalog/catalogpb"
+	"firescan/deletion"
 	"firescan/index"
 	"firescan/provider/mem"
 )
@@ -57,12 +58,12 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 			return r.owner("POST", path+"/files/bulk-delete", `{"paths":["backups/production/b.backup","backups/production/c.backup"]}`)
 		}},
 		{"backups-bulk-delete", func() *answer {
-			gone := BackupOutcome{ID: "bkp_1", Deleted: true, FilesDeleted: true}
-			r.deletes.backups = BackupOutcomes{Backups: []BackupOutcome{gone, gone}, Files: 2}
+			gone := deletion.BackupOutcome{ID: "bkp_1", Deleted: true, FilesDeleted: true}
+			r.deletes.backups = deletion.BackupsResult{Outcomes: []deletion.BackupOutcome{gone, gone}, Files: 2}
 			return r.owner("POST", path+"/backups/bulk-delete", `{"backupIds":["bkp_1","bkp_2"],"deleteStorageFiles":true}`)
 		}},
 		{"cleanup-orphans", func() *answer {
-			r.deletes.done = CleanedUp{Deleted: 5, Bytes: 30000000}
+			r.deletes.done = deletion.CleanupResult{Deleted: 5, Bytes: 30000000}
 			return r.owner("POST", path+"/cleanup-orphans", "")
 		}},
 		{"destinations-verify", func() *answer { return verified }},

@@ -16,6 +16,7 @@ import (
 	"firescan/catalog"
 	"firescan/cluster"
 	"firescan/index"
+	"firescan/replica"
 )
 
 const (
@@ -88,7 +89,7 @@ func (e elsewhere) Totals(ctx context.Context, destination string) (t index.Tota
 		if failed == nil {
 			return t, nil
 		}
-		if err = fmt.Errorf("%w: ask node %s for the sums of %s: %w", api.ErrUnavailable, host, destination, failed); ctx.Err() != nil {
+		if err = fmt.Errorf("%w: ask node %s for the totals of %s: %w", replica.ErrUnavailable, host, destination, failed); ctx.Err() != nil {
 			break
 		}
 	}

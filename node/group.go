@@ -1,17 +1,11 @@
 package node
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"fmt"
 	"net"
-	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firescan/api"
 	"firescan/cluster"
 )
 
@@ -52,39 +46,6 @@ func (n *Node) shardsHeld() (held int, err error) {
 		}
 	}
 	return held, err
-}
-
-// members tells the API about the nodes of the cluster.
-type members struct{ cluster *cluster.Cluster }
-
-var _ api.Members = members{}
-
-// Nodes implements api.Members.
-func (m members) Nodes(ctx context.Context) ([]api.Member, error) {
-	all, err := m.cluster.Members(ctx)
-	if err != nil {
-		return nil, err
-	}
-	nodes := make([]api.Member, len(all))
-	for i, peer := range all {
-		nodes[i] = api.Member{
-			ID: peer.ID, Address: cmp.Or(peer.HTTPAddress, peer.Address), Leader: peer.Leader, Voter: peer.Voter, State: peer.State,
-			AppliedIndex: peer.AppliedIndex, Version: peer.Version, Shards: peer.Shards,
-		}
-	}
-	return nodes, nil
-}
-
-// Remove implements api.Members.
-func (m members) Remove(ctx context.Context, id string) error {
-	if !slices.ContainsFunc(m.cluster.Peers(), func(p cluster.Peer) bool { return p.ID == id }) {
-		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("There is no node %q in the cluster", id)}
-	}
-	err := m.cluster.Remove(ctx, id)
-	if errors.Is(err, cluster.ErrRefused) {
-		return &api.Error{Code: api.CodeConflict, Message: "The node was not removed: " + strings.TrimPrefix(err.Error(), cluster.ErrRefused.Error()+": "), Err: err}
-	}
-	return answerable(ctx, err)
 }
 
 // checkMembership tells what is wrong with the flags about other nodes.

@@ -39,7 +39,7 @@ type Node struct {
 	keys      *keys
 	egress    *provider.Egress
 	buckets   *buckets
-	consensus *consensus
+	readiness *readiness
 	relay     *relay
 	scan      *scanning
 	deleter   *deletion.Deleter
@@ -120,7 +120,7 @@ func (n *Node) open() (err error) {
 	}
 	n.later(n.cluster.Close)
 	registry.MustRegister(newDestinations(n.catalog, func() int { return len(n.cluster.Peers()) }, n.log))
-	n.consensus = &consensus{cluster: n.cluster, catalog: n.catalog, self: n.id}
+	n.readiness = &readiness{cluster: n.cluster, catalog: n.catalog, self: n.id}
 	n.relay = newRelay(n.cluster, n.log)
 	n.scan = n.newScanning()
 	n.deleter = n.newDeleter()
@@ -157,7 +157,7 @@ func (n *Node) URL() string {
 }
 
 // Ready answers nil once the node serves requests.
-func (n *Node) Ready() error { return n.consensus.Ready() }
+func (n *Node) Ready() error { return n.readiness.check() }
 
 // Run runs the node until ctx ends, which is no error, or until it cannot go on.
 // Requests under way get some seconds to finish. Call it once.

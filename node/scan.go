@@ -60,7 +60,7 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := ensureRootToken(ctx, n.catalog, n.cluster, n.dir, n.config.RootToken); err != nil {
 		return err
 	}
-	n.consensus.prepared.Store(true)
+	n.readiness.prepared.Store(true)
 	return n.coordinate(ctx)
 }
 
@@ -72,7 +72,7 @@ type publisher struct {
 
 // Publish implements scanner.Publisher.
 func (p publisher) Publish(s scanner.Progress) {
-	p.node.tell(progressEvent(s))
+	p.node.tell(api.SyncProgress(s))
 	if s.Status != catalog.SyncCompleted {
 		return
 	}
@@ -92,45 +92,9 @@ func (n *Node) tellStats(ctx context.Context) error {
 				n.log.Warn("the statistics after a sync could not be told", "error", err)
 				continue
 			}
-			n.tell(api.Event{Org: org, Name: "storage:stats-update", Data: stats})
+			n.tell(api.StatsUpdate(org, stats))
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// progressEvent is a progress as clients see it. A time that cannot be told yet is
-// null there.
-func progressEvent(s scanner.Progress) api.Event {
-	var eta *float64
-	if s.ETASeconds >= 0 {
-		eta = &s.ETASeconds
-	}
-	nodes := s.Nodes
-	if nodes == nil {
-		nodes = []string{}
-	}
-	return api.Event{Org: s.Org, Name: "storage:sync-progress", Key: s.SyncID, Last: s.Status != catalog.SyncRunning, Data: syncProgress{
-		OrganizationID: s.Org, DestinationID: s.DestinationID, SyncID: s.SyncID, Status: s.Status,
-		FilesScanned: s.FilesScanned, BytesScanned: s.BytesScanned, OrphanFiles: s.OrphanFiles,
-		Percent: s.Percent, FilesPerSecond: s.FilesPerSecond, ETASeconds: eta,
-		RangesDone: s.RangesDone, RangesTotal: s.RangesTotal, Nodes: nodes,
-	}}
-}
-
-// syncProgress is the data of storage:sync-progress.
-type syncProgress struct {
-	OrganizationID string   `json:"organizationId"`
-	DestinationID  string   `json:"destinationId"`
-	SyncID         string   `json:"syncId"`
-	Status         string   `json:"status"`
-	FilesScanned   uint64   `json:"filesScanned"`
-	BytesScanned   uint64   `json:"bytesScanned"`
-	OrphanFiles    uint64   `json:"orphanFiles"`
-	Percent        float64  `json:"percent"`
-	FilesPerSecond float64  `json:"filesPerSecond"`
-	ETASeconds     *float64 `json:"etaSeconds"`
-	RangesDone     int      `json:"rangesDone"`
-	RangesTotal    int      `json:"rangesTotal"`
-	Nodes          []string `json:"nodes"`
 }

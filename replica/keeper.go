@@ -102,15 +102,23 @@ func NewKeeper(c KeeperConfig) *Keeper {
 	}
 }
 
-// View answers a reader of a destination's shard that has seen all changes which
-// the catalog of this node had when it was called. The caller releases it.
-// Errors: index.ErrNoShard before the first generation, and where other nodes have the
-// shard; *index.CorruptError.
+// ErrUnavailable is returned by View for a shard that exists and cannot be read now: a
+// segment was set aside, or the disk has no room for the changes.
+var ErrUnavailable = errors.New("the index of the destination cannot be read at the moment")
+
+// View returns a reader of a destination's shard that has all changes in the catalog of
+// this node at the time of the call. The caller releases it. Its error is index.ErrNoShard
+// before the first generation and where only other nodes have the shard, else it wraps
+// ErrUnavailable.
 func (k *Keeper) View(_ context.Context, destination string) (*index.View, error) {
-	if err := k.catchUp(destination, false); err != nil {
-		return nil, err
+	view, err := (*index.View)(nil), k.catchUp(destination, false)
+	if err == nil {
+		view, err = k.Index.View(destination)
 	}
-	return k.Index.View(destination)
+	if err != nil && !errors.Is(err, index.ErrNoShard) {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return view, err
 }
 
 // Run keeps all shards up to date until ctx ends: it holds copies of those that are to lie
