@@ -25,7 +25,7 @@ func writeXML(w http.ResponseWriter, body string) {
 }
 
 func notImplemented(r *http.Request) *s3Error {
-	return &s3Error{http.StatusNotImplemented, "NotImplemented", fmt.Sprintf("%s %s?%s is not served here", r.Method, r.URL.Path, r.URL.RawQuery)}
+	return &s3Error{http.StatusNotImplemented, "NotImplemented", fmt.Sprintf("%s %s?%s is not implemented", r.Method, r.URL.Path, r.URL.RawQuery)}
 }
 
 func (s *Server) serveBucket(w http.ResponseWriter, r *http.Request) {
@@ -34,7 +34,7 @@ func (s *Server) serveBucket(w http.ResponseWriter, r *http.Request) {
 	case http.MethodHead:
 		w.Header().Set("X-Amz-Bucket-Region", "us-east-1")
 	case http.MethodPut:
-		writeError(w, r, &s3Error{http.StatusConflict, "BucketAlreadyOwnedByYou", "The bucket is there already"})
+		writeError(w, r, &s3Error{http.StatusConflict, "BucketAlreadyOwnedByYou", "The bucket already exists"})
 	case http.MethodPost:
 		if !q.Has("delete") {
 			writeError(w, r, notImplemented(r))
@@ -105,7 +105,7 @@ func (s *Server) serveList(w http.ResponseWriter, r *http.Request) {
 	s.send(w, p, fault)
 }
 
-// send writes a page. Its size is told beforehand, so that nothing is chunked.
+// send writes a page with a Content-Length, so that it is not chunked.
 func (s *Server) send(w http.ResponseWriter, p *page, fault Fault) {
 	p.body = append(p.body, p.prefixes...)
 	p.body = append(p.body, xmlTail...)
@@ -127,7 +127,7 @@ func (s *Server) send(w http.ResponseWriter, p *page, fault Fault) {
 
 var xmlType = []string{"application/xml"}
 
-// deleteBatch serves DeleteObjects. An ETag beside a key is honoured.
+// deleteBatch serves DeleteObjects, with the ETag of a key as a condition.
 func (s *Server) deleteBatch(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Objects []struct{ Key, ETag string } `xml:"Object"`

@@ -9,18 +9,16 @@ import (
 	"strconv"
 )
 
-// Catalog says which backup records a bucket's owner has. The records are computed
-// from the keys like everything else.
+// Catalog describes the backup records of a bucket. They are computed from the keys.
 type Catalog struct {
-	// Orphans is the share of the stems that no record names, in [0, 1].
+	// Orphans is the share of the stems without a record, in [0, 1].
 	Orphans float64
-	// Missing is the share of the stems beside which stands a record whose file does
-	// not exist.
+	// Missing is the number of records without a file, as a share of the stems.
 	Missing float64
-	// StorageID is the destination that all records name.
+	// StorageID is the destination of all records.
 	StorageID string
-	// Sorted writes the records in the order of their paths. Without it they come
-	// scattered over the key space, as records that came over years do.
+	// Sorted writes the records in the order of their paths. By default they are scattered
+	// over the key space, like records that were written over years.
 	Sorted bool
 }
 
@@ -28,12 +26,12 @@ const projectRecords = 24
 
 func (c Catalog) check() error {
 	if c.Orphans < 0 || c.Orphans > 1 || c.Missing < 0 || c.Missing > 1 {
-		return fmt.Errorf("catalog with %v orphans and %v missing: each is a share from 0 to 1", c.Orphans, c.Missing)
+		return fmt.Errorf("catalog: orphans %v, missing %v: each must be a share from 0 to 1", c.Orphans, c.Missing)
 	}
 	return nil
 }
 
-// orphan and missing decide about a stem. They are functions of the stem alone.
+// orphan and missing are functions of the stem alone.
 func (c Catalog) orphan(stem uint64) bool  { return below(mix(stem^0x09fa), c.Orphans) }
 func (c Catalog) missing(stem uint64) bool { return below(mix(stem^0x3155), c.Missing) }
 
@@ -41,7 +39,7 @@ func below(h uint64, share float64) bool {
 	return share >= 1 || float64(h) < share*math.MaxUint64
 }
 
-// Tally counts files.
+// Totals are a number of files and their size.
 type Totals struct {
 	Files uint64 `json:"files"`
 	Bytes uint64 `json:"bytes"`
@@ -52,23 +50,23 @@ func (t *Totals) add(size int64) {
 	t.Bytes += uint64(size)
 }
 
-// Expected is what a right answer about a bucket and its catalog says.
+// Expected is the correct scan result of a bucket with a catalog.
 type Expected struct {
 	Digest  Digest
 	Linked  [numTypes]Totals
 	Orphans [numTypes]Totals
-	// Missing counts the records whose file does not exist.
+	// Missing is the number of records without a file.
 	Missing uint64
-	// Backups, Projects and Pitrs count the records that WriteRecords writes.
+	// Backups, Projects and Pitrs are the numbers of records that WriteRecords writes.
 	Backups, Projects, Pitrs uint64
-	// RecordBytes is the sum of the sizes that the backup records tell.
+	// RecordBytes is the sum of the sizes in the backup records.
 	RecordBytes uint64
 }
 
-// Records is the number of lines that WriteRecords writes.
+// Records returns the number of lines that WriteRecords writes.
 func (e *Expected) Records() uint64 { return e.Backups + e.Projects + e.Pitrs }
 
-// OrphanTotal sums the orphans of all types.
+// OrphanTotal returns the totals of the orphans of all types.
 func (e *Expected) OrphanTotal() (t Totals) {
 	for _, o := range e.Orphans {
 		t.Files += o.Files
@@ -77,7 +75,7 @@ func (e *Expected) OrphanTotal() (t Totals) {
 	return t
 }
 
-// Expect computes the right answer by walking over all keys: about 50 ns each.
+// Expect computes the correct result from all keys, at about 50 ns per key.
 func (k *Keys) Expect(c Catalog) (*Expected, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -130,8 +128,8 @@ func (k *Keys) linked(c Catalog, cur *cursor) bool {
 	return false
 }
 
-// WriteRecords writes the catalog that matches the keys as NDJSON, a record a line
-// as POST /api/v1/catalog/import takes them: projects, PITR configurations, backups.
+// WriteRecords writes the catalog of the keys as NDJSON, in the format of
+// POST /api/v1/catalog/import: projects, PITR configurations, backups.
 func (k *Keys) WriteRecords(w io.Writer, c Catalog) error {
 	if err := c.check(); err != nil {
 		return err
@@ -161,7 +159,7 @@ func (k *Keys) WriteRecords(w io.Writer, c Catalog) error {
 			line = appendRecord(line, c.StorageID, mix(rank), stem, &o, cur.key)
 		}
 		if c.missing(stem) {
-			// No stem ends so, and it sorts right behind the one that exists.
+			// No stem ends in "_lost", and the path sorts next to the existing stem.
 			lost := append(bytes.Clone(cur.key[:cur.stemLen]), "_lost.backup"...)
 			line = appendRecord(line, c.StorageID, mix(rank|1<<63), stem, &o, lost)
 		}
@@ -175,8 +173,8 @@ func (k *Keys) WriteRecords(w io.Writer, c Catalog) error {
 	return nil
 }
 
-// order yields every rank once: ascending, or hopping by the golden ratio, which
-// never lands near where it was.
+// order yields every rank once: ascending, or in steps of the golden ratio, which keep
+// consecutive ranks far apart.
 func (k *Keys) order(sorted bool) func(yield func(uint64) bool) {
 	hop := uint64(1)
 	if !sorted {
@@ -218,6 +216,6 @@ func appendRecord(dst []byte, storage string, id, stem uint64, o *Object, path [
 	dst = append(dst, `,"collections":["users","orders"],"createdAt":"`...)
 	dst = appendTime(dst, o.ModTime)
 	dst = append(dst, `","storagePath":"`...)
-	dst = append(dst, path...) // computed keys hold nothing that JSON escapes
+	dst = append(dst, path...) // computed keys need no JSON escapes
 	return append(dst, "\"}\n"...)
 }

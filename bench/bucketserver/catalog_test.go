@@ -42,9 +42,8 @@ func stemOf(key string) string {
 	return key
 }
 
-// The expected answer is what one gets by reading the records and the keys and
-// linking them by hand.
-func TestExpectedFollowsFromRecordsAndKeys(t *testing.T) {
+// Expect agrees with a simple implementation that links the keys to the written records.
+func TestExpectAgreesWithRecords(t *testing.T) {
 	for _, layout := range Layouts {
 		for _, cat := range []Catalog{
 			{StorageID: "s1", Orphans: 0.1, Missing: 0.02},
@@ -119,14 +118,14 @@ func TestExpectedFollowsFromRecordsAndKeys(t *testing.T) {
 					}
 				}
 				if got != *want {
-					t.Errorf("by hand %+v\nExpect  %+v", got, *want)
+					t.Errorf("simple %+v\nExpect %+v", got, *want)
 				}
 			})
 		}
 	}
 }
 
-// typeByName is the table of names that the documentation of the product gives.
+// typeByName is the documented table of file types.
 func typeByName(key string) Type {
 	if strings.Contains("/"+key, "/pitr/") {
 		return Pitr
@@ -152,9 +151,8 @@ func typeByName(key string) Type {
 	return Unknown
 }
 
-// Flat keys have the third as many records that the figures are measured with, near
-// the shares that were asked for.
-func TestSharesAreKept(t *testing.T) {
+// A flat bucket has a third as many records as keys, with the requested shares.
+func TestCatalogShares(t *testing.T) {
 	k := mustKeys(t, Flat, 300_000)
 	e, err := k.Expect(Catalog{Orphans: 0.1, Missing: 0.001})
 	if err != nil {
@@ -169,13 +167,13 @@ func TestSharesAreKept(t *testing.T) {
 	}
 }
 
-func TestCatalogRefusesShares(t *testing.T) {
+func TestCatalogRejectsInvalidShares(t *testing.T) {
 	k := mustKeys(t, Flat, 10)
 	if _, err := k.Expect(Catalog{Orphans: 1.5}); err == nil {
-		t.Error("a share of 1.5 is taken")
+		t.Error("a share of 1.5 is accepted")
 	}
 	if err := k.WriteRecords(&bytes.Buffer{}, Catalog{Missing: -1}); err == nil {
-		t.Error("a share of -1 is taken")
+		t.Error("a share of -1 is accepted")
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Probe objects and the like; nobody stores backups here.
+// maxPut is the size limit of puts, which are for small objects such as probes.
 const maxPut = 8 << 20
 
 func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, key string) {
@@ -54,7 +54,7 @@ func (s *Server) getObject(w http.ResponseWriter, r *http.Request, key string) {
 func (s *Server) putObject(w http.ResponseWriter, r *http.Request, key string) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPut))
 	if err != nil {
-		writeError(w, r, &s3Error{http.StatusBadRequest, "EntityTooLarge", fmt.Sprintf("objects of up to %d bytes can be put here", maxPut)})
+		writeError(w, r, &s3Error{http.StatusBadRequest, "EntityTooLarge", fmt.Sprintf("the maximum object size is %d bytes", maxPut)})
 		return
 	}
 	if strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
@@ -69,8 +69,8 @@ func (s *Server) putObject(w http.ResponseWriter, r *http.Request, key string) {
 
 func quoteTag(tag *[16]byte) string { return string(append(appendTag([]byte{'"'}, tag), '"')) }
 
-// matches is the condition of a delete: an ETag that the object must have, none
-// when empty.
+// ifMatch returns the condition of a delete: the object must have the ETag, unless tag is
+// empty.
 func ifMatch(tag string) func(*Object) bool {
 	tag = strings.Trim(tag, `"`)
 	return func(o *Object) bool {
@@ -78,19 +78,19 @@ func ifMatch(tag string) func(*Object) bool {
 	}
 }
 
-// unchunk takes the aws-chunked framing off a body: chunks of "size[;signature]",
-// a line each, and trailers after the last.
+// unchunk removes the aws-chunked framing of a body: chunks of "size[;signature]" lines,
+// and trailers after the last one.
 func unchunk(framed []byte) ([]byte, error) {
-	body := []byte{} // not nil, which would be a computed object
+	body := []byte{} // nil would mean a computed object
 	for {
 		line, rest, ok := bytes.Cut(framed, []byte("\r\n"))
 		if !ok {
-			return nil, errors.New("a chunk has no size")
+			return nil, errors.New("aws-chunked body: chunk without a size")
 		}
 		var size int
 		hexSize, _, _ := bytes.Cut(line, []byte(";"))
 		if _, err := fmt.Sscanf(string(hexSize), "%x", &size); err != nil || size < 0 || size > len(rest) {
-			return nil, fmt.Errorf("a chunk of size %q in a body of %d bytes", hexSize, len(rest))
+			return nil, fmt.Errorf("aws-chunked body: chunk of size %q in %d bytes", hexSize, len(rest))
 		}
 		if size == 0 {
 			return body, nil
@@ -100,7 +100,7 @@ func unchunk(framed []byte) ([]byte, error) {
 	}
 }
 
-// computed is the content of a computed object: size bytes that follow from seed.
+// computed is the content of a computed object: size bytes derived from seed.
 type computed struct {
 	seed      uint64
 	size, off int64
@@ -131,7 +131,7 @@ func (c *computed) Seek(offset int64, whence int) (int64, error) {
 		offset += c.size
 	}
 	if offset < 0 {
-		return 0, errors.New("seek before the beginning")
+		return 0, errors.New("seek: negative offset")
 	}
 	c.off = offset
 	return offset, nil

@@ -6,28 +6,28 @@ import (
 	"sync"
 )
 
-// Fault is something that a server does wrong with one list request.
+// A Fault is a wrong response to a list request.
 type Fault uint8
 
-// The faults. Those from Truncated on answer 200.
+// The faults. Those from Truncated on have status 200.
 const (
-	// None answers as it should.
+	// None is a correct response.
 	None Fault = iota
-	// SlowDown answers 503 SlowDown.
+	// SlowDown returns 503 SlowDown.
 	SlowDown
-	// ServerError answers 500 InternalError.
+	// ServerError returns 500 InternalError.
 	ServerError
-	// Reset sends half of the answer and resets the connection.
+	// Reset sends half of the response and resets the connection.
 	Reset
-	// Stall answers nothing until the client goes away.
+	// Stall sends nothing until the client disconnects.
 	Stall
-	// Truncated sends half of the body with a Content-Length that says that is all.
+	// Truncated sends half of the body with a matching Content-Length.
 	Truncated
 	// Empty sends 200 with no body.
 	Empty
-	// NoToken says IsTruncated without a token to go on with.
+	// NoToken returns IsTruncated without a continuation token.
 	NoToken
-	// Repeated answers the first page of the prefix whatever page was asked for.
+	// Repeated returns the first page of the prefix for every page.
 	Repeated
 	// Unsorted swaps the first and the last key of the page.
 	Unsorted
@@ -38,32 +38,31 @@ var faultNames = [numFaults]string{
 	"none", "slow-down", "server-error", "reset", "stall", "truncated", "empty", "no-token", "repeated", "unsorted",
 }
 
-// String is the fault's name in flags and counters.
+// String returns the name of the fault in flags.
 func (f Fault) String() string { return faultNames[f] }
 
-// ParseFault finds a fault by its name.
+// ParseFault returns the fault with the given name.
 func ParseFault(name string) (Fault, bool) {
 	i := slices.Index(faultNames[:], name)
 	return Fault(max(i, 0)), i >= 0
 }
 
-// ListRequest is one list request, for a FaultFunc to judge.
+// ListRequest is a list request as a FaultFunc sees it.
 type ListRequest struct {
-	// N counts the list requests of the server from 0.
+	// N is the number of the list request, from 0.
 	N      uint64
 	Prefix string
-	// From is the first key that may be answered.
+	// From is the lower bound of the returned keys.
 	From string
-	// MaxKeys is what the client asked for.
+	// MaxKeys is the page size that the client requested.
 	MaxKeys int
 }
 
-// FaultFunc decides what goes wrong with a request. It is called from several
-// goroutines.
+// FaultFunc returns the fault of a request. It must be safe for concurrent use.
 type FaultFunc func(ListRequest) Fault
 
-// Chance makes faults at random, each with its probability, the same ones in the
-// same order for the same seed.
+// Chance returns random faults with the given probabilities. The same seed gives the same
+// sequence.
 func Chance(seed uint64, share map[Fault]float64) FaultFunc {
 	type part struct {
 		fault Fault

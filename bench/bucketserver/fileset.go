@@ -1,6 +1,6 @@
 package bucketserver
 
-// Type is what a file is by its name, in the order in which firescan counts them.
+// Type is the type of a file by its name, in the order in which firescan counts them.
 type Type uint8
 
 // The types of files.
@@ -15,25 +15,25 @@ const (
 
 var typeNames = [numTypes]string{"backup", "meta", "auth", "pitr", "unknown"}
 
-// String is the type's name in the Storage API.
+// String returns the name of the type in the Storage API.
 func (t Type) String() string { return typeNames[t] }
 
-// Types are all types in order.
+// Types returns all types in order.
 func Types() []Type { return []Type{Backup, Meta, Auth, Pitr, Unknown} }
 
-// style says which files the stems of a leaf have.
+// fileSet describes the files of the stems of a leaf.
 type fileSet struct {
-	name string // stands before the id
-	// single: each stem has one file, exts[0][0].
+	name string // precedes the id
+	// single means that each stem has one file, exts[0][0].
 	single bool
-	// exts[n-1] are the endings of a stem of n files, in bytewise order; exactly one
-	// of them is a Backup where records may name the stem.
+	// exts[n-1] are the extensions of a stem of n files, in bytewise order. If recorded,
+	// exactly one of them is a Backup.
 	exts [3][]ext
-	// recorded: backup records name (most of) its stems.
+	// recorded means that most stems have backup records.
 	recorded bool
 }
 
-// ext is the ending of a file, from the first dot, and what it makes of the file.
+// ext is a file extension from the first dot, and the type of the file.
 type ext struct {
 	text string
 	kind Type

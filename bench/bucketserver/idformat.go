@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// alphabet prints the ids of [0, size) so that their bytewise order is their
-// numeric order and no two print alike.
+// idFormat formats the ids of [0, size) uniquely, so that their bytewise order is their
+// numeric order.
 type idFormat struct {
 	size uint64
 	put  func(dst []byte, id uint64) []byte
@@ -17,14 +17,14 @@ const base62Digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 var (
 	hex16 = &idFormat{math.MaxUint64, appendHex16}
-	// base62 has eleven digits that tell ids apart and up to nine more, so lengths vary.
+	// base62 has eleven significant digits and up to nine more, so that lengths vary.
 	base62 = &idFormat{math.MaxUint64, appendBase62}
-	// decimal13 looks like Unix milliseconds, but is spread over more than they are.
+	// decimal13 looks like Unix milliseconds, spread over a wider range.
 	decimal13 = &idFormat{9e12, func(dst []byte, id uint64) []byte { return appendDigits(dst, id+1e12, 13) }}
 	stamps    = &idFormat{epochDays * msPerDay, appendStamp}
 )
 
-// Keys, and times of modification, lie in these three years.
+// The timestamps in keys and the modification times are within these three years.
 const (
 	epochDays = 1096
 	msPerDay  = 24 * 60 * 60 * 1000
@@ -32,7 +32,7 @@ const (
 
 var epoch = time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Each day of the three years, printed: 2024-02-29 and 20240229.
+// dayDashed and dayPlain are the formatted days: 2024-02-29 and 20240229.
 var dayDashed, dayPlain = func() (dashed, plain [epochDays]string) {
 	for d := range epochDays {
 		day := epoch.AddDate(0, 0, d)
@@ -53,8 +53,8 @@ func appendHex16(dst []byte, id uint64) []byte {
 	return binary.BigEndian.AppendUint64(dst, hex8(uint32(id)))
 }
 
-// hex8 prints eight digits at once, the first in the highest byte: a digit is most of
-// what a page consists of.
+// hex8 formats eight digits at once, the first in the highest byte. Most bytes of a page
+// are digits.
 func hex8(x uint32) uint64 {
 	v := uint64(x)
 	v = (v<<16 | v) & 0x0000ffff0000ffff

@@ -1,5 +1,5 @@
-// Package bucketserver serves an S3 bucket that is computed, not stored, and writes the
-// catalog of backup records that matches it. See DESIGN.md.
+// Package bucketserver serves a synthetic S3 bucket whose objects are computed, not stored,
+// and writes the matching catalog of backup records. See DESIGN.md.
 package bucketserver
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Layout names how the keys of a bucket are spread.
+// Layout is the name of a distribution of keys.
 type Layout string
 
 const (
@@ -18,17 +18,16 @@ const (
 	Flat Layout = "flat"
 	// Tree has a directory per project, date and hour, of very uneven sizes.
 	Tree Layout = "tree"
-	// Skewed has some sixty prefixes of which a few hold most keys, with ids in hex,
-	// base62, decimal and as timestamps, files of unknown types and PITR logs.
+	// Skewed has about sixty prefixes, a few of which hold most keys, with ids in hex,
+	// base62, decimal and as timestamps, and files of unknown types and PITR logs.
 	Skewed Layout = "skewed"
 )
 
-// Layouts are all layouts, in the order in which results show them.
+// Layouts are all layouts, in the order of the results.
 var Layouts = []Layout{Flat, Tree, Skewed}
 
-// Keys is a computed key space: n distinct keys in ascending bytewise order, of
-// which none is stored. The same layout and n always give the same keys. Keys is
-// safe for concurrent use.
+// Keys is a computed key space: n distinct keys in ascending bytewise order. The same
+// layout and n always give the same keys. Keys is safe for concurrent use.
 type Keys struct {
 	layout Layout
 	n      uint64
@@ -41,14 +40,14 @@ type space interface {
 	leafAt(i uint64, l *leaf)
 }
 
-// maxKeys keeps every id space wider than the number of stems that share it, and
-// rank arithmetic within 64 bits.
+// maxKeys keeps every id space larger than its number of stems, and rank arithmetic within
+// 64 bits.
 const maxKeys = 4e9
 
-// NewKeys makes the key space of n keys in the given layout.
+// NewKeys returns the key space of n keys in the given layout.
 func NewKeys(layout Layout, n uint64) (*Keys, error) {
 	if n > maxKeys {
-		return nil, fmt.Errorf("bucket of %d keys: at most %d are possible", n, uint64(maxKeys))
+		return nil, fmt.Errorf("bucket of %d keys: the maximum is %d", n, uint64(maxKeys))
 	}
 	k := &Keys{layout: layout, n: n}
 	switch layout {
@@ -59,15 +58,15 @@ func NewKeys(layout Layout, n uint64) (*Keys, error) {
 	case Skewed:
 		k.space, k.pitr = newSkewed(n)
 	default:
-		return nil, fmt.Errorf("bucket layout %q: use one of %v", layout, Layouts)
+		return nil, fmt.Errorf("unknown bucket layout %q: use one of %v", layout, Layouts)
 	}
 	return k, nil
 }
 
-// Layout is the layout that the keys are spread by.
+// Layout returns the layout of the keys.
 func (k *Keys) Layout() Layout { return k.layout }
 
-// Len is the number of keys.
+// Len returns the number of keys.
 func (k *Keys) Len() uint64 { return k.n }
 
 // AppendKey appends the key of rank i, which must be less than Len.
@@ -75,7 +74,7 @@ func (k *Keys) AppendKey(dst []byte, i uint64) []byte {
 	return k.appendKey(dst, i, new(leaf))
 }
 
-// appendKey is AppendKey with a leaf to work in.
+// appendKey is AppendKey with a leaf as scratch space.
 func (k *Keys) appendKey(dst []byte, i uint64, l *leaf) []byte {
 	k.space.leafAt(i, l)
 	at := l.locate(i - l.first)
@@ -83,8 +82,8 @@ func (k *Keys) appendKey(dst []byte, i uint64, l *leaf) []byte {
 	return append(dst, l.fileSet.ext(at).text...)
 }
 
-// Rank is the number of keys that are less than key: the rank of key itself when
-// it exists, else that of the next key.
+// Rank returns the number of keys that are less than key: the rank of key itself if it
+// exists, or of the next key.
 func (k *Keys) Rank(key []byte) uint64 {
 	var (
 		l   leaf
@@ -95,13 +94,13 @@ func (k *Keys) Rank(key []byte) uint64 {
 	}))
 }
 
-// Has tells whether key exists.
+// Has reports whether key exists.
 func (k *Keys) Has(key []byte) bool {
 	i := k.Rank(key)
 	return i < k.n && bytes.Equal(k.AppendKey(nil, i), key)
 }
 
-// cursor walks keys in order without looking each of them up anew.
+// cursor iterates over keys in order without a lookup per key.
 type cursor struct {
 	keys    *Keys
 	rank    uint64 // of the current key; keys.n past the end
@@ -112,7 +111,7 @@ type cursor struct {
 	stem    uint64 // hash of the stem
 }
 
-// seek puts the cursor on the key of the given rank.
+// seek moves the cursor to the key of the given rank.
 func (c *cursor) seek(rank uint64) {
 	c.rank = rank
 	if rank >= c.keys.n {
@@ -122,7 +121,7 @@ func (c *cursor) seek(rank uint64) {
 	c.load(true)
 }
 
-// next puts the cursor on the following key.
+// next moves the cursor to the next key.
 func (c *cursor) next() {
 	c.rank++
 	if c.rank >= c.keys.n {
@@ -148,8 +147,8 @@ func (c *cursor) valid() bool { return c.rank < c.keys.n }
 
 func (c *cursor) kind() Type { return c.leaf.fileSet.ext(c.at).kind }
 
-// object describes the current object; its key is valid until next. The attributes
-// come from one hash of the stem, which costs a third of one of each key.
+// object describes the current object; its key is valid until next. The attributes come
+// from one hash of the stem, at a third of the cost of one hash per key.
 func (c *cursor) object(o *Object) {
 	describe(o, c.key, c.kind(), mix(c.stem+uint64(c.at.file)))
 }

@@ -29,7 +29,7 @@ func all(k *Keys) [][]byte {
 	return keys
 }
 
-func TestKeysAreStrictlyAscendingAndCountRight(t *testing.T) {
+func TestKeysAreStrictlyAscending(t *testing.T) {
 	for _, layout := range Layouts {
 		for _, n := range []uint64{0, 1, 2, 3, 42, 43, 44, 1000, 20_011, 60_000} {
 			t.Run(fmt.Sprintf("%s/%d", layout, n), func(t *testing.T) {
@@ -47,8 +47,8 @@ func TestKeysAreStrictlyAscendingAndCountRight(t *testing.T) {
 	}
 }
 
-// In a bucket too large to list, any stretch must be in order, the cursor must agree
-// with AppendKey, and Rank must invert it.
+// In a very large bucket, any 200 consecutive keys are sorted, the cursor agrees with
+// AppendKey, and Rank inverts it.
 func TestLargeKeySpaces(t *testing.T) {
 	for _, layout := range Layouts {
 		t.Run(string(layout), func(t *testing.T) {
@@ -73,14 +73,14 @@ func TestLargeKeySpaces(t *testing.T) {
 					t.Fatalf("Rank(%q) = %d, want %d", last, got, i+199)
 				}
 				if got := k.Rank(append(last, 0)); got != i+200 {
-					t.Fatalf("Rank behind %q = %d, want %d", last, got, i+200)
+					t.Fatalf("Rank after %q = %d, want %d", last, got, i+200)
 				}
 			})
 		})
 	}
 }
 
-// nearKey draws keys that exist, parts and neighbours of them, and arbitrary bytes.
+// nearKey draws existing keys, prefixes and neighbors of them, and arbitrary bytes.
 func nearKey(keys [][]byte) *rapid.Generator[[]byte] {
 	return rapid.Custom(func(t *rapid.T) []byte {
 		if len(keys) == 0 || rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
@@ -111,7 +111,7 @@ func TestRankIsTheLowerBound(t *testing.T) {
 	}
 }
 
-func TestAlphabetsKeepOrder(t *testing.T) {
+func TestIDFormatsKeepOrder(t *testing.T) {
 	for name, a := range map[string]*idFormat{"hex": hex16, "base62": base62, "decimal": decimal13, "stamps": stamps} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
@@ -119,7 +119,7 @@ func TestAlphabetsKeepOrder(t *testing.T) {
 				y := rapid.OneOf(rapid.Uint64Range(0, a.size-1), rapid.Just(min(x+1, a.size-1))).Draw(t, "y")
 				px, py := a.put(nil, x), a.put(nil, y)
 				if got, want := bytes.Compare(px, py), compare(x, y); got != want {
-					t.Fatalf("%d prints %q, %d prints %q", x, px, y, py)
+					t.Fatalf("%d is formatted as %q, %d as %q", x, px, y, py)
 				}
 			})
 		})
@@ -136,18 +136,18 @@ func compare(x, y uint64) int {
 	return 0
 }
 
-// A stem's files are those that its style allows, and exactly one is the backup.
+// A stem has one to three files, one of which is the backup.
 func TestStemsHoldOneToThreeFiles(t *testing.T) {
 	for _, n := range []uint64{1, 2, 43, 44, 50, 5000} {
 		k := mustKeys(t, Flat, n)
 		files := map[string][]string{}
 		for _, key := range all(k) {
-			stem, ending, _ := bytes.Cut(key, []byte("."))
-			files[string(stem)] = append(files[string(stem)], string(ending))
+			stem, extension, _ := bytes.Cut(key, []byte("."))
+			files[string(stem)] = append(files[string(stem)], string(extension))
 		}
-		for stem, endings := range files {
-			if len(endings) > 3 || !slices.Contains(endings, "backup") {
-				t.Errorf("%d keys: stem %s has files %v", n, stem, endings)
+		for stem, extensions := range files {
+			if len(extensions) > 3 || !slices.Contains(extensions, "backup") {
+				t.Errorf("%d keys: stem %s has files %v", n, stem, extensions)
 			}
 		}
 		if n == 5000 && (len(files) < 1800 || len(files) > 1900) {
@@ -156,8 +156,7 @@ func TestStemsHoldOneToThreeFiles(t *testing.T) {
 	}
 }
 
-// The layouts are what they promise: skewed has few heavy prefixes, tree directories
-// of very uneven sizes.
+// Skewed has few large prefixes, tree has directories of very different sizes.
 func TestLayoutsAreUneven(t *testing.T) {
 	sizes := func(layout Layout, depth int) []int {
 		dirs := map[string]int{}
@@ -182,12 +181,12 @@ func TestLayoutsAreUneven(t *testing.T) {
 	}
 }
 
-func TestNewKeysRefuses(t *testing.T) {
+func TestNewKeysRejectsInvalidArguments(t *testing.T) {
 	if _, err := NewKeys("round", 1); err == nil {
-		t.Error("an unknown layout is taken")
+		t.Error("an unknown layout is accepted")
 	}
 	if _, err := NewKeys(Flat, maxKeys+1); err == nil {
-		t.Error("more keys than ids is taken")
+		t.Error("more keys than maxKeys are accepted")
 	}
 }
 

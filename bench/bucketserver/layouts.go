@@ -23,8 +23,8 @@ func (f *flat) leafAt(_ uint64, l *leaf) { *l = f.l }
 // skewed is a table of leaves.
 type skewed struct{ leaves []leaf }
 
-// The share of the prefix at place k of the ranking is proportional to k^-1.2: the
-// first of sixty has about a quarter of all keys, the last a thousandth.
+// The share of the k-th largest prefix is proportional to k^-1.2: the first of sixty has
+// about a quarter of all keys, the last a thousandth.
 const (
 	skewPrefixes = 60
 	skewExponent = 1.2
@@ -34,8 +34,7 @@ var words = strings.Fields(`archive atlas billing catalog checkout courier echo 
 	harbor invoices jupiter kepler ledger media nova orders payments quartz reports search
 	tenants users vault warehouse`)
 
-// newSkewed makes the leaves, and tells the prefixes that a PITR configuration
-// writes.
+// newSkewed returns the leaves and the prefixes with a PITR configuration.
 func newSkewed(n uint64) (*skewed, []string) {
 	type part struct {
 		prefix  string
@@ -91,7 +90,7 @@ func (s *skewed) leafAt(i uint64, l *leaf) {
 	*l = s.leaves[sort.Search(len(s.leaves), func(j int) bool { return s.leaves[j].first > i })-1]
 }
 
-// share cuts n in parts by weight: part i is [bounds[i], bounds[i+1]).
+// share divides n into parts by weight: part i is [bounds[i], bounds[i+1]).
 func share(n uint64, weights []float64) []uint64 {
 	total := 0.0
 	for _, w := range weights {

@@ -5,11 +5,11 @@ import "math/bits"
 // leaf is a run of keys that share a prefix: stems in ascending order, each with
 // one to three files.
 type leaf struct {
-	prefix  []byte // what every key begins with; not to be altered
+	prefix  []byte // shared by all keys; read-only
 	first   uint64 // rank of its first key
 	files   uint64
 	stems   uint64
-	step    uint64 // width of the stratum of the id space that each stem has to itself
+	step    uint64 // width of the id space stratum of each stem
 	seed    uint64
 	ids     *idFormat
 	fileSet *fileSet
@@ -22,7 +22,7 @@ type place struct {
 	files uint8 // number of the stem's files
 }
 
-// set makes l the leaf of files keys under prefix.
+// set initializes l as a leaf of the given number of files under prefix.
 func (l *leaf) set(prefix []byte, first, files, seed uint64, ids *idFormat, st *fileSet) {
 	l.prefix, l.first, l.files, l.seed, l.ids, l.fileSet = prefix, first, files, seed, ids, st
 	if files == 0 {
@@ -33,9 +33,9 @@ func (l *leaf) set(prefix []byte, first, files, seed uint64, ids *idFormat, st *
 	l.step = ids.size / l.stems
 }
 
-// A block of 16 stems has 43 files in every leaf: twelve stems of three files, three
-// of two and one of one. Which stem has how many turns from block to block, so a
-// file's stem is a table look-up and still hard to guess from outside.
+// Every leaf consists of blocks of 16 stems with 43 files: twelve stems of three files,
+// three of two and one of one. The order rotates from block to block, so the stem of a file
+// is a table lookup and still hard to predict for a client.
 const (
 	blockStems = 16
 	blockFiles = 43
@@ -57,7 +57,7 @@ var blockPlaces = func() (t [blockStems][blockFiles]place) {
 	return t
 }()
 
-// locate finds the place of the leaf's file o < files.
+// locate returns the place of file o < files of the leaf.
 func (l *leaf) locate(o uint64) place {
 	if l.fileSet.single {
 		return place{stem: o, files: 1}
@@ -65,7 +65,7 @@ func (l *leaf) locate(o uint64) place {
 	block := o / blockFiles
 	p := blockPlaces[mix(l.seed+block)%blockStems][o%blockFiles]
 	p.stem += block * blockStems
-	// The last stem of a leaf may be cut short.
+	// The last stem of a leaf may have fewer files.
 	if rest := l.files - (o - uint64(p.file)); uint64(p.files) > rest {
 		p.files = uint8(rest)
 	}
@@ -74,8 +74,8 @@ func (l *leaf) locate(o uint64) place {
 
 // appendStem appends the key of stem j up to its first dot.
 //
-// Ids are stratified: stem j's lies somewhere in [j*step, (j+1)*step). They look
-// random, yet are in order, distinct, and found by arithmetic.
+// Ids are stratified: the id of stem j is in [j*step, (j+1)*step). Ids look random, but
+// they are ordered, distinct and computed directly.
 func (l *leaf) appendStem(dst []byte, j uint64) []byte {
 	jitter, _ := bits.Mul64(mix(l.seed^(j+1)), l.step)
 	dst = append(dst, l.prefix...)
@@ -83,7 +83,7 @@ func (l *leaf) appendStem(dst []byte, j uint64) []byte {
 	return l.ids.put(dst, j*l.step+jitter)
 }
 
-// mix is a bijection of 64-bit numbers that scatters neighbours (the finaliser of
+// mix is a bijection of 64-bit numbers that scatters neighbors (the finalizer of
 // splitmix64: Steele, Lea, Flood, OOPSLA 2014).
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15

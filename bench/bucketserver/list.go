@@ -15,8 +15,8 @@ type list struct {
 	v2        bool
 	prefix    []byte
 	delimiter []byte
-	start     []byte // first key that may be answered
-	after     string // start-after or marker, as it came
+	start     []byte // lower bound of the returned keys
+	after     string // start-after or marker of the request
 	token     string
 	maxKeys   int
 	urlKeys   bool
@@ -32,12 +32,12 @@ func parseList(q url.Values, pageSize int) (*list, error) {
 	case "url":
 		l.urlKeys = true
 	default:
-		return nil, fmt.Errorf("encoding-type %q: only url is known", enc)
+		return nil, fmt.Errorf("encoding-type %q: want url", enc)
 	}
 	if v := q.Get("max-keys"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 0 {
-			return nil, fmt.Errorf("max-keys %q: not a number from 0", v)
+			return nil, fmt.Errorf("max-keys %q: want a number >= 0", v)
 		}
 		l.maxKeys = min(n, pageSize)
 	}
@@ -50,7 +50,7 @@ func parseList(q url.Values, pageSize int) (*list, error) {
 	case l.token != "":
 		start, err := base64.RawURLEncoding.DecodeString(l.token)
 		if err != nil {
-			return nil, fmt.Errorf("continuation-token: not one of this server's")
+			return nil, fmt.Errorf("continuation-token: not issued by this server")
 		}
 		l.start = start
 	case l.after != "":
@@ -65,8 +65,8 @@ func parseList(q url.Values, pageSize int) (*list, error) {
 	return l, nil
 }
 
-// pastFolded is where a V1 list goes on: its marker may be a common prefix, and
-// then all that is folded into it was answered.
+// afterMarker returns the start of a V1 list. If the marker is a common prefix, the list
+// starts after all keys with that prefix.
 func (l *list) afterMarker(start []byte) []byte {
 	after := []byte(l.after)
 	if len(l.delimiter) == 0 || !bytes.HasPrefix(after, l.prefix) || !bytes.HasSuffix(after, l.delimiter) ||
@@ -76,8 +76,8 @@ func (l *list) afterMarker(start []byte) []byte {
 	return keyspace.PrefixEnd(after)
 }
 
-// page is an answer under construction. Pages are used again and again: rendering
-// one allocates nothing once its buffers have grown.
+// page is a response under construction. Pages are reused: rendering does not allocate once
+// the buffers have grown.
 type page struct {
 	body     []byte // rendered contents
 	prefixes []byte // rendered common prefixes
@@ -90,7 +90,7 @@ type page struct {
 	obj      Object
 }
 
-// fill lists the page. The overlay is locked for reading by the caller.
+// fill renders the contents of the page. The caller holds the overlay's lock.
 func (p *page) fill(l *list, w *walker) {
 	p.body, p.prefixes, p.offsets = p.body[:0], p.prefixes[:0], p.offsets[:0]
 	p.keys, p.more = 0, false
@@ -117,7 +117,7 @@ func (p *page) fill(l *list, w *walker) {
 	p.more = p.keys > 0 && p.keys == l.maxKeys && w.valid() && w.hasPrefix(l.prefix)
 }
 
-// fold is the common prefix that key falls under, nil when it stands for itself.
+// commonPrefix returns the common prefix of key, or nil if it has none.
 func (l *list) commonPrefix(key []byte) []byte {
 	if len(l.delimiter) == 0 {
 		return nil
@@ -129,7 +129,7 @@ func (l *list) commonPrefix(key []byte) []byte {
 	return key[:len(l.prefix)+i+len(l.delimiter)]
 }
 
-// swapEnds exchanges the first and the last object, so that the page is out of order.
+// swapEnds swaps the first and the last object, so that the page is unsorted.
 func (p *page) swapEnds() {
 	if len(p.offsets) < 2 {
 		return

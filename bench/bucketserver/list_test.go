@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// result is a list answer, read with the standard library's XML.
+// result is a list response, decoded by encoding/xml.
 type result struct {
 	Name, Prefix, StartAfter, Marker, NextMarker, NextContinuationToken, Delimiter, EncodingType string
 	KeyCount, MaxKeys                                                                            int
@@ -44,7 +44,7 @@ func get(t rapid.TB, s http.Handler, query url.Values) result {
 	return r
 }
 
-// naive lists sorted keys the obvious way.
+// naive is a simple list of sorted keys.
 func naive(keys []string, prefix, after, delimiter string) (objects, prefixes []string) {
 	for _, k := range keys {
 		if !strings.HasPrefix(k, prefix) || (after != "" && k <= after) {
@@ -62,7 +62,7 @@ func naive(keys []string, prefix, after, delimiter string) (objects, prefixes []
 	return objects, prefixes
 }
 
-// walk lists to the end, in pages, by token or by last key.
+// walk lists all pages, by token or by last key.
 func walk(t rapid.TB, s http.Handler, q url.Values, byToken bool) (objects, prefixes []string) {
 	t.Helper()
 	for {
@@ -104,8 +104,8 @@ func decode(t rapid.TB, r result, key string) string {
 	return got
 }
 
-// Any list, walked to its end in pages of any size, in either version of the call,
-// with puts and deletes on top, is what the obvious implementation answers.
+// All pages of any list, of any page size, in V1 and V2, after puts and deletes, equal the
+// result of the naive implementation.
 func TestListsEqualTheNaiveOnes(t *testing.T) {
 	for _, layout := range Layouts {
 		t.Run(string(layout), func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestListsEqualTheNaiveOnes(t *testing.T) {
 				}
 				delimiter := rapid.SampledFrom([]string{"", "", "/", "0", ".b"}).Draw(t, "delimiter")
 				if delimiter != "" {
-					after = "" // S3's answer to the two together is told nowhere
+					after = "" // S3 does not document the combination
 				}
 				q := url.Values{"prefix": {prefix}, "max-keys": {strconv.Itoa(rapid.IntRange(10, 200).Draw(t, "max"))}, "encoding-type": {"url"}}
 				if delimiter != "" {
@@ -173,8 +173,7 @@ func TestListsEqualTheNaiveOnes(t *testing.T) {
 	}
 }
 
-// What lists tell of the objects is what the digest sums up, and a flat key takes as
-// much XML as at AWS.
+// The objects in the lists have the expected digest.
 func TestListedObjectsMatchTheDigest(t *testing.T) {
 	for _, layout := range Layouts {
 		t.Run(string(layout), func(t *testing.T) {
@@ -250,15 +249,15 @@ func ExampleServer() {
 	// backups/production/bkp_80000005ea6f9e17.meta
 }
 
-func TestTimesAndTagsPrintAsTheStandardLibraryDoes(t *testing.T) {
+func TestTimeAndTagFormats(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		unix := rapid.Int64Range(0, 4e9).Draw(t, "unix")
 		if got, want := string(appendTime([]byte("x"), unix)), "x"+time.Unix(unix, 0).UTC().Format(timeLayout); got != want {
-			t.Fatalf("%d prints %s, want %s", unix, got, want)
+			t.Fatalf("%d is formatted as %s, want %s", unix, got, want)
 		}
 		tag := [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "tag"))
 		if got, want := string(appendTag([]byte("x"), &tag)), fmt.Sprintf("x%x", tag); got != want {
-			t.Fatalf("%v prints %s, want %s", tag, got, want)
+			t.Fatalf("%v is formatted as %s, want %s", tag, got, want)
 		}
 	})
 }

@@ -7,19 +7,18 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Object is what a list tells of one object.
+// Object is an entry of a list.
 type Object struct {
 	Key  []byte
 	Size int64
-	// ModTime is in Unix seconds: S3 tells no finer.
+	// ModTime is in Unix seconds, the resolution of S3.
 	ModTime int64
 	// ETag is the MD5-like tag, as bytes.
 	ETag [16]byte
 	Type Type
 }
 
-// describe makes o the computed object of the given key and type, whose hash is h. o
-// keeps key.
+// describe sets o to the computed object with the given key, type and hash. o retains key.
 func describe(o *Object, key []byte, kind Type, h uint64) {
 	o.Key, o.Type = key, kind
 	o.Size = sizeOf(kind, h)
@@ -41,19 +40,18 @@ func sizeOf(kind Type, h uint64) int64 {
 	}
 }
 
-// Digest sums up a set of objects, whatever the order in which they are added: two
-// sets are the same when their digests are (but for a chance of 2^-64).
+// Digest is an order-independent hash of a set of objects. Equal digests mean equal sets,
+// except with probability 2^-64.
 type Digest struct {
 	Files uint64 `json:"files"`
 	Bytes uint64 `json:"bytes"`
-	// Sum is over key, size and time of modification.
+	// Sum covers key, size and modification time.
 	Sum uint64 `json:"sum"`
-	// TagSum is over all that and the ETag too.
+	// TagSum also covers the ETag.
 	TagSum uint64 `json:"tagSum"`
 }
 
-// Add adds an object; modTime is in Unix seconds, tag the ETag in hex without
-// quotes.
+// Add adds an object. modTime is in Unix seconds; tag is the ETag in hex without quotes.
 func (d *Digest) Add(key []byte, size, modTime int64, tag []byte) {
 	h := mix(xxhash.Sum64(key) ^ mix(uint64(size)) ^ mix(mix(uint64(modTime))))
 	d.Files++
@@ -62,7 +60,7 @@ func (d *Digest) Add(key []byte, size, modTime int64, tag []byte) {
 	d.TagSum += mix(h ^ xxhash.Sum64(tag))
 }
 
-// Merge adds all that other has.
+// Merge adds the objects of other.
 func (d *Digest) Merge(other Digest) {
 	d.Files += other.Files
 	d.Bytes += other.Bytes
@@ -86,14 +84,14 @@ func putTag(dst []byte, tag *[16]byte) {
 
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// appendTime appends a time as S3's lists do, 2024-02-29T12:34:56.000Z.
+// appendTime appends a time in the format of S3 lists, 2024-02-29T12:34:56.000Z.
 func appendTime(dst []byte, unix int64) []byte {
 	dst = append(dst, timeLayout...)
 	putTime(dst[len(dst)-len(timeLayout):], unix)
 	return dst
 }
 
-// putTime prints a time of the three years fast, any other right.
+// putTime formats a time; times within the three years take a fast path.
 func putTime(dst []byte, unix int64) {
 	s := unix - epoch.Unix()
 	if s < 0 || s >= epochDays*msPerDay/1000 {

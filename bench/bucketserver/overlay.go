@@ -11,15 +11,15 @@ import (
 	"firescan/keyspace"
 )
 
-// overlay is what clients changed: objects put, and computed keys deleted. It is
-// small, so sorted slices do.
+// overlay holds the changes of clients: put objects and deleted computed keys. It is small,
+// so sorted slices are enough.
 type overlay struct {
 	mu      sync.RWMutex
 	puts    []stored // ascending by key
 	deleted []uint64 // ranks, ascending
 }
 
-// stored is an object that was put.
+// stored is a put object.
 type stored struct {
 	key     string
 	body    []byte
@@ -35,7 +35,7 @@ func (v *overlay) find(key string) (int, bool) {
 	return slices.BinarySearchFunc(v.puts, key, func(s stored, k string) int { return strings.Compare(s.key, k) })
 }
 
-// put stores an object in place of what had the key, and answers its ETag.
+// put creates or replaces an object and returns its ETag.
 func (v *overlay) put(keys *Keys, key string, body []byte) [16]byte {
 	s := stored{key: key, body: body, modTime: time.Now().Unix(), tag: md5.Sum(body)} //nolint:gosec // as above
 	v.mu.Lock()
@@ -50,8 +50,8 @@ func (v *overlay) put(keys *Keys, key string, body []byte) [16]byte {
 	return s.tag
 }
 
-// remove deletes the object with the key, if there is one and cond, which sees it,
-// agrees. It tells whether cond agreed.
+// remove deletes the object with the key if cond holds for it. It returns false if cond does
+// not hold.
 func (v *overlay) remove(keys *Keys, key string, cond func(*Object) bool) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -66,7 +66,7 @@ func (v *overlay) remove(keys *Keys, key string, cond func(*Object) bool) bool {
 	return true
 }
 
-// hide makes the computed object with the key vanish, if there is one.
+// hideComputed hides the computed object with the key, if there is one.
 func (v *overlay) hideComputed(keys *Keys, key string) {
 	rank := keys.Rank([]byte(key))
 	if rank >= keys.n || string(keys.AppendKey(nil, rank)) != key {
@@ -77,8 +77,8 @@ func (v *overlay) hideComputed(keys *Keys, key string) {
 	}
 }
 
-// get describes the object with the key; body is nil when it is a computed one. The
-// caller holds mu.
+// get sets o to the object with the key. body is nil for a computed object. The caller holds
+// mu.
 func (v *overlay) get(keys *Keys, key string, o *Object) (body []byte, ok bool) {
 	if i, ok := v.find(key); ok {
 		v.puts[i].describe(o)
@@ -100,17 +100,17 @@ func (v *overlay) get(keys *Keys, key string, o *Object) (body []byte, ok bool) 
 	return nil, true
 }
 
-// walker walks the computed keys and the overlay as one list. The overlay's lock
-// must be held, for reading, from seek until the last next.
+// walker iterates over the computed keys and the overlay as one list. The caller holds the
+// overlay's read lock from seek until the last next.
 type walker struct {
 	cur     cursor
 	over    *overlay
-	puts    []stored // those not yet passed
-	deleted []uint64 // those not yet passed
+	puts    []stored // remaining
+	deleted []uint64 // remaining
 	put     bool     // the current object is puts[0]
 }
 
-// seek puts the walker on the first object with a key >= start.
+// seek moves the walker to the first object with a key >= start.
 func (w *walker) seek(start []byte) {
 	rank := uint64(0)
 	if len(start) > 0 {
@@ -134,7 +134,7 @@ func (w *walker) skipDeleted() {
 
 func (w *walker) valid() bool { return w.put || w.cur.valid() }
 
-// key is the current key, valid until next.
+// key returns the current key, valid until next.
 func (w *walker) key() []byte {
 	if w.put {
 		return []byte(w.puts[0].key)
@@ -160,7 +160,7 @@ func (w *walker) next() {
 	w.skipDeleted()
 }
 
-// seekPast goes on behind all keys with the prefix.
+// seekPast moves the walker past all keys with the prefix.
 func (w *walker) seekPast(prefix []byte) {
 	if end := keyspace.PrefixEnd(prefix); len(end) > 0 {
 		w.seek(end)

@@ -9,8 +9,8 @@ const xmlHead = `<?xml version="1.0" encoding="UTF-8"?>` + "\n" + `<ListBucketRe
 
 const xmlTail = `</ListBucketResult>`
 
-// renderHead writes what stands before the objects. withToken false leaves out
-// what a client needs to go on.
+// renderHead renders the elements before the objects, without a continuation token or next
+// marker if withToken is false.
 func (p *page) renderHead(l *list, bucket string, withToken bool) {
 	h := append(p.head[:0], xmlHead...)
 	h = appendElement(h, "Name", bucket, false)
@@ -32,7 +32,7 @@ func (p *page) renderHead(l *list, bucket string, withToken bool) {
 		h = append(h, "</KeyCount>"...)
 	} else {
 		h = appendElement(h, "Marker", l.after, l.urlKeys)
-		// AWS tells the next marker only with a delimiter; without, the last key is it.
+		// AWS returns NextMarker only with a delimiter; otherwise the last key is the marker.
 		if p.more && withToken && len(l.delimiter) > 0 {
 			h = appendElement(h, "NextMarker", string(p.last), l.urlKeys)
 		}
@@ -51,8 +51,8 @@ func (p *page) renderHead(l *list, bucket string, withToken bool) {
 	p.head = append(h, "</IsTruncated>"...)
 }
 
-// What stands between an object's key and its size, with places for time and ETag:
-// one copy and a few stores are half the cost of appending piece by piece.
+// objectMiddle is the text between an object's key and its size, with placeholders for time
+// and ETag. One copy and a few stores cost half as much as appending piece by piece.
 const (
 	objectMiddle = "</Key><LastModified>2023-01-01T00:00:00.000Z</LastModified><ETag>&quot;00000000000000000000000000000000&quot;</ETag><Size>"
 	timeAt       = len("</Key><LastModified>")
@@ -64,7 +64,7 @@ func appendObject(dst []byte, o *Object, urlKeys, escape bool) []byte {
 	if escape {
 		dst = appendText(dst, string(o.Key), urlKeys)
 	} else {
-		dst = append(dst, o.Key...) // a computed key reads the same in any encoding
+		dst = append(dst, o.Key...) // computed keys need no escaping
 	}
 	dst = append(dst, objectMiddle...)
 	middle := dst[len(dst)-len(objectMiddle):]
@@ -86,9 +86,9 @@ func appendElement(dst []byte, name, text string, urlText bool) []byte {
 	return append(append(append(dst, "</"...), name...), '>')
 }
 
-// appendText writes text into XML, with encoding-type=url encoded as S3 does it: a
-// blank is a plus sign, slashes stay. Without it, characters that XML 1.0 cannot
-// hold become character references all the same, as S3 writes them.
+// appendText appends text to XML. With encoding-type=url it encodes like S3: a space is a
+// plus sign, slashes stay. Without it, characters that XML 1.0 forbids become character
+// references, as in S3.
 func appendText(dst []byte, text string, urlText bool) []byte {
 	const hexDigits = "0123456789ABCDEF"
 	for i := range len(text) {

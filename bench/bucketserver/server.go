@@ -15,44 +15,44 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Options says what a Server serves and how well.
+// Options configure a Server.
 type Options struct {
 	// Keys are the objects of the bucket.
 	Keys *Keys
-	// Bucket is the bucket's name; "bench-bucket" when empty.
+	// Bucket is the name of the bucket (default "bench-bucket").
 	Bucket string
-	// AccessKey is the only access key id that is let in; empty lets all in, also
-	// unsigned requests. Signatures are never checked.
+	// AccessKey is the only accepted access key id. If empty, all requests are accepted,
+	// even unsigned ones. Signatures are never checked.
 	AccessKey string
-	// Latency is how long the answer to each S3 request is held back.
+	// Latency is the delay of each S3 response.
 	Latency time.Duration
-	// Rate is how many S3 requests a second are served before 503 SlowDown; 0 is no limit.
+	// Rate is the maximum number of S3 requests per second; above it the server returns
+	// 503 SlowDown (0 = unlimited).
 	Rate float64
-	// PageSize is the most keys of a page; 1000 when 0.
+	// PageSize is the maximum number of keys per page (default 1000).
 	PageSize int
-	// Fault, when not nil, makes list requests fail.
+	// Fault, if not nil, returns the faults of list requests.
 	Fault FaultFunc
 }
 
-// Counts is what a server has done so far.
+// Counts are the counters of a server.
 type Counts struct {
-	// Requests are all S3 requests, Lists those that list objects.
+	// Requests counts all S3 requests, Lists the object lists among them.
 	Requests uint64 `json:"requests"`
 	Lists    uint64 `json:"lists"`
-	// Keys are the objects sent in lists: more than there are when some are listed
-	// again.
+	// Keys counts the objects sent in lists, each time that they are listed.
 	Keys uint64 `json:"keys"`
-	// Throttled are the requests refused for Rate, Faults those that Fault spoiled.
+	// Throttled counts the requests rejected by Rate, Faults those with a fault.
 	Throttled uint64 `json:"throttled"`
 	Faults    uint64 `json:"faults"`
-	// Peak is the most requests that were under way at once.
+	// Peak is the maximum number of concurrent requests.
 	Peak int64 `json:"peak"`
 }
 
-// Server answers the S3 API, path style, for one computed bucket. It is an
-// http.Handler that is safe for concurrent use.
+// Server serves one computed bucket over the S3 API, path style. It is an http.Handler that
+// is safe for concurrent use.
 //
-// Beside the S3 API, GET /-/counts answers the Counts as JSON.
+// GET /-/counts returns the Counts as JSON.
 type Server struct {
 	opts  Options
 	over  overlay
@@ -65,7 +65,7 @@ type Server struct {
 	http *http.Server
 }
 
-// New makes a server. Start serves it on an address of its own.
+// New returns a server. Call Start to listen on an address.
 func New(opts Options) *Server {
 	if opts.Bucket == "" {
 		opts.Bucket = "bench-bucket"
@@ -81,10 +81,10 @@ func New(opts Options) *Server {
 	return s
 }
 
-// Bucket is the name of the bucket.
+// Bucket returns the name of the bucket.
 func (s *Server) Bucket() string { return s.opts.Bucket }
 
-// Counts is what the server has done so far.
+// Counts returns the counters of the server.
 func (s *Server) Counts() Counts {
 	return Counts{
 		Requests: s.requests.Load(), Lists: s.lists.Load(), Keys: s.keys.Load(),
@@ -92,8 +92,8 @@ func (s *Server) Counts() Counts {
 	}
 }
 
-// Start listens on addr and serves until Close. It answers the URL to reach the
-// server by. It may be called once.
+// Start listens on addr, serves until Close and returns the URL of the server. It may be
+// called once.
 func (s *Server) Start(addr string) (string, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Server) Start(addr string) (string, error) {
 	return "http://" + ln.Addr().String(), nil
 }
 
-// Close stops what Start started; requests under way are cut off.
+// Close stops a started server and aborts its requests.
 func (s *Server) Close() error {
 	if s.http == nil {
 		return nil
@@ -149,7 +149,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wait holds the answer back for the latency; false when the client went away.
+// wait waits for the latency. It returns false if the client disconnects.
 func (s *Server) wait(ctx context.Context) bool {
 	if s.opts.Latency <= 0 {
 		return true
@@ -178,7 +178,7 @@ func (s *Server) authorize(r *http.Request) *s3Error {
 	return nil
 }
 
-// s3Error is an answer that is no success.
+// s3Error is an S3 error response.
 type s3Error struct {
 	status        int
 	code, message string
@@ -205,7 +205,7 @@ func writeError(w http.ResponseWriter, r *http.Request, e *s3Error) {
 	_, _ = w.Write(b)
 }
 
-// abort resets the connection: what a client sees when a server dies.
+// resetConnection writes some bytes and resets the connection, like a dying server.
 func resetConnection(w http.ResponseWriter, some []byte) {
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -33,7 +33,7 @@ func parseTime(t rapid.TB, text string) int64 {
 	return at.Unix()
 }
 
-// client starts the server and connects the SDK to it.
+// client starts a server and returns an SDK client for it.
 func client(t *testing.T, opts Options, accessKey string) (*Server, *s3.Client) {
 	t.Helper()
 	s := New(opts)
@@ -74,13 +74,13 @@ func TestObjectsThroughTheSDK(t *testing.T) {
 	}
 	whole := read(t, c, &s3.GetObjectInput{Bucket: bucket, Key: key})
 	if int64(len(whole)) != *head.ContentLength {
-		t.Errorf("%d bytes, HEAD says %d", len(whole), *head.ContentLength)
+		t.Errorf("%d bytes, HEAD returned %d", len(whole), *head.ContentLength)
 	}
 	if part := read(t, c, &s3.GetObjectInput{Bucket: bucket, Key: key, Range: aws.String("bytes=13-100")}); !bytes.Equal(part, whole[13:101]) {
-		t.Error("a range is not that part of the whole")
+		t.Error("a range differs from the same part of the whole")
 	}
 
-	// A put object is read back, listed, and gone after its delete.
+	// A put object can be read and listed, and is gone after its delete.
 	probe := aws.String("probe & <é> +%/1")
 	if _, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: probe, Body: strings.NewReader("canary")}); err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestObjectsThroughTheSDK(t *testing.T) {
 		t.Errorf("HEAD of a deleted object: %v", err)
 	}
 
-	// Deleting in a batch, of which one has a wrong ETag.
+	// A batch delete with one wrong ETag.
 	out, err := c.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{
 		{Key: key, ETag: head.ETag},
 		{Key: aws.String(string(s.opts.Keys.AppendKey(nil, 1))), ETag: aws.String("beef")},
@@ -163,7 +163,7 @@ func TestAccessKey(t *testing.T) {
 	}
 }
 
-func TestRateRefusesWhatIsAbove(t *testing.T) {
+func TestRateLimit(t *testing.T) {
 	s := New(Options{Keys: mustKeys(t, Flat, 10), Rate: 10})
 	refused := 0
 	for range 50 {
@@ -178,7 +178,7 @@ func TestRateRefusesWhatIsAbove(t *testing.T) {
 	}
 }
 
-// Each fault is what its name says, seen by a plain client.
+// Each fault has the documented effect on a client.
 func TestFaults(t *testing.T) {
 	keys := mustKeys(t, Flat, 5000)
 	var fault atomic.Uint32
@@ -254,7 +254,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestChanceKeepsToItsShares(t *testing.T) {
+func TestChanceShares(t *testing.T) {
 	f := Chance(7, map[Fault]float64{SlowDown: 0.1, Empty: 0.02})
 	var n [numFaults]int
 	for range 20_000 {
@@ -276,7 +276,7 @@ func TestUnchunk(t *testing.T) {
 	}
 	for _, framed := range []string{"", "zz\r\n", "9\r\nabc", "abc"} {
 		if got, err := unchunk([]byte(framed)); err == nil {
-			t.Errorf("%q: taken as %q", framed, got)
+			t.Errorf("%q: accepted as %q", framed, got)
 		}
 	}
 }
@@ -294,7 +294,7 @@ func TestComputedContentSeeks(t *testing.T) {
 			t.Fatal(err)
 		}
 		if rest, _ := io.ReadAll(c); !bytes.Equal(rest, whole[off:]) {
-			t.Fatal("the rest from an offset is not that part of the whole")
+			t.Fatal("content after a seek differs from the same part of the whole")
 		}
 	})
 }

@@ -7,9 +7,8 @@ import (
 	"sort"
 )
 
-// tree is a directory per project, in it one per date, in it one per hour. The
-// bounds of dates are stored (at most a few million bytes, whatever n), those of
-// hours computed.
+// tree has directories by project, date and hour. The bounds of dates are stored (at most a
+// few megabytes for any n), those of hours are computed.
 type tree struct{ projects []treeProject }
 
 type treeProject struct {
@@ -20,8 +19,8 @@ type treeProject struct {
 
 const hoursPerDay = 24
 
-// hourBounds are 32 ways in which the files of a day fall on its hours, as running
-// sums of 1/65536ths: some days have one busy hour, some are even.
+// hourBounds are 32 distributions of the files of a day over its hours, as running sums of
+// 1/65536ths: some have one busy hour, some are even.
 var hourBounds = func() (t [32][hoursPerDay + 1]uint64) {
 	for p := range t {
 		weights := make([]float64, hoursPerDay)
@@ -35,7 +34,7 @@ var hourBounds = func() (t [32][hoursPerDay + 1]uint64) {
 
 func newTree(n uint64) *tree {
 	projects := int(min(max(n/20_000, 3), 200))
-	// About fifty files an hour directory, so that small buckets are no dust.
+	// About fifty files per hour directory, so that small buckets have useful directories.
 	days := float64(n) / (50 * hoursPerDay)
 	names := make([]string, projects)
 	for p := range names {
@@ -50,8 +49,8 @@ func newTree(n uint64) *tree {
 	t := new(tree)
 	for p := range names {
 		files := bounds[p+1] - bounds[p]
-		// Half of the days by equal parts, half by size: so small projects have many
-		// thin days and large ones heavy days.
+		// Half of the days in equal parts, half by size: small projects have many sparse
+		// days, large ones dense days.
 		part := 0.5/float64(projects) + 0.5*float64(files)/float64(max(n, 1))
 		d := min(max(int(days*part), 2), epochDays)
 		dw := make([]float64, d)
@@ -77,7 +76,7 @@ func (t *tree) leafAt(i uint64, l *leaf) {
 	h := sort.Search(hoursPerDay, func(j int) bool { return files*profile[j+1]>>16 > i-first })
 	from, to := files*profile[h]>>16, files*profile[h+1]>>16
 	day := pr.firstDay + d
-	// l's own buffer: a leaf that comes here was filled by nothing but this function.
+	// Only this function sets l.prefix, so the buffer can be reused.
 	prefix := append(l.prefix[:0], pr.name...)
 	prefix = append(prefix, '/')
 	prefix = append(prefix, dayDashed[day]...)

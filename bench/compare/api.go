@@ -9,10 +9,10 @@ import (
 	"net/http"
 )
 
-// api calls a node's Storage API.
+// api is a client of a node's Storage API.
 type api struct{ base, token, org string }
 
-// call sends body, when not nil, as JSON and decodes the answer's data.
+// call sends body as JSON, if it is not nil, and decodes the data of the response.
 func (a *api) call(ctx context.Context, method, path string, body, data any) error {
 	var reader io.Reader
 	if body != nil {
@@ -25,7 +25,7 @@ func (a *api) call(ctx context.Context, method, path string, body, data any) err
 	return a.send(ctx, method, path, "application/json", reader, data)
 }
 
-// stream sends a body of any size.
+// stream posts a body of any size.
 func (a *api) stream(ctx context.Context, path, contentType string, body io.Reader, data any) error {
 	return a.send(ctx, http.MethodPost, path, contentType, body, data)
 }
@@ -36,16 +36,16 @@ func (a *api) send(ctx context.Context, method, path, contentType string, body i
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer := struct {
+	response := struct {
 		Success bool
 		Data    any
 		Error   struct{ Code, Message string }
 	}{Data: data}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(&response); err != nil {
 		return fmt.Errorf("%s %s: status %s: %w", method, path, resp.Status, err)
 	}
-	if !answer.Success || resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: status %s: %s: %s", method, path, resp.Status, answer.Error.Code, answer.Error.Message)
+	if !response.Success || resp.StatusCode/100 != 2 {
+		return fmt.Errorf("%s %s: status %s: %s: %s", method, path, resp.Status, response.Error.Code, response.Error.Message)
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func (a *api) request(ctx context.Context, method, path, contentType string, bod
 	return http.DefaultClient.Do(req)
 }
 
-// getJSON gets a URL and decodes what it answers, when into is not nil.
+// getJSON gets a URL and decodes the response into into, if it is not nil.
 func getJSON(ctx context.Context, url string, header http.Header, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -86,11 +86,11 @@ func getJSON(ctx context.Context, url string, header http.Header, into any) erro
 	return json.NewDecoder(resp.Body).Decode(into)
 }
 
-// toArray reads on to the first element of the array at a path of object names.
+// toArray advances d to the first element of the array at a path of object names.
 func toArray(d *json.Decoder, path ...string) error {
 	for _, name := range path {
 		if t, err := d.Token(); err != nil || t != json.Delim('{') {
-			return fmt.Errorf("no object that has %q: %v, %w", name, t, err)
+			return fmt.Errorf("no object with field %q: %v: %w", name, t, err)
 		}
 		for {
 			t, err := d.Token()
@@ -101,7 +101,7 @@ func toArray(d *json.Decoder, path ...string) error {
 				break
 			}
 			if t == json.Delim('}') {
-				return fmt.Errorf("no %q in the answer", name)
+				return fmt.Errorf("no field %q in the response", name)
 			}
 			var skipped json.RawMessage
 			if err := d.Decode(&skipped); err != nil {
@@ -110,7 +110,7 @@ func toArray(d *json.Decoder, path ...string) error {
 		}
 	}
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return fmt.Errorf("%v where an array should begin: %w", t, err)
+		return fmt.Errorf("%v instead of an array: %w", t, err)
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ type bench struct {
 	config *config
 	log    *slog.Logger
 	report *report
-	self   string // this program
-	server string // the bucket server's program
+	self   string // path of this program
+	server string // path of the bucket server
 }
 
 func newBench(c *config) *bench {
@@ -27,7 +27,7 @@ func (b *bench) wants(who string) bool {
 	return len(b.config.only) == 0 || slices.Contains(b.config.only, who)
 }
 
-// bucket is a synthetic bucket with its server and the right answer about it.
+// bucket is a synthetic bucket with its server and its expected scan result.
 type bucket struct {
 	keys   *bucketserver.Keys
 	want   *bucketserver.Expected
@@ -50,18 +50,18 @@ func (b *bench) newBucket(ctx context.Context, layout bucketserver.Layout, n uin
 	return &bucket{keys: keys, want: want, server: s}, nil
 }
 
-// The catalog that every scenario uses.
+// Shares of the catalog that every scenario uses.
 const (
 	orphanShare  = 0.1
 	missingShare = 0.001
 )
 
-// plentyKeys is up to how many keys the catalog grows with the bucket.
+// maxCatalogKeys is the number of keys up to which the catalog grows with the bucket.
 const maxCatalogKeys = 1_000_000
 
-// catalog is the catalog of a bucket of n keys: a record for most of the backups up to a
-// million keys. Beyond that the records stay about a third of a million, so that what
-// grows is the bucket, and the rest are orphans.
+// catalog returns the catalog of a bucket of n keys. Most backups have a record in a
+// bucket of up to maxCatalogKeys keys. In larger buckets the number of records stays at
+// about a third of a million, and all other files are orphans.
 func catalog(storageID string, n uint64) bucketserver.Catalog {
 	orphans := orphanShare
 	if n > maxCatalogKeys {

@@ -7,7 +7,7 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// bigScene scans a large bucket, then asks the node that has it.
+// bigScenario scans a large bucket, then measures queries.
 func (b *bench) bigScenario(ctx context.Context) error {
 	if !b.wants("firescan") {
 		return nil
@@ -43,8 +43,8 @@ func (b *bench) bigScenario(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.report.add("big scan", thousands(b.config.bigKeys)+" keys, flat layout, 0s a page: memory and index", scanTable(rows),
-		fmt.Sprintf("Index: %.1f bytes a file. %s backup records in the catalog, imported in %v with a peak RSS of %s.",
+	b.report.add("big scan", thousands(b.config.bigKeys)+" keys, flat layout, 0s per page: memory and index", scanTable(rows),
+		fmt.Sprintf("Index: %.1f bytes per file. %s backup records in the catalog, imported in %v with a peak RSS of %s.",
 			float64(size)/float64(bk.want.Digest.Files), thousands(bk.want.Backups), round(imp.wall), mib(imp.peak)))
 
 	queries, err := b.queries(ctx, n, bk, dest)
@@ -59,7 +59,7 @@ func (b *bench) bigScenario(ctx context.Context) error {
 		}
 		measured = append(measured, r)
 	}
-	b.report.add("queries", fmt.Sprintf("Queries at %s files, %d a second, open loop", thousands(b.config.bigKeys), b.config.rate), queryTable(measured),
-		"Times count from when a request was due, client included, on the same two cores.")
+	b.report.add("queries", fmt.Sprintf("Queries at %s files, %d per second, open loop", thousands(b.config.bigKeys), b.config.rate), queryTable(measured),
+		"Times are measured from when a request was due and include the client, on the same two cores.")
 	return b.report.write(b.config.out)
 }

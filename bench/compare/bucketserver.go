@@ -31,9 +31,9 @@ func startServer(ctx context.Context, program string, layout bucketserver.Layout
 		return nil, err
 	}
 	for {
-		output, err := os.ReadFile(output)
-		if err == nil && bytes.HasSuffix(output, []byte("\n")) && bytes.HasPrefix(output, []byte("http")) {
-			return &server{d, strings.TrimSpace(string(output))}, nil
+		text, err := os.ReadFile(output)
+		if err == nil && bytes.HasSuffix(text, []byte("\n")) && bytes.HasPrefix(text, []byte("http")) {
+			return &server{d, strings.TrimSpace(string(text))}, nil
 		}
 		if err := d.failed(); err != nil {
 			return nil, err
@@ -47,7 +47,7 @@ func startServer(ctx context.Context, program string, layout bucketserver.Layout
 	}
 }
 
-// tally is what the server has done and taken so far.
+// counters are the totals of a bucket server since its start.
 type counters struct {
 	requests, lists, keys uint64
 	cpu                   time.Duration
@@ -66,11 +66,11 @@ func (t counters) since(before counters) counters {
 	return counters{t.requests - before.requests, t.lists - before.lists, t.keys - before.keys, t.cpu - before.cpu}
 }
 
-// look is how often the server's counts are asked for while a scan runs.
+// pollInterval is the interval at which servers and nodes are polled.
 const pollInterval = 10 * time.Millisecond
 
-// lastList looks at the server until ctx ends, and answers when it was last seen to have
-// answered another list.
+// watchLastList polls the server until ctx ends. It returns the time at which the number of
+// lists was last seen to grow.
 func (s *server) watchLastList(ctx context.Context) (last time.Time) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -86,14 +86,14 @@ func (s *server) watchLastList(ctx context.Context) (last time.Time) {
 	}
 }
 
-// served waits until the server has sent so many keys.
+// waitKeysSent waits until the server has sent the given number of keys in total.
 func (s *server) waitKeysSent(ctx context.Context, keys uint64) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for sent := uint64(0); ; {
 		t, err := s.counters(ctx)
 		if ctx.Err() != nil {
-			return fmt.Errorf("wait until the bucket's server has sent %d keys (it has sent %d): %w", keys, sent, context.Cause(ctx))
+			return fmt.Errorf("wait for the bucket server to send %d keys: %d sent: %w", keys, sent, context.Cause(ctx))
 		}
 		if sent = t.keys; err != nil || sent >= keys {
 			return err

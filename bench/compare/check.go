@@ -20,13 +20,13 @@ func checkSync(s syncState, want *bucketserver.Expected) error {
 		{"missingBackups", uint64(s.MissingBackups), want.Missing},
 	} {
 		if c.got != c.want {
-			return fmt.Errorf("wrong answer: sync %s tells %s = %d, right is %d", s.ID, c.what, c.got, c.want)
+			return fmt.Errorf("wrong result: sync %s: %s is %d, want %d", s.ID, c.what, c.got, c.want)
 		}
 	}
 	return nil
 }
 
-// checkStats holds GET …/files/stats against the right answer.
+// checkStats compares GET …/files/stats with the expected result.
 func (n *node) checkStats(ctx context.Context, dest string, want *bucketserver.Expected) error {
 	type counts struct{ Count, Size number }
 	var got struct {
@@ -52,14 +52,14 @@ func (n *node) checkStats(ctx context.Context, dest string, want *bucketserver.E
 	}
 	for what, v := range checks {
 		if v[0] != v[1] {
-			return fmt.Errorf("wrong answer: stats tell %s = %d, right is %d", what, v[0], v[1])
+			return fmt.Errorf("wrong result: file stats: %s is %d, want %d", what, v[0], v[1])
 		}
 	}
 	return nil
 }
 
-// checkFiles reads all files back in one stream and compares their digest. It answers that
-// of the orphans, of which only the number is known beforehand.
+// checkFiles reads all files in one stream and compares their digest. It returns the digest
+// of the orphans, for which only the number is expected.
 func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.Expected) (orphans bucketserver.Digest, err error) {
 	resp, err := n.owner.request(ctx, http.MethodGet, "/api/v1/storage/destinations/"+dest+"/files", "", nil)
 	if err != nil {
@@ -67,11 +67,11 @@ func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.E
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return orphans, fmt.Errorf("read the files back: status %s", resp.Status)
+		return orphans, fmt.Errorf("read files: status %s", resp.Status)
 	}
 	d := json.NewDecoder(resp.Body)
 	if err := toArray(d, "data", "files"); err != nil {
-		return orphans, fmt.Errorf("read the files back: %w", err)
+		return orphans, fmt.Errorf("read files: %w", err)
 	}
 	var got bucketserver.Digest
 	for d.More() {
@@ -82,22 +82,22 @@ func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.E
 			IsOrphan     bool
 		}
 		if err := d.Decode(&f); err != nil {
-			return orphans, fmt.Errorf("read the files back: %w", err)
+			return orphans, fmt.Errorf("read files: %w", err)
 		}
 		got.Add([]byte(f.Path), int64(f.Size), f.LastModified.Unix(), nil)
 		if f.IsOrphan {
 			orphans.Add([]byte(f.Path), int64(f.Size), f.LastModified.Unix(), nil)
 		}
 	}
-	got.TagSum = want.Digest.TagSum // files tell no ETag
+	got.TagSum = want.Digest.TagSum // the API does not return ETags
 	if got != want.Digest || orphans.Files != want.OrphanTotal().Files {
-		return orphans, fmt.Errorf("wrong answer: the files read back are %+v with %d orphans, right is %+v with %d", got, orphans.Files, want.Digest, want.OrphanTotal().Files)
+		return orphans, fmt.Errorf("wrong result: files: got %+v with %d orphans, want %+v with %d", got, orphans.Files, want.Digest, want.OrphanTotal().Files)
 	}
 	return orphans, nil
 }
 
-// check holds all that a node tells of a scan against the right answer, and answers the
-// digest of the orphans.
+// checkScan compares all results of a scan with the expected result and returns the digest
+// of the orphans.
 func checkScan(ctx context.Context, n *node, bk *bucket, dest string, s syncState) (orphans bucketserver.Digest, err error) {
 	if err := checkSync(s, bk.want); err != nil {
 		return orphans, err

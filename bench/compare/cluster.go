@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// group is a cluster of nodes that began together, each a process of its own.
+// cluster is a firescan cluster with one process per node.
 type cluster struct {
 	dir   string
 	nodes []*node
 }
 
-// startGroup starts a cluster on fresh data directories, waits until each of its nodes is
-// ready and votes, and makes the tokens.
+// startCluster starts a cluster on new data directories, waits until all nodes are ready
+// and voters, and creates the tokens.
 func (b *bench) startCluster(ctx context.Context, size int) (_ *cluster, err error) {
 	dir, err := os.MkdirTemp(b.config.cache, "cluster-")
 	if err != nil {
@@ -71,7 +71,8 @@ func (b *bench) startCluster(ctx context.Context, size int) (_ *cluster, err err
 	return g, b.createTokens(ctx, g.nodes...)
 }
 
-// fedGroup starts a cluster that has the bucket's records, on all its nodes.
+// startLoadedCluster starts a cluster and waits until all nodes have applied the bucket's
+// records.
 func (b *bench) startLoadedCluster(ctx context.Context, bk *bucket, size int) (g *cluster, dest string, err error) {
 	b.log.Info("starting a cluster", "nodes", size, "layout", bk.keys.Layout())
 	if g, err = b.startCluster(ctx, size); err != nil {
@@ -91,23 +92,23 @@ func (b *bench) startLoadedCluster(ctx context.Context, bk *bucket, size int) (g
 	return g, dest, nil
 }
 
-// groupCommand tells how the nodes of a group were started.
+// clusterCommand returns the command that starts a node, for the report.
 func (b *bench) clusterCommand(size string) string {
 	return fmt.Sprintf("firescan serve --node-id n1 … --cluster-secret-file secret --bootstrap-expect %s --join 127.0.0.1:… --scan-streams %d", size, b.config.scanStreams)
 }
 
-// rerun is the command that measured, with the flags that matter.
+// rerun returns the command that repeats a measurement, for the report.
 func (b *bench) rerun(flags string) string {
 	return fmt.Sprintf("make bench BENCH='-only firescan -scenarios cluster -keys %d %s'", b.config.keys, flags)
 }
 
-// complete waits until each node is ready and knows that all vote.
+// waitVoters waits until every node is ready and sees all nodes as voters.
 func (g *cluster) waitVoters(ctx context.Context) error {
 	for _, n := range g.nodes {
 		if err := n.waitReady(ctx); err != nil {
 			return err
 		}
-		err := n.waitFor(ctx, "one of a whole cluster", func(ctx context.Context) (bool, error) {
+		err := n.waitFor(ctx, "in a cluster with all voters alive", func(ctx context.Context) (bool, error) {
 			m, err := n.metrics(ctx)
 			voters, _ := m.sum("firescan_cluster_members", `vote="voter"`, `state="alive"`)
 			return err == nil && int(voters) == len(g.nodes), err
@@ -119,8 +120,8 @@ func (g *cluster) waitVoters(ctx context.Context) error {
 	return nil
 }
 
-// level waits until all nodes have applied what the first one has, so that a scan does not
-// wait for what was written before.
+// waitApplied waits until all nodes have applied the log up to the index of the first node,
+// so that a scan does not wait for earlier writes.
 func (g *cluster) waitApplied(ctx context.Context) error {
 	const applied = "firescan_catalog_applied_index"
 	m, err := g.nodes[0].metrics(ctx)
@@ -141,11 +142,11 @@ func (g *cluster) waitApplied(ctx context.Context) error {
 	return nil
 }
 
-// replicated waits until as many nodes as are to hold the index of a destination's last
-// sync do, and tells when it saw that.
+// waitReplicated waits until the index of a destination's last sync has all its replicas,
+// and returns the time.
 func (g *cluster) waitReplicated(ctx context.Context, dest string) (time.Time, error) {
 	n := g.nodes[0]
-	err := n.waitFor(ctx, "in a cluster that holds all copies", func(ctx context.Context) (bool, error) {
+	err := n.waitFor(ctx, "in a cluster with all replicas", func(ctx context.Context) (bool, error) {
 		m, err := n.metrics(ctx)
 		if err != nil {
 			return false, err
@@ -157,7 +158,7 @@ func (g *cluster) waitReplicated(ctx context.Context, dest string) (time.Time, e
 	return time.Now(), err
 }
 
-// leader waits for the node that leads, as the nodes themselves say.
+// leader waits for a leader and returns it.
 func (g *cluster) leader(ctx context.Context) (*node, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -173,13 +174,13 @@ func (g *cluster) leader(ctx context.Context) (*node, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("no node of the cluster leads: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("wait for a leader: %w", context.Cause(ctx))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// others are the nodes without one.
+// without returns the nodes except one.
 func (g *cluster) without(not *node) (without []*node) {
 	for _, n := range g.nodes {
 		if n != not {
@@ -189,7 +190,7 @@ func (g *cluster) without(not *node) (without []*node) {
 	return without
 }
 
-// meters read what all nodes take from now on.
+// meters returns a function that returns the CPU time of all nodes since this call.
 func (g *cluster) meters() (func() (time.Duration, error), error) {
 	var all []*meter
 	for _, n := range g.nodes {
@@ -211,7 +212,7 @@ func (g *cluster) meters() (func() (time.Duration, error), error) {
 	}, nil
 }
 
-// copied is how much of other nodes' segments each node has fetched so far, in bytes.
+// copied returns the bytes of segments that each node has fetched from other nodes.
 func (g *cluster) copied(ctx context.Context) (all []uint64, err error) {
 	for _, n := range g.nodes {
 		m, err := n.metrics(ctx)
@@ -220,15 +221,15 @@ func (g *cluster) copied(ctx context.Context) (all []uint64, err error) {
 		}
 		bytes, ok := m.sum("firescan_replica_bytes_total")
 		if !ok {
-			return nil, fmt.Errorf("node %s does not tell how much it has copied", n.id)
+			return nil, fmt.Errorf("node %s: no metric firescan_replica_bytes_total", n.id)
 		}
 		all = append(all, uint64(bytes))
 	}
 	return all, nil
 }
 
-// stop ends all nodes and removes what they stored. After an error it stays, for whoever
-// looks for the cause.
+// stop stops all nodes and removes their data, unless there was an error: then the data
+// and the logs stay.
 func (g *cluster) stop(err error) {
 	var all sync.WaitGroup
 	for _, n := range g.nodes {
@@ -240,15 +241,15 @@ func (g *cluster) stop(err error) {
 	}
 }
 
-// segmentBytes is the size of the segments that a sync has left on the nodes of a cluster,
-// each counted once.
+// segmentBytes returns the total size of the segments of a sync on the nodes of a cluster,
+// counting each segment once.
 func segmentBytes(dir, sync string) (total uint64, err error) {
 	_, ulid, _ := strings.Cut(sync, "_")
 	seen := map[string]bool{}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		name := filepath.Base(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // what is not needed any more is removed meanwhile
+		case errors.Is(err, fs.ErrNotExist): // removed concurrently by a node
 			return nil
 		case err != nil:
 			return err
@@ -266,7 +267,7 @@ func segmentBytes(dir, sync string) (total uint64, err error) {
 		return err
 	})
 	if err == nil && total == 0 {
-		err = fmt.Errorf("sync %s has left no segment file", sync)
+		err = fmt.Errorf("sync %s: no segment file", sync)
 	}
 	return total, err
 }

@@ -54,11 +54,11 @@ func TestMetricsAreSummedByNameAndLabels(t *testing.T) {
 	}
 }
 
-func TestMetricsOfANode(t *testing.T) {
+func TestNodeMetrics(t *testing.T) {
 	status := http.StatusOK
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/metrics" {
-			t.Errorf("asked for %s", r.URL.Path)
+			t.Errorf("unexpected request: %s", r.URL.Path)
 		}
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(scraped))
@@ -76,16 +76,16 @@ func TestMetricsOfANode(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	if leader, err := g.leader(ctx); err == nil {
-		t.Errorf("%s leads, though no node says so", leader.id)
+		t.Errorf("node %s is reported as leader, but no node is", leader.id)
 	}
 	status = http.StatusServiceUnavailable
 	if _, err := n.metrics(t.Context()); err == nil {
-		t.Error("a node that refuses has metrics")
+		t.Error("metrics of a node that returns 503: no error")
 	}
 }
 
-// counting is a bucket's server that tells more with each look, up to an end.
-func counting(t *testing.T, end uint64) *server {
+// countingServer is a bucket server whose counters grow with each request, up to end.
+func countingServer(t *testing.T, end uint64) *server {
 	t.Helper()
 	var looks atomic.Uint64
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -103,8 +103,8 @@ func counting(t *testing.T, end uint64) *server {
 	return s
 }
 
-func TestTheServerIsWatched(t *testing.T) {
-	s := counting(t, 5)
+func TestServerPolling(t *testing.T) {
+	s := countingServer(t, 5)
 	if err := s.waitKeysSent(t.Context(), 3000); err != nil {
 		t.Fatal(err)
 	}
@@ -116,19 +116,19 @@ func TestTheServerIsWatched(t *testing.T) {
 	defer stop()
 	before := time.Now()
 	if last := s.watchLastList(ctx); last.Before(before) || time.Since(last) < 100*time.Millisecond {
-		t.Errorf("the last list was answered at %v, looked at from %v to %v", last, before, time.Now())
+		t.Errorf("last list at %v, watched from %v to %v", last, before, time.Now())
 	}
 	soon, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
-	if err := s.waitKeysSent(soon, 6000); err == nil || !strings.Contains(err.Error(), "it has sent 5000") {
-		t.Errorf("waited for more keys than there are: %v", err)
+	if err := s.waitKeysSent(soon, 6000); err == nil || !strings.Contains(err.Error(), ": 5000 sent") {
+		t.Errorf("waiting for more keys than exist: %v", err)
 	}
 }
 
 func TestSegmentBytesCountsEachSegmentOfASyncOnce(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := segmentBytes(dir, "sync_01abc"); err == nil {
-		t.Error("no segment at all is no error")
+		t.Error("no segment: no error")
 	}
 	for name, size := range map[string]int{
 		"n1/seg_01abc_1.seg": 100, "n2/seg_01abc_1.seg": 100, "n3/seg_01abc_2.seg": 20, "n3/seg_01abd_1.seg": 3, "n1/seg_01abc_3.part": 1,
@@ -153,7 +153,7 @@ func TestBound(t *testing.T) {
 		want    time.Duration
 	}{{1000, 8, 125 * time.Second}, {1000, 24, 42 * time.Second}, {1000, 40, 25 * time.Second}, {1, 8, time.Second}, {0, 8, 0}} {
 		if got := bound(c.pages, c.streams, time.Second); got != c.want {
-			t.Errorf("%d pages on %d streams take %v", c.pages, c.streams, got)
+			t.Errorf("%d pages on %d streams: %v", c.pages, c.streams, got)
 		}
 	}
 }
@@ -221,7 +221,7 @@ func TestFailoverTable(t *testing.T) {
 	}
 }
 
-func TestKillsAreSpreadOverTheScan(t *testing.T) {
+func TestKillPoints(t *testing.T) {
 	for _, n := range []int{1, 2, 5, 100} {
 		last := 0.0
 		for i := range n {
@@ -233,12 +233,12 @@ func TestKillsAreSpreadOverTheScan(t *testing.T) {
 		}
 	}
 	if at := killPoint(0, 1); math.Abs(at-0.45) > 1e-9 {
-		t.Errorf("an only kill is at %v", at)
+		t.Errorf("a single kill is at %v", at)
 	}
 }
 
-// A write is taken to be answered when any of the nodes has, and not before.
-func TestWritten(t *testing.T) {
+// TestWaitWritable checks that one node that accepts the write is enough.
+func TestWaitWritable(t *testing.T) {
 	var measured atomic.Int32
 	without := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -246,7 +246,7 @@ func TestWritten(t *testing.T) {
 	}))
 	with := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method+" "+r.URL.Path != "PUT /api/v1/catalog/projects/proj_alive" {
-			t.Errorf("asked %s %s", r.Method, r.URL.Path)
+			t.Errorf("unexpected request: %s %s", r.Method, r.URL.Path)
 		}
 		if measured.Add(1) < 4 {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -260,7 +260,7 @@ func TestWritten(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
 	nodes := []*node{{id: "n1", service: &api{base: without.URL}}, {id: "n2", service: &api{base: with.URL}}}
 	if err := waitWritable(t.Context(), nodes); err != nil || measured.Load() != 4 {
-		t.Errorf("%v, asked %d times", err, measured.Load())
+		t.Errorf("%v, %d requests", err, measured.Load())
 	}
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
@@ -279,7 +279,7 @@ func TestParseClusterFlags(t *testing.T) {
 	}
 	for _, args := range [][]string{{"-cluster-sizes", "0"}, {"-cluster-sizes", "1,two"}, {"-cluster-layouts", "round"}, {"-kills", "-1"}} {
 		if _, err := parse(args); err == nil {
-			t.Errorf("%v is taken", args)
+			t.Errorf("%v is accepted", args)
 		}
 	}
 }

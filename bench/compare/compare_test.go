@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Both readers list each range whole, whatever the layout, size and number of streams.
-func TestReadersListAll(t *testing.T) {
+// Both readers list each range completely, for every layout and number of streams.
+func TestReadersListAllKeys(t *testing.T) {
 	for _, layout := range bucketserver.Layouts {
 		const n = 4_321
 		keys, err := bucketserver.NewKeys(layout, n)
@@ -48,7 +48,7 @@ func TestReadersListAll(t *testing.T) {
 				for _, r := range ranges {
 					got, err := read(t.Context(), r)
 					if err != nil || got != r.keys {
-						t.Errorf("%s, %s: range behind %q: %d keys of %d, %v", layout, how, r.after, got, r.keys, err)
+						t.Errorf("%s, %s: range after %q: %d keys of %d, %v", layout, how, r.after, got, r.keys, err)
 					}
 					total += got
 				}
@@ -64,7 +64,7 @@ func TestReadersListAll(t *testing.T) {
 	}
 }
 
-func TestMeasureTellsWhatAProcessTook(t *testing.T) {
+func TestMeasure(t *testing.T) {
 	var out lineCounter
 	u, err := measure(t.Context(), []string{"sh", "-c", `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; printf 'a\nb\nc\n'`}, nil, &out)
 	if err != nil {
@@ -74,7 +74,7 @@ func TestMeasureTellsWhatAProcessTook(t *testing.T) {
 		t.Errorf("%d lines, %+v", out.n, u)
 	}
 	if _, err := measure(t.Context(), []string{"sh", "-c", "echo no such bucket >&2; exit 3"}, nil, &out); err == nil || !strings.Contains(err.Error(), "no such bucket") {
-		t.Errorf("a failing program: %v", err)
+		t.Errorf("failing program: %v", err)
 	}
 }
 
@@ -120,10 +120,10 @@ func TestParseProc(t *testing.T) {
 		t.Errorf("%d, %v", peak, err)
 	}
 	if _, _, err := parseStat("42 (x)"); err == nil {
-		t.Error("a short stat is taken")
+		t.Error("a short stat is accepted")
 	}
 	if _, err := parsePeak("Name:\tx\n"); err == nil {
-		t.Error("a status without VmHWM is taken")
+		t.Error("a status without VmHWM is accepted")
 	}
 }
 
@@ -138,11 +138,11 @@ func TestQuantiles(t *testing.T) {
 		}
 	}
 	if latencies(nil).quantile(0.5) != 0 {
-		t.Error("quantile of nothing")
+		t.Error("quantile of an empty list is not 0")
 	}
 }
 
-func TestOpenLoopCallsAllAndStopsAtAnError(t *testing.T) {
+func TestOpenLoopMakesAllCallsAndStopsAtAnError(t *testing.T) {
 	var calls [200]atomic.Int32
 	times, err := openLoop(t.Context(), 2000, 100*time.Millisecond, func(_ context.Context, i int) error {
 		calls[i].Add(1)
@@ -167,15 +167,15 @@ func TestOpenLoopCallsAllAndStopsAtAnError(t *testing.T) {
 	}
 }
 
-// A stall in one place is seen by all calls that were due meanwhile.
-func TestOpenLoopCountsFromWhenACallWasDue(t *testing.T) {
+// A stall counts in all calls that were due during it.
+func TestOpenLoopMeasuresFromDueTime(t *testing.T) {
 	release := make(chan struct{})
 	var begun atomic.Int32
 	times, err := openLoop(t.Context(), 5000, 200*time.Millisecond, func(context.Context, int) error {
 		if begun.Add(1) == 900 {
 			close(release)
 		}
-		// The workers fill up with waiting calls; 900 is never reached by them alone.
+		// The waiting calls occupy all workers, so that call 900 is delayed.
 		select {
 		case <-release:
 		case <-time.After(50 * time.Millisecond):
@@ -186,7 +186,7 @@ func TestOpenLoopCountsFromWhenACallWasDue(t *testing.T) {
 		t.Fatalf("%d times, %v", len(times), err)
 	}
 	if worst := times.quantile(1); worst < 60*time.Millisecond {
-		t.Errorf("the worst call took %v, though it waited for a worker and then 50ms", worst)
+		t.Errorf("the slowest call took %v, want at least 60ms: it waited for a worker and then 50ms", worst)
 	}
 }
 
@@ -200,14 +200,14 @@ func TestReplaceSection(t *testing.T) {
 			want[s.name] = s.text
 		}
 		if !strings.HasPrefix(text, preamble) {
-			t.Fatalf("the preamble is gone:\n%s", text)
+			t.Fatalf("no preamble:\n%s", text)
 		}
 		if got := strings.Count(text, "## Text"); got != len(want) {
 			t.Fatalf("%d sections, want %d:\n%s", got, len(want), text)
 		}
 		for name, section := range want {
 			if !strings.Contains(text, "<!-- begin "+name+" -->\n"+section+"<!-- end "+name+" -->\n") {
-				t.Fatalf("section %s is not there:\n%s", name, text)
+				t.Fatalf("no section %s:\n%s", name, text)
 			}
 		}
 	})
@@ -235,7 +235,7 @@ func TestReportWritesTheFile(t *testing.T) {
 		}
 	}
 	if n := strings.Count(string(text), "## A title"); n != 1 {
-		t.Errorf("the section stands there %d times", n)
+		t.Errorf("the section occurs %d times", n)
 	}
 }
 
@@ -249,7 +249,7 @@ func TestParseFlags(t *testing.T) {
 	}
 	for _, args := range [][]string{{"-only", "ls"}, {"-layouts", "round"}, {"-scenarios", "all"}, {"-latency", "fast"}, {"extra"}} {
 		if _, err := parse(args); err == nil {
-			t.Errorf("%v is taken", args)
+			t.Errorf("%v is accepted", args)
 		}
 	}
 }

@@ -13,11 +13,11 @@ import (
 // daemon is a process that runs until it is stopped.
 type daemon struct {
 	cmd    *exec.Cmd
-	done   chan struct{} // closed when it has ended
+	done   chan struct{} // closed when the process has exited
 	output *os.File
 }
 
-// startDaemon starts a process whose output goes to a file.
+// startDaemon starts a process and redirects its output to a file.
 func startDaemon(cmd []string, env []string, output string) (*daemon, error) {
 	f, err := os.Create(output)
 	if err != nil {
@@ -31,7 +31,7 @@ func startDaemon(cmd []string, env []string, output string) (*daemon, error) {
 	}
 	d := &daemon{cmd: c, done: make(chan struct{}), output: f}
 	go func() {
-		_ = c.Wait() // ProcessState tells how it ended
+		_ = c.Wait() // failed reports ProcessState
 		close(d.done)
 	}()
 	return d, nil
@@ -39,18 +39,19 @@ func startDaemon(cmd []string, env []string, output string) (*daemon, error) {
 
 func (d *daemon) pid() int { return d.cmd.Process.Pid }
 
-// failed tells what the process said when it has ended by itself, nil while it runs.
+// failed returns an error with the end of the output if the process has exited, or nil
+// while it runs.
 func (d *daemon) failed() error {
 	select {
 	case <-d.done:
 		output, _ := os.ReadFile(d.output.Name())
-		return fmt.Errorf("%s ended by itself, %v: %s", filepath.Base(d.cmd.Path), d.cmd.ProcessState, lastOutput(string(output)))
+		return fmt.Errorf("%s exited unexpectedly: %v: %s", filepath.Base(d.cmd.Path), d.cmd.ProcessState, lastOutput(string(output)))
 	default:
 		return nil
 	}
 }
 
-// stop ends the process, with force when it takes more than ten seconds.
+// stop terminates the process, and kills it if it still runs after ten seconds.
 func (d *daemon) stop() {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -62,7 +63,7 @@ func (d *daemon) stop() {
 	_ = d.output.Close()
 }
 
-// kill ends the process without a warning.
+// kill kills the process.
 func (d *daemon) kill() {
 	_ = d.cmd.Process.Kill()
 	<-d.done

@@ -12,26 +12,26 @@ import (
 )
 
 const (
-	// failoverNodes is the least that goes on when one dies.
+	// failoverNodes is the smallest cluster that survives a node failure.
 	failoverNodes = 3
-	// undisturbed is how many scans are measured of which nothing is killed.
+	// baselineScans is the number of scans without a kill.
 	baselineScans = 3
-	// stuck is how long a scan may take before it counts as one that does not end.
+	// scanTimeout is the maximum duration of a scan.
 	scanTimeout = 3 * time.Minute
 )
 
-// disturbed is a scan in the course of which a node was killed, or none was.
+// failoverScan is the measurement of a scan during which a node was killed, or none.
 type failoverScan struct {
 	killed string // nobody, leader, worker
 	at     float64
-	// writable is how long after the kill another node has answered a write.
+	// writable is the time from the kill until another node accepted a write.
 	writable time.Duration
 	took     time.Duration
-	keys     uint64 // that the bucket's server has sent
+	keys     uint64 // sent by the bucket server
 }
 
-// failover kills the leader in mid-scan, then a node that does not lead, each in several
-// scans, and compares the time and the result with those of scans in peace.
+// failover kills the leader and a follower in the middle of scans, and compares time and
+// result with those of undisturbed scans.
 func (b *bench) failover(ctx context.Context) (err error) {
 	layout := bucketserver.Flat
 	if len(b.config.clusterLayouts) > 0 {
@@ -56,7 +56,7 @@ func (b *bench) failover(ctx context.Context) (err error) {
 }
 
 func (b *bench) runFailoverScans(ctx context.Context, g *cluster, bk *bucket, dest string) (scans []failoverScan, err error) {
-	var right bucketserver.Digest // of the orphans, by a scan in peace
+	var correct bucketserver.Digest // of the orphans, by an undisturbed scan
 	kills := int(b.config.kills)
 	for i := range 1 + baselineScans + 2*kills {
 		killed, at := "nobody", 0.0
@@ -66,14 +66,14 @@ func (b *bench) runFailoverScans(ctx context.Context, g *cluster, bk *bucket, de
 		}
 		d, orphans, err := b.scanWithKill(ctx, g, bk, dest, killed, at)
 		if err != nil {
-			return nil, fmt.Errorf("scan %d, of which %s was killed at %.0f %% of the keys: %w", i+1, killed, 100*at, err)
+			return nil, fmt.Errorf("scan %d (killed: %s, at %.0f %% of the keys): %w", i+1, killed, 100*at, err)
 		}
-		if i == 0 { // the first scan does not know the bucket yet, and is no measure for the others
-			right = orphans
+		if i == 0 { // a first scan has no key model yet and is not comparable
+			correct = orphans
 			continue
 		}
-		if orphans != right {
-			return nil, fmt.Errorf("wrong answer: scan %d, of which %s was killed, calls other files orphans than one in peace", i+1, killed)
+		if orphans != correct {
+			return nil, fmt.Errorf("wrong result: scan %d (killed: %s): orphans differ from an undisturbed scan", i+1, killed)
 		}
 		b.log.Info("scanned", "killed", killed, "at", at, "writable", d.writable, "took", d.took, "keys", d.keys)
 		scans = append(scans, d)
@@ -81,11 +81,11 @@ func (b *bench) runFailoverScans(ctx context.Context, g *cluster, bk *bucket, de
 	return scans, nil
 }
 
-// spot spreads n kills over the scan, as shares of the bucket's keys.
+// killPoint returns the share of the keys after which kill i of n happens.
 func killPoint(i, n int) float64 { return 0.15 + 0.6*(float64(i)+0.5)/float64(n) }
 
-// kill starts a scan, kills a node when the bucket's server has sent a share of the keys,
-// and waits for the end. All nodes run again afterwards.
+// scanWithKill starts a scan, kills a node when the bucket server has sent the given share
+// of the keys, waits for the end of the scan and restarts the node.
 func (b *bench) scanWithKill(ctx context.Context, g *cluster, bk *bucket, dest, killed string, at float64) (d failoverScan, orphans bucketserver.Digest, err error) {
 	leader, err := g.leader(ctx)
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *bench) scanWithKill(ctx context.Context, g *cluster, bk *bucket, dest, 
 	if err != nil {
 		return d, orphans, err
 	}
-	patient, cancel := context.WithTimeoutCause(ctx, scanTimeout, errors.New("the scan does not come to an end"))
+	patient, cancel := context.WithTimeoutCause(ctx, scanTimeout, errors.New("scan timeout"))
 	defer cancel()
 	id, err := alive[0].startSync(ctx, dest)
 	if err != nil {
@@ -114,12 +114,12 @@ func (b *bench) scanWithKill(ctx context.Context, g *cluster, bk *bucket, dest, 
 		if err := bk.server.waitKeysSent(patient, before.keys+uint64(at*float64(bk.want.Digest.Files))); err != nil {
 			return d, orphans, err
 		}
-		killed := time.Now()
+		killedAt := time.Now()
 		target.daemon.kill()
 		if err := waitWritable(patient, alive); err != nil {
 			return d, orphans, err
 		}
-		d.writable = time.Since(killed)
+		d.writable = time.Since(killedAt)
 	}
 	s, err := alive[0].waitSync(patient, id)
 	if err != nil {
@@ -148,8 +148,8 @@ func (b *bench) scanWithKill(ctx context.Context, g *cluster, bk *bucket, dest, 
 	return d, orphans, err
 }
 
-// written waits until one of the nodes has answered a write. All are asked at once, as by
-// clients that know nothing of leaders.
+// waitWritable waits until one of the nodes accepts a write. It tries all of them in
+// parallel.
 func waitWritable(ctx context.Context, nodes []*node) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -165,10 +165,10 @@ func waitWritable(ctx context.Context, nodes []*node) error {
 		}
 		errs = append(errs, err)
 	}
-	return fmt.Errorf("no node takes a write: %w", errors.Join(errs...))
+	return fmt.Errorf("no node accepts writes: %w", errors.Join(errs...))
 }
 
-// write asks a node to write until it answers that it has.
+// write retries a write on a node until it succeeds.
 func (n *node) write(ctx context.Context) error {
 	for i := 0; ; i++ {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -187,7 +187,7 @@ func (n *node) write(ctx context.Context) error {
 	}
 }
 
-// of are the scans of which that victim was killed.
+// killedScans returns the scans in which the given node was killed.
 func killedScans(scans []failoverScan, killed string) []failoverScan {
 	return slices.DeleteFunc(slices.Clone(scans), func(d failoverScan) bool { return d.killed != killed })
 }
@@ -197,16 +197,16 @@ func (b *bench) reportFailover(layout bucketserver.Layout, files uint64, scans [
 	t.commands = []string{
 		b.rerun(fmt.Sprintf("-cluster-sizes \"\" -cluster-layouts %s -kills %d -failover-latency %v -scan-streams %d", layout, b.config.kills, b.config.failoverLatency, b.config.scanStreams)),
 		b.clusterCommand(fmt.Sprint(failoverNodes)),
-		"kill -9; PUT /api/v1/catalog/projects/proj_alive to the other nodes at once, until one answers 200",
+		"kill -9; PUT /api/v1/catalog/projects/proj_alive to all other nodes, until one returns 200",
 	}
-	b.report.add("cluster failover", fmt.Sprintf("Nodes killed in mid-scan: %d nodes, %s keys, %s layout, %v a page", failoverNodes, thousands(b.config.keys), layout, b.config.failoverLatency), t,
-		fmt.Sprintf("Median and most. A node was killed when from %.0f to %.0f %% of the keys were listed, and started again after the scan.", 100*killPoint(0, int(b.config.kills)), 100*killPoint(int(b.config.kills)-1, int(b.config.kills))),
-		"*Sent again* is what the bucket's server sent beyond what it sent for the median of the scans in peace, as a share of the bucket's keys: what was lost with the node, and the ends of pages that reach over where ranges were parted anew.",
-		"After each scan all files were read back: path, size, time and link of each are those of a scan in peace.")
+	b.report.add("cluster failover", fmt.Sprintf("Failover during a scan: %d nodes, %s keys, %s layout, %v per page", failoverNodes, thousands(b.config.keys), layout, b.config.failoverLatency), t,
+		fmt.Sprintf("Median and maximum. A node was killed after %.0f to %.0f %% of the keys were listed, and restarted after the scan.", 100*killPoint(0, int(b.config.kills)), 100*killPoint(int(b.config.kills)-1, int(b.config.kills))),
+		"*Listed again* is the number of keys sent by the bucket server beyond the median of the undisturbed scans, as a share of all keys: keys lost with the node, and parts of pages beyond the end of a range that was split again.",
+		"All files were read after each scan: path, size, time and link of each equal those of an undisturbed scan.")
 }
 
 func failoverTable(files uint64, scans []failoverScan) table {
-	t := table{head: []string{"killed", "scans", "a write is answered after", "start to promotion", "longer than in peace", "sent again"}}
+	t := table{head: []string{"killed", "scans", "writable after", "start to promotion", "longer than undisturbed", "listed again"}}
 	var baseline latencies
 	var sent []uint64
 	for _, d := range killedScans(scans, "nobody") {
@@ -227,13 +227,13 @@ func failoverTable(files uint64, scans []failoverScan) table {
 		if len(took) == 0 {
 			continue
 		}
-		answered, longer := "", ""
+		writableAfter, longer := "", ""
 		if killed != "nobody" {
-			answered = writable.spread(0)
+			writableAfter = writable.spread(0)
 			longer = took.spread(baseline.quantile(0.5))
 		}
 		t.rows = append(t.rows, []string{
-			killed, fmt.Sprint(len(took)), answered, took.spread(0), longer,
+			killed, fmt.Sprint(len(took)), writableAfter, took.spread(0), longer,
 			fmt.Sprintf("%.1f %%, %.1f %%", again[len(again)/2], again[len(again)-1]),
 		})
 	}

@@ -15,8 +15,8 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// fake answers the calls of the Storage API that are used here, as the specification
-// shows them, for a bucket of which it knows the right answer. wrong spoils one figure.
+// fake is a Storage API with the calls that compare uses, for one bucket. wrong names a
+// figure that it reports wrong.
 type fake struct {
 	keys  *bucketserver.Keys
 	want  *bucketserver.Expected
@@ -78,8 +78,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// files lists all keys through the bucket's server and answers them as files. The
-// orphans are counted right, whichever they are.
+// files writes all keys of the bucket as files. The number of orphans is correct, but not
+// which files they are.
 func (f *fake) files(w http.ResponseWriter) {
 	type file struct {
 		Path, Size, LastModified string
@@ -130,8 +130,8 @@ func listObjects(keys *bucketserver.Keys) []object {
 	return objects
 }
 
-// One scan of a node that answers as specified passes; a single wrong figure fails it.
-func TestAWrongFigureFailsTheMeasurement(t *testing.T) {
+// A correct node passes the measurement; a single wrong figure fails it.
+func TestWrongFigureFailsTheMeasurement(t *testing.T) {
 	keys, err := bucketserver.NewKeys(bucketserver.Skewed, 2_000)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestAWrongFigureFailsTheMeasurement(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if wrong == "" && uint64(f.lines) != want.Records() {
-				t.Errorf("%d records arrived, want %d", f.lines, want.Records())
+				t.Errorf("%d records imported, want %d", f.lines, want.Records())
 			}
 		})
 	}
@@ -197,7 +197,7 @@ func measureFake(t *testing.T, url string, keys *bucketserver.Keys, want *bucket
 	return err
 }
 
-func TestAnErrorAnswerTellsItsCode(t *testing.T) {
+func TestErrorResponseHasCode(t *testing.T) {
 	ts := httptest.NewServer(&fake{want: new(bucketserver.Expected)})
 	defer ts.Close()
 	defer http.DefaultClient.CloseIdleConnections()
@@ -210,7 +210,7 @@ func TestAnErrorAnswerTellsItsCode(t *testing.T) {
 func TestIndexSize(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := indexSize(dir); err == nil {
-		t.Error("no segment at all is no error")
+		t.Error("no segment: no error")
 	}
 	for name, size := range map[string]int{"a.seg": 100, "b.seg": 23, "catalog.db": 5000} {
 		if err := os.WriteFile(dir+"/"+name, make([]byte, size), 0o600); err != nil {

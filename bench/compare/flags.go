@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// list is a flag of words separated by commas.
+// list is a flag of comma-separated words.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }
@@ -17,7 +17,7 @@ func (l *list) Set(text string) error {
 	return nil
 }
 
-// durations is a flag of durations separated by commas.
+// durations is a flag of comma-separated durations.
 type durations []time.Duration
 
 func (d *durations) String() string {
@@ -40,7 +40,7 @@ func (d *durations) Set(text string) error {
 	return nil
 }
 
-// counts is a flag of positive numbers separated by commas.
+// counts is a flag of comma-separated positive numbers.
 type counts []int
 
 func (c *counts) String() string {
@@ -59,7 +59,7 @@ func (c *counts) Set(text string) error {
 	for word := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(word)
 		if err != nil || n < 1 {
-			return fmt.Errorf("%q is no positive number", word)
+			return fmt.Errorf("%q is not a positive number", word)
 		}
 		*c = append(*c, n)
 	}

@@ -2,11 +2,12 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
-// round keeps three digits or so.
+// round rounds d to about three digits.
 func round(d time.Duration) time.Duration {
 	switch {
 	case d >= 10*time.Second:
@@ -22,11 +23,5 @@ func mib(bytes uint64) string { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1
 
 func kib(bytes uint64) string { return thousands((bytes+512)/1024) + " KiB" }
 
-// thousands prints a number in groups of three digits.
-func thousands(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+// thousands returns n with commas between groups of three digits.
+func thousands(n uint64) string { return humanize.Comma(int64(n)) }

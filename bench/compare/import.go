@@ -13,7 +13,7 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// imported is how long an import took.
+// importStats is the measurement of an import.
 type importStats struct {
 	records uint64
 	wall    time.Duration
@@ -21,8 +21,8 @@ type importStats struct {
 	peak    uint64
 }
 
-// importRecords streams the catalog that matches the bucket. The records are made
-// beforehand, so that making them is not measured.
+// importRecords imports the catalog that matches the bucket. The records are generated
+// before the measurement starts.
 func (n *node) importRecords(ctx context.Context, keys *bucketserver.Keys, c bucketserver.Catalog, records uint64) (importStats, error) {
 	path := filepath.Join(n.dir, "records.ndjson")
 	f, err := os.Create(path)
@@ -41,8 +41,8 @@ func (n *node) importRecords(ctx context.Context, keys *bucketserver.Keys, c buc
 		return importStats{}, err
 	}
 	start := time.Now()
-	var answer map[string]any
-	if err := n.service.stream(ctx, "/api/v1/catalog/import", "application/x-ndjson", f, &answer); err != nil {
+	var response map[string]any
+	if err := n.service.stream(ctx, "/api/v1/catalog/import", "application/x-ndjson", f, &response); err != nil {
 		return importStats{}, err
 	}
 	wall := time.Since(start)
@@ -50,21 +50,21 @@ func (n *node) importRecords(ctx context.Context, keys *bucketserver.Keys, c buc
 	if err != nil {
 		return importStats{}, err
 	}
-	// Whatever the answer calls its counts, no line may have been refused.
-	for name, value := range answer {
+	// No line may have been rejected.
+	for name, value := range response {
 		if bad, ok := value.([]any); ok && len(bad) > 0 {
-			return importStats{}, fmt.Errorf("import refused lines: %s: %v", name, bad[0])
+			return importStats{}, fmt.Errorf("import: rejected lines: %s: %v", name, bad[0])
 		}
 	}
 	return importStats{records, wall, u.cpu(), u.maxRSS}, nil
 }
 
-// importScene measures an import of many records into an empty catalog.
+// importScenario measures an import of many records into an empty catalog.
 func (b *bench) importScenario(ctx context.Context) error {
 	if !b.wants("firescan") {
 		return nil
 	}
-	// As many keys as it takes for that many records.
+	// About one key in three is a backup.
 	keys, err := bucketserver.NewKeys(bucketserver.Flat, b.config.records*3)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (b *bench) importScenario(ctx context.Context) error {
 		return err
 	}
 	defer n.stop()
-	// No bucket is needed: the destination is never listed.
+	// The destination is never listed, so it needs no bucket.
 	dest, err := n.createDestination(ctx, "http://127.0.0.1:9")
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (b *bench) importScenario(ctx context.Context) error {
 		return err
 	}
 	if got.BackupsCount != want.Backups {
-		return fmt.Errorf("wrong answer: %d backups after the import, right is %d", got.BackupsCount, want.Backups)
+		return fmt.Errorf("wrong result: %d backups after the import, want %d", got.BackupsCount, want.Backups)
 	}
 	b.report.add("import", "Import of backup records", table{
 		head: []string{"records", "wall", "records/s", "node CPU", "peak RSS"},

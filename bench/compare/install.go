@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// install builds the bucket server, and each peer that is wanted and not yet there.
+// install builds the bucket server and the wanted peers that are not in the cache.
 func (b *bench) install(ctx context.Context) error {
 	bin := filepath.Join(b.config.cache, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
@@ -23,9 +23,9 @@ func (b *bench) install(ctx context.Context) error {
 		if _, err := os.Stat(b.binary(p)); err == nil || !b.wants(p.who) {
 			continue
 		}
-		b.log.Info("building a peer, which takes minutes the first time", "peer", p.who, "version", p.version)
+		b.log.Info("building a peer, which takes minutes", "peer", p.who, "version", p.version)
 		if err := b.build(ctx, p); err != nil {
-			return fmt.Errorf("build %s %s: %w (leave it out with -only)", p.who, p.version, err)
+			return fmt.Errorf("build %s %s: %w (exclude it with -only)", p.who, p.version, err)
 		}
 	}
 	return nil
@@ -35,8 +35,8 @@ func (b *bench) binary(p peer) string {
 	return filepath.Join(b.config.cache, "bin", p.who+"-"+p.version)
 }
 
-// build builds a peer from a module of its own that requires the one version: a plain
-// go install pkg@version also looks for the latest one, which not every proxy has.
+// build builds a peer in a temporary module that requires the pinned version. go install
+// pkg@version also looks up the latest version, which not every proxy has.
 func (b *bench) build(ctx context.Context, p peer) error {
 	dir, err := os.MkdirTemp(b.config.cache, "build-")
 	if err != nil {

@@ -11,16 +11,16 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// listScene lets everybody list the same bucket, one after the other.
+// listScenario lists the same bucket with all programs, one after the other.
 func (b *bench) listScenario(ctx context.Context) error {
 	for _, layout := range b.config.layouts {
 		for _, latency := range b.config.latency {
 			rows, notes, err := b.listAll(ctx, bucketserver.Layout(layout), latency)
 			if err != nil {
-				return fmt.Errorf("layout %s, %v a page: %w", layout, latency, err)
+				return fmt.Errorf("layout %s, %v per page: %w", layout, latency, err)
 			}
 			name := fmt.Sprintf("list %s %v", layout, latency)
-			title := fmt.Sprintf("%s keys, %s layout, %v a page", thousands(b.config.keys), layout, latency)
+			title := fmt.Sprintf("%s keys, %s layout, %v per page", thousands(b.config.keys), layout, latency)
 			b.report.add(name, title, scanTable(rows), notes...)
 			if err := b.report.write(b.config.out); err != nil {
 				return err
@@ -70,9 +70,9 @@ func (b *bench) listAll(ctx context.Context, layout bucketserver.Layout, latency
 		if err != nil {
 			return nil, nil, err
 		}
-		r.who = map[string]string{"sdk": "aws-sdk-go-v2 ListObjectsV2", "bytes": "bytes read, nothing kept"}[how]
+		r.who = map[string]string{"sdk": "aws-sdk-go-v2 ListObjectsV2", "bytes": "read bytes, discard"}[how]
 		if streams > 1 {
-			r.who += fmt.Sprintf(", %d ranges known beforehand", streams)
+			r.who += fmt.Sprintf(", %d known ranges", streams)
 		} else {
 			r.who += ", one stream"
 		}
@@ -81,7 +81,7 @@ func (b *bench) listAll(ctx context.Context, layout bucketserver.Layout, latency
 	return rows, notes, nil
 }
 
-// list runs one program that prints a line a key, and checks that it printed all.
+// list measures a program that prints one line per key, and checks the number of lines.
 func (b *bench) list(ctx context.Context, bk *bucket, cmd, env []string) (row, error) {
 	b.log.Info("listing", "with", filepath.Base(cmd[0]))
 	before, err := bk.server.counters(ctx)
@@ -98,7 +98,7 @@ func (b *bench) list(ctx context.Context, bk *bucket, cmd, env []string) (row, e
 		return row{}, err
 	}
 	if out.n != bk.want.Digest.Files {
-		return row{}, fmt.Errorf("%s printed %d lines, the bucket has %d keys", cmd[0], out.n, bk.want.Digest.Files)
+		return row{}, fmt.Errorf("wrong result: %s: %d lines printed, the bucket has %d keys", cmd[0], out.n, bk.want.Digest.Files)
 	}
 	t := after.since(before)
 	words := append([]string{filepath.Base(cmd[0])}, cmd[1:]...)

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// latencies are measured times, ascending.
+// latencies are measured times in ascending order.
 type latencies []time.Duration
 
-// quantile is the time that the share q of all did not exceed.
+// quantile returns the q-quantile.
 func (l latencies) quantile(q float64) time.Duration {
 	if len(l) == 0 {
 		return 0
@@ -20,14 +20,14 @@ func (l latencies) quantile(q float64) time.Duration {
 	return l[min(len(l)-1, int(q*float64(len(l))))]
 }
 
-// spread tells the median and the most, each less a base.
+// spread returns the median and the maximum, each minus base, as text.
 func (l latencies) spread(base time.Duration) string {
 	return fmt.Sprintf("%v, %v", round(l.quantile(0.5)-base), round(l.quantile(1)-base))
 }
 
-// openLoop calls do at a fixed rate, whether or not earlier calls have returned, for
-// the given time. The time of a call counts from when it was due, so a stall is seen
-// by all calls that it held up. It answers the first error of a call.
+// openLoop calls do at a fixed rate for the given duration, whether or not earlier calls
+// have returned. Latency is measured from the time at which a call was due, so that a
+// stall counts in all calls that it delays. It returns the first error of a call.
 func openLoop(ctx context.Context, rate int, duration time.Duration, do func(ctx context.Context, i int) error) (latencies, error) {
 	const workers = 128
 	total := int(duration.Seconds() * float64(rate))
@@ -37,7 +37,7 @@ func openLoop(ctx context.Context, rate int, duration time.Duration, do func(ctx
 		i   int
 		due time.Time
 	}
-	// The queue holds all calls: the clock below never waits for a worker.
+	// The queue has room for all calls, so that sending never blocks.
 	queue := make(chan call, total)
 	times := make([][]time.Duration, workers)
 	var wg sync.WaitGroup

@@ -1,8 +1,8 @@
-// Command compare measures firescan, its peers and what is ideal on one synthetic
-// bucket, side by side in one run, and writes what it found into bench/RESULTS.md.
-// Each measured program is a process of its own; so is the bucket's server.
+// Command compare measures firescan, its peers and two ideal readers on one synthetic
+// bucket, side by side in one run, and writes the figures into bench/RESULTS.md. Each
+// measured program and the bucket server run as separate processes.
 //
-// A wrong answer is an error: counts and sums are held against those of the bucket.
+// A wrong result is an error: counts and sums are compared with those of the bucket.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	// The two readers of our own run as processes of this same program.
+	// The two ideal readers are this same program, run as a child process.
 	if len(args) > 0 && args[0] == readerCommand {
 		return runReader(ctx, args[1:])
 	}

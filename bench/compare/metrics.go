@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// metrics is what a node tells on /metrics.
+// metrics is the text of a node's /metrics.
 type metrics string
 
 func (n *node) metrics(ctx context.Context) (metrics, error) {
@@ -29,8 +29,8 @@ func (n *node) metrics(ctx context.Context) (metrics, error) {
 	return metrics(text), err
 }
 
-// sum adds up the samples of one name that have all the given labels, each written as
-// name="value". It answers false when there is none.
+// sum returns the sum of the samples of a metric that have all the given labels, each
+// written as name="value". It returns false if there is no sample.
 func (m metrics) sum(name string, labels ...string) (sum float64, found bool) {
 	for line := range strings.Lines(string(m)) {
 		rest, ok := strings.CutPrefix(strings.TrimSpace(line), name)
@@ -48,8 +48,8 @@ func (m metrics) sum(name string, labels ...string) (sum float64, found bool) {
 	return sum, found
 }
 
-// hasAll tells whether {a="1",b="2"} has all the given labels. None of the values that are
-// looked for has a comma or a quote.
+// hasAll reports whether the label set {a="1",b="2"} has all the given labels. Their values
+// must not contain commas or quotes.
 func hasAll(set string, labels []string) bool {
 	have := strings.Split(strings.Trim(set, "{} "), ",")
 	for _, want := range labels {

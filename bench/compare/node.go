@@ -18,7 +18,7 @@ const (
 	rootToken = "fsk_bench0000000000000000000000000000000000000000"
 )
 
-// node is a running firescan with a data directory of its own.
+// node is a firescan process and its data directory.
 type node struct {
 	id     string
 	daemon *daemon
@@ -26,12 +26,12 @@ type node struct {
 	dir    string
 	url    string
 	gossip string
-	serve  []string // its command
-	// owner reads and syncs, service writes the catalog feed.
+	serve  []string // command line
+	// owner reads and syncs; service writes the catalog.
 	owner, service *api
 }
 
-// newNode makes a node that is not started. addresses are three: HTTP, cluster, gossip.
+// newNode returns a node that is not started. The addresses are HTTP, cluster and gossip.
 func (b *bench) newNode(id, dir string, addresses []string, flags ...string) *node {
 	args := []string{
 		b.config.firescan, "serve", "--node-id", id, "--data-dir", filepath.Join(dir, "data"), "--http-addr", addresses[0],
@@ -41,8 +41,8 @@ func (b *bench) newNode(id, dir string, addresses []string, flags ...string) *no
 	return &node{id: id, dir: dir, url: "http://" + addresses[0], gossip: addresses[2], serve: args}
 }
 
-// startNode starts firescan serve on a fresh data directory, waits until it is ready
-// and makes the tokens.
+// startNode starts firescan serve on a new data directory, waits until the node is ready
+// and creates the tokens.
 func (b *bench) startNode(ctx context.Context) (_ *node, err error) {
 	dir, err := os.MkdirTemp(b.config.cache, "node-")
 	if err != nil {
@@ -67,7 +67,7 @@ func (b *bench) startNode(ctx context.Context) (_ *node, err error) {
 	return n, b.createTokens(ctx, n)
 }
 
-// introduce makes the tokens that the nodes of one cluster take.
+// createTokens creates the API tokens for the nodes of one cluster.
 func (b *bench) createTokens(ctx context.Context, nodes ...*node) error {
 	tokens := map[string]string{}
 	for _, role := range []string{"owner", "service"} {
@@ -111,7 +111,7 @@ func freePorts(n int) ([]string, error) {
 	return addresses, nil
 }
 
-// start runs the node's process, anew when it has ended.
+// start starts the node's process, again if it has exited.
 func (n *node) start() (err error) {
 	n.runs++
 	n.daemon, err = startDaemon(n.serve, []string{"FIRESCAN_ROOT_TOKEN=" + rootToken}, filepath.Join(n.dir, fmt.Sprintf("log-%d", n.runs)))
@@ -125,7 +125,7 @@ func (n *node) waitReady(ctx context.Context) error {
 	})
 }
 
-// await asks until the node is what is waited for, for half a minute.
+// waitFor polls a condition of the node for up to 30 seconds.
 func (n *node) waitFor(ctx context.Context, what string, is func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -139,13 +139,13 @@ func (n *node) waitFor(ctx context.Context, what string, is func(context.Context
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("firescan node %s is not %s: %w", n.id, what, errors.Join(err, context.Cause(ctx)))
+			return fmt.Errorf("wait for firescan node %s: not %s: %w", n.id, what, errors.Join(err, context.Cause(ctx)))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// stop ends the node and removes what it stored.
+// stop stops the node and removes its data.
 func (n *node) stop() {
 	n.daemon.stop()
 	_ = os.RemoveAll(n.dir)
@@ -160,12 +160,12 @@ func (n *node) meter() (*meter, error) {
 	return m, resetPeakRSS(m.pid)
 }
 
-// connect makes the destination that the bucket's records name.
+// createDestination creates the destination that the bucket's records name.
 func (n *node) createDestination(ctx context.Context, endpoint string) (id string, err error) {
-	var answer struct{ ID string }
+	var response struct{ ID string }
 	err = n.owner.call(ctx, http.MethodPost, "/api/v1/storage/destinations", map[string]any{
 		"name": "Bench", "type": "S3", "bucket": bucketName, "region": "us-east-1", "endpoint": endpoint,
 		"credentials": map[string]string{"accessKeyId": accessKey, "secretAccessKey": secretKey},
-	}, &answer)
-	return answer.ID, err
+	}, &response)
+	return response.ID, err
 }

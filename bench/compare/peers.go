@@ -4,13 +4,13 @@ import (
 	"strings"
 )
 
-// peer is a program that lists a bucket.
+// peer is another program that lists a bucket.
 type peer struct {
 	who string
-	// pkg at version of module is what is built; none for the readers of our own.
+	// The program is package pkg of module at version.
 	module, version, pkg string
-	// command lists the bucket at an endpoint; bin is the program, dir a place for its
-	// configuration.
+	// command returns the command that lists the bucket at an endpoint. dir is a directory
+	// for the program's configuration.
 	command func(bin, dir, endpoint string) (cmd, env []string)
 }
 
@@ -46,7 +46,7 @@ var peers = []peer{
 	},
 }
 
-// whos are all that can be measured, firescan first.
+// programNames returns the names of all programs that can be measured.
 func programNames() []string {
 	all := []string{"firescan"}
 	for _, p := range peers {

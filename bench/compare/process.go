@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// usage is what a process took.
+// usage is the resource usage of a process.
 type usage struct {
 	wall      time.Duration
 	user, sys time.Duration
@@ -24,7 +24,7 @@ type usage struct {
 
 func (u usage) cpu() time.Duration { return u.user + u.sys }
 
-// measure runs a command to its end. out receives its standard output.
+// measure runs a command to completion, with its standard output going to out.
 func measure(ctx context.Context, cmd []string, env []string, out io.Writer) (usage, error) {
 	c := exec.CommandContext(ctx, cmd[0], cmd[1:]...)
 	var stderr bytes.Buffer
@@ -43,13 +43,13 @@ func measure(ctx context.Context, cmd []string, env []string, out io.Writer) (us
 	return u, nil
 }
 
-// tail is the end of a program's messages: enough to see why it failed.
+// lastOutput returns the end of a program's output, to show why it failed.
 func lastOutput(text string) string {
 	text = strings.TrimSpace(text)
 	return text[max(0, len(text)-2000):]
 }
 
-// lines counts the lines that are written to it.
+// lineCounter is a writer that counts lines.
 type lineCounter struct{ n uint64 }
 
 func (l *lineCounter) Write(b []byte) (int, error) {
@@ -61,7 +61,7 @@ func (l *lineCounter) Write(b []byte) (int, error) {
 // that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// cpuOf is the CPU time that a running process has taken.
+// processCPU returns the CPU time used by a running process.
 func processCPU(pid int) (user, sys time.Duration, err error) {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -71,18 +71,18 @@ func processCPU(pid int) (user, sys time.Duration, err error) {
 }
 
 func parseStat(stat string) (user, sys time.Duration, err error) {
-	// The second field, the name in parentheses, may hold blanks and parentheses.
+	// The second field, the name in parentheses, may contain spaces and parentheses.
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 13 {
-		return 0, 0, fmt.Errorf("stat of a process: %q", stat)
+		return 0, 0, fmt.Errorf("parse /proc stat: too few fields: %q", stat)
 	}
 	u, uerr := strconv.ParseInt(fields[11], 10, 64)
 	s, serr := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(u) * clockTick, time.Duration(s) * clockTick, errors.Join(uerr, serr)
 }
 
-// peakOf is the most memory that a running process has had resident, in bytes,
-// since it began or since resetPeak.
+// peakRSS returns the peak resident memory of a running process in bytes, since its start
+// or since resetPeakRSS.
 func peakRSS(pid int) (uint64, error) {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
@@ -98,15 +98,15 @@ func parsePeak(status string) (uint64, error) {
 			return kib << 10, err
 		}
 	}
-	return 0, errors.New("status of a process has no VmHWM")
+	return 0, errors.New("parse /proc status: no VmHWM")
 }
 
-// resetPeak lets peakOf begin anew (proc(5), clear_refs).
+// resetPeakRSS resets the value that peakRSS returns (proc(5), clear_refs).
 func resetPeakRSS(pid int) error {
 	return os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "clear_refs"), []byte("5"), 0)
 }
 
-// meter reads what the node takes from now on.
+// meter measures the resource usage of a process from the time of its creation.
 type meter struct {
 	pid       int
 	user, sys time.Duration

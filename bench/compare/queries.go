@@ -11,14 +11,14 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// query is something to ask a node again and again.
+// query is an API query that is measured at a fixed rate.
 type query struct {
 	name string
-	// path answers the i-th request, so that not all ask the same.
+	// path returns the path of the i-th request.
 	path func(i int) string
 }
 
-// queryRow is one line of a table of queries.
+// queryRow is one row of a table of queries.
 type queryRow struct {
 	name     string
 	times    latencies
@@ -27,14 +27,14 @@ type queryRow struct {
 	requests int
 }
 
-// queries are the list with each filter, from places all over the bucket where the
-// filter allows it, and the statistics.
+// queries returns file lists with each filter, spread over the whole bucket if possible,
+// and the statistics.
 func (b *bench) queries(ctx context.Context, n *node, bk *bucket, dest string) ([]query, error) {
 	files := "/api/v1/storage/destinations/" + dest + "/files"
 	fixed := func(name, args string) query {
 		return query{name, func(int) string { return files + "?limit=100&" + args }}
 	}
-	// Places spread by the golden ratio, so that no two requests hit the same block.
+	// The golden ratio spreads the prefixes, so that requests do not share blocks.
 	prefix := func(i int) string {
 		key := bk.keys.AppendKey(nil, uint64(float64(i)*0.6180339887*float64(b.config.bigKeys))%b.config.bigKeys)
 		return url.QueryEscape(string(key[:len("backups/production/bkp_")+4]))
@@ -66,28 +66,28 @@ func (b *bench) queries(ctx context.Context, n *node, bk *bucket, dest string) (
 	), nil
 }
 
-// cursors collects cursors from all over the bucket.
+// cursors returns list cursors spread over the bucket.
 func (n *node) cursors(ctx context.Context, files string, prefix func(int) string) ([]string, error) {
 	header := http.Header{"Authorization": {"Bearer " + n.owner.token}, "X-Organization-Id": {org}}
 	var cursors []string
 	for i := range 50 {
-		var answer struct{ Meta struct{ NextCursor string } }
-		if err := getJSON(ctx, n.url+files+"?limit=5&prefix="+prefix(i), header, &answer); err != nil {
+		var response struct{ Meta struct{ NextCursor string } }
+		if err := getJSON(ctx, n.url+files+"?limit=5&prefix="+prefix(i), header, &response); err != nil {
 			return nil, err
 		}
-		if answer.Meta.NextCursor != "" {
-			cursors = append(cursors, url.QueryEscape(answer.Meta.NextCursor))
+		if response.Meta.NextCursor != "" {
+			cursors = append(cursors, url.QueryEscape(response.Meta.NextCursor))
 		}
 	}
 	if len(cursors) == 0 {
-		return nil, fmt.Errorf("no answer of %s has a cursor to go on with", files)
+		return nil, fmt.Errorf("GET %s: no response has a cursor", files)
 	}
 	return cursors, nil
 }
 
-// ask measures one query against a node.
+// measureQuery measures one query on a node.
 func (b *bench) measureQuery(ctx context.Context, n *node, q query) (queryRow, error) {
-	b.log.Info("asking", "query", q.name)
+	b.log.Info("measuring", "query", q.name)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	do := func(ctx context.Context, i int) error {
@@ -108,7 +108,7 @@ func (b *bench) measureQuery(ctx context.Context, n *node, q query) (queryRow, e
 		}
 		return err
 	}
-	// A second at a tenth of the rate: connections, and the pages that a warm node has.
+	// Warm up connections and the page cache for a second at a tenth of the rate.
 	if _, err := openLoop(ctx, max(1, b.config.rate/10), time.Second, do); err != nil {
 		return queryRow{}, err
 	}
@@ -127,7 +127,7 @@ func (b *bench) measureQuery(ctx context.Context, n *node, q query) (queryRow, e
 }
 
 func queryTable(rows []queryRow) table {
-	t := table{head: []string{"query", "requests/s", "p50", "p90", "p99", "p99.9", "worst", "node CPU a request"}}
+	t := table{head: []string{"query", "requests/s", "p50", "p90", "p99", "p99.9", "max", "node CPU per request"}}
 	for _, r := range rows {
 		cells := []string{r.name, fmt.Sprintf("%.0f", r.rate)}
 		for _, q := range []float64{0.5, 0.9, 0.99, 0.999, 1} {

@@ -23,21 +23,21 @@ import (
 
 const readerCommand = "reader"
 
-// keyRange is what one stream lists: the keys behind after, up to and with last.
+// keyRange is the range of one stream: keys greater than after, up to last inclusive.
 type keyRange struct {
 	after, last string
 	keys        uint64
 }
 
-// runReader is the other side of measure for the readers of our own: it lists the
-// bucket and prints a line a key.
+// runReader is the child process of the ideal readers: it lists the bucket and prints one
+// line per key.
 func runReader(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet(readerCommand, flag.ContinueOnError)
 	how := f.String("how", "sdk", "sdk or bytes")
-	endpoint := f.String("endpoint", "", "where the bucket is")
-	layout := f.String("layout", "flat", "layout of the bucket, to cut it in ranges")
-	n := f.Uint64("keys", 0, "keys of the bucket, to cut it in ranges")
-	streams := f.Int("streams", 1, "how many ranges to list at once")
+	endpoint := f.String("endpoint", "", "endpoint of the bucket")
+	layout := f.String("layout", "flat", "layout of the bucket, to split it into ranges")
+	n := f.Uint64("keys", 0, "number of keys of the bucket, to split it into ranges")
+	streams := f.Int("streams", 1, "number of ranges to list in parallel")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func runReader(ctx context.Context, args []string) error {
 		g.Go(func() error {
 			got, err := read(ctx, r)
 			if err == nil && got != r.keys {
-				err = fmt.Errorf("the range behind %q has %d keys, %d were listed", r.after, r.keys, got)
+				err = fmt.Errorf("range after %q: has %d keys, %d listed", r.after, r.keys, got)
 			}
 			total.Add(got)
 			return err
@@ -67,12 +67,12 @@ func runReader(ctx context.Context, args []string) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	// The lines come at the end and all at once: printing is not what is measured.
+	// All lines are printed at the end, so that printing is hardly measured.
 	_, err = os.Stdout.WriteString(strings.Repeat("\n", int(total.Load())))
 	return err
 }
 
-// cut divides the bucket in n ranges of equal size.
+// splitKeys splits the bucket into n ranges of equal size.
 func splitKeys(layout bucketserver.Layout, keys uint64, n int) ([]keyRange, error) {
 	k, err := bucketserver.NewKeys(layout, keys)
 	if err != nil {
@@ -93,7 +93,7 @@ func splitKeys(layout bucketserver.Layout, keys uint64, n int) ([]keyRange, erro
 	return ranges, nil
 }
 
-// sdkReader lists with the SDK's own paginator, as its documentation shows.
+// sdkReader lists with the SDK's paginator, as its documentation shows.
 func sdkReader(client *http.Client, endpoint string) func(context.Context, keyRange) (uint64, error) {
 	c := s3.New(s3.Options{
 		BaseEndpoint: &endpoint, UsePathStyle: true, Region: "us-east-1", HTTPClient: client,
@@ -120,8 +120,8 @@ func sdkReader(client *http.Client, endpoint string) func(context.Context, keyRa
 	}
 }
 
-// bytesReader is the least that a lister can do: read the pages, find their last
-// keys, keep nothing.
+// bytesReader does the minimum work of a lister: it reads the pages, finds their last keys
+// and discards the rest.
 func bytesReader(client *http.Client, endpoint string) func(context.Context, keyRange) (uint64, error) {
 	buffers := sync.Pool{New: func() any { return new(bytes.Buffer) }}
 	return func(ctx context.Context, r keyRange) (n uint64, err error) {
@@ -141,7 +141,7 @@ func bytesReader(client *http.Client, endpoint string) func(context.Context, key
 			_, err = io.Copy(buf, resp.Body)
 			_ = resp.Body.Close()
 			if err != nil || resp.StatusCode != http.StatusOK {
-				return n, fmt.Errorf("page behind %q: status %s: %w", after, resp.Status, err)
+				return n, fmt.Errorf("list after %q: status %s: %w", after, resp.Status, err)
 			}
 			b := buf.Bytes()
 			open, end := []byte("<Key>"), []byte("</Key>")

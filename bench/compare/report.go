@@ -5,25 +5,27 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/renameio/v2"
 )
 
-// report collects sections, each replacing the one of its name in the results file,
-// so that a run of one scenario leaves the others as they were.
+// report collects sections. Each replaces the section of the same name in the results
+// file; sections of other scenarios stay.
 type report struct{ sections []section }
 
 type section struct{ name, text string }
 
 const preamble = `# Results
 
-Written by ` + "`make bench`" + `, section by section; each says when and on which machine. Everything in a section ran
-side by side in one run, against one synthetic S3 server on the same machine (bench/bucketserver), whose own CPU time
-is not in the figures of the programs but took of the same cores. CPU is user and system time of the measured process;
-for firescan it is all that the node did from the start of the sync to its end.
+Written by ` + "`make bench`" + `, section by section, with the date and the machine of each. All programs of a
+section ran side by side in one run, against one synthetic S3 server on the same machine
+(bench/bucketserver). Its CPU time is not part of the figures of the programs, but it uses the same
+cores. CPU is user and system time of the measured process; for firescan, of the whole node from the
+start to the end of the sync.
 `
 
 func (r *report) add(name, title string, t table, notes ...string) {
@@ -36,7 +38,7 @@ func (r *report) add(name, title string, t table, notes ...string) {
 	r.sections = append(r.sections, section{name, b.String()})
 }
 
-// write puts the sections into the file, or prints them when it is "-".
+// write writes the sections into the file, or prints them if path is "-".
 func (r *report) write(path string) error {
 	if path == "-" {
 		for _, s := range r.sections {
@@ -56,14 +58,10 @@ func (r *report) write(path string) error {
 	for _, s := range r.sections {
 		text = replaceSection(text, s)
 	}
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return renameio.WriteFile(path, []byte(text), 0o644)
 }
 
-// replaceSection puts a section in the place of the one with its name, or at the end.
+// replaceSection replaces the section of the same name, or appends s.
 func replaceSection(text string, s section) string {
 	begin, end := "<!-- begin "+s.name+" -->\n", "<!-- end "+s.name+" -->\n"
 	whole := begin + s.text + end
@@ -82,7 +80,7 @@ func replaceSection(text string, s section) string {
 type table struct {
 	head []string
 	rows [][]string
-	// commands are the lines under the table that tell how it was made.
+	// commands are printed below the table.
 	commands []string
 }
 
@@ -100,7 +98,7 @@ func (t table) String() string {
 	return b.String()
 }
 
-// machine tells what was measured on.
+// machine describes this machine.
 func machine() string {
 	model := field("/proc/cpuinfo", "model name")
 	memory := field("/proc/meminfo", "MemTotal")
@@ -111,7 +109,7 @@ func machine() string {
 	return fmt.Sprintf("%s, %d cores, %s, Linux %s, %s", model, runtime.NumCPU(), memory, strings.TrimSpace(string(kernel)), runtime.Version())
 }
 
-// field is the value of the first "name: value" line of a file under /proc.
+// field returns the value of the first "name: value" line of a file.
 func field(path, name string) string {
 	text, _ := os.ReadFile(path)
 	for line := range strings.Lines(string(text)) {

@@ -11,29 +11,29 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// page is how many keys a provider lists at most in one page.
+// page is the maximum number of keys per list request.
 const page = 1000
 
-// clusterScan is one scan of a cluster, as it was measured.
+// clusterScan is the measurement of one scan of a cluster.
 type clusterScan struct {
 	layout bucketserver.Layout
 	nodes  int
 	which  string // first or second
 	files  uint64
-	// wall is from startedAt to finishedAt, listing until the last list was answered.
+	// wall is the time from startedAt to finishedAt; listing ends with the last list.
 	wall, listing time.Duration
 	lists         uint64
-	// cpu is that of all nodes, server that of the bucket's.
+	// cpu is the CPU time of all nodes; server that of the bucket server.
 	cpu, server time.Duration
-	// copied are the bytes of segments that each node fetched from others; index is the size
-	// of all segments, each counted once.
+	// copied are the segment bytes that each node fetched; index is the size of all
+	// segments, each counted once.
 	copied []uint64
 	index  uint64
-	// whole is how long after the promotion all copies were seen to be whole.
+	// whole is the time from the promotion until all replicas were complete.
 	whole time.Duration
 }
 
-// clusterScene compares clusters of several sizes, then kills nodes of one.
+// clusterScenario compares clusters of several sizes, then measures failover.
 func (b *bench) clusterScenario(ctx context.Context) error {
 	if !b.wants("firescan") {
 		return nil
@@ -69,7 +69,7 @@ func (b *bench) clusterScenario(ctx context.Context) error {
 	return b.failover(ctx)
 }
 
-// scanTogether measures a first and a second scan of a fresh cluster that has the records.
+// scanCluster measures the first and the second scan of a new cluster with the records.
 func (b *bench) scanCluster(ctx context.Context, bk *bucket, size int) (scans []clusterScan, err error) {
 	g, dest, err := b.startLoadedCluster(ctx, bk, size)
 	if err != nil {
@@ -160,40 +160,40 @@ func (b *bench) reportScaleOut(scans []clusterScan) {
 	flags := fmt.Sprintf("-cluster-sizes %s -cluster-layouts %s -cluster-latency %v -scan-streams %d", sizes, b.config.clusterLayouts.String(), b.config.clusterLatency, b.config.scanStreams)
 	commands := []string{
 		b.rerun(flags), b.clusterCommand("N"),
-		"POST /api/v1/storage/sync; startedAt to finishedAt; /proc/PID/stat of all nodes; GET /-/counts of the bucket's server",
+		"POST /api/v1/storage/sync; startedAt to finishedAt; /proc/PID/stat of all nodes; GET /-/counts of the bucket server",
 	}
 	t := scaleTable(scans)
 	t.commands = commands
-	right := "Counts of files, orphans and missing backups and all sums are right after each scan"
+	correct := "Counts of files, orphans and missing backups and all sums are correct after each scan"
 	if b.config.check {
-		right += ", and all files that were read back after the second"
+		correct += ", and so are all files, read after the second scan"
 	}
-	right += "."
+	correct += "."
 	pages := (scans[0].files + page - 1) / page
 	var bounds []string
 	for _, n := range b.config.sizes {
 		bounds = append(bounds, fmt.Sprintf("%v on %d", round(bound(pages, n*b.config.scanStreams, b.config.clusterLatency)), n))
 	}
-	b.report.add("cluster scale-out", fmt.Sprintf("Clusters scan %s keys, %v a page, %d streams a node", thousands(b.config.keys), b.config.clusterLatency, b.config.scanStreams), t,
-		fmt.Sprintf("A list has %d keys at most, so the least is %s lists; their latency alone takes %s.", page, thousands(pages), strings.Join(bounds, ", ")),
-		"*Listed* is when the bucket's server answered the last list, *promoted* when all nodes serve the result; speed-up is that of the latter over one node.",
-		fmt.Sprintf("*Cores busy* are those that all nodes and the bucket's server took on average until all copies were whole, of %d.", runtime.NumCPU()),
-		right)
+	b.report.add("cluster scale-out", fmt.Sprintf("Cluster scans of %s keys, %v per page, %d streams per node", thousands(b.config.keys), b.config.clusterLatency, b.config.scanStreams), t,
+		fmt.Sprintf("A list returns at most %d keys, so a scan takes at least %s lists. Their latency alone takes %s.", page, thousands(pages), strings.Join(bounds, ", ")),
+		"*Listed* is the time of the last list response, *promoted* the time when all nodes serve the result. Speed-up compares *promoted* with one node.",
+		fmt.Sprintf("*Cores busy* is the average number of cores, of %d, used by all nodes and the bucket server until all replicas were complete.", runtime.NumCPU()),
+		correct)
 
 	t = trafficTable(scans)
 	t.commands = []string{b.rerun(flags), "GET /metrics of each node: firescan_replica_bytes_total, firescan_destination_replicas"}
-	b.report.add("cluster replicas", fmt.Sprintf("Copies between nodes, %s keys", thousands(b.config.keys)), t,
-		"A shard lies on three nodes, where there are as many. Each fetches the segments that others have listed, while the scan runs.",
-		"*Index* is the size of all segments, each once. *Whole* is when all copies were seen to be, after the promotion.")
+	b.report.add("cluster replicas", fmt.Sprintf("Replication between nodes, %s keys", thousands(b.config.keys)), t,
+		"A shard has up to three replicas. While the scan runs, each replica fetches the segments that other nodes have listed.",
+		"*Index* is the size of all segments, each counted once. *Complete* is the time after the promotion until all replicas were complete.")
 }
 
-// bound is how long so many pages take on so many streams when only their latency counts.
+// bound returns the time that the latency of the pages alone takes.
 func bound(pages uint64, streams int, latency time.Duration) time.Duration {
 	return time.Duration((pages+uint64(streams)-1)/uint64(streams)) * latency
 }
 
 func scaleTable(scans []clusterScan) table {
-	t := table{head: []string{"layout", "scan", "nodes", "listed", "promoted", "speed-up", "of ideal", "lists", "CPU of all nodes", "server's CPU", "cores busy"}}
+	t := table{head: []string{"layout", "scan", "nodes", "listed", "promoted", "speed-up", "of ideal", "lists", "CPU of all nodes", "server CPU", "cores busy"}}
 	for _, which := range []string{"first", "second"} {
 		for _, s := range scans {
 			if s.which != which {
@@ -213,7 +213,7 @@ func scaleTable(scans []clusterScan) table {
 	return t
 }
 
-// speedUp is how much faster a scan was than the same on one node.
+// speedUp returns the speed of a scan relative to the same scan on one node.
 func speedUp(scans []clusterScan, s clusterScan) (float64, bool) {
 	i := slices.IndexFunc(scans, func(o clusterScan) bool { return o.nodes == 1 && o.layout == s.layout && o.which == s.which })
 	if i < 0 || s.wall <= 0 {
@@ -223,7 +223,7 @@ func speedUp(scans []clusterScan, s clusterScan) (float64, bool) {
 }
 
 func trafficTable(scans []clusterScan) table {
-	t := table{head: []string{"layout", "scan", "nodes", "index", "copied in all", "bytes a file", "times the index", "by one node", "whole"}}
+	t := table{head: []string{"layout", "scan", "nodes", "index", "copied in total", "bytes per file", "times the index", "per node", "complete"}}
 	for _, s := range scans {
 		if s.nodes == 1 {
 			continue

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// row is one line of a table of scans.
+// row is one row of a table of scans.
 type row struct {
 	who      string
 	usage    usage
 	keys     uint64
 	requests uint64
-	server   time.Duration // CPU of the bucket's server meanwhile
+	server   time.Duration // CPU of the bucket server during the scan
 	command  string
 }
 
-// scan measures one sync, and holds its outcome against the right answer.
+// scan measures one sync and compares its result with the expected one.
 func (b *bench) scan(ctx context.Context, n *node, bk *bucket, dest, who string) (row, error) {
 	b.log.Info("scanning", "with", who)
 	before, err := bk.server.counters(ctx)
@@ -53,7 +53,7 @@ func (b *bench) scan(ctx context.Context, n *node, bk *bucket, dest, who string)
 		return row{}, err
 	}
 	if u.wall > seen || !strings.Contains(s.FinishedAt, ".") {
-		u.wall = seen // whole seconds are too coarse for what is measured
+		u.wall = seen // times in whole seconds are too coarse
 	}
 	if err := checkSync(s, bk.want); err != nil {
 		return row{}, err
@@ -65,7 +65,7 @@ func (b *bench) scan(ctx context.Context, n *node, bk *bucket, dest, who string)
 	}, n.checkStats(ctx, dest, bk.want)
 }
 
-// scanTwice measures a first and a second scan of a fresh node that has the records.
+// scanTwice measures the first and the second scan of a new node with the backup records.
 func (b *bench) scanTwice(ctx context.Context, bk *bucket) ([]row, []string, error) {
 	n, err := b.startNode(ctx)
 	if err != nil {
@@ -93,20 +93,20 @@ func (b *bench) scanTwice(ctx context.Context, bk *bucket) ([]row, []string, err
 		return nil, nil, err
 	}
 	notes := []string{
-		fmt.Sprintf("firescan links the files to %s backup records that were imported before (in %v), and answers %s orphans and %s missing backups: as expected.",
+		fmt.Sprintf("firescan linked the files to %s backup records (imported in %v) and reported %s orphans and %s missing backups, as expected.",
 			thousands(bk.want.Backups), round(imp.wall), thousands(bk.want.OrphanTotal().Files), thousands(bk.want.Missing)),
-		fmt.Sprintf("Its index takes %.1f bytes a file.", float64(size)/float64(bk.want.Digest.Files)),
+		fmt.Sprintf("The index takes %.1f bytes per file.", float64(size)/float64(bk.want.Digest.Files)),
 	}
 	if b.config.check {
 		if _, err := n.checkFiles(ctx, dest, bk.want); err != nil {
 			return nil, nil, err
 		}
-		notes = append(notes, "All files were read back after the scans: path, size and time of each are right.")
+		notes = append(notes, "All files were read after the scans: path, size and time of each are correct.")
 	}
 	return rows, notes, nil
 }
 
-// indexSize is the size of all segments of the node.
+// indexSize returns the total size of all segments of a node.
 func indexSize(dir string) (int64, error) {
 	var size int64
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -121,13 +121,13 @@ func indexSize(dir string) (int64, error) {
 		return nil
 	})
 	if err == nil && size == 0 {
-		err = errors.New("no segment file in the data directory")
+		err = errors.New("index size: no segment file in the data directory")
 	}
 	return size, err
 }
 
 func scanTable(rows []row) table {
-	t := table{head: []string{"who", "wall", "keys/s", "CPU user + system", "CPU a key", "peak RSS", "requests", "server's CPU"}}
+	t := table{head: []string{"program", "wall", "keys/s", "CPU user + system", "CPU per key", "peak RSS", "requests", "server CPU"}}
 	for _, r := range rows {
 		t.rows = append(t.rows, []string{
 			r.who, round(r.usage.wall).String(), thousands(uint64(float64(r.keys) / r.usage.wall.Seconds())),

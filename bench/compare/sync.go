@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// syncState is what GET /api/v1/storage/syncs/ID answers.
+// syncState is the response of GET /api/v1/storage/syncs/ID.
 type syncState struct {
 	ID, Status, Error     string
 	StartedAt, FinishedAt string
@@ -18,7 +18,7 @@ type syncState struct {
 	MissingBackups        number
 }
 
-// times are when the sync started and when it was promoted, as the node tells it.
+// times returns the start and the promotion time of the sync, as the node reports them.
 func (s syncState) times() (started, finished time.Time, err error) {
 	if started, err = time.Parse(time.RFC3339Nano, s.StartedAt); err != nil {
 		return started, finished, err
@@ -27,26 +27,26 @@ func (s syncState) times() (started, finished time.Time, err error) {
 	return started, finished, err
 }
 
-// took is the time from start to promotion.
+// duration returns the time from start to promotion.
 func (s syncState) duration() (time.Duration, error) {
 	started, finished, err := s.times()
 	return finished.Sub(started), err
 }
 
-// begin starts a sync and answers its id.
+// startSync starts a sync and returns its id.
 func (n *node) startSync(ctx context.Context, dest string) (id string, err error) {
-	var answer struct{ SyncIDs []string }
-	if err := n.owner.call(ctx, http.MethodPost, "/api/v1/storage/sync?destinationId="+url.QueryEscape(dest), nil, &answer); err != nil {
+	var response struct{ SyncIDs []string }
+	if err := n.owner.call(ctx, http.MethodPost, "/api/v1/storage/sync?destinationId="+url.QueryEscape(dest), nil, &response); err != nil {
 		return "", err
 	}
-	if len(answer.SyncIDs) != 1 {
-		return "", fmt.Errorf("a sync of one destination has the ids %q", answer.SyncIDs)
+	if len(response.SyncIDs) != 1 {
+		return "", fmt.Errorf("start sync: want one sync id, got %q", response.SyncIDs)
 	}
-	return answer.SyncIDs[0], nil
+	return response.SyncIDs[0], nil
 }
 
-// finish waits for the end of a sync. It asks for what this node knows of it, which is told
-// also while there is no leader.
+// waitSync waits for the end of a sync. It reads the local state of the node, which works
+// without a leader, too.
 func (n *node) waitSync(ctx context.Context, id string) (s syncState, err error) {
 	for {
 		s = syncState{}
@@ -64,13 +64,13 @@ func (n *node) waitSync(ctx context.Context, id string) (s syncState, err error)
 		}
 		select {
 		case <-ctx.Done():
-			return s, fmt.Errorf("wait for sync %s, which is %s: %w", id, s.Status, context.Cause(ctx))
+			return s, fmt.Errorf("wait for sync %s: still %s: %w", id, s.Status, context.Cause(ctx))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// flexible is a number that an answer may give as a number or as a string.
+// number is an integer that is a number or a string in JSON.
 type number uint64
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -1,5 +1,5 @@
-// Command bucketserver serves a computed S3 bucket for measurements, or writes the
-// catalog of backup records that matches it.
+// Command bucketserver serves a synthetic S3 bucket for measurements, or writes the matching
+// catalog of backup records.
 package main
 
 import (
@@ -40,27 +40,27 @@ type config struct {
 func parse(args []string) (*config, error) {
 	c := new(config)
 	f := flag.NewFlagSet("bucketserver", flag.ContinueOnError)
-	f.StringVar(&c.layout, "layout", "flat", "how keys are spread: flat, tree or skewed")
+	f.StringVar(&c.layout, "layout", "flat", "layout of the keys: flat, tree or skewed")
 	f.Uint64Var(&c.keys, "keys", 1_000_000, "number of objects")
-	f.StringVar(&c.listen, "listen", "127.0.0.1:0", "address to serve on")
+	f.StringVar(&c.listen, "listen", "127.0.0.1:0", "listen address")
 	f.StringVar(&c.server.Bucket, "bucket", "bench-bucket", "name of the bucket")
-	f.StringVar(&c.server.AccessKey, "access-key", "", "the only access key id to let in (default: any)")
-	f.DurationVar(&c.server.Latency, "latency", 0, "how long each answer is held back")
-	f.Float64Var(&c.server.Rate, "throttle", 0, "requests a second before 503 SlowDown (default: no limit)")
-	f.IntVar(&c.server.PageSize, "page-size", 1000, "most keys of a page")
-	f.StringVar(&c.faults, "faults", "", "share of list requests that fail by kind, such as truncated=0.01,reset=0.001")
+	f.StringVar(&c.server.AccessKey, "access-key", "", "only accepted access key id (default any)")
+	f.DurationVar(&c.server.Latency, "latency", 0, "delay of each response")
+	f.Float64Var(&c.server.Rate, "throttle", 0, "maximum requests per second before 503 SlowDown (0 = unlimited)")
+	f.IntVar(&c.server.PageSize, "page-size", 1000, "maximum number of keys per page")
+	f.StringVar(&c.faults, "faults", "", "share of faulty list requests by kind, such as truncated=0.01,reset=0.001")
 	f.Uint64Var(&c.seed, "seed", 1, "seed of the faults")
 	f.BoolVar(&c.records, "catalog-ndjson", false, "write the matching backup records to standard output and exit")
-	f.BoolVar(&c.expect, "expect", false, "write the right answer about bucket and catalog as JSON and exit")
-	f.StringVar(&c.catalog.StorageID, "storage-id", "storage_bench", "destination that the records name")
-	f.Float64Var(&c.catalog.Orphans, "orphans", 0.1, "share of the backups that no record names")
-	f.Float64Var(&c.catalog.Missing, "missing", 0.001, "share of the backups beside which a record names a file that does not exist")
+	f.BoolVar(&c.expect, "expect", false, "write the expected scan result as JSON and exit")
+	f.StringVar(&c.catalog.StorageID, "storage-id", "storage_bench", "destination id in the records")
+	f.Float64Var(&c.catalog.Orphans, "orphans", 0.1, "share of the backups without a record")
+	f.Float64Var(&c.catalog.Missing, "missing", 0.001, "number of records without a file, as a share of the backups")
 	f.BoolVar(&c.catalog.Sorted, "sorted", false, "write the records in the order of their paths")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
 	if f.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q: everything is a flag, see -help", f.Arg(0))
+		return nil, fmt.Errorf("unexpected argument %q: this command takes only flags, see -help", f.Arg(0))
 	}
 	return c, nil
 }

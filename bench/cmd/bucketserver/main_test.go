@@ -15,7 +15,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	if _, err := parse([]string{"serve"}); err == nil {
-		t.Error("an argument that is no flag is taken")
+		t.Error("an argument is accepted")
 	}
 }
 
@@ -29,7 +29,7 @@ func TestParseFaults(t *testing.T) {
 	}
 	for _, text := range []string{"truncated", "flood=0.1", "reset=2", "reset=-1", "reset=x"} {
 		if _, err := parseFaults(text, 1); err == nil {
-			t.Errorf("%q is taken", text)
+			t.Errorf("%q is accepted", text)
 		}
 	}
 }
