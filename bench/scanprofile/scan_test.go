@@ -1,5 +1,5 @@
-// Package scanprofile profiles a scan inside one process, without the cluster and the
-// API around it: go test -bench . ./bench/scanprofile -cpuprofile cpu.out
+// Package scanprofile profiles a scan in one process, without cluster and API:
+// go test -bench . ./bench/scanprofile -cpuprofile cpu.out
 package scanprofile
 
 import (
@@ -35,7 +35,7 @@ var (
 	layout  = flag.String("layout", "flat", "layout of the bucket")
 	keys    = flag.String("keys", "1000000", "number of keys")
 	profile = flag.String("scanprofile", "", "file for the CPU profile of the scans alone")
-	latency = flag.String("latency", "50ms", "of a page")
+	latency = flag.String("latency", "50ms", "latency per page")
 )
 
 type log struct {
@@ -181,7 +181,7 @@ func BenchmarkScan(b *testing.B) {
 		if s.Status != "completed" {
 			b.Fatal(s)
 		}
-		b.Logf("%s: %d files, %d orphans, %d missing, %d segments in %v, CPU %.3f µs a key", s.Status, s.FilesScanned, s.OrphanFiles, s.MissingBackups, s.Segments, took, float64((cpu()-before).Microseconds())/float64(s.FilesScanned))
+		b.Logf("%s: %d files, %d orphans, %d missing, %d segments in %v, CPU %.3f µs per key", s.Status, s.FilesScanned, s.OrphanFiles, s.MissingBackups, s.Segments, took, float64((cpu()-before).Microseconds())/float64(s.FilesScanned))
 		b.StopTimer()
 		must(keeper.View(ctx, "storage_bench"))(b).Release()
 		b.StartTimer()

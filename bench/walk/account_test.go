@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// serviceAccount is the JSON of a service account that exists nowhere: an emulator is
-// asked without a token.
+// serviceAccount is the JSON of a fictional service account. Requests to an emulator carry
+// no token.
 var serviceAccount = func() string {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -33,7 +33,7 @@ var serviceAccount = func() string {
 	return string(text)
 }()
 
-// free is an address that nobody listens on.
+// free returns an unused address.
 func free(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

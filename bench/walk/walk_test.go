@@ -1,5 +1,6 @@
-// Package walk_test walks the Storage API as its specification tells it: all endpoints in
-// its order, with curl, against real servers, each answer printed beside the documented one.
+// Package walk_test calls all endpoints of the Storage API in the order of the
+// specification, with curl, on real servers. It prints and compares each response with the
+// documented one.
 //
 //	make walk
 package walk_test
@@ -28,23 +29,23 @@ import (
 
 const org = "org_abc123"
 
-// added is what answers hold beyond the examples of the specification.
+// added are the response fields that the examples of the specification do not have.
 var added = []string{
 	"meta", "meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "meta.nextCursor", "data.byType.unknown", "data.syncIds",
 	"data.endpoint", "data[].endpoint", "data.conditionalDelete", "data.planHash", "data.failedCount",
 }
 
-// stop is one step of the walk.
-type stop struct {
+// step is one request of the walk.
+type step struct {
 	method, path string
 	body         string
-	// example names the documented answer in api/testdata/spec.
+	// example is the name of the documented response in api/testdata/spec.
 	example string
-	// message is what the answer must say, where the specification gives the words.
+	// message is the expected message, if the specification defines it.
 	message string
 }
 
-// TestWalk walks an S3 server, versitygw, through all 22 endpoints.
+// TestWalk calls all 22 endpoints on an S3 server, versitygw.
 func TestWalk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a node and an S3 server")
@@ -54,7 +55,7 @@ func TestWalk(t *testing.T) {
 	account := fmt.Sprintf(`"provider":"S3","region":"us-east-1","endpoint":%q,"credentials":{"accessKeyId":%q,"secretAccessKey":%q}`, endpoint, access, secret)
 	in := func(bucket, more string) string { return fmt.Sprintf(`{%s,"bucketName":%q%s}`, account, bucket, more) }
 
-	// What the walk finds there: a bucket with files, and what owns them.
+	// Set up a bucket with files and records.
 	n.must("POST", "/api/v1/storage/buckets/create", in("my-backup-bucket", ""))
 	for _, folder := range []string{"backups/production", "backups/staging", "archives"} {
 		n.must("POST", "/api/v1/storage/buckets/folders/create", in("my-backup-bucket", fmt.Sprintf(`,"folderName":%q`, folder)))
@@ -79,7 +80,7 @@ func TestWalk(t *testing.T) {
 
 	at := "/api/v1/storage/destinations/" + id
 	seen := map[string]bool{}
-	for i, s := range []stop{
+	for i, s := range []step{
 		{"POST", "/api/v1/storage/connect", "{" + account + "}", "connect", "Connected to S3 and found 1 bucket"},
 		{"POST", "/api/v1/storage/buckets/create", in("my-firebase-backups", ""), "buckets-create", "Bucket 'my-firebase-backups' created successfully"},
 		{"POST", "/api/v1/storage/buckets/verify", in("my-backup-bucket", ""), "buckets-verify", ""},
@@ -104,12 +105,12 @@ func TestWalk(t *testing.T) {
 		{"POST", "/api/v1/storage/sync", "", "sync", "Storage sync started. Subscribe to Socket.io events for progress updates."},
 	} {
 		if strings.Contains(s.path, "PLAN") {
-			// All that is left are orphans: that must be confirmed.
+			// All remaining files are orphans, so the cleanup needs confirmation.
 			plan := n.must(s.method, strings.Replace(s.path, "confirm=PLAN", "dryRun=true", 1), "").text("data", "planHash")
 			s.path = strings.Replace(s.path, "PLAN", plan, 1)
 		}
 		if s.example == "stats" {
-			n.must("GET", "/api/v1/storage/destinations/"+spare+"/files?force=true", "") // its path was changed
+			n.must("GET", "/api/v1/storage/destinations/"+spare+"/files?force=true", "") // its path has changed
 		}
 		s.path = strings.Replace(s.path, "LAST", n.last, 1)
 		a := n.curl(n.owner, s.method, s.path, s.body)
@@ -122,7 +123,7 @@ func TestWalk(t *testing.T) {
 			t.Errorf("%s %s: %s", s.method, s.path, d)
 		}
 		if s.message != "" && a.text("message") != s.message {
-			t.Errorf("%s %s says %q, want %q", s.method, s.path, a.text("message"), s.message)
+			t.Errorf("%s %s: message %q, want %q", s.method, s.path, a.text("message"), s.message)
 		}
 		if s.example == "destinations-create" {
 			n.last = a.text("data", "id")
@@ -130,11 +131,12 @@ func TestWalk(t *testing.T) {
 		seen[s.example] = true
 	}
 	if len(seen) != 22 {
-		t.Errorf("%d endpoints were walked, the specification has 22", len(seen))
+		t.Errorf("%d endpoints called, the specification has 22", len(seen))
 	}
 }
 
-// TestWalkGCS walks a Cloud Storage server, fake-gcs-server, through what asks a provider.
+// TestWalkGCS calls the endpoints that use a provider on a Cloud Storage server,
+// fake-gcs-server.
 func TestWalkGCS(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a node and a Cloud Storage server")
@@ -146,7 +148,7 @@ func TestWalkGCS(t *testing.T) {
 		account := fmt.Sprintf(`"provider":%q,"endpoint":%q,"credentials":{"projectId":"my-project-id","credentials":%q}`, provider, endpoint, serviceAccount)
 		in := fmt.Sprintf(`{%s,"bucketName":%q`, account, bucket)
 		saved := fmt.Sprintf(`{"name":"Archive","type":%q,"bucket":%q,"endpoint":%q,"credentials":{"projectId":"my-project-id","credentials":%q}}`, provider, bucket, endpoint, serviceAccount)
-		for i, s := range []stop{
+		for i, s := range []step{
 			{"POST", "/api/v1/storage/buckets/create", in + "}", "buckets-create", "Bucket '" + bucket + "' created successfully"},
 			{"POST", "/api/v1/storage/connect", "{" + account + "}", "connect", ""},
 			{"POST", "/api/v1/storage/buckets/verify", in + "}", "buckets-verify", ""},
@@ -175,12 +177,12 @@ func TestWalkGCS(t *testing.T) {
 	}
 }
 
-// beside shows an answer and the documented one in two columns.
-func beside(t *testing.T, i int, s stop, a *answer) string {
+// beside formats a response and the documented one in two columns.
+func beside(t *testing.T, i int, s step, a *response) string {
 	t.Helper()
 	left, right := lines(a.body), lines(example(t, s.example))
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d. %s\n%-78s | %s\n", i, a.command, "answered", "documented")
+	fmt.Fprintf(&out, "%d. %s\n%-78s | %s\n", i, a.command, "actual", "documented")
 	for n := range max(len(left), len(right)) {
 		var l, r string
 		if n < len(left) {
@@ -218,8 +220,8 @@ func example(t *testing.T, name string) any {
 	return v
 }
 
-// answer is what curl printed.
-type answer struct {
+// response is the output of curl.
+type response struct {
 	t       *testing.T
 	command string
 	status  int
@@ -227,7 +229,7 @@ type answer struct {
 	body    map[string]any
 }
 
-func (a *answer) text(path ...string) string {
+func (a *response) text(path ...string) string {
 	a.t.Helper()
 	var v any = a.body
 	for _, p := range path {
@@ -244,19 +246,19 @@ func (a *answer) text(path ...string) string {
 	return s
 }
 
-// node is `firescan serve` in a process of its own.
+// node is a `firescan serve` process.
 type node struct {
 	t                    *testing.T
 	base                 string
 	root, owner, service string
-	last                 string // the destination made last
+	last                 string // id of the last created destination
 }
 
 func start(t *testing.T) *node {
 	t.Helper()
 	for _, tool := range []string{"curl", "go"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%s is needed and not installed", tool)
+			t.Fatalf("%s is not installed", tool)
 		}
 	}
 	dir := t.TempDir()
@@ -276,15 +278,15 @@ func start(t *testing.T) *node {
 	t.Cleanup(func() {
 		_ = serve.Process.Signal(os.Interrupt)
 		if err := serve.Wait(); err != nil {
-			t.Errorf("the node did not end cleanly: %v", err)
+			t.Errorf("stop node: %v", err)
 		}
 		if t.Failed() {
-			t.Logf("the node's log:\n%s", log.String())
+			t.Logf("node log:\n%s", log.String())
 		}
 	})
 	for end := time.Now().Add(time.Minute); n.curl("", "GET", "/readyz", "").status != 200; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("the node does not serve:\n%s", log.String())
+			t.Fatalf("timeout: node is not ready:\n%s", log.String())
 		}
 	}
 	for role, token := range map[string]*string{"owner": &n.owner, "service": &n.service} {
@@ -294,16 +296,16 @@ func start(t *testing.T) *node {
 }
 
 // curl makes a request with curl.
-func (n *node) curl(token, method, path, body string) *answer {
+func (n *node) curl(token, method, path, body string) *response {
 	n.t.Helper()
 	args := []string{"-sS", "--max-time", "60", "-X", method, n.base + path, "-H", "Authorization: Bearer " + token, "-H", "X-Organization-Id: " + org}
 	if body != "" {
 		args = append(args, "-H", "Content-Type: application/json", "-d", body)
 	}
 	out, err := exec.Command("curl", append(args, "-w", "\n%{http_code}")...).Output()
-	a := &answer{t: n.t, command: shown(args, token)}
+	a := &response{t: n.t, command: shown(args, token)}
 	if err != nil {
-		return a // nobody answers yet
+		return a // not listening yet
 	}
 	cut := bytes.LastIndexByte(out, '\n')
 	a.raw = out[:cut]
@@ -314,7 +316,7 @@ func (n *node) curl(token, method, path, body string) *answer {
 	return a
 }
 
-// shown is the command as a person would type it, the token left out.
+// shown returns the command as a user would type it, without the token.
 func shown(args []string, token string) string {
 	quoted := slices.Clone(args)
 	for i, a := range quoted {
@@ -329,8 +331,8 @@ func shown(args []string, token string) string {
 	return text
 }
 
-// must makes a request of the owner's that has to succeed.
-func (n *node) must(method, path, body string) *answer {
+// must sends a request as owner that must succeed.
+func (n *node) must(method, path, body string) *response {
 	n.t.Helper()
 	a := n.curl(n.owner, method, path, body)
 	if a.status < 200 || a.status >= 300 {
@@ -339,7 +341,7 @@ func (n *node) must(method, path, body string) *answer {
 	return a
 }
 
-// feed stores a record as the service that owns it does.
+// feed writes a record with the service token.
 func (n *node) feed(path, body string) {
 	n.t.Helper()
 	if a := n.curl(n.service, "PUT", "/api/v1/catalog/"+path, body); a.status != 200 {
@@ -347,7 +349,7 @@ func (n *node) feed(path, body string) {
 	}
 }
 
-// upload puts files into a bucket, past the node.
+// upload puts files directly into a bucket.
 func upload(t *testing.T, endpoint, access, secret, bucket string, keys ...string) {
 	t.Helper()
 	transport := &http.Transport{}
