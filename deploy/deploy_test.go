@@ -144,8 +144,8 @@ func expressions(t *testing.T) map[string]string {
 	return all
 }
 
-// TestExpressionsAgainstALiveNode runs a real Prometheus that scrapes a node after a sync.
-// Every expression must be valid and use only metrics that the node exports.
+// TestExpressionsAgainstALiveNode runs a real Prometheus that scrapes a node after a
+// sync. Every expression must be valid and use only metrics that the node exports.
 func TestExpressionsAgainstALiveNode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a Prometheus")
@@ -222,7 +222,8 @@ func serve(t *testing.T) string {
 	return n.Addr()
 }
 
-// scrape runs a Prometheus that scrapes target. It returns its URL after the first scrape.
+// scrape runs a Prometheus that scrapes target. It returns its URL after the first
+// scrape.
 func scrape(t *testing.T, target string) string {
 	t.Helper()
 	dir := t.TempDir()

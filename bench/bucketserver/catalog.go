@@ -17,8 +17,8 @@ type Catalog struct {
 	Missing float64
 	// StorageID is the destination of all records.
 	StorageID string
-	// Sorted writes the records in the order of their paths. By default they are scattered
-	// over the key space, like records that were written over years.
+	// Sorted writes the records in the order of their paths. By default they are
+	// scattered over the key space, like records that were written over years.
 	Sorted bool
 }
 

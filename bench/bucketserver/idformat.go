@@ -53,8 +53,8 @@ func appendHex16(dst []byte, id uint64) []byte {
 	return binary.BigEndian.AppendUint64(dst, hex8(uint32(id)))
 }
 
-// hex8 formats eight digits at once, the first in the highest byte. A page consists mostly
-// of digits.
+// hex8 formats eight digits at once, the first in the highest byte. A page consists
+// mostly of digits.
 func hex8(x uint32) uint64 {
 	v := uint64(x)
 	v = (v<<16 | v) & 0x0000ffff0000ffff

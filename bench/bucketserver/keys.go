@@ -1,5 +1,5 @@
-// Package bucketserver serves a synthetic S3 bucket whose objects are computed, not stored,
-// and writes the matching catalog of backup records. See DESIGN.md.
+// Package bucketserver serves a synthetic S3 bucket whose objects are computed, not
+// stored, and writes the matching catalog of backup records. See DESIGN.md.
 package bucketserver
 
 import (
@@ -40,8 +40,8 @@ type space interface {
 	leafAt(i uint64, l *leaf)
 }
 
-// maxKeys keeps every id space larger than its number of stems, and rank arithmetic within
-// 64 bits.
+// maxKeys keeps every id space larger than its number of stems, and rank arithmetic
+// within 64 bits.
 const maxKeys = 4e9
 
 // NewKeys returns the key space of n keys in the given layout.

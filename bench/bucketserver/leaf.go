@@ -34,8 +34,8 @@ func (l *leaf) set(prefix []byte, first, files, seed uint64, ids *idFormat, st *
 }
 
 // Every leaf consists of blocks of 16 stems with 43 files: twelve stems of three files,
-// three of two and one of one. The order rotates from block to block, so the stem of a file
-// is a table lookup and still hard to predict for a client.
+// three of two and one of one. The order rotates from block to block, so the stem of a
+// file is a table lookup and still hard to predict for a client.
 const (
 	blockStems = 16
 	blockFiles = 43

@@ -76,8 +76,8 @@ func (l *list) afterMarker(start []byte) []byte {
 	return keyspace.PrefixEnd(after)
 }
 
-// page is a response under construction. Pages are reused: rendering does not allocate once
-// the buffers have grown.
+// page is a response under construction. Pages are reused: rendering does not allocate
+// once the buffers have grown.
 type page struct {
 	body     []byte // rendered contents
 	prefixes []byte // rendered common prefixes

@@ -104,8 +104,8 @@ func decode(t rapid.TB, r result, key string) string {
 	return got
 }
 
-// All pages of any list, of any page size, in V1 and V2, after puts and deletes, equal the
-// result of the naive implementation.
+// All pages of any list, of any page size, in V1 and V2, after puts and deletes, equal
+// the result of the naive implementation.
 func TestListsEqualTheNaiveOnes(t *testing.T) {
 	for _, layout := range Layouts {
 		t.Run(string(layout), func(t *testing.T) {

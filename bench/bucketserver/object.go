@@ -18,7 +18,8 @@ type Object struct {
 	Type Type
 }
 
-// describe sets o to the computed object with the given key, type and hash. o retains key.
+// describe sets o to the computed object with the given key, type and hash. o retains
+// key.
 func describe(o *Object, key []byte, kind Type, h uint64) {
 	o.Key, o.Type = key, kind
 	o.Size = sizeOf(kind, h)

@@ -11,8 +11,8 @@ import (
 	"firescan/keyspace"
 )
 
-// overlay holds the changes of clients: put objects and deleted computed keys. It is small,
-// so sorted slices are enough.
+// overlay holds the changes of clients: put objects and deleted computed keys. It is
+// small, so sorted slices are enough.
 type overlay struct {
 	mu      sync.RWMutex
 	puts    []stored // ascending by key
@@ -50,8 +50,8 @@ func (v *overlay) put(keys *Keys, key string, body []byte) [16]byte {
 	return s.tag
 }
 
-// remove deletes the object with the key if cond holds for it. It returns false if cond does
-// not hold.
+// remove deletes the object with the key if cond holds for it. It returns false if cond
+// does not hold.
 func (v *overlay) remove(keys *Keys, key string, cond func(*Object) bool) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -77,8 +77,8 @@ func (v *overlay) hideComputed(keys *Keys, key string) {
 	}
 }
 
-// get sets o to the object with the key. body is nil for a computed object. The caller holds
-// mu.
+// get sets o to the object with the key. body is nil for a computed object. The caller
+// holds mu.
 func (v *overlay) get(keys *Keys, key string, o *Object) (body []byte, ok bool) {
 	if i, ok := v.find(key); ok {
 		v.puts[i].describe(o)
@@ -100,8 +100,8 @@ func (v *overlay) get(keys *Keys, key string, o *Object) (body []byte, ok bool) 
 	return nil, true
 }
 
-// walker iterates over the computed keys and the overlay as one list. The caller holds the
-// overlay's read lock from seek until the last next.
+// walker iterates over the computed keys and the overlay as one list. The caller holds
+// the overlay's read lock from seek until the last next.
 type walker struct {
 	cur     cursor
 	over    *overlay

@@ -9,8 +9,8 @@ const xmlHead = `<?xml version="1.0" encoding="UTF-8"?>` + "\n" + `<ListBucketRe
 
 const xmlTail = `</ListBucketResult>`
 
-// renderHead renders the elements before the objects, without a continuation token or next
-// marker if withToken is false.
+// renderHead renders the elements before the objects, without a continuation token or
+// next marker if withToken is false.
 func (p *page) renderHead(l *list, bucket string, withToken bool) {
 	h := append(p.head[:0], xmlHead...)
 	h = appendElement(h, "Name", bucket, false)
@@ -32,7 +32,8 @@ func (p *page) renderHead(l *list, bucket string, withToken bool) {
 		h = append(h, "</KeyCount>"...)
 	} else {
 		h = appendElement(h, "Marker", l.after, l.urlKeys)
-		// AWS returns NextMarker only with a delimiter; otherwise the last key is the marker.
+		// AWS returns NextMarker only with a delimiter; otherwise the last key is the
+		// marker.
 		if p.more && withToken && len(l.delimiter) > 0 {
 			h = appendElement(h, "NextMarker", string(p.last), l.urlKeys)
 		}
@@ -51,8 +52,8 @@ func (p *page) renderHead(l *list, bucket string, withToken bool) {
 	p.head = append(h, "</IsTruncated>"...)
 }
 
-// objectMiddle is the text between an object's key and its size, with placeholders for time
-// and ETag. One copy and a few stores cost half as much as appending piece by piece.
+// objectMiddle is the text between an object's key and its size, with placeholders for
+// time and ETag. One copy and a few stores cost half as much as appending piece by piece.
 const (
 	objectMiddle = "</Key><LastModified>2023-01-01T00:00:00.000Z</LastModified><ETag>&quot;00000000000000000000000000000000&quot;</ETag><Size>"
 	timeAt       = len("</Key><LastModified>")

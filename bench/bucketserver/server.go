@@ -49,8 +49,8 @@ type Counts struct {
 	Peak int64 `json:"peak"`
 }
 
-// Server serves one computed bucket over the S3 API, path style. It is an http.Handler that
-// is safe for concurrent use.
+// Server serves one computed bucket over the S3 API, path style. It is an http.Handler
+// that is safe for concurrent use.
 //
 // GET /-/counts returns the Counts as JSON.
 type Server struct {

@@ -7,8 +7,8 @@ import (
 	"sort"
 )
 
-// tree has directories by project, date and hour. The bounds of dates are stored (at most a
-// few megabytes for any n), those of hours are computed.
+// tree has directories by project, date and hour. The bounds of dates are stored (at most
+// a few megabytes for any n), those of hours are computed.
 type tree struct{ projects []treeProject }
 
 type treeProject struct {
@@ -19,8 +19,8 @@ type treeProject struct {
 
 const hoursPerDay = 24
 
-// hourBounds are 32 distributions of the files of a day over its hours, as running sums of
-// 1/65536ths: some have one busy hour, some are even.
+// hourBounds are 32 distributions of the files of a day over its hours, as running sums
+// of 1/65536ths: some have one busy hour, some are even.
 var hourBounds = func() (t [32][hoursPerDay + 1]uint64) {
 	for p := range t {
 		weights := make([]float64, hoursPerDay)
@@ -34,7 +34,8 @@ var hourBounds = func() (t [32][hoursPerDay + 1]uint64) {
 
 func newTree(n uint64) *tree {
 	projects := int(min(max(n/20_000, 3), 200))
-	// About fifty files per hour directory, so that small buckets have useful directories.
+	// About fifty files per hour directory, so that small buckets have useful
+	// directories.
 	days := float64(n) / (50 * hoursPerDay)
 	names := make([]string, projects)
 	for p := range names {

@@ -69,8 +69,8 @@ func (t counters) since(before counters) counters {
 // pollInterval is the interval at which servers and nodes are polled.
 const pollInterval = 10 * time.Millisecond
 
-// watchLastList polls the server until ctx ends. It returns the time at which the number of
-// lists was last seen to grow.
+// watchLastList polls the server until ctx ends. It returns the time at which the number
+// of lists was last seen to grow.
 func (s *server) watchLastList(ctx context.Context) (last time.Time) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()

@@ -58,8 +58,8 @@ func (n *node) checkStats(ctx context.Context, dest string, want *bucketserver.E
 	return nil
 }
 
-// checkFiles reads all files in one stream and compares their digest. It returns the digest
-// of the orphans, for which only the number is expected.
+// checkFiles reads all files in one stream and compares their digest. It returns the
+// digest of the orphans, for which only the number is expected.
 func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.Expected) (orphans bucketserver.Digest, err error) {
 	resp, err := n.owner.request(ctx, http.MethodGet, "/api/v1/storage/destinations/"+dest+"/files", "", nil)
 	if err != nil {
@@ -96,8 +96,8 @@ func (n *node) checkFiles(ctx context.Context, dest string, want *bucketserver.E
 	return orphans, nil
 }
 
-// checkScan compares all results of a scan with the expected result and returns the digest
-// of the orphans.
+// checkScan compares all results of a scan with the expected result and returns the
+// digest of the orphans.
 func checkScan(ctx context.Context, n *node, bk *bucket, dest string, s syncState) (orphans bucketserver.Digest, err error) {
 	if err := checkSync(s, bk.want); err != nil {
 		return orphans, err

@@ -120,8 +120,8 @@ func (g *cluster) waitVoters(ctx context.Context) error {
 	return nil
 }
 
-// waitApplied waits until all nodes have applied the log up to the index of the first node,
-// so that a scan does not wait for earlier writes.
+// waitApplied waits until all nodes have applied the log up to the index of the first
+// node, so that a scan does not wait for earlier writes.
 func (g *cluster) waitApplied(ctx context.Context) error {
 	const applied = "firescan_catalog_applied_index"
 	m, err := g.nodes[0].metrics(ctx)
@@ -241,8 +241,8 @@ func (g *cluster) stop(err error) {
 	}
 }
 
-// segmentBytes returns the total size of the segments of a sync on the nodes of a cluster,
-// counting each segment once.
+// segmentBytes returns the total size of the segments of a sync on the nodes of a
+// cluster, counting each segment once.
 func segmentBytes(dir, sync string) (total uint64, err error) {
 	_, ulid, _ := strings.Cut(sync, "_")
 	seen := map[string]bool{}

@@ -84,8 +84,8 @@ func (b *bench) runFailoverScans(ctx context.Context, g *cluster, bk *bucket, de
 // killPoint returns the share of the keys after which kill i of n happens.
 func killPoint(i, n int) float64 { return 0.15 + 0.6*(float64(i)+0.5)/float64(n) }
 
-// scanWithKill starts a scan, kills a node when the bucket server has sent the given share
-// of the keys, waits for the end of the scan and restarts the node.
+// scanWithKill starts a scan, kills a node when the bucket server has sent the given
+// share of the keys, waits for the end of the scan and restarts the node.
 func (b *bench) scanWithKill(ctx context.Context, g *cluster, bk *bucket, dest, killed string, at float64) (d failoverScan, orphans bucketserver.Digest, err error) {
 	leader, err := g.leader(ctx)
 	if err != nil {

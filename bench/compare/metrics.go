@@ -48,8 +48,8 @@ func (m metrics) sum(name string, labels ...string) (sum float64, found bool) {
 	return sum, found
 }
 
-// hasAll reports whether the label set {a="1",b="2"} has all the given labels. Their values
-// must not contain commas or quotes.
+// hasAll reports whether the label set {a="1",b="2"} has all the given labels. Their
+// values must not contain commas or quotes.
 func hasAll(set string, labels []string) bool {
 	have := strings.Split(strings.Trim(set, "{} "), ",")
 	for _, want := range labels {

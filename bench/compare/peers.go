@@ -9,8 +9,8 @@ type peer struct {
 	who string
 	// The program is package pkg of module at version.
 	module, version, pkg string
-	// command returns the command that lists the bucket at an endpoint. dir is a directory
-	// for the program's configuration.
+	// command returns the command that lists the bucket at an endpoint. dir is a
+	// directory for the program's configuration.
 	command func(bin, dir, endpoint string) (cmd, env []string)
 }
 

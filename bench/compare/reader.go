@@ -120,8 +120,8 @@ func sdkReader(client *http.Client, endpoint string) func(context.Context, keyRa
 	}
 }
 
-// bytesReader does the minimum work of a lister: it reads the pages, finds their last keys
-// and discards the rest.
+// bytesReader does the minimum work of a lister: it reads the pages, finds their last
+// keys and discards the rest.
 func bytesReader(client *http.Client, endpoint string) func(context.Context, keyRange) (uint64, error) {
 	buffers := sync.Pool{New: func() any { return new(bytes.Buffer) }}
 	return func(ctx context.Context, r keyRange) (n uint64, err error) {

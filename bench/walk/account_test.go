@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// serviceAccount is the JSON of a fictional service account. Requests to an emulator carry
-// no token.
+// serviceAccount is the JSON of a fictional service account. Requests to an emulator
+// carry no token.
 var serviceAccount = func() string {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package walk_test calls all endpoints of the Storage API in the order of the
-// specification, with curl, on real servers. It prints and compares each response with the
-// documented one.
+// specification, with curl, on real servers. It prints and compares each response with
+// the documented one.
 //
 //	make walk
 package walk_test

@@ -1,5 +1,5 @@
-// Command bucketserver serves a synthetic S3 bucket for measurements, or writes the matching
-// catalog of backup records.
+// Command bucketserver serves a synthetic S3 bucket for measurements, or writes the
+// matching catalog of backup records.
 package main
 
 import (
