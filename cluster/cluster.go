@@ -1,5 +1,5 @@
-// Package cluster makes the nodes agree: it finds them, replicates commands through Raft
-// and tells which node leads. What a command does is the catalog's matter.
+// Package cluster replicates commands to the catalogs of several nodes through Raft, and
+// knows the nodes and their leader.
 package cluster
 
 import (
@@ -13,311 +13,424 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	rpc "firescan/cluster/clusterpb/clusterpbconnect"
+	"firescan/cluster/transport"
 )
 
-var (
-	// ErrNoLeader is returned when no leader was found within some seconds: a
-	// majority of the nodes is down or cut off. Nothing was written.
-	ErrNoLeader = errors.New("no leader: a majority of the nodes is down or cannot be reached; try again shortly")
-	// ErrUnknown is returned when the leadership was lost, or the caller gave up,
-	// while a command was under way: it may be carried out yet, or not.
-	ErrUnknown = errors.New("the command may or may not have been carried out")
-	// ErrFull is returned while the disk of this node or of the leader has no room for what
-	// was committed before. Nothing was written.
-	ErrFull = errors.New("the disk of this node is full: nothing is written until there is room; free some")
-	// ErrClosed is returned after Close.
-	ErrClosed = errors.New("the cluster is closed")
+const (
+	// raftTimeout bounds each read and write of a Raft request; snapshots get more by size.
+	raftTimeout = 5 * time.Second
+	// raftPoolSize is how many idle connections to each node Raft keeps.
+	raftPoolSize = 3
+	// transferTimeout bounds how long a leader that stops looks for another one.
+	transferTimeout = 3 * time.Second
+	// shutdownTimeout bounds the current requests of other nodes when this node stops.
+	shutdownTimeout = time.Second
+	// closeTimeout bounds how long Raft may take to stop: on a disk that hangs it never does.
+	closeTimeout = 10 * time.Second
 )
 
-// Config is what Open needs. The fields without a remark are required.
-type Config struct {
-	// ID names this node; it must stay the same for its data directory.
-	ID string
-	// Dir holds the log, the metadata of snapshots and who this node is.
-	Dir string
-	// Catalog is the state machine that committed commands are applied to.
-	Catalog    *catalog.Catalog
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
-
-	// ClusterAddr and GossipAddr are the host:port that this node listens at for others;
-	// port 0 takes a free one. When both are empty, no port is opened: the node is a group
-	// of one, and what follows is not needed.
-	ClusterAddr, GossipAddr string
-	// AdvertiseHost is the host or IP address that others reach this node at; empty takes
-	// that of the listeners, or the one address that the machine has.
-	AdvertiseHost string
-	// Join lists gossip addresses, host:port, of nodes to find the others through; optional.
-	// They are tried for ever.
-	Join []string
-	// BootstrapExpect is how many fresh nodes begin a cluster together. With 1 or less a
-	// fresh node begins alone, or, when Join names others, waits to be taken in.
-	BootstrapExpect int
-	// Secret is what the nodes of a cluster share and nobody else knows.
-	Secret []byte
-	// Certificates replace the ones derived from Secret; optional.
-	Certificates Files
-	// HTTPAddress is where clients reach the API of this node, told to the others.
-	HTTPAddress string
-	// Version is told to the others.
-	Version string
-	// Shards counts the shards that this node holds, told to the others; optional.
-	Shards func() int
-	// DeadAfter is how long a node must be gone before it is taken out of the group, if at
-	// least three voters remain; 0 takes the default, negative is never.
-	DeadAfter time.Duration
-	// Timing is for tests; the zero value is for real networks.
-	Timing Timing
-	// faults are for tests.
-	faults faults
-}
-
-// alone tells whether the node shall have no port for others.
-func (c *Config) alone() bool { return c.ClusterAddr == "" && c.GossipAddr == "" }
-
-// Cluster is this node's part in the group. It is safe for concurrent use.
+// A Cluster is this node's part of the cluster. It is safe for concurrent use.
 type Cluster struct {
-	id        string
-	config    Config
-	logger    *slog.Logger
-	raft      *raft.Raft
-	transport raft.Transport
-	fsm       *fsm
-	catalog   *catalog.Catalog
-	log       *logStore
-	identity  *identities
-	told      seldom
+	config     Config
+	logger     *slog.Logger
+	raft       *raft.Raft
+	fsm        *fsm
+	log        *logStore
+	members    *members
+	leadership *leadership
+	reads      *reads
+	proposer   *proposer
+	removal    *removal
+	inflight   inflight
 
-	// What is nil or unused in a group of one without ports.
-	wire     *wire
-	port     *port
-	security security
-	gossip   *gossip
-	retell   chan struct{} // asks for gossip.update
-	mux      *http.ServeMux
-	server   *http.Server
-	client   *http.Client
+	raftTransport raft.Transport
+	mux           *http.ServeMux
+	// These are nil without ports.
+	transport *transport.Transport
+	gossip    *gossip
+	bootstrap *bootstrap
 
-	reads    rounds
-	asking   gate
-	fatal    chan error
-	collect  func()          // takes the metrics out of the registry
-	ctx      context.Context //nolint:containedctx // the life of the cluster: ends with stop
-	stop     context.CancelCauseFunc
-	work     sync.WaitGroup
-	closing  sync.Once
-	closeErr error
-
-	mu sync.Mutex
-	// term is this node's leadership, nil while it does not lead. It is set only
-	// when all that earlier leaders committed is applied here.
-	term *term
-	// leader is the node that leads, as far as this one knows; empty: none.
-	leader string
-	// caughtUp is the leader whose state this node has reached.
-	caughtUp string
-	changed  chan struct{} // closed when one of these changes
+	fatal      chan error
+	unregister func()          // metrics
+	ctx        context.Context //nolint:containedctx // ends with stop
+	stop       context.CancelCauseFunc
+	work       sync.WaitGroup
+	closing    sync.Once
+	closeErr   error
 }
 
-// Open opens what the node has and takes its ports. A new data directory begins a group
-// of one, or waits for others, as the configuration says. Nothing is said to other nodes
-// and nothing is led before Start.
-func Open(c Config) (_ *Cluster, err error) {
-	c.Timing = c.Timing.orDefaults()
-	cl := &Cluster{
-		id: c.ID, config: c, logger: c.Logger, catalog: c.Catalog, mux: http.NewServeMux(), retell: make(chan struct{}, 1),
-		fatal: make(chan error, 1), changed: make(chan struct{}),
+// Open opens the data of this node and its cluster port. In a new data directory it creates
+// a cluster of this node alone, or waits for others, depending on the configuration. It
+// communicates with other nodes only after Start.
+func Open(config Config) (_ *Cluster, err error) {
+	config.Timing = config.Timing.withDefaults()
+	c := &Cluster{
+		config: config, logger: config.Logger, mux: http.NewServeMux(), fatal: make(chan error, 1),
 	}
-	cl.ctx, cl.stop = context.WithCancelCause(context.Background())
-	cl.reads.ask, cl.client = cl.readIndex, cl.newClient()
+	c.ctx, c.stop = context.WithCancelCause(context.Background())
 	var undo []func() error
 	defer func() {
 		for i := len(undo) - 1; err != nil && i >= 0; i-- {
 			err = errors.Join(err, undo[i]())
 		}
 	}()
-	logger := newLogger(c.Logger)
-	if cl.log, err = openLog(filepath.Join(c.Dir, "log"), c.faults.segment, logger); err != nil {
+	logger := newLogger(c.logger)
+	if c.log, err = openLog(filepath.Join(config.Dir, "log"), config.faults.segment, logger); err != nil {
 		return nil, err
 	}
-	undo = append(undo, cl.log.Close)
-	snapshots, err := openSnapshots(c.Dir, c.Catalog)
+	undo = append(undo, c.log.Close)
+	snapshots, err := openSnapshots(config.Dir, config.Catalog)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkLog(c, cl.log, snapshots); err != nil {
+	if err := c.log.checkComplete(config, snapshots); err != nil {
 		return nil, err
 	}
-	known, err := raft.HasExistingState(cl.log, cl.log, snapshots)
+	hasLog, err := raft.HasExistingState(c.log, c.log, snapshots)
 	if err != nil {
-		return nil, fmt.Errorf("read the log in %s: %w", c.Dir, err)
+		return nil, fmt.Errorf("read the log in %s: %w", config.Dir, err)
 	}
-	if cl.identity, err = openIdentity(c.Dir, c.ID, known); err != nil {
+	identity, err := openIdentity(config.Dir, config.ID, hasLog)
+	if err != nil {
 		return nil, err
 	}
-	if err := cl.openNetwork(logger); err != nil {
+	if err := c.openTransport(identity, logger); err != nil {
 		return nil, err
 	}
-	undo = append(undo, cl.closeNetwork)
-	conf := raftConfig(c.ID, c.Timing, logger)
-	if !known && c.BootstrapExpect <= 1 && len(c.Join) == 0 {
-		if err := cl.beginAlone(conf, snapshots); err != nil {
+	undo = append(undo, c.closeTransport)
+	raftConfig := c.config.raftConfig(logger)
+	if !hasLog && config.BootstrapExpect <= 1 && len(config.Join) == 0 {
+		if err := bootstrapAlone(config.ID, identity, func(servers raft.Configuration) error {
+			return raft.BootstrapCluster(raftConfig, c.log, c.log, snapshots, c.raftTransport, servers)
+		}); err != nil {
 			return nil, err
 		}
 	}
-	cl.fsm = &fsm{catalog: c.Catalog, snapshots: snapshots, log: c.Logger, fatal: cl.fatal, closing: cl.ctx.Done(), before: c.faults.applying}
-	if cl.raft, err = raft.NewRaft(conf, cl.fsm, cl.log, cl.log, snapshots, cl.transport); err != nil {
-		return nil, fmt.Errorf("start raft: %w", err)
+	c.fsm = &fsm{
+		catalog: config.Catalog, snapshots: snapshots, logger: c.logger, fatal: c.fatal, closing: c.ctx.Done(), beforeApply: config.faults.applying,
 	}
-	undo = append(undo, func() error { return cl.raft.Shutdown().Error() })
-	cl.collect, err = register(c.Registerer, cl)
-	return cl, err
+	if c.raft, err = raft.NewRaft(raftConfig, c.fsm, c.log, c.log, snapshots, c.raftTransport); err != nil {
+		return nil, fmt.Errorf("start Raft: %w", err)
+	}
+	undo = append(undo, func() error { return c.raft.Shutdown().Error() })
+	c.build()
+	c.unregister, err = register(config.Registerer, c.raft, c.members)
+	return c, err
 }
 
-// openNetwork makes what raft and requests go over.
-func (c *Cluster) openNetwork(logger *hclogger) error {
+// openTransport opens the cluster port, and makes what needs it, gossip included. Without
+// ports Raft has a transport in memory.
+func (c *Cluster) openTransport(identity *identityFile, logger *hclogger) error {
+	c.members = &members{
+		id: c.config.ID, config: &c.config, logger: c.logger, catalog: c.config.Catalog, identity: identity,
+		client: &http.Client{Transport: noPeers{}},
+	}
 	if c.config.alone() {
-		address, transport := raft.NewInmemTransportWithTimeout(raft.ServerAddress(c.id), 50*time.Millisecond)
-		transport.Connect(address, transport)
-		c.transport = transport
+		address, memory := raft.NewInmemTransportWithTimeout(raft.ServerAddress(c.config.ID), 50*time.Millisecond)
+		memory.Connect(address, memory)
+		c.raftTransport = memory
 		return nil
 	}
-	host, err := advertisedHost(&c.config)
+	host, err := c.config.advertisedHost()
 	if err != nil {
 		return err
 	}
 	c.config.AdvertiseHost = host
-	key, err := derive(c.config.Secret, purposeGossip)
+	key, err := transport.GossipKey(c.config.Secret)
 	if err != nil {
 		return err
 	}
-	if c.config.Certificates.given() {
-		c.security.credentials, err = openCertFiles(c.config.Certificates, c.logger)
-	} else {
-		c.security.credentials, err = newIssuer(c.config.Secret, c.id, c.config.Timing.Certificate)
-	}
+	credentials, err := c.config.credentials()
 	if err != nil {
 		return err
 	}
-	c.wire = newWire(c.config.faults.dialer)
-	if c.port, err = openPort(c.config.ClusterAddr, host, c.wire, c.logger); err != nil {
+	greeter := greeter{c.members}
+	if c.transport, err = transport.Listen(transport.Config{
+		ID: c.config.ID, ListenAddr: c.config.ClusterAddr, AdvertiseHost: host, Credentials: credentials, Resolve: c.members.resolve,
+		Greet: greeter.greet, AcceptGreeting: greeter.accept, Handler: c.mux, Logger: c.logger, Dialer: c.config.faults.dialer,
+	}); err != nil {
 		return err
 	}
-	c.gossip = newGossip(c.id, key, c.logger)
-	c.gossip.meta, c.gossip.judge = c.meta, c.judge
-	s := &streams{lane: c.port.raft, cluster: c}
-	c.port.tls, c.port.greet = c.security.server(), s.welcome
-	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: s, MaxPool: raftPool, Timeout: raftWait, Logger: logger.Named("raft-net"),
-		// No pipelines: in raft 1.8.0 one can stand still for good, when the follower refuses an
-		// entry in the moment in which the next is sent. Then the follower gets nothing more from
-		// this leader, and raft cannot be shut down.
+	c.gossip = newGossip(c.config.ID, key, c.logger)
+	c.gossip.metadata, c.gossip.accept = c.members.metadata, c.members.accept
+	c.members.gossip, c.members.address, c.members.client = c.gossip, c.transport.Address(), c.transport.Client()
+	c.raftTransport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: c.transport.StreamLayer(), MaxPool: raftPoolSize, Timeout: raftTimeout, Logger: logger.Named("raft-net"),
+		// No pipelines: in Raft 1.8.0 one can deadlock when the follower refuses an entry at
+		// the moment in which the next one is sent. Then the follower gets nothing more from
+		// this leader, and Raft cannot be shut down.
 		MaxRPCsInFlight: 1,
 	})
-	c.mux.Handle(newPeerHandler(c))
-	c.server = newPeerServer(c.mux, c.logger)
-	return c.checkMeta()
+	if err := c.members.checkMetadata(); err != nil {
+		return errors.Join(err, c.closeTransport())
+	}
+	return nil
 }
 
-// closeNetwork lets go of what openNetwork made.
-func (c *Cluster) closeNetwork() error {
-	if c.port == nil {
+func (c *Cluster) closeTransport() error {
+	if c.transport == nil {
 		return nil
 	}
-	c.wire.cut()
-	err := c.port.close()
-	c.client.CloseIdleConnections()
-	if t, ok := c.transport.(raft.WithClose); ok {
+	err := c.transport.Close()
+	if t, ok := c.raftTransport.(raft.WithClose); ok {
 		err = errors.Join(err, t.Close())
 	}
 	return err
 }
 
-// beginAlone makes this node a cluster of its own.
-func (c *Cluster) beginAlone(conf *raft.Config, snapshots raft.SnapshotStore) error {
-	if err := c.identity.update(func(i *identity) error {
-		i.Stage, i.Cluster = stageFounding, randomID()
-		return nil
-	}); err != nil {
-		return err
+// build makes the parts that need Raft.
+func (c *Cluster) build() {
+	identity := c.members.identity
+	c.members.raft = c.raft
+	c.leadership = &leadership{
+		id: c.config.ID, heartbeat: c.config.Timing.Heartbeat, raft: c.raft, inflight: &c.inflight, logger: c.logger, ctx: c.ctx,
+		changed: make(chan struct{}),
 	}
-	members := raft.Configuration{Servers: []raft.Server{server(c.id)}}
-	if err := raft.BootstrapCluster(conf, c.log, c.log, snapshots, c.transport, members); err != nil {
-		return fmt.Errorf("begin a cluster in %s: %w", c.config.Dir, err)
+	membership := &membership{
+		config: &c.config, members: c.members, identity: identity, gossip: c.gossip, raft: c.raft, logger: c.logger,
+		work: &c.work, ctx: c.ctx,
 	}
-	return c.identity.update(func(i *identity) error {
-		i.Stage = stageMember
-		return nil
-	})
+	c.leadership.began = membership.start
+	c.reads = &reads{
+		members: c.members, leadership: c.leadership, catalog: c.config.Catalog, raft: c.raft, log: c.log, fsm: c.fsm,
+		inflight: &c.inflight, tick: c.config.Timing.Tick, logger: c.logger, ctx: c.ctx,
+	}
+	c.reads.batch.fetch = c.reads.readIndex
+	c.proposer = &proposer{
+		members: c.members, leadership: c.leadership, reads: c.reads, raft: c.raft, fsm: c.fsm, inflight: &c.inflight, ctx: c.ctx,
+	}
+	c.removal = &removal{
+		members: c.members, leadership: c.leadership, identity: identity, raft: c.raft, logger: c.logger, fail: c.fail,
+	}
+	if c.transport == nil {
+		return
+	}
+	c.bootstrap = &bootstrap{
+		expect: c.config.BootstrapExpect, interval: c.config.Timing.Tick / 2, members: c.members, identity: identity, gossip: c.gossip,
+		raft: c.raft, logger: c.logger, fail: c.fail, ctx: c.ctx,
+	}
+	c.mux.Handle(rpc.NewPeerHandler(&service{
+		members: c.members, leadership: c.leadership, reads: c.reads, proposer: c.proposer, bootstrap: c.bootstrap, removal: c.removal,
+	}, limitMessages()))
 }
 
-// Handle answers the requests that other nodes make with HTTPClient, by the patterns of
-// http.ServeMux: the caller is a node of this cluster, proven by its certificate. Call it
-// before Start.
+// Handle registers a handler for the requests that other nodes make with HTTPClient, with
+// the patterns of http.ServeMux. The caller is a node of this cluster, proven by its
+// certificate. Call it before Start.
 func (c *Cluster) Handle(pattern string, h http.Handler) { c.mux.Handle(pattern, h) }
 
-// Start begins to talk to other nodes, and to take part in the group. Call it once.
+// Start starts to communicate with other nodes, and to take part in the cluster. Call it
+// once.
 func (c *Cluster) Start() error {
-	c.work.Go(c.follow)
-	c.work.Go(c.catchUp)
-	if c.port != nil {
-		c.port.work.Go(c.port.run)
-		c.work.Go(func() { _ = c.server.Serve(c.port.http) })
+	c.work.Go(c.leadership.run)
+	c.work.Go(c.reads.catchUp)
+	if c.transport != nil {
+		c.transport.Serve()
 		if err := c.gossip.start(c.config.GossipAddr, c.config.AdvertiseHost, c.config.Timing, c.config.faults); err != nil {
 			return err
 		}
-		c.work.Go(c.findOthers)
-		c.work.Go(c.found)
-		c.work.Go(c.watchDisk)
+		discovery := &discovery{
+			members: c.members, identity: c.members.identity, gossip: c.gossip, config: &c.config, logger: c.logger, ctx: c.ctx,
+		}
+		watchdog := &diskWatchdog{
+			timeout: c.config.Timing.Stall, log: c.log, raft: c.raft, members: c.members, logger: c.logger, stop: c.disconnect,
+		}
+		c.work.Go(discovery.run)
+		c.work.Go(c.bootstrap.run)
+		c.work.Go(func() { watchdog.run(c.ctx) })
 	}
-	c.hurry()
+	c.electSelf()
 	return nil
 }
 
-// hurry makes a node that is the only voter lead at once, instead of waiting for a
+// electSelf makes the only voter stand for election at once, instead of waiting for a
 // heartbeat that cannot come.
-func (c *Cluster) hurry() {
-	voters := 0
-	for _, s := range c.servers() {
-		if s.Suffrage == raft.Voter {
-			voters++
-			if string(s.ID) != c.id {
-				return
-			}
-		}
-	}
-	if voters == 0 {
+func (c *Cluster) electSelf() {
+	if !c.members.onlyVoter() {
 		return
 	}
 	c.work.Go(func() {
-		self := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(c.id), Addr: []byte(c.id)}
-		err := c.transport.TimeoutNow(raft.ServerID(c.id), raft.ServerAddress(c.id), &raft.TimeoutNowRequest{RPCHeader: self}, &raft.TimeoutNowResponse{})
+		id := c.config.ID
+		header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: []byte(id)}
+		err := c.raftTransport.TimeoutNow(raft.ServerID(id), raft.ServerAddress(id), &raft.TimeoutNowRequest{RPCHeader: header}, &raft.TimeoutNowResponse{})
 		if err != nil {
-			c.logger.Debug("the only voter waits for the usual time until it leads", "error", err)
+			c.logger.Debug("the only voter waits for the election timeout", "error", err)
 		}
 	})
 }
 
-// servers are the members of the group by the newest configuration that this node has.
-func (c *Cluster) servers() []raft.Server { return c.raft.GetConfiguration().Configuration().Servers }
+// Propose appends a command to the log, through the leader, and returns its result when it
+// is applied on this node. Its error is the refusal of the catalog (a *catalog.Error),
+// ErrNoLeader or ErrFull when nothing was written, or wraps ErrUnknown.
+func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Result, error) {
+	results, err := c.ProposeAll(ctx, []proto.Message{command})
+	if err != nil {
+		return nil, err
+	}
+	return results[0], catalog.ResultError(results[0])
+}
 
-// Leader answers the id of the node that leads, if this node knows one.
+// ProposeOnce is Propose for a command that takes effect once for the key of once, however
+// often it is proposed: it always returns the first result.
+func (c *Cluster) ProposeOnce(ctx context.Context, command proto.Message, once *pb.Once) (*pb.Result, error) {
+	entry, err := catalog.EncodeOnce(command, once)
+	if err != nil {
+		return nil, err
+	}
+	results, err := c.proposer.propose(ctx, [][]byte{entry}, true)
+	if err != nil {
+		return nil, err
+	}
+	return results[0], catalog.ResultError(results[0])
+}
+
+// ProposeAll appends commands to the log in this order, and returns their results when all
+// are applied. The catalog applies them in one transaction where it can, which makes many
+// small changes cheap. A refusal is in the result. After an error, as that of Propose, the
+// commands before the one that failed may have been applied.
+func (c *Cluster) ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error) {
+	entries := make([][]byte, len(commands))
+	for i, command := range commands {
+		var err error
+		if entries[i], err = catalog.Encode(command); err != nil {
+			return nil, err
+		}
+	}
+	return c.proposer.propose(ctx, entries, false)
+}
+
+// Barrier waits until the catalog of this node has applied all commands whose proposers, on
+// any node, had a result before the call. It writes nothing to the log. When no leader is
+// found in time, or this node cannot reach it, its error is ErrNoLeader.
+func (c *Cluster) Barrier(ctx context.Context) error { return c.reads.barrier(ctx) }
+
+// Ready returns nil when this node knows a leader and has applied the commands that were
+// committed when it began to lead.
+func (c *Cluster) Ready() error { return c.reads.ready() }
+
+// Leader returns the id of the leader, if this node knows one.
 func (c *Cluster) Leader() (id string, ok bool) {
 	_, leader := c.raft.LeaderWithID()
 	return string(leader), leader != ""
 }
 
-// Fatal tells once why this node must stop: its state machine cannot go on, its disk
-// hangs, or it was removed from the cluster.
+// Term returns the Raft term in which this node leads, 0 when it does not lead.
+func (c *Cluster) Term() uint64 {
+	if t, _, _ := c.leadership.current(); t != nil {
+		return t.number
+	}
+	return 0
+}
+
+// Lead runs fn whenever this node leads, until ctx ends. The context of fn ends with the
+// term. An error of fn is logged, and fn runs again after a second if the node still leads.
+func (c *Cluster) Lead(ctx context.Context, fn func(context.Context) error) error {
+	return c.leadership.lead(ctx, fn)
+}
+
+// Members lists the members of the cluster by id. It asks all of them for their status, for
+// at most a second.
+func (c *Cluster) Members(ctx context.Context) ([]Member, error) {
+	_, leader, _ := c.leadership.current()
+	return c.members.list(ctx, leader), nil
+}
+
+// Peers lists the members of the cluster by id, this node included, without a request.
+func (c *Cluster) Peers() []Peer {
+	_, leader, _ := c.leadership.current()
+	return c.members.peers(leader)
+}
+
+// Remove removes a node from the cluster for good, through the leader. The node stops when
+// it is notified, now or when it comes back, unless its data directory is a new one. Remove
+// returns ErrRefused when too few voters would be alive.
+func (c *Cluster) Remove(ctx context.Context, id string) error { return c.removal.remove(ctx, id) }
+
+// HTTPClient returns the client for requests to other nodes: "https://<node id>/…", over
+// HTTP/2 with mutual TLS. A request to a node that falls silent fails within some seconds;
+// otherwise only its context bounds it.
+func (c *Cluster) HTTPClient() *http.Client { return c.members.client }
+
+// Fatal returns a channel that receives one error when this node must stop: its state
+// machine failed, its disk hangs, or it was removed from the cluster.
 func (c *Cluster) Fatal() <-chan error { return c.fatal }
 
-// fail says why this node must stop.
 func (c *Cluster) fail(err error) {
 	select {
 	case c.fatal <- err:
 	default:
+	}
+}
+
+// disconnect stops the node without the help of Raft.
+func (c *Cluster) disconnect(err error) {
+	c.transport.Disconnect()
+	c.stop(ErrStalled)
+	c.fail(err)
+}
+
+// Close transfers the leadership, announces that this node stops, and closes the log. The
+// node stays a member. Pending commands end with ErrUnknown or ErrNoLeader. Close takes
+// some seconds at most, also when the disk hangs.
+func (c *Cluster) Close() error {
+	c.closing.Do(func() { c.closeErr = c.close(true) })
+	return c.closeErr
+}
+
+// close stops the node, gracefully or as if it had crashed.
+func (c *Cluster) close(graceful bool) error {
+	var errs []error
+	if graceful && c.transport != nil && c.ctx.Err() == nil {
+		c.transferLeadership()
+		if c.gossip.list != nil {
+			if err := c.gossip.leave(); err != nil {
+				c.logger.Info("other nodes were not notified that this one stops", "error", err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		c.transport.Shutdown(ctx)
+		cancel()
+	}
+	c.stop(ErrClosed)
+	c.inflight.drain()
+	shutdown := c.raft.Shutdown()
+	if c.transport != nil {
+		errs = append(errs, c.gossip.stop(), c.closeTransport())
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := shutdown.Error()
+		c.work.Wait()
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		errs = append(errs, err)
+	case <-time.After(closeTimeout):
+		// Raft still uses the log, so it cannot be closed.
+		return errors.Join(append(errs, fmt.Errorf("raft did not stop within %v: does the disk hang?", closeTimeout))...)
+	}
+	c.unregister()
+	return errors.Join(append(errs, c.log.Close())...)
+}
+
+// transferLeadership transfers the leadership to another voter, if there is one.
+func (c *Cluster) transferLeadership() {
+	if c.members.onlyVoter() || c.raft.State() != raft.Leader {
+		return
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.raft.LeadershipTransfer().Error() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			c.logger.Info("leadership transfer failed; the others elect a leader when this node is gone", "error", err)
+		}
+	case <-time.After(transferTimeout):
 	}
 }

@@ -219,7 +219,7 @@ func TestSnapshotReachesAFollower(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := &fsm{catalog: cat, snapshots: store, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1)}
+	to := &fsm{catalog: cat, snapshots: store, logger: slog.New(slog.DiscardHandler), fatal: make(chan error, 1)}
 	sink, err := store.Create(1, meta.Index, meta.Term, meta.Configuration, meta.ConfigurationIndex, nil)
 	if err != nil {
 		t.Fatal(err)

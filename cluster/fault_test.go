@@ -41,7 +41,7 @@ func (m *fullMachine) Restore(io.Reader) error { return nil }
 func TestFullDiskWaitsForRoom(t *testing.T) {
 	m := &fullMachine{refuse: 1}
 	fatal := make(chan error, 1)
-	f := &fsm{catalog: m, log: slog.New(slog.DiscardHandler), fatal: fatal, closing: t.Context().Done()}
+	f := &fsm{catalog: m, logger: slog.New(slog.DiscardHandler), fatal: fatal, closing: t.Context().Done()}
 	answers := f.ApplyBatch([]*raft.Log{{Index: 1, Type: raft.LogCommand}, {Index: 2, Type: raft.LogConfiguration}})
 	if r, ok := answers[0].(*pb.Result); !ok || r.Code != "" || m.calls != 2 || f.full.Load() {
 		t.Errorf("answered %v after %d calls", answers, m.calls)
@@ -54,7 +54,7 @@ func TestFullDiskWaitsForRoom(t *testing.T) {
 func TestFullDiskDoesNotHoldTheNodeBack(t *testing.T) {
 	closing := make(chan struct{})
 	close(closing)
-	f := &fsm{catalog: &fullMachine{refuse: 1 << 30}, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1), closing: closing}
+	f := &fsm{catalog: &fullMachine{refuse: 1 << 30}, logger: slog.New(slog.DiscardHandler), fatal: make(chan error, 1), closing: closing}
 	answers := f.ApplyBatch([]*raft.Log{{Index: 1, Type: raft.LogCommand}})
 	if err, ok := answers[0].(error); !ok || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("answered %v, want that the disk is full", answers)

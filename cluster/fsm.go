@@ -15,30 +15,27 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// errStopped answers commands after the state machine had to stop.
-var errStopped = errors.New("this node's state machine has stopped; its log says why")
+// fullDiskInterval is the interval of retries while the disk is full.
+const fullDiskInterval = time.Second
 
-// roomEvery is how often a full disk is tried again.
-const roomEvery = time.Second
-
-// machine is the state machine: catalog.Catalog.
-type machine interface {
+// stateMachine is implemented by catalog.Catalog.
+type stateMachine interface {
 	Apply(entries []catalog.Entry) ([]*pb.Result, error)
 	Restore(r io.Reader) error
 }
 
-// fsm hands what raft committed to the catalog. It decides nothing.
+// fsm passes committed entries from Raft to the catalog.
 type fsm struct {
-	catalog   machine
+	catalog   stateMachine
 	snapshots *snapshots
-	log       *slog.Logger
+	logger    *slog.Logger
 	fatal     chan<- error
 	closing   <-chan struct{}
-	stopped   bool // only touched by raft's one goroutine
-	// full is set while the disk has no room for what was committed.
+	stopped   bool // used by Raft's one goroutine only
+	// full is set while the disk has no space for committed entries.
 	full atomic.Bool
-	// before, when not nil, is called before commands are applied; for tests.
-	before func()
+	// beforeApply, when not nil, is called before commands are applied; for tests.
+	beforeApply func()
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -46,60 +43,59 @@ var _ raft.BatchingFSM = (*fsm)(nil)
 // Apply implements raft.FSM.
 func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
-// ApplyBatch implements raft.BatchingFSM. When the catalog cannot go on, nothing more
-// is applied: the node stops, and begins at the same entry when it starts again.
+// ApplyBatch implements raft.BatchingFSM. When the catalog fails, nothing more is applied:
+// the node stops, and continues with the same entry when it starts again.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
-	answers := make([]any, len(logs))
+	responses := make([]any, len(logs))
 	entries := make([]catalog.Entry, 0, len(logs))
-	at := make([]int, 0, len(logs))
+	positions := make([]int, 0, len(logs))
 	for i, l := range logs {
 		if l.Type == raft.LogCommand {
 			entries = append(entries, catalog.Entry{Index: l.Index, Term: l.Term, Data: l.Data})
-			at = append(at, i)
+			positions = append(positions, i)
 		}
 	}
 	if len(entries) == 0 {
-		return answers
+		return responses
 	}
 	err := errStopped
 	if !f.stopped {
-		results, failed := f.apply(entries)
-		if failed == nil {
+		var results []*pb.Result
+		if results, err = f.apply(entries); err == nil {
 			for i, r := range results {
-				answers[at[i]] = r
+				responses[positions[i]] = r
 			}
-			return answers
+			return responses
 		}
-		err = failed
-		f.stop(failed)
+		f.stop(err)
 	}
-	for _, i := range at {
-		answers[i] = err
+	for _, i := range positions {
+		responses[i] = err
 	}
-	return answers
+	return responses
 }
 
-// apply waits for room when the disk is full: what was committed is not lost, and
-// this node goes on serving reads meanwhile.
+// apply waits for space when the disk is full: committed entries are not lost, and this node
+// continues to serve reads.
 func (f *fsm) apply(entries []catalog.Entry) ([]*pb.Result, error) {
-	if f.before != nil {
-		f.before()
+	if f.beforeApply != nil {
+		f.beforeApply()
 	}
 	for {
 		results, err := f.catalog.Apply(entries)
 		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 			if f.full.Swap(false) {
-				f.log.Info("the disk has room again; what was committed is applied")
+				f.logger.Info("the disk has space again; writes resume")
 			}
 			return results, err
 		}
 		if !f.full.Swap(true) {
-			f.log.Error("the disk is full: nothing is written until there is room; free some", "error", err)
+			f.logger.Error("the disk is full; writes resume when there is free space", "error", err)
 		}
 		select {
-		case <-time.After(roomEvery):
+		case <-time.After(fullDiskInterval):
 		case <-f.closing:
-			return nil, fmt.Errorf("the node stopped while it waited for room: %w", err)
+			return nil, fmt.Errorf("the node stopped while the disk was full: %w", err)
 		}
 	}
 }
@@ -112,13 +108,13 @@ func (f *fsm) stop(err error) {
 	}
 }
 
-// Snapshot implements raft.FSM. The catalog is durable, so there is nothing to write.
-// A stopped machine has none: the log must keep what was not applied.
+// Snapshot implements raft.FSM. The catalog is durable, so a snapshot has no content. A
+// stopped state machine has none: the log must keep the entries that were not applied.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.stopped {
 		return nil, errStopped
 	}
-	return noContent{}, nil
+	return emptySnapshot{}, nil
 }
 
 // Restore implements raft.FSM.
@@ -130,9 +126,9 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	return f.snapshots.restored()
 }
 
-// noContent is a snapshot of which only the metadata is kept.
-type noContent struct{}
+// emptySnapshot is a snapshot of which only the metadata is stored.
+type emptySnapshot struct{}
 
-func (noContent) Persist(sink raft.SnapshotSink) error { return sink.Close() }
+func (emptySnapshot) Persist(sink raft.SnapshotSink) error { return sink.Close() }
 
-func (noContent) Release() {}
+func (emptySnapshot) Release() {}

@@ -126,7 +126,7 @@ func TestInternalHTTP(t *testing.T) {
 		}
 	}
 	// Nobody else gets in.
-	if resp, err := (&http.Client{}).Get("https://" + nodes[0].port.address + "/hello/x"); err == nil {
+	if resp, err := (&http.Client{}).Get("https://" + nodes[0].transport.Address() + "/hello/x"); err == nil {
 		_ = resp.Body.Close()
 		t.Error("a stranger was answered")
 	}

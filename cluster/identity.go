@@ -13,41 +13,47 @@ import (
 	"sync"
 )
 
-// identityFile lies beside the log.
-const identityFile = "identity.json"
+// identityName is the name of the identity file, beside the log.
+const identityName = "identity.json"
 
-// The stages of a node on its way into a cluster. Only promised and member take part in
-// raft: a node that may have voted, and lost its disk, must not vote again before the
-// leader has taken it out of the group and in again.
+// The stages of a node on its way into a cluster. Only candidates and members take part in
+// Raft: a node that may have voted, and lost its disk, must not vote again before the
+// leader has removed and added it again.
 const (
-	stageFresh    = ""         // belongs to no cluster
-	stageFounding = "founding" // asks others for their promise
-	stagePromised = "promised" // waits for the founder to begin
-	stageMember   = "member"   // belongs to its cluster for good
+	stageFresh        = ""         // belongs to no cluster
+	stageBootstrapper = "founding" // collects promises for a new cluster
+	stageCandidate    = "promised" // has promised to join a new cluster
+	stageMember       = "member"   // belongs to its cluster for good
 )
 
-// identity is what a data directory remembers about its place among others.
-type identity struct {
-	Node string `json:"node"`
-	// Instance names this data directory: a node with a new disk has another one.
-	Instance string `json:"instance"`
-	Stage    string `json:"stage"`
-	// Cluster was made when the cluster was founded.
-	Cluster string `json:"cluster,omitempty"`
-	// Founder is who asked for the promise.
-	Founder string `json:"founder,omitempty"`
-	// Removed tells that an operator took this node out of its cluster.
-	Removed bool `json:"removed,omitempty"`
-	// Dismissed are the instances of other nodes that an operator removed: should one come
-	// back, it is not taken in again.
-	Dismissed []string `json:"dismissed,omitempty"`
-	// Others is where other members were last heard of, so that a node finds them again
-	// after a restart, or when it was cut off for so long that gossip forgot it.
-	Others map[string]whereabouts `json:"others,omitempty"`
+// stageNames describe the stages in messages.
+var stageNames = map[string]string{
+	stageFresh: "not in a cluster", stageBootstrapper: "bootstrapping a cluster itself",
+	stageCandidate: "a candidate for a new cluster", stageMember: "a member of a cluster",
 }
 
-// whereabouts are the addresses of a node, host:port.
-type whereabouts struct {
+// identity is the durable state of a data directory in relation to other nodes.
+type identity struct {
+	Node string `json:"node"`
+	// Instance identifies this data directory: a node with a new disk has another one.
+	Instance string `json:"instance"`
+	Stage    string `json:"stage"`
+	// Cluster is the id of the cluster, which is that of the bootstrap attempt.
+	Cluster string `json:"cluster,omitempty"`
+	// Founder is the node that a candidate has given its promise to.
+	Founder string `json:"founder,omitempty"`
+	// Removed is set when an operator has removed this node from its cluster.
+	Removed bool `json:"removed,omitempty"`
+	// Dismissed are the instances of other nodes that an operator removed: they are not
+	// added again.
+	Dismissed []string `json:"dismissed,omitempty"`
+	// Others are the last known addresses of other members, so that a node finds them after
+	// a restart, or when gossip has forgotten them.
+	Others map[string]addresses `json:"others,omitempty"`
+}
+
+// addresses are the addresses of a node, host:port.
+type addresses struct {
 	Cluster string `json:"cluster"`
 	Gossip  string `json:"gossip"`
 }
@@ -57,23 +63,20 @@ func (i identity) clone() identity {
 	return i
 }
 
-// maxDismissed bounds what is remembered of removed nodes.
-const maxDismissed = 100
-
-// identities keeps the identity in its file. It is safe for concurrent use.
-type identities struct {
-	file string
-	mu   sync.Mutex
-	now  identity
+// identityFile keeps the identity in a file. It is safe for concurrent use.
+type identityFile struct {
+	path    string
+	mu      sync.Mutex
+	current identity
 }
 
-// openIdentity reads the identity of a directory. One that has none is new, or, when its
-// log has entries, of a node that ran alone before there were clusters: it is given one.
-func openIdentity(dir, node string, hasLog bool) (*identities, error) {
-	s := &identities{file: filepath.Join(dir, identityFile)}
-	data, err := os.ReadFile(s.file)
+// openIdentity reads the identity in dir. A directory without one is new, or, when its log
+// has entries, that of a node that ran alone before there were clusters.
+func openIdentity(dir, node string, hasLog bool) (*identityFile, error) {
+	f := &identityFile{path: filepath.Join(dir, identityName)}
+	data, err := os.ReadFile(f.path)
 	if errors.Is(err, os.ErrNotExist) {
-		return s, s.update(func(i *identity) error {
+		return f, f.update(func(i *identity) error {
 			*i = identity{Node: node, Instance: randomID(), Stage: stageFresh}
 			if hasLog {
 				i.Stage, i.Cluster = stageMember, randomID()
@@ -82,30 +85,30 @@ func openIdentity(dir, node string, hasLog bool) (*identities, error) {
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read who this node is: %w", err)
+		return nil, fmt.Errorf("read the identity of this node: %w", err)
 	}
-	if err := json.Unmarshal(data, &s.now); err != nil {
-		return nil, fmt.Errorf("read who this node is from %s: %w", s.file, err)
+	if err := json.Unmarshal(data, &f.current); err != nil {
+		return nil, fmt.Errorf("parse the identity of this node in %s: %w", f.path, err)
 	}
 	switch {
-	case s.now.Node != node:
-		return nil, fmt.Errorf("the data in %s is that of node %q, not of %q: start it with the id that it had", dir, s.now.Node, node)
-	case s.now.Removed:
+	case f.current.Node != node:
+		return nil, fmt.Errorf("the data in %s belongs to node %q, not to %q: start it with its own id", dir, f.current.Node, node)
+	case f.current.Removed:
 		return nil, fmt.Errorf("node %q was removed from its cluster: to let it join again, remove its data directory first", node)
-	case s.now.Stage == stageFounding && !hasLog:
-		// The attempt was cut short before it began anything; those who promised ask, and hear so.
-		return s, s.update(func(i *identity) error {
+	case f.current.Stage == stageBootstrapper && !hasLog:
+		// The attempt ended before the cluster was created; candidates ask for it, and are released.
+		return f, f.update(func(i *identity) error {
 			i.Stage, i.Cluster = stageFresh, ""
 			return nil
 		})
-	case hasLog && s.now.Stage != stageMember:
-		// It stopped between the first entry of the log and the note that it is a member.
-		return s, s.update(func(i *identity) error {
+	case hasLog && f.current.Stage != stageMember:
+		// The node stopped after the first log entry and before it was recorded as a member.
+		return f, f.update(func(i *identity) error {
 			i.Stage = stageMember
 			return nil
 		})
 	}
-	return s, nil
+	return f, nil
 }
 
 func randomID() string {
@@ -114,44 +117,27 @@ func randomID() string {
 	return hex.EncodeToString(b[:])
 }
 
-func (s *identities) get() identity {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now.clone()
+func (f *identityFile) get() identity {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.current.clone()
 }
 
-// update changes the identity, durably before it returns. When change fails, nothing is
-// changed.
-func (s *identities) update(change func(*identity) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next := s.now.clone()
+// update changes the identity durably. When change returns an error, nothing changes.
+func (f *identityFile) update(change func(*identity) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := f.current.clone()
 	if err := change(&next); err != nil {
 		return err
 	}
 	data, err := json.MarshalIndent(next, "", "  ")
 	if err != nil {
-		return fmt.Errorf("write who this node is: %w", err)
+		return fmt.Errorf("encode the identity of this node: %w", err)
 	}
-	if err := replace(s.file, append(data, '\n')); err != nil {
-		return fmt.Errorf("write who this node is: %w", err)
+	if err := writeFile(f.path, append(data, '\n')); err != nil {
+		return fmt.Errorf("write the identity of this node: %w", err)
 	}
-	s.now = next
+	f.current = next
 	return nil
-}
-
-// becomeMember notes that this node belongs to a cluster for good.
-func (c *Cluster) becomeMember(cluster string) error {
-	err := c.identity.update(func(i *identity) error {
-		if i.Cluster != "" && i.Cluster != cluster {
-			return fmt.Errorf("node %s has promised itself to cluster %s", i.Node, i.Cluster)
-		}
-		i.Stage, i.Cluster, i.Founder = stageMember, cluster, ""
-		return nil
-	})
-	if err == nil {
-		c.logger.Info("this node belongs to a cluster now", "cluster", cluster)
-		c.tellGossip()
-	}
-	return err
 }

@@ -85,7 +85,7 @@ func TestManyBegin(t *testing.T) {
 			// know of one another is pieced together.
 			rand.Shuffle(len(nodes), func(a, b int) { nodes[a], nodes[b] = nodes[b], nodes[a] })
 			first := nodes[0].start()
-			seed := first.gossip.at
+			seed := first.gossip.address
 			var all sync.WaitGroup
 			for _, n := range nodes[1:] {
 				n.change = func(c *Config) { c.Join = []string{seed} }
@@ -111,9 +111,9 @@ func TestManyBegin(t *testing.T) {
 			for _, n := range nodes {
 				n.ready()
 			}
-			cluster := first.identity.get().Cluster
+			cluster := first.members.identity.get().Cluster
 			for i, n := range nodes {
-				if id := n.identity.get(); id.Cluster != cluster || id.Stage != stageMember {
+				if id := n.members.identity.get(); id.Cluster != cluster || id.Stage != stageMember {
 					t.Errorf("%s is %q of cluster %s, not of %s", n.id, id.Stage, id.Cluster, cluster)
 				}
 				n.put(i)
@@ -132,7 +132,7 @@ func TestPromises(t *testing.T) {
 	r.expect = 3
 	n := r.node("n2").start()
 	ask := func(attempt, founder string, members ...string) string {
-		answer, err := service{n.Cluster}.Promise(t.Context(), promise(attempt, founder, members...))
+		answer, err := (&service{bootstrap: n.bootstrap}).Promise(t.Context(), promise(attempt, founder, members...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,11 +161,11 @@ func TestPromises(t *testing.T) {
 	if got := ask("b", "n3", "n2", "n3", "n4"); got == "" {
 		t.Error("the promise was forgotten")
 	}
-	n.release("b")
+	n.bootstrap.release("b")
 	if got := ask("b", "n3", "n2", "n3", "n4"); got == "" {
 		t.Error("released by another attempt")
 	}
-	n.release("a")
+	n.bootstrap.release("a")
 	if got := ask("b", "n3", "n2", "n3", "n4"); got != "" {
 		t.Errorf("after the release: %s", got)
 	}
@@ -181,11 +181,11 @@ func TestEmptyDiskComesBack(t *testing.T) {
 		leader.put(i)
 	}
 	lost := followers[0]
-	before := lost.identity.get()
+	before := lost.members.identity.get()
 	lost.kill()
 	lost.wipe()
 	lost.start().ready()
-	if after := lost.identity.get(); after.Instance == before.Instance || after.Cluster != before.Cluster {
+	if after := lost.members.identity.get(); after.Instance == before.Instance || after.Cluster != before.Cluster {
 		t.Errorf("it came back as %+v, and was %+v", after, before)
 	}
 	lost.has(4)
@@ -215,7 +215,7 @@ func TestEmptyDiskDoesNotVote(t *testing.T) {
 	behind.start()
 	// They meet, and wait for the one who knows.
 	eventually(t, "they meet", func() error {
-		if k, ok := behind.contact(lost.id); !ok || !k.alive {
+		if k, ok := behind.members.contact(lost.id); !ok || !k.alive {
 			return errors.New("not yet")
 		}
 		return nil
@@ -238,10 +238,10 @@ func TestTwoClustersDoNotMix(t *testing.T) {
 	one.end(true)
 	two := r.node("b1").start()
 	two.ready()
-	one.change = func(c *Config) { c.Join = []string{two.gossip.at} }
+	one.change = func(c *Config) { c.Join = []string{two.gossip.address} }
 	one.start().ready()
-	one.says("of another cluster was met")
-	two.says("of another cluster was met")
+	one.logs("of another cluster was met")
+	two.logs("of another cluster was met")
 	one.put(1)
 	if got := len(one.Peers()) + len(two.Peers()); got != 2 {
 		t.Errorf("%d members in two clusters of one", got)

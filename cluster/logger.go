@@ -8,23 +8,25 @@ import (
 	"log/slog"
 
 	"github.com/hashicorp/go-hclog"
+
+	"firescan/cluster/transport"
 )
 
-// hclogger writes what raft logs to slog.
+// hclogger writes the log of Raft to slog.
 type hclogger struct {
-	hclog.Logger // what is not overridden discards
+	hclog.Logger // discards what is not overridden
 	out          *slog.Logger
 	name         string
-	told         *seldom
+	limit        *transport.LogLimiter
 }
 
 func newLogger(out *slog.Logger) *hclogger {
-	return &hclogger{Logger: hclog.NewNullLogger(), out: out, told: &seldom{}}
+	return &hclogger{Logger: hclog.NewNullLogger(), out: out, limit: &transport.LogLimiter{}}
 }
 
-// usual are warnings of raft's that belong to the life of a group: elections, connections
+// expected are warnings of Raft that belong to normal operation: elections, connections
 // that end with the process at their other side, a follower that is behind.
-var usual = map[string]bool{
+var expected = map[string]bool{
 	"heartbeat timeout reached, starting election":  true,
 	"Election timeout reached, restarting election": true,
 	"appendEntries rejected, sending older logs":    true,
@@ -34,21 +36,21 @@ var usual = map[string]bool{
 }
 
 func (l *hclogger) write(level slog.Level, msg string, args ...any) {
-	about := ""
+	peer := ""
 	for i, a := range args {
 		// hclog's own formats of values.
 		if f, ok := a.(hclog.Format); ok {
 			args[i] = slog.AnyValue([]any(f))
 		}
 		if a == "peer" || a == "target" {
-			about = fmt.Sprint(args[min(i+1, len(args)-1)])
+			peer = fmt.Sprint(args[min(i+1, len(args)-1)])
 		}
 	}
-	if about != "" {
-		level = min(level, slog.LevelWarn) // that another node fails is no error of this one
+	if peer != "" {
+		level = min(level, slog.LevelWarn) // the failure of another node is no error of this one
 	}
-	// Raft tells of a node that is gone several times a second.
-	if usual[msg] || level >= slog.LevelWarn && !l.told.now(msg+about) {
+	// Raft logs an unreachable node several times a second.
+	if expected[msg] || level >= slog.LevelWarn && !l.limit.Allow(msg+peer) {
 		level = slog.LevelDebug
 	}
 	l.out.Log(context.Background(), level, msg, args...)

@@ -11,13 +11,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// collector shows, as firescan_cluster_…, the state of one node, read from it when Prometheus asks.
+// collector collects the firescan_cluster_… metrics of one node.
 type collector struct {
-	cluster *Cluster
-	leader  *prometheus.Desc
-	known   *prometheus.Desc
-	members *prometheus.Desc
-	gauges  []gauge
+	raft      *raft.Raft
+	members   *members
+	leader    *prometheus.Desc
+	hasLeader *prometheus.Desc
+	count     *prometheus.Desc
+	gauges    []gauge
 }
 
 type gauge struct {
@@ -25,20 +26,20 @@ type gauge struct {
 	stat string
 }
 
-func newCollector(cl *Cluster) *collector {
+func newCollector(r *raft.Raft, m *members) *collector {
 	c := &collector{
-		cluster: cl,
-		leader:  prometheus.NewDesc("firescan_cluster_leader", "1 while this node leads.", nil, nil),
-		known:   prometheus.NewDesc("firescan_cluster_has_leader", "1 while this node knows a leader.", nil, nil),
-		members: prometheus.NewDesc("firescan_cluster_members", "Members of the group by vote and by whether gossip hears of them.", []string{"vote", "state"}, nil),
+		raft: r, members: m,
+		leader:    prometheus.NewDesc("firescan_cluster_leader", "1 while this node leads.", nil, nil),
+		hasLeader: prometheus.NewDesc("firescan_cluster_has_leader", "1 while this node knows a leader.", nil, nil),
+		count:     prometheus.NewDesc("firescan_cluster_members", "Members of the cluster by vote and by state in gossip.", []string{"vote", "state"}, nil),
 	}
 	for _, g := range []struct{ name, stat, help string }{
-		{"term", "term", "Newest term that this node has seen."},
-		{"last_log_index", "last_log_index", "Index of the newest entry of the log."},
-		{"commit_index", "commit_index", "Index of the newest entry known to be committed."},
-		{"fsm_pending", "fsm_pending", "Committed entries that wait to be applied."},
-		{"peers", "num_peers", "Other voting members."},
-		{"last_snapshot_index", "last_snapshot_index", "Index up to which the log was compacted."},
+		{"term", "term", "Newest Raft term that this node has seen."},
+		{"last_log_index", "last_log_index", "Index of the newest log entry."},
+		{"commit_index", "commit_index", "Index of the newest log entry known to be committed."},
+		{"fsm_pending", "fsm_pending", "Committed log entries that are not applied yet."},
+		{"peers", "num_peers", "Other voters."},
+		{"last_snapshot_index", "last_snapshot_index", "Index of the newest snapshot."},
 	} {
 		c.gauges = append(c.gauges, gauge{prometheus.NewDesc("firescan_cluster_"+g.name, g.help, nil, nil), g.stat})
 	}
@@ -48,8 +49,8 @@ func newCollector(cl *Cluster) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.leader
-	out <- c.known
-	out <- c.members
+	out <- c.hasLeader
+	out <- c.count
 	for _, g := range c.gauges {
 		out <- g.desc
 	}
@@ -57,13 +58,13 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	_, leader := c.cluster.Leader()
-	out <- prometheus.MustNewConstMetric(c.leader, prometheus.GaugeValue, one(c.cluster.raft.State() == raft.Leader))
-	out <- prometheus.MustNewConstMetric(c.known, prometheus.GaugeValue, one(leader))
+	_, leader := c.raft.LeaderWithID()
+	out <- prometheus.MustNewConstMetric(c.leader, prometheus.GaugeValue, boolValue(c.raft.State() == raft.Leader))
+	out <- prometheus.MustNewConstMetric(c.hasLeader, prometheus.GaugeValue, boolValue(leader != ""))
 	type kind struct{ vote, state string }
-	// All kinds are shown, so that one that vanishes is seen to be none.
+	// All kinds are present, so that one without members is 0.
 	counts := map[kind]float64{{"voter", StateAlive}: 0, {"voter", StateDead}: 0, {"nonvoter", StateAlive}: 0, {"nonvoter", StateDead}: 0}
-	for _, p := range c.cluster.Peers() {
+	for _, p := range c.members.peers(string(leader)) {
 		k := kind{"nonvoter", StateDead}
 		if p.Voter {
 			k.vote = "voter"
@@ -74,9 +75,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		counts[k]++
 	}
 	for k, n := range counts {
-		out <- prometheus.MustNewConstMetric(c.members, prometheus.GaugeValue, n, k.vote, k.state)
+		out <- prometheus.MustNewConstMetric(c.count, prometheus.GaugeValue, n, k.vote, k.state)
 	}
-	stats := c.cluster.raft.Stats()
+	stats := c.raft.Stats()
 	for _, g := range c.gauges {
 		if v, err := strconv.ParseFloat(stats[g.stat], 64); err == nil {
 			out <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, v)
@@ -84,20 +85,20 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func one(is bool) float64 {
-	if is {
+func boolValue(b bool) float64 {
+	if b {
 		return 1
 	}
 	return 0
 }
 
-// register shows the state of c, and what raft counts and times, until the answered
-// function is called. Raft counts into go-metrics' one global instance: with two
-// nodes in a process, the newest shows what both do, and each its own state.
-func register(registerer prometheus.Registerer, c *Cluster) (func(), error) {
-	state := newCollector(c)
+// register registers the state of this node, and the metrics of Raft, and returns the
+// function that unregisters them. Raft counts into go-metrics' global instance: with two nodes
+// in a process, the newest shows the counts of both, and each its own state.
+func register(registerer prometheus.Registerer, r *raft.Raft, m *members) (unregister func(), err error) {
+	state := newCollector(r, m)
 	if err := registerer.Register(state); err != nil {
-		return nil, fmt.Errorf("register the metrics of raft: %w", err)
+		return nil, fmt.Errorf("register the metrics of Raft: %w", err)
 	}
 	sink, err := gometricsprom.NewPrometheusSinkFrom(gometricsprom.PrometheusOpts{Registerer: registerer, Expiration: time.Hour})
 	if err == nil {
@@ -107,7 +108,7 @@ func register(registerer prometheus.Registerer, c *Cluster) (func(), error) {
 	}
 	if err != nil {
 		registerer.Unregister(state)
-		return nil, fmt.Errorf("register the metrics of raft: %w", err)
+		return nil, fmt.Errorf("register the metrics of Raft: %w", err)
 	}
 	return func() {
 		registerer.Unregister(state)

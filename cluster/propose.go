@@ -7,102 +7,64 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	"google.golang.org/protobuf/proto"
 
-	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	cpb "firescan/cluster/clusterpb"
+	"firescan/cluster/transport"
 )
 
 const (
-	// proposeWait bounds how long a command that is in the log waits for its result.
-	proposeWait = 30 * time.Second
+	// proposeTimeout bounds how long a command in the log waits for its result.
+	proposeTimeout = 30 * time.Second
 	// maxForward bounds the commands that are forwarded in one request, in bytes.
 	maxForward = 8 << 20
 )
 
-// Propose brings a command into the log, through the leader, and answers its result when
-// it is applied on this node. The error is the catalog's refusal (a *catalog.Error), ErrNoLeader
-// or ErrFull when nothing was written, or wraps ErrUnknown.
-func (c *Cluster) Propose(ctx context.Context, command proto.Message) (*pb.Result, error) {
-	results, err := c.ProposeAll(ctx, []proto.Message{command})
-	if err != nil {
-		return nil, err
-	}
-	return results[0], catalog.ResultError(results[0])
+// proposer appends commands to the log, through the leader.
+type proposer struct {
+	members    *members
+	leadership *leadership
+	reads      *reads
+	raft       *raft.Raft
+	fsm        *fsm
+	inflight   *inflight
+	ctx        context.Context //nolint:containedctx // that of the cluster
 }
 
-// ProposeOnce is Propose for a command that takes effect once for the key of once, however
-// often it is proposed: each time the answer is the result of the first.
-func (c *Cluster) ProposeOnce(ctx context.Context, command proto.Message, once *pb.Once) (*pb.Result, error) {
-	entry, err := catalog.EncodeOnce(command, once)
-	if err != nil {
-		return nil, err
-	}
-	results, err := c.propose(ctx, [][]byte{entry}, true)
-	if err != nil {
-		return nil, err
-	}
-	return results[0], catalog.ResultError(results[0])
-}
-
-// ProposeAll brings commands into the log in this order, and answers the result of
-// each when all are applied. They reach the catalog together, which applies them
-// in one transaction where it can: for many small changes a fraction of the price. A
-// refusal is in the result; after an error as of Propose, the commands before
-// the one that failed may have been carried out.
-func (c *Cluster) ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error) {
-	entries := make([][]byte, len(commands))
-	for i, command := range commands {
-		var err error
-		if entries[i], err = catalog.Encode(command); err != nil {
-			return nil, err
-		}
-	}
-	return c.propose(ctx, entries, false)
-}
-
-// propose brings encoded commands into the log. As long as it is certain that nothing was
-// written, or that writing it once more does nothing, it looks for another leader.
-func (c *Cluster) propose(ctx context.Context, entries [][]byte, once bool) ([]*pb.Result, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, leaderWait, ErrNoLeader)
-	defer cancel()
-	for {
-		leader, err := c.whoLeads(limited)
+// propose appends encoded commands to the log. As long as nothing was written, or the
+// commands take effect once only, it retries with the next leader.
+func (p *proposer) propose(ctx context.Context, entries [][]byte, once bool) ([]*pb.Result, error) {
+	results, err := retry(ctx, leaderTimeout, retryInterval, func(limited context.Context) (results []*pb.Result, again bool, err error) {
+		leader, err := p.leadership.wait(limited)
 		if err != nil {
-			return nil, noLeaderYet(ctx, err)
+			return nil, false, noLeaderError(ctx, err)
 		}
-		if c.fsm.full.Load() {
-			return nil, ErrFull
+		if p.fsm.full.Load() {
+			return nil, false, ErrFull
 		}
-		var results []*pb.Result
 		if leader == "" {
-			results, _, err = c.apply(ctx, entries)
+			results, _, err = p.apply(ctx, entries)
 		} else {
-			results, err = c.forward(ctx, leader, entries)
+			results, err = p.forward(ctx, leader, entries)
 		}
-		again := errors.Is(err, ErrNoLeader) && len(results) == 0 || once && errors.Is(err, ErrUnknown)
-		if !again || limited.Err() != nil {
-			return results, err
-		}
-		select {
-		case <-time.After(againAfter):
-		case <-limited.Done():
-			return nil, noLeaderYet(ctx, err)
-		}
+		return results, errors.Is(err, ErrNoLeader) && len(results) == 0 || once && errors.Is(err, ErrUnknown), err
+	})
+	if errors.Is(err, ErrNoLeader) && len(results) == 0 {
+		return nil, noLeaderError(ctx, err)
 	}
+	return results, err
 }
 
-// apply brings commands into the log of this node, which leads, and answers the index of
-// the last. With an error that wraps ErrNoLeader, results tells whether any
-// was written after all: then it is not empty.
-func (c *Cluster) apply(ctx context.Context, entries [][]byte) ([]*pb.Result, uint64, error) {
-	if !c.asking.enter() {
+// apply appends commands to the log of this node, which leads, and returns their results
+// and the index of the last. With an error that wraps ErrNoLeader, results is empty if
+// nothing was written.
+func (p *proposer) apply(ctx context.Context, entries [][]byte) ([]*pb.Result, uint64, error) {
+	if !p.inflight.add() {
 		return nil, 0, fmt.Errorf("%w (%w)", ErrNoLeader, ErrClosed)
 	}
 	futures := make([]raft.ApplyFuture, len(entries))
 	for i, data := range entries {
-		futures[i] = c.raft.Apply(data, leaderWait)
+		futures[i] = p.raft.Apply(data, leaderTimeout)
 	}
 	type outcome struct {
 		results []*pb.Result
@@ -111,36 +73,36 @@ func (c *Cluster) apply(ctx context.Context, entries [][]byte) ([]*pb.Result, ui
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		defer c.asking.leave()
-		results, err := collect(futures)
+		defer p.inflight.done()
+		results, err := collectResults(futures)
 		index := uint64(0)
 		if err == nil && len(futures) > 0 {
 			index = futures[len(futures)-1].Index()
 		}
 		done <- outcome{results, index, err}
 	}()
-	timer := time.NewTimer(proposeWait)
+	timer := time.NewTimer(proposeTimeout)
 	defer timer.Stop()
 	select {
 	case o := <-done:
 		return o.results, o.index, o.err
 	case <-ctx.Done():
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
-	case <-c.ctx.Done():
+	case <-p.ctx.Done():
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnknown, ErrClosed)
 	case <-timer.C:
-		return nil, 0, fmt.Errorf("%w: it was not applied within %v", ErrUnknown, proposeWait)
+		return nil, 0, fmt.Errorf("%w: it was not applied within %v", ErrUnknown, proposeTimeout)
 	}
 }
 
-// collect waits for all futures, also after one that failed, and answers the first
-// error. If that says that nothing was written, the results are nil unless others were.
-func collect(futures []raft.ApplyFuture) (results []*pb.Result, first error) {
+// collectResults waits for all futures, and returns their results and the first error.
+// When nothing was written, the results are nil.
+func collectResults(futures []raft.ApplyFuture) (results []*pb.Result, first error) {
 	all, written := make([]*pb.Result, len(futures)), false
 	for i, future := range futures {
 		err := future.Error()
 		switch {
-		// Not ErrRaftShutdown: raft says that of what it has written, too.
+		// Not ErrRaftShutdown: Raft returns it for written entries, too.
 		case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 			err = fmt.Errorf("%w (%w)", ErrNoLeader, err)
 		case err != nil:
@@ -148,13 +110,13 @@ func collect(futures []raft.ApplyFuture) (results []*pb.Result, first error) {
 			err = fmt.Errorf("%w: %w", ErrUnknown, err)
 		default:
 			written = true
-			switch answer := future.Response().(type) {
+			switch response := future.Response().(type) {
 			case *pb.Result:
-				all[i] = answer
+				all[i] = response
 			case error:
-				err = answer
+				err = response
 			default:
-				err = fmt.Errorf("the state machine answered %T", answer)
+				err = fmt.Errorf("the state machine returned %T", response)
 			}
 		}
 		if first == nil {
@@ -167,13 +129,12 @@ func collect(futures []raft.ApplyFuture) (results []*pb.Result, first error) {
 	return all, first
 }
 
-// forward has the leader bring commands into the log, and waits until this node has
-// applied them. With an error that wraps ErrNoLeader, results is empty if nothing
-// was written.
-func (c *Cluster) forward(ctx context.Context, leader string, entries [][]byte) (results []*pb.Result, err error) {
-	ctx, cancel := context.WithTimeout(ctx, proposeWait)
+// forward sends commands to the leader, and waits until this node has applied them. With an
+// error that wraps ErrNoLeader, results is empty if nothing was written.
+func (p *proposer) forward(ctx context.Context, leader string, entries [][]byte) (results []*pb.Result, err error) {
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
 	defer cancel()
-	asking, stop := c.whileLeading(ctx, leader)
+	request, stop := p.leadership.whileLeads(ctx, leader)
 	defer stop()
 	var index uint64
 	for len(entries) > 0 {
@@ -182,38 +143,38 @@ func (c *Cluster) forward(ctx context.Context, leader string, entries [][]byte) 
 			size += len(entries[n])
 			n++
 		}
-		answer, err := c.peer(leader).Propose(asking, &cpb.ProposeRequest{Entries: entries[:n]})
-		if err = forwarded(leader, answer, err); err != nil {
+		response, err := p.members.rpc(leader).Propose(request, &cpb.ProposeRequest{Entries: entries[:n]})
+		if err = forwardError(leader, response, err); err != nil {
 			return results, err
 		}
-		if len(answer.Results) != n {
-			return results, fmt.Errorf("%w: node %s answered %d of %d commands", ErrUnknown, leader, len(answer.Results), n)
+		if len(response.Results) != n {
+			return results, fmt.Errorf("%w: node %s returned %d results for %d commands", ErrUnknown, leader, len(response.Results), n)
 		}
-		results, index, entries = append(results, answer.Results...), answer.Index, entries[n:]
+		results, index, entries = append(results, response.Results...), response.Index, entries[n:]
 	}
-	// Who reads here next shall see what was written.
-	if err := c.waitApplied(ctx, index); err != nil {
-		return results, fmt.Errorf("%w: it was carried out, and this node does not hold it yet: %w", ErrUnknown, err)
+	// The next read on this node must see the commands.
+	if err := p.reads.waitApplied(ctx, index); err != nil {
+		return results, fmt.Errorf("%w: it was committed, and this node has not applied it yet: %w", ErrUnknown, err)
 	}
 	return results, nil
 }
 
-// forwarded gives the leader's answer its meaning here.
-func forwarded(leader string, answer *cpb.ProposeResponse, err error) error {
+// forwardError returns the error of this node for the leader's response.
+func forwardError(leader string, response *cpb.ProposeResponse, err error) error {
 	if err != nil {
-		if _, unsent := errors.AsType[*dialError](err); unsent {
+		if _, unsent := errors.AsType[*transport.DialError](err); unsent {
 			return fmt.Errorf("%w (node %s: %w)", ErrNoLeader, leader, err)
 		}
-		return fmt.Errorf("%w: ask node %s: %w", ErrUnknown, leader, err)
+		return fmt.Errorf("%w: forward it to node %s: %w", ErrUnknown, leader, err)
 	}
 	kind, known := map[cpb.Failure]error{
 		cpb.Failure_FAILURE_NONE: nil, cpb.Failure_FAILURE_NO_LEADER: ErrNoLeader, cpb.Failure_FAILURE_FULL: ErrFull,
-	}[answer.Failure]
+	}[response.Failure]
 	switch {
 	case !known:
-		return fmt.Errorf("%w: node %s: %s", ErrUnknown, leader, answer.Message)
+		return fmt.Errorf("%w: node %s: %s", ErrUnknown, leader, response.Message)
 	case kind != nil:
-		return fmt.Errorf("%w (node %s: %s)", kind, leader, answer.Message)
+		return fmt.Errorf("%w (node %s: %s)", kind, leader, response.Message)
 	}
 	return nil
 }

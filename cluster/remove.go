@@ -4,116 +4,115 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/raft"
 
 	cpb "firescan/cluster/clusterpb"
 )
 
-// ErrRefused is returned by Remove when it is not possible as things are; the message says why.
-var ErrRefused = errors.New("not possible")
+// maxDismissed bounds the removed nodes that the identity records.
+const maxDismissed = 100
 
-// errRemoved is why a node stops that was removed.
-var errRemoved = errors.New("this node was removed from its cluster and stops; to let it join again, remove its data directory and start it")
-
-// Remove takes a node out of the group for good, through the leader. A node that runs is
-// told to stop; a node that comes back later is told, too, unless its data
-// directory is a new one. It is refused when too few voters that are alive would remain.
-func (c *Cluster) Remove(ctx context.Context, id string) error {
-	limited, cancel := context.WithTimeoutCause(ctx, leaderWait+2*changeWait, ErrNoLeader)
-	defer cancel()
-	for {
-		leader, err := c.whoLeads(limited)
-		if err != nil {
-			return noLeaderYet(ctx, err)
-		}
-		if leader == "" {
-			err = c.remove(limited, id)
-		} else {
-			var answer *cpb.RemoveResponse
-			if answer, err = c.peer(leader).Remove(limited, &cpb.RemoveRequest{Id: id}); err == nil {
-				err = removed(answer)
-			}
-		}
-		if err == nil || errors.Is(err, ErrRefused) || limited.Err() != nil {
-			return err
-		}
-		// Removing a node twice is as good as once, so that it may be tried again.
-		select {
-		case <-time.After(10 * againAfter):
-		case <-limited.Done():
-			return noLeaderYet(ctx, err)
-		}
-	}
+// removal removes nodes from the cluster for good.
+type removal struct {
+	members    *members
+	leadership *leadership
+	identity   *identityFile
+	raft       *raft.Raft
+	logger     *slog.Logger
+	fail       func(error)
 }
 
-func removed(answer *cpb.RemoveResponse) error {
-	switch answer.Failure {
+// remove implements Cluster.Remove.
+func (r *removal) remove(ctx context.Context, id string) error {
+	_, err := retry(ctx, leaderTimeout+2*changeTimeout, 10*retryInterval, func(ctx context.Context) (_ struct{}, again bool, err error) {
+		leader, err := r.leadership.wait(ctx)
+		if err != nil {
+			return struct{}{}, false, err
+		}
+		if leader == "" {
+			err = r.removeAsLeader(ctx, id)
+		} else {
+			var response *cpb.RemoveResponse
+			if response, err = r.members.rpc(leader).Remove(ctx, &cpb.RemoveRequest{Id: id}); err == nil {
+				err = removeError(response)
+			}
+		}
+		// Removing a node twice has no further effect.
+		return struct{}{}, !errors.Is(err, ErrRefused), err
+	})
+	if err != nil && !errors.Is(err, ErrRefused) {
+		return noLeaderError(ctx, err)
+	}
+	return err
+}
+
+// removeError returns the error of this node for the leader's response.
+func removeError(response *cpb.RemoveResponse) error {
+	switch response.Failure {
 	case cpb.Failure_FAILURE_NONE:
 		return nil
 	case cpb.Failure_FAILURE_REFUSED:
-		return fmt.Errorf("%w: %s", ErrRefused, strings.TrimPrefix(answer.Message, ErrRefused.Error()+": "))
+		return fmt.Errorf("%w: %s", ErrRefused, strings.TrimPrefix(response.Message, ErrRefused.Error()+": "))
 	}
-	return fmt.Errorf("%w (%s)", ErrNoLeader, answer.Message)
+	return fmt.Errorf("%w (%s)", ErrNoLeader, response.Message)
 }
 
-// remove is Remove on the leader.
-func (c *Cluster) remove(ctx context.Context, id string) error {
-	if t, _, _ := c.leads(); t == nil {
+func (r *removal) removeAsLeader(ctx context.Context, id string) error {
+	if t, _, _ := r.leadership.current(); t == nil {
 		return ErrNoLeader
 	}
-	servers := c.servers()
-	at := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == id })
-	if at < 0 {
+	servers := r.members.servers()
+	if !slices.ContainsFunc(servers, func(s raft.Server) bool { return string(s.ID) == id }) {
 		return fmt.Errorf("%w: there is no node %q in the cluster", ErrRefused, id)
 	}
-	if err := c.enoughWithout(servers, id); err != nil {
+	if err := r.checkQuorumWithout(servers, id); err != nil {
 		return err
 	}
-	if id == c.id {
-		// Another leader does it: one cannot lead a group and leave it.
-		if err := c.raft.LeadershipTransfer().Error(); err != nil {
-			return fmt.Errorf("%w: hand over the leadership first: %w", ErrNoLeader, err)
+	if id == r.members.id {
+		// The next leader does it: a leader cannot remove itself and confirm it.
+		if err := r.raft.LeadershipTransfer().Error(); err != nil {
+			return fmt.Errorf("%w: transfer the leadership first: %w", ErrNoLeader, err)
 		}
 		return ErrNoLeader
 	}
-	instance := ""
-	if k, ok := c.contact(id); ok {
-		instance = k.meta.Instance
+	request := &cpb.DismissRequest{ClusterId: r.identity.get().Cluster, Id: id}
+	if c, ok := r.members.contact(id); ok {
+		request.Instance = c.meta.Instance
 	}
-	// All nodes note it, since any of them may lead when the node comes back.
-	c.dismiss(ctx, servers, id, instance)
-	if err := c.raft.RemoveServer(raft.ServerID(id), 0, changeWait).Error(); err != nil {
-		return fmt.Errorf("%w: take node %s out of the group: %w", ErrNoLeader, id, err)
+	// All members record it, since any of them may lead when the node comes back.
+	r.notifyMembers(ctx, servers, request)
+	if err := r.raft.RemoveServer(raft.ServerID(id), 0, changeTimeout).Error(); err != nil {
+		return fmt.Errorf("%w: remove node %s: %w", ErrNoLeader, id, err)
 	}
-	c.logger.Info("a node was removed from the cluster", "peer", id)
-	if _, err := c.peer(id).Dismiss(ctx, &cpb.DismissRequest{ClusterId: c.identity.get().Cluster, Id: id, Instance: instance}); err != nil {
-		c.logger.Info("the node that was removed could not be told; it is when it comes back", "peer", id, "error", err)
+	r.logger.Info("node removed from the cluster", "peer", id)
+	if _, err := r.members.rpc(id).Dismiss(ctx, request); err != nil {
+		r.logger.Info("the removed node was not notified; it will be when it comes back", "peer", id, "error", err)
 	}
 	return nil
 }
 
-// enoughWithout refuses to remove a voter without which there would be no majority.
-func (c *Cluster) enoughWithout(servers []raft.Server, id string) error {
+// checkQuorumWithout returns an error if no majority would be alive without a node.
+func (r *removal) checkQuorumWithout(servers []raft.Server, id string) error {
 	voters, alive := 0, 0
-	removes := false
+	isVoter := false
 	for _, s := range servers {
 		switch {
 		case s.Suffrage != raft.Voter:
 		case string(s.ID) == id:
-			removes = true
+			isVoter = true
 		default:
 			voters++
-			if k, ok := c.contact(string(s.ID)); string(s.ID) == c.id || ok && k.alive {
+			if c, ok := r.members.contact(string(s.ID)); string(s.ID) == r.members.id || ok && c.alive {
 				alive++
 			}
 		}
 	}
 	switch {
-	case !removes:
+	case !isVoter:
 		return nil
 	case voters == 0:
 		return fmt.Errorf("%w: %s is the only voter", ErrRefused, id)
@@ -123,67 +122,53 @@ func (c *Cluster) enoughWithout(servers []raft.Server, id string) error {
 	return nil
 }
 
-// dismiss tells the other members that a node was removed.
-func (c *Cluster) dismiss(ctx context.Context, servers []raft.Server, id, instance string) {
-	if instance == "" {
-		return // it was never seen since this node started: nothing tells it from a new one
+// notifyMembers lets all other members record that a node is removed.
+func (r *removal) notifyMembers(ctx context.Context, servers []raft.Server, request *cpb.DismissRequest) {
+	if request.Instance == "" {
+		return // not seen since this node started: nothing distinguishes it from a new node
 	}
-	r := &cpb.DismissRequest{ClusterId: c.identity.get().Cluster, Id: id, Instance: instance}
-	c.noteDismissed(r)
+	r.record(request)
 	for _, s := range servers {
-		if string(s.ID) == id || string(s.ID) == c.id {
+		if string(s.ID) == request.Id || string(s.ID) == r.members.id {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, askWait)
-		if _, err := c.peer(string(s.ID)).Dismiss(ctx, r); err != nil {
-			c.logger.Info("a member could not be told that another one is removed", "peer", s.ID, "removed", id, "error", err)
+		ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
+		if _, err := r.members.rpc(string(s.ID)).Dismiss(ctx, request); err != nil {
+			r.logger.Info("a member was not notified that another one is removed", "peer", s.ID, "removed", request.Id, "error", err)
 		}
 		cancel()
 	}
 }
 
-// noteDismissed remembers a node that was removed, so that it is not taken in again.
-func (c *Cluster) noteDismissed(r *cpb.DismissRequest) {
-	err := c.identity.update(func(i *identity) error {
-		if r.Instance == "" || slices.Contains(i.Dismissed, r.Instance) {
-			return errNothing
+// record records a removed node, so that it is not added again.
+func (r *removal) record(request *cpb.DismissRequest) {
+	err := r.identity.update(func(i *identity) error {
+		if request.Instance == "" || slices.Contains(i.Dismissed, request.Instance) {
+			return errUnchanged
 		}
-		i.Dismissed = append(i.Dismissed, r.Instance)
+		i.Dismissed = append(i.Dismissed, request.Instance)
 		i.Dismissed = i.Dismissed[max(0, len(i.Dismissed)-maxDismissed):]
 		return nil
 	})
-	if err != nil && !errors.Is(err, errNothing) {
-		c.logger.Warn("that a node was removed could not be noted", "peer", r.Id, "error", err)
+	if err != nil && !errors.Is(err, errUnchanged) {
+		r.logger.Warn("recording a removed node failed", "peer", request.Id, "error", err)
 	}
 }
 
-// Remove implements the RPC.
-func (s service) Remove(ctx context.Context, r *cpb.RemoveRequest) (*cpb.RemoveResponse, error) {
-	switch err := s.remove(ctx, r.Id); {
-	case err == nil:
-		return &cpb.RemoveResponse{}, nil
-	case errors.Is(err, ErrRefused):
-		return &cpb.RemoveResponse{Failure: cpb.Failure_FAILURE_REFUSED, Message: err.Error()}, nil
-	default:
-		return &cpb.RemoveResponse{Failure: cpb.Failure_FAILURE_NO_LEADER, Message: err.Error()}, nil
-	}
-}
-
-// Dismiss implements the RPC: it is about this node, or about another one.
-func (s service) Dismiss(_ context.Context, r *cpb.DismissRequest) (*cpb.DismissResponse, error) {
-	me := s.identity.get()
+// dismiss handles the notification that this node, or another one, was removed.
+func (r *removal) dismiss(request *cpb.DismissRequest) {
+	self := r.identity.get()
 	switch {
-	case r.ClusterId != me.Cluster:
-	case r.Id != s.id:
-		s.noteDismissed(r)
-	case r.Instance == "" || r.Instance == me.Instance:
-		if err := s.identity.update(func(i *identity) error {
+	case request.ClusterId != self.Cluster:
+	case request.Id != r.members.id:
+		r.record(request)
+	case request.Instance == "" || request.Instance == self.Instance:
+		if err := r.identity.update(func(i *identity) error {
 			i.Removed = true
 			return nil
 		}); err != nil {
-			s.logger.Error("that this node was removed could not be noted", "error", err)
+			r.logger.Error("recording that this node was removed failed", "error", err)
 		}
-		s.fail(errRemoved)
+		r.fail(errRemoved)
 	}
-	return &cpb.DismissResponse{}, nil
 }

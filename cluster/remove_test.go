@@ -68,7 +68,7 @@ func TestRemoveKeepsAMajority(t *testing.T) {
 	leader, followers := r.leader(nodes...)
 	followers[0].kill()
 	eventually(t, "the loss is seen", func() error {
-		if k, _ := leader.contact(followers[0].id); k.alive {
+		if k, _ := leader.members.contact(followers[0].id); k.alive {
 			return errors.New("it is not")
 		}
 		return nil
@@ -113,7 +113,7 @@ func TestDeadLeaveTheGroup(t *testing.T) {
 	// A second one stays: two of two are no safer than two of three.
 	followers[1].kill()
 	eventually(t, "it is dead for long", func() error {
-		if k, _ := leader.contact(followers[1].id); k.alive || time.Since(k.since) < 3*time.Second {
+		if k, _ := leader.members.contact(followers[1].id); k.alive || time.Since(k.since) < 3*time.Second {
 			return errors.New("not yet")
 		}
 		return nil
@@ -257,7 +257,7 @@ func TestFrozenDisk(t *testing.T) {
 	frozen, followers := r.leader(nodes...)
 	thaw := make(chan struct{})
 	hold := func() { <-thaw }
-	frozen.log.before.Store(&hold)
+	frozen.log.beforeWrite.Store(&hold)
 	go func() { _, _ = frozen.Propose(t.Context(), project(1)) }()
 	if err := <-frozen.Fatal(); !errors.Is(err, ErrStalled) {
 		t.Errorf("it stops with %v", err)

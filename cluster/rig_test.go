@@ -120,12 +120,12 @@ func (n *node) open() error {
 		n.Cluster = nil
 		return err
 	}
-	n.rig.net.at(n.id, n.port.address)
+	n.rig.net.at(n.id, n.transport.Address())
 	if err := n.Start(); err != nil {
 		t.Fatal(err)
 	}
-	n.rig.net.at(n.id, n.gossip.at)
-	n.rig.net.runs(n.id, n.gossip.at)
+	n.rig.net.at(n.id, n.gossip.address)
+	n.rig.net.runs(n.id, n.gossip.address)
 	return nil
 }
 
@@ -229,7 +229,7 @@ func (r *rig) leader(among ...*node) (leader *node, followers []*node) {
 	eventually(r.t, "a leader stands", func() error {
 		leader, followers = nil, nil
 		for _, n := range among {
-			if t, _, _ := n.leads(); t != nil {
+			if t, _, _ := n.leadership.current(); t != nil {
 				leader = n
 			} else {
 				followers = append(followers, n)
@@ -284,8 +284,8 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// says waits until a node has logged something.
-func (n *node) says(text string) {
+// logs waits until a node has logged something.
+func (n *node) logs(text string) {
 	n.rig.t.Helper()
 	eventually(n.rig.t, n.id+" logs "+text, func() error {
 		if !strings.Contains(n.logged.String(), text) {

@@ -3,12 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
-	"net/http"
-	"strconv"
-	"time"
 
 	"connectrpc.com/connect"
-	"github.com/hashicorp/raft"
 
 	cpb "firescan/cluster/clusterpb"
 	rpc "firescan/cluster/clusterpb/clusterpbconnect"
@@ -17,27 +13,33 @@ import (
 // maxMessage bounds the messages between nodes, in bytes.
 const maxMessage = 32 << 20
 
-// service is what this node answers to others.
-type service struct{ *Cluster }
-
-var _ rpc.PeerHandler = service{}
-
-func newPeerHandler(c *Cluster) (string, http.Handler) {
-	return rpc.NewPeerHandler(service{c}, connect.WithReadMaxBytes(maxMessage))
+// service serves the RPCs of other nodes.
+type service struct {
+	members    *members
+	leadership *leadership
+	reads      *reads
+	proposer   *proposer
+	bootstrap  *bootstrap
+	removal    *removal
 }
 
+var _ rpc.PeerHandler = (*service)(nil)
+
+// limitMessages bounds the messages of a service.
+func limitMessages() connect.HandlerOption { return connect.WithReadMaxBytes(maxMessage) }
+
 // Propose implements the RPC.
-func (s service) Propose(ctx context.Context, r *cpb.ProposeRequest) (*cpb.ProposeResponse, error) {
+func (s *service) Propose(ctx context.Context, r *cpb.ProposeRequest) (*cpb.ProposeResponse, error) {
 	fail := func(kind cpb.Failure, err error) (*cpb.ProposeResponse, error) {
 		return &cpb.ProposeResponse{Failure: kind, Message: err.Error()}, nil
 	}
-	if t, _, _ := s.leads(); t == nil {
+	if t, _, _ := s.leadership.current(); t == nil {
 		return fail(cpb.Failure_FAILURE_NO_LEADER, ErrNoLeader)
 	}
-	if s.fsm.full.Load() {
+	if s.proposer.fsm.full.Load() {
 		return fail(cpb.Failure_FAILURE_FULL, ErrFull)
 	}
-	results, index, err := s.apply(ctx, r.Entries)
+	results, index, err := s.proposer.apply(ctx, r.Entries)
 	switch {
 	case err == nil:
 		return &cpb.ProposeResponse{Results: results, Index: index}, nil
@@ -48,37 +50,62 @@ func (s service) Propose(ctx context.Context, r *cpb.ProposeRequest) (*cpb.Propo
 }
 
 // Barrier implements the RPC.
-func (s service) Barrier(ctx context.Context, _ *cpb.BarrierRequest) (*cpb.BarrierResponse, error) {
-	index, err := s.ownIndex(ctx)
+func (s *service) Barrier(ctx context.Context, _ *cpb.BarrierRequest) (*cpb.BarrierResponse, error) {
+	index, err := s.reads.leaderIndex(ctx)
 	if err != nil {
-		return &cpb.BarrierResponse{Failure: cpb.Failure_FAILURE_NO_LEADER, Message: err.Error()}, nil //nolint:nilerr // told in the answer
+		return &cpb.BarrierResponse{Failure: cpb.Failure_FAILURE_NO_LEADER, Message: err.Error()}, nil //nolint:nilerr // in the response
 	}
 	return &cpb.BarrierResponse{Index: index}, nil
 }
 
 // Status implements the RPC.
-func (s service) Status(context.Context, *cpb.StatusRequest) (*cpb.StatusResponse, error) {
-	return s.status(), nil
+func (s *service) Status(context.Context, *cpb.StatusRequest) (*cpb.StatusResponse, error) {
+	return s.members.ownStatus(), nil
 }
 
-// status is how this node is.
-func (c *Cluster) status() *cpb.StatusResponse {
-	me := c.identity.get()
-	term, _ := strconv.ParseUint(c.raft.Stats()["last_log_term"], 10, 64)
-	contact := int64(-1)
-	if last := c.raft.LastContact(); c.raft.State() == raft.Leader {
-		contact = 0
-	} else if !last.IsZero() {
-		contact = time.Since(last).Milliseconds()
+// Remove implements the RPC.
+func (s *service) Remove(ctx context.Context, r *cpb.RemoveRequest) (*cpb.RemoveResponse, error) {
+	switch err := s.removal.removeAsLeader(ctx, r.Id); {
+	case err == nil:
+		return &cpb.RemoveResponse{}, nil
+	case errors.Is(err, ErrRefused):
+		return &cpb.RemoveResponse{Failure: cpb.Failure_FAILURE_REFUSED, Message: err.Error()}, nil
+	default:
+		return &cpb.RemoveResponse{Failure: cpb.Failure_FAILURE_NO_LEADER, Message: err.Error()}, nil
 	}
-	shards := 0
-	if c.config.Shards != nil {
-		shards = c.config.Shards()
+}
+
+// Dismiss implements the RPC.
+func (s *service) Dismiss(_ context.Context, r *cpb.DismissRequest) (*cpb.DismissResponse, error) {
+	s.removal.dismiss(r)
+	return &cpb.DismissResponse{}, nil
+}
+
+// Promise implements the RPC.
+func (s *service) Promise(_ context.Context, r *cpb.PromiseRequest) (*cpb.PromiseResponse, error) {
+	return &cpb.PromiseResponse{Refusal: message(s.bootstrap.promise(r))}, nil
+}
+
+// Release implements the RPC.
+func (s *service) Release(_ context.Context, r *cpb.ReleaseRequest) (*cpb.ReleaseResponse, error) {
+	s.bootstrap.release(r.ClusterId)
+	return &cpb.ReleaseResponse{}, nil
+}
+
+// Founding implements the RPC.
+func (s *service) Founding(_ context.Context, r *cpb.FoundingRequest) (*cpb.FoundingResponse, error) {
+	return &cpb.FoundingResponse{Stands: s.members.identity.get().Cluster == r.ClusterId}, nil
+}
+
+// Admit implements the RPC.
+func (s *service) Admit(_ context.Context, r *cpb.AdmitRequest) (*cpb.AdmitResponse, error) {
+	return &cpb.AdmitResponse{Refusal: message(s.bootstrap.admit(r.ClusterId))}, nil
+}
+
+// message returns the message of an error, empty for nil.
+func message(err error) string {
+	if err == nil {
+		return ""
 	}
-	return &cpb.StatusResponse{
-		Id: c.id, ClusterId: me.Cluster, Instance: me.Instance, Fresh: me.Stage != stageMember,
-		AppliedIndex: c.catalog.AppliedIndex(), LastLogIndex: c.raft.LastIndex(), LastLogTerm: term, LastContactMs: contact,
-		Version: c.config.Version, HttpAddress: c.config.HTTPAddress,
-		Shards: uint32(max(shards, 0)), //nolint:gosec // a count of directories
-	}
+	return err.Error()
 }

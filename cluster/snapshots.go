@@ -15,17 +15,17 @@ import (
 
 const (
 	metaFile = "snapshot.json"
-	// receivedPrefix and the snapshot's id name what another node sent; arriving is it
-	// while it is not there whole.
+	// receivedPrefix and the snapshot's id name a snapshot from another node; incomplete is
+	// its name until it is complete.
 	receivedPrefix = "snapshot.received-"
-	arriving       = "snapshot.arriving"
+	incomplete     = "snapshot.arriving"
 )
 
-// snapshots keeps the metadata of the newest snapshot only. Its content is the
-// catalog itself, streamed when a follower asks for it; that may be newer than the
-// metadata says, and the catalog skips the entries that it holds already.
+// snapshots stores the metadata of the newest snapshot only. Its content is the catalog
+// itself, streamed when a follower needs it. That may be newer than the metadata, and the
+// catalog skips entries that it has applied already.
 //
-// A snapshot that is received has content of its own, until it is restored.
+// A snapshot from another node has content of its own until it is restored.
 type snapshots struct {
 	dir     string
 	catalog *catalog.Catalog
@@ -38,16 +38,15 @@ func openSnapshots(dir string, c *catalog.Catalog) (*snapshots, error) {
 	return s, s.resume()
 }
 
-// resume restores what was received when the node stopped before it had done so:
-// raft takes the snapshot for applied as soon as its metadata is there. Without
-// metadata it is sent again.
+// resume restores a received snapshot when the node stopped before it had done so: Raft
+// takes a snapshot for applied as soon as it has metadata. Without metadata it is sent again.
 func (s *snapshots) resume() error {
 	metas, err := s.List()
 	if err != nil {
 		return err
 	}
 	if len(metas) > 0 {
-		received, err := os.Open(s.received(metas[0].ID))
+		received, err := os.Open(s.receivedPath(metas[0].ID))
 		if err == nil {
 			err = errors.Join(s.catalog.Restore(received), received.Close())
 		}
@@ -55,37 +54,36 @@ func (s *snapshots) resume() error {
 			return s.restored()
 		}
 		if !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("restore the catalog from a snapshot that was received: %w", err)
+			return fmt.Errorf("restore the catalog from a received snapshot: %w", err)
 		}
 	}
-	return s.forget()
+	return s.removeReceived()
 }
 
-// restored notes how far the catalog is that was received, which may be further than the
-// log (see checkLog), and forgets what it came from.
+// restored records how far the restored catalog is, which may be further than the log (see
+// logStore.checkComplete), and removes the received snapshot.
 func (s *snapshots) restored() error {
 	m, err := s.metadata()
 	if err != nil {
 		return err
 	}
-	if reached := s.catalog.AppliedIndex(); m.SnapshotMeta.ID != "" && reached > m.Reached {
-		m.Reached = reached
+	if applied := s.catalog.AppliedIndex(); m.SnapshotMeta.ID != "" && applied > m.Reached {
+		m.Reached = applied
 		if err := s.write(m); err != nil {
 			return err
 		}
 	}
-	return s.forget()
+	return s.removeReceived()
 }
 
-func (s *snapshots) received(id string) string { return filepath.Join(s.dir, receivedPrefix+id) }
+func (s *snapshots) receivedPath(id string) string { return filepath.Join(s.dir, receivedPrefix+id) }
 
-// forget removes what was received: it is the catalog now, or of no use.
-func (s *snapshots) forget() error {
+func (s *snapshots) removeReceived() error {
 	files, err := filepath.Glob(filepath.Join(s.dir, receivedPrefix+"*"))
 	if err != nil {
-		return fmt.Errorf("look for received snapshots: %w", err)
+		return fmt.Errorf("list received snapshots: %w", err)
 	}
-	for _, file := range append(files, filepath.Join(s.dir, arriving)) {
+	for _, file := range append(files, filepath.Join(s.dir, incomplete)) {
 		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove a received snapshot: %w", err)
 		}
@@ -101,24 +99,24 @@ func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, mem
 	}}, nil
 }
 
-// metadata is what is kept of a snapshot.
+// metadata is the stored part of a snapshot.
 type metadata struct {
 	raft.SnapshotMeta
-	// Reached is how far a catalog was that was received with a snapshot, now or earlier.
+	// Reached is the applied index of the newest catalog that was received with a snapshot.
 	Reached uint64 `json:",omitempty"`
 }
 
-// metadata reads what is kept of the newest snapshot; its ID is empty when there is none.
+// metadata returns the metadata of the newest snapshot; its ID is empty without one.
 func (s *snapshots) metadata() (m metadata, err error) {
 	data, err := os.ReadFile(filepath.Join(s.dir, metaFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return m, nil
 	}
 	if err != nil {
-		return m, fmt.Errorf("read the snapshot's metadata: %w", err)
+		return m, fmt.Errorf("read the snapshot metadata: %w", err)
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
-		return m, fmt.Errorf("read the snapshot's metadata in %s: %w", s.dir, err)
+		return m, fmt.Errorf("parse the snapshot metadata in %s: %w", s.dir, err)
 	}
 	return m, nil
 }
@@ -126,9 +124,12 @@ func (s *snapshots) metadata() (m metadata, err error) {
 func (s *snapshots) write(m metadata) error {
 	data, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("write the snapshot's metadata: %w", err)
+		return fmt.Errorf("encode the snapshot metadata: %w", err)
 	}
-	return replace(filepath.Join(s.dir, metaFile), data)
+	if err := writeFile(filepath.Join(s.dir, metaFile), data); err != nil {
+		return fmt.Errorf("write the snapshot metadata: %w", err)
+	}
+	return nil
 }
 
 // List implements raft.SnapshotStore.
@@ -147,16 +148,16 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		return nil, nil, err
 	}
 	if len(all) == 0 || all[0].ID != id {
-		return nil, nil, fmt.Errorf("snapshot %s is not there", id)
+		return nil, nil, fmt.Errorf("snapshot %s does not exist", id)
 	}
-	received, err := os.Open(s.received(id))
+	received, err := os.Open(s.receivedPath(id))
 	if err == nil {
 		return all[0], received, nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("open a received snapshot: %w", err)
 	}
-	content, err := s.copy()
+	content, err := s.copyCatalog()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,14 +165,14 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, content.Close())
 	}
-	// Raft sends the size first, so that it must be known.
+	// Raft sends the size first, so it must be known.
 	meta := *all[0]
 	meta.Size = info.Size()
 	return &meta, content, nil
 }
 
-// copy writes the catalog as it is now to a file without a name.
-func (s *snapshots) copy() (_ *os.File, err error) {
+// copyCatalog copies the catalog to an unlinked file.
+func (s *snapshots) copyCatalog() (_ *os.File, err error) {
 	snapshot, err := s.catalog.Snapshot()
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot of the catalog: %w", err)
@@ -196,8 +197,7 @@ func (s *snapshots) copy() (_ *os.File, err error) {
 	return f, err
 }
 
-// sink takes a snapshot in: nothing but its metadata when it is our own, its
-// content, too, when another node sends it.
+// sink stores a snapshot: its metadata, and its content when another node sends it.
 type sink struct {
 	store   *snapshots
 	meta    raft.SnapshotMeta
@@ -205,10 +205,12 @@ type sink struct {
 	closed  bool
 }
 
+var _ raft.SnapshotSink = (*sink)(nil)
+
 // Write implements io.Writer.
 func (s *sink) Write(p []byte) (int, error) {
 	if s.content == nil {
-		f, err := os.OpenFile(filepath.Join(s.store.dir, arriving), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		f, err := os.OpenFile(filepath.Join(s.store.dir, incomplete), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 		if err != nil {
 			return 0, fmt.Errorf("receive a snapshot: %w", err)
 		}
@@ -229,8 +231,8 @@ func (s *sink) Close() error {
 		if err := errors.Join(s.content.Sync(), s.content.Close()); err != nil {
 			return fmt.Errorf("receive a snapshot: %w", err)
 		}
-		// The content stands under its name before the metadata does (see resume).
-		if err := os.Rename(s.content.Name(), s.store.received(s.meta.ID)); err != nil {
+		// The content must be in place before the metadata (see resume).
+		if err := os.Rename(s.content.Name(), s.store.receivedPath(s.meta.ID)); err != nil {
 			return fmt.Errorf("receive a snapshot: %w", err)
 		}
 	}
@@ -244,7 +246,7 @@ func (s *sink) Close() error {
 // ID implements raft.SnapshotSink.
 func (s *sink) ID() string { return s.meta.ID }
 
-// Cancel implements raft.SnapshotSink: the snapshot is given up.
+// Cancel implements raft.SnapshotSink.
 func (s *sink) Cancel() error {
 	if s.closed {
 		return nil
@@ -253,26 +255,5 @@ func (s *sink) Cancel() error {
 	if s.content == nil {
 		return nil
 	}
-	return errors.Join(s.content.Close(), s.store.forget())
-}
-
-// replace writes a file durably in one step: a crash leaves the old one or the new.
-func replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(s.content.Close(), s.store.removeReceived())
 }

@@ -1,51 +1,54 @@
 package cluster
 
 import (
-	"errors"
+	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"firescan/cluster/transport"
 )
 
-// ErrStalled is why a leader stops whose disk hangs.
-var ErrStalled = errors.New("the disk of this node hangs")
+// diskWatchdog stops this node when it leads and a write of its log hangs. A leader with a
+// frozen disk still sends heartbeats, so the others would wait for it forever
+// (hashicorp/consul issue 22064). It cannot step down, since Raft itself waits for the disk:
+// so its connections are closed, and the process ends.
+type diskWatchdog struct {
+	timeout time.Duration
+	log     *logStore
+	raft    *raft.Raft
+	members *members
+	logger  *slog.Logger
+	limit   transport.LogLimiter
+	// stop disconnects and stops this node.
+	stop func(error)
+}
 
-// watchDisk stops this node when it leads and its log hangs, until the cluster closes. A
-// leader whose disk is frozen still sends heartbeats, so that the others would wait for
-// it for ever (hashicorp/consul issue 22064). It cannot step down either, since raft itself waits for
-// the disk: so its connections are cut, and the process ends.
-func (c *Cluster) watchDisk() {
-	limit := c.config.Timing.Stall
-	tick := time.NewTicker(limit / 10)
+// run watches until ctx ends.
+func (w *diskWatchdog) run(ctx context.Context) {
+	tick := time.NewTicker(w.timeout / 10)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-		case <-c.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
-		busy := c.log.busyFor()
-		if busy < limit || c.raft.State() != raft.Leader {
+		duration := w.log.writeTime()
+		if duration < w.timeout || w.raft.State() != raft.Leader {
 			continue
 		}
-		voters := 0
-		for _, s := range c.servers() {
-			if s.Suffrage == raft.Voter {
-				voters++
-			}
-		}
-		if voters == 1 {
-			// Nobody could take over.
-			if c.told.now("stall") {
-				c.logger.Error("the disk hangs: nothing is written until it goes on", "for", busy)
+		if w.members.onlyVoter() {
+			// No other node could lead.
+			if w.limit.Allow("stall") {
+				w.logger.Error("the disk hangs: writes wait for it", "for", duration)
 			}
 			continue
 		}
-		c.logger.Error("the disk hangs, so that this node must not lead any longer: it stops", "for", busy)
-		c.wire.cut()
-		c.stop(ErrStalled)
-		c.fail(fmt.Errorf("%w: a write of the log is under way for %v; another node leads now", ErrStalled, busy.Round(time.Second)))
+		w.logger.Error("the disk hangs: this node stops, so that another one can lead", "for", duration)
+		w.stop(fmt.Errorf("%w: a write of the log takes longer than %v; another node leads now", ErrStalled, duration.Round(time.Second)))
 		return
 	}
 }

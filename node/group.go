@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firescan/cluster"
+	"firescan/cluster/transport"
 )
 
 // openCluster opens this node's part in the group of nodes.
@@ -16,7 +17,7 @@ func (n *Node) openCluster(secret []byte, registry prometheus.Registerer) (*clus
 		ID: n.id, Dir: n.dir.join(raftDir), Catalog: n.catalog, Logger: n.log, Registerer: registry,
 		ClusterAddr: c.ClusterAddr, GossipAddr: c.GossipAddr, AdvertiseHost: c.AdvertiseHost,
 		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Secret: secret,
-		Certificates: cluster.Files{Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA},
+		Certificates: transport.CertFiles{Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA},
 		HTTPAddress:  n.toldAddr(), Version: c.Version, DeadAfter: c.DeadAfter,
 		Shards: func() int {
 			held, err := n.shardsHeld()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"firescan/api"
+	"firescan/cluster/transport"
 )
 
 const (
@@ -35,12 +36,13 @@ func listen(c *Config) (net.Listener, error) {
 	if c.TLSCert == "" {
 		return l, nil
 	}
-	own, err := openCertificate(c.TLSCert, c.TLSKey, c.Logger)
+	own, err := transport.NewReloader(transport.CertFiles{Cert: c.TLSCert, Key: c.TLSKey}, c.Logger)
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, errors.Join(fmt.Errorf("load --http-tls-cert and --http-tls-key: %w", err), l.Close())
 	}
 	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, GetCertificate: own.get, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own.Certificate() },
 	}), nil
 }
 

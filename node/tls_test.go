@@ -86,7 +86,7 @@ func TestTLS(t *testing.T) {
 	if err := writeFile(c.TLSCert, []byte("half of a certif")); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(lookEvery)
+	time.Sleep(time.Second) // until the files are checked again
 	if status, _, err := get(r.URL(), trusting(&tls.Config{MinVersion: tls.VersionTLS12})); status != http.StatusOK || err != nil {
 		t.Errorf("while the certificate is replaced: status %d, %v", status, err)
 	}
@@ -96,7 +96,7 @@ func TestTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(lookEvery)
+	time.Sleep(time.Second) // until the files are checked again
 	trust = renewed
 	if status, _, err := get(r.URL(), trusting(&tls.Config{MinVersion: tls.VersionTLS12})); status != http.StatusOK || err != nil {
 		t.Errorf("with a renewed certificate: status %d, %v", status, err)

@@ -1,0 +1,63 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	// A silent connection is pinged, so that requests to a frozen node, or to one behind a
+	// partition, do not wait for TCP to notice.
+	pingAfter    = 2 * time.Second
+	pingTimeout  = 3 * time.Second
+	writeTimeout = 5 * time.Second
+	idleTimeout  = 5 * time.Minute
+	// maxStreams bounds the concurrent requests of one node.
+	maxStreams = 1024
+)
+
+// http2Config is the configuration of both ends of a connection.
+func http2Config() *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: writeTimeout,
+	}
+}
+
+func onlyHTTP2() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP2(true)
+	return &p
+}
+
+func newServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		HTTP2: http2Config(), Protocols: onlyHTTP2(),
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func newClient(dial func(ctx context.Context, id string) (net.Conn, error)) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+				id, _, err := net.SplitHostPort(address)
+				if err != nil {
+					return nil, &DialError{err}
+				}
+				return dial(ctx, id)
+			},
+			Protocols: onlyHTTP2(), HTTP2: http2Config(),
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13}, // DialTLSContext has its own
+			TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: idleTimeout,
+			// Segments are compressed already, and commands are small.
+			DisableCompression: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}

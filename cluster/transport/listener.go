@@ -1,0 +1,158 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// listener accepts the connections of other nodes, completes the handshake, and passes each
+// to the listener of its protocol.
+type listener struct {
+	tcp net.Listener
+	// advertised is the address that others dial: the advertised host, and the port.
+	advertised     string
+	tls            *tls.Config
+	conns          *connTracker
+	logger         *slog.Logger
+	acceptGreeting func(net.Conn) error
+
+	raft, http *protocolListener
+	limit      LogLimiter
+	work       sync.WaitGroup
+}
+
+func listen(c Config, security *tls.Config, conns *connTracker) (*listener, error) {
+	tcp, err := net.Listen("tcp", c.ListenAddr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on --cluster-addr: %w (is another process using it? choose a free one)", err)
+	}
+	_, port, err := net.SplitHostPort(tcp.Addr().String())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on --cluster-addr: %w", err), tcp.Close())
+	}
+	return &listener{
+		tcp: tcp, advertised: net.JoinHostPort(c.AdvertiseHost, port), tls: security, conns: conns, logger: c.Logger,
+		acceptGreeting: c.AcceptGreeting, raft: newProtocolListener(tcp.Addr()), http: newProtocolListener(tcp.Addr()),
+	}, nil
+}
+
+// local returns the address that this node reaches itself at.
+func (l *listener) local() string {
+	at, ok := l.tcp.Addr().(*net.TCPAddr)
+	if ok && at.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(at.Port))
+	}
+	return l.tcp.Addr().String()
+}
+
+// run accepts connections until close.
+func (l *listener) run() {
+	for {
+		conn, err := l.tcp.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			l.logger.Warn("accepting a cluster connection failed", "error", err)
+			time.Sleep(100 * time.Millisecond) // most likely out of file descriptors
+			continue
+		}
+		l.work.Go(func() { l.accept(conn) })
+	}
+}
+
+// accept completes the handshake of a connection.
+func (l *listener) accept(raw net.Conn) {
+	from := raw.RemoteAddr().String()
+	conn, err := l.conns.add(raw)
+	if err != nil {
+		return
+	}
+	secure := tls.Server(conn, l.tls)
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		host, _, _ := net.SplitHostPort(from)
+		if !errors.Is(err, net.ErrClosed) && l.limit.Allow("handshake "+host) {
+			l.logger.Warn("TLS handshake on the cluster port failed", "from", from, "error", explainAlert(err))
+		}
+		return
+	}
+	if secure.ConnectionState().NegotiatedProtocol != protocolRaft {
+		l.http.deliver(secure)
+		return
+	}
+	_ = secure.SetDeadline(time.Now().Add(handshakeTimeout))
+	if err := l.acceptGreeting(secure); err != nil {
+		_ = secure.Close()
+		if !errors.Is(err, net.ErrClosed) && l.limit.Allow("greeting "+err.Error()) {
+			l.logger.Warn("Raft connection refused", "from", from, "error", err)
+		}
+		return
+	}
+	_ = secure.SetDeadline(time.Time{})
+	l.raft.deliver(secure)
+}
+
+// close ends run and frees the port. It does not close connections: see connTracker.
+func (l *listener) close() error {
+	err := l.tcp.Close()
+	l.raft.closeOnce()
+	l.http.closeOnce()
+	l.work.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// protocolListener is the net.Listener for the connections of one protocol.
+type protocolListener struct {
+	address   net.Addr
+	conns     chan net.Conn
+	closed    chan struct{}
+	closeOnce func()
+}
+
+var _ net.Listener = (*protocolListener)(nil)
+
+func newProtocolListener(address net.Addr) *protocolListener {
+	l := &protocolListener{address: address, conns: make(chan net.Conn), closed: make(chan struct{})}
+	l.closeOnce = sync.OnceFunc(func() { close(l.closed) })
+	return l
+}
+
+func (l *protocolListener) deliver(c net.Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.closed:
+		_ = c.Close()
+	}
+}
+
+// Accept implements net.Listener.
+func (l *protocolListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *protocolListener) Close() error {
+	l.closeOnce()
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *protocolListener) Addr() net.Addr { return l.address }
