@@ -240,8 +240,8 @@ func TestTwoClustersDoNotMix(t *testing.T) {
 	two.ready()
 	one.change = func(c *Config) { c.Join = []string{two.gossip.address} }
 	one.start().ready()
-	one.logs("of another cluster was met")
-	two.logs("of another cluster was met")
+	one.logs("gossip of a node of another cluster refused")
+	two.logs("gossip of a node of another cluster refused")
 	one.put(1)
 	if got := len(one.Peers()) + len(two.Peers()); got != 2 {
 		t.Errorf("%d members in two clusters of one", got)

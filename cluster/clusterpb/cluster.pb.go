@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: cluster/clusterpb/cluster.proto
 
-// What the nodes of a firescan cluster say to one another: over the cluster port, and as
-// metadata in gossip. Nodes of two versions talk during an upgrade, so field numbers are
+// Messages between the nodes of a firescan cluster, on the cluster port and as metadata in
+// gossip. Nodes of two versions communicate during an upgrade, so field numbers are
 // append-only.
 
 package clusterpb
@@ -26,7 +26,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Failure is why a leader did not do what it was asked.
+// Failure is why a leader refused or failed a request.
 type Failure int32
 
 const (
@@ -35,9 +35,9 @@ const (
 	Failure_FAILURE_NO_LEADER Failure = 1
 	// FAILURE_FULL: nothing was written, the leader's disk is full.
 	Failure_FAILURE_FULL Failure = 2
-	// FAILURE_UNKNOWN: the commands may have been carried out, or some of them.
+	// FAILURE_UNKNOWN: all or some of the commands may have been applied.
 	Failure_FAILURE_UNKNOWN Failure = 3
-	// FAILURE_REFUSED: it is not possible; the message says why.
+	// FAILURE_REFUSED: not possible; the message says why.
 	Failure_FAILURE_REFUSED Failure = 4
 )
 
@@ -134,7 +134,7 @@ func (x *ProposeRequest) GetEntries() [][]byte {
 type ProposeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Results []*catalogpb.Result    `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
-	// index is that of the last command: whoever has applied it has applied them all.
+	// index is that of the last command.
 	Index         uint64  `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	Failure       Failure `protobuf:"varint,3,opt,name=failure,proto3,enum=firescan.cluster.v1.Failure" json:"failure,omitempty"`
 	Message       string  `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -337,12 +337,12 @@ type StatusResponse struct {
 	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	ClusterId string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Instance  string                 `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`
-	// fresh: the node belongs to no cluster and holds nothing.
+	// fresh: the node belongs to no cluster and has no data.
 	Fresh        bool   `protobuf:"varint,4,opt,name=fresh,proto3" json:"fresh,omitempty"`
 	AppliedIndex uint64 `protobuf:"varint,5,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
 	LastLogIndex uint64 `protobuf:"varint,6,opt,name=last_log_index,json=lastLogIndex,proto3" json:"last_log_index,omitempty"`
 	LastLogTerm  uint64 `protobuf:"varint,7,opt,name=last_log_term,json=lastLogTerm,proto3" json:"last_log_term,omitempty"`
-	// last_contact_ms is how long ago the node heard from a leader; negative: never.
+	// last_contact_ms is the time since the last contact with a leader; negative: never.
 	LastContactMs int64  `protobuf:"varint,8,opt,name=last_contact_ms,json=lastContactMs,proto3" json:"last_contact_ms,omitempty"`
 	Version       string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	HttpAddress   string `protobuf:"bytes,10,opt,name=http_address,json=httpAddress,proto3" json:"http_address,omitempty"`
@@ -558,7 +558,7 @@ type PromiseRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Founder   string                 `protobuf:"bytes,2,opt,name=founder,proto3" json:"founder,omitempty"`
-	// members are the ids of all that the cluster is to begin with.
+	// members are the ids of the first members, the founder included.
 	Members       []string `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -617,7 +617,7 @@ func (x *PromiseRequest) GetMembers() []string {
 
 type PromiseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// refusal says why not; empty: promised.
+	// refusal is the reason for a refusal; empty: promised.
 	Refusal       string `protobuf:"bytes,1,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -786,7 +786,7 @@ func (x *FoundingRequest) GetClusterId() string {
 
 type FoundingResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// stands: the attempt goes on, or the cluster has begun.
+	// stands: the attempt continues, or the cluster exists.
 	Stands        bool `protobuf:"varint,1,opt,name=stands,proto3" json:"stands,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -883,7 +883,7 @@ func (x *AdmitRequest) GetLeader() string {
 
 type AdmitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// refusal says why not; empty: admitted.
+	// refusal is the reason for a refusal; empty: admitted.
 	Refusal       string `protobuf:"bytes,1,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -930,7 +930,7 @@ type DismissRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Id        string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// instance is the data directory that was removed; the same id may come back with a new one.
+	// instance is the removed data directory; the same id may come back with a new one.
 	Instance      string `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1023,8 +1023,8 @@ func (*DismissResponse) Descriptor() ([]byte, []int) {
 	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17}
 }
 
-// Greeting opens a raft connection, and GreetingAnswer follows it; both are framed by
-// their length in two bytes, big-endian.
+// Greeting opens a Raft stream, and GreetingAnswer is the response; each follows its length
+// in two bytes, big-endian.
 type Greeting struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId     string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
@@ -1087,7 +1087,7 @@ func (x *Greeting) GetTo() string {
 
 type GreetingAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// refusal says why the connection is closed; empty: raft's own protocol begins.
+	// refusal is why the stream is closed; empty: Raft's protocol begins.
 	Refusal       string `protobuf:"bytes,1,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1130,7 +1130,7 @@ func (x *GreetingAnswer) GetRefusal() string {
 	return ""
 }
 
-// NodeMeta is what a node tells about itself in gossip, in at most 512 bytes.
+// NodeMeta is the metadata of a node in gossip, at most 512 bytes.
 type NodeMeta struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	ClusterAddress string                 `protobuf:"bytes,1,opt,name=cluster_address,json=clusterAddress,proto3" json:"cluster_address,omitempty"`
@@ -1139,9 +1139,9 @@ type NodeMeta struct {
 	// cluster_id is empty for a fresh node.
 	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Instance  string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
-	// expect is --bootstrap-expect of a fresh node that may found a cluster, else 0.
+	// expect is --bootstrap-expect of a fresh node that may bootstrap, else 0.
 	Expect uint32 `protobuf:"varint,6,opt,name=expect,proto3" json:"expect,omitempty"`
-	// leaving: the node is about to stop, so that its silence is no failure.
+	// leaving: the node is about to stop, so its silence is no failure.
 	Leaving       bool `protobuf:"varint,7,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -12,8 +12,10 @@ import (
 // streamLayer carries Raft over the cluster port. The addresses of nodes are their ids:
 // where a node is, Config.Resolve knows.
 type streamLayer struct {
-	transport *Transport
-	accepted  *protocolListener
+	id       string
+	accepted *protocolListener
+	dial     func(ctx context.Context, id string) (net.Conn, error)
+	greet    func(conn net.Conn, id string) error
 }
 
 var _ raft.StreamLayer = (*streamLayer)(nil)
@@ -25,19 +27,19 @@ func (s *streamLayer) Accept() (net.Conn, error) { return s.accepted.Accept() }
 func (s *streamLayer) Close() error { return s.accepted.Close() }
 
 // Addr implements net.Listener.
-func (s *streamLayer) Addr() net.Addr { return nodeAddr(s.transport.config.ID) }
+func (s *streamLayer) Addr() net.Addr { return nodeAddr(s.id) }
 
 // Dial implements raft.StreamLayer.
 func (s *streamLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(timeout, dialTimeout))
 	defer cancel()
-	conn, err := s.transport.dial(ctx, string(address), protocolRaft)
+	conn, err := s.dial(ctx, string(address))
 	if err != nil {
 		return nil, err
 	}
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline)
-	if err := s.transport.config.Greet(conn, string(address)); err != nil {
+	if err := s.greet(conn, string(address)); err != nil {
 		return nil, errors.Join(explainAlert(err), conn.Close())
 	}
 	_ = conn.SetDeadline(time.Time{})

@@ -2,8 +2,8 @@
 //
 // Source: cluster/clusterpb/cluster.proto
 
-// What the nodes of a firescan cluster say to one another: over the cluster port, and as
-// metadata in gossip. Nodes of two versions talk during an upgrade, so field numbers are
+// Messages between the nodes of a firescan cluster, on the cluster port and as metadata in
+// gossip. Nodes of two versions communicate during an upgrade, so field numbers are
 // append-only.
 package clusterpbconnect
 
@@ -58,24 +58,24 @@ const (
 
 // PeerClient is a client for the firescan.cluster.v1.Peer service.
 type PeerClient interface {
-	// Propose brings commands into the log. Only the leader does; another answers NO_LEADER.
+	// Propose appends commands to the log. Nodes that do not lead return FAILURE_NO_LEADER.
 	Propose(context.Context, *clusterpb.ProposeRequest) (*clusterpb.ProposeResponse, error)
-	// Barrier answers how far a node must have applied the log to hold all that was answered
-	// before the call. Only the leader knows.
+	// Barrier returns the index that a node must have applied to see every command that had a
+	// result before the call. Only the leader knows it.
 	Barrier(context.Context, *clusterpb.BarrierRequest) (*clusterpb.BarrierResponse, error)
-	// Status tells how the node is.
+	// Status returns the status of the node.
 	Status(context.Context, *clusterpb.StatusRequest) (*clusterpb.StatusResponse, error)
-	// Remove takes a node out of the cluster. Only the leader does.
+	// Remove removes a node from the cluster. Only the leader does.
 	Remove(context.Context, *clusterpb.RemoveRequest) (*clusterpb.RemoveResponse, error)
-	// Promise asks a fresh node to become a member of a cluster that is being founded.
+	// Promise asks a fresh node to become a candidate for a new cluster.
 	Promise(context.Context, *clusterpb.PromiseRequest) (*clusterpb.PromiseResponse, error)
-	// Release takes a promise back: the attempt was given up.
+	// Release releases a candidate: the attempt was abandoned.
 	Release(context.Context, *clusterpb.ReleaseRequest) (*clusterpb.ReleaseResponse, error)
-	// Founding asks a founder whether it still stands by an attempt.
+	// Founding asks a bootstrapper whether its attempt still exists.
 	Founding(context.Context, *clusterpb.FoundingRequest) (*clusterpb.FoundingResponse, error)
-	// Admit tells a fresh node which cluster it belongs to from now on. Only a leader calls it.
+	// Admit makes a fresh node a node of a cluster for good. Only a leader calls it.
 	Admit(context.Context, *clusterpb.AdmitRequest) (*clusterpb.AdmitResponse, error)
-	// Dismiss tells a node, or others about a node, that it was removed for good.
+	// Dismiss notifies a node, or other members, that the node was removed for good.
 	Dismiss(context.Context, *clusterpb.DismissRequest) (*clusterpb.DismissResponse, error)
 }
 
@@ -243,24 +243,24 @@ func (c *peerClient) Dismiss(ctx context.Context, req *clusterpb.DismissRequest)
 
 // PeerHandler is an implementation of the firescan.cluster.v1.Peer service.
 type PeerHandler interface {
-	// Propose brings commands into the log. Only the leader does; another answers NO_LEADER.
+	// Propose appends commands to the log. Nodes that do not lead return FAILURE_NO_LEADER.
 	Propose(context.Context, *clusterpb.ProposeRequest) (*clusterpb.ProposeResponse, error)
-	// Barrier answers how far a node must have applied the log to hold all that was answered
-	// before the call. Only the leader knows.
+	// Barrier returns the index that a node must have applied to see every command that had a
+	// result before the call. Only the leader knows it.
 	Barrier(context.Context, *clusterpb.BarrierRequest) (*clusterpb.BarrierResponse, error)
-	// Status tells how the node is.
+	// Status returns the status of the node.
 	Status(context.Context, *clusterpb.StatusRequest) (*clusterpb.StatusResponse, error)
-	// Remove takes a node out of the cluster. Only the leader does.
+	// Remove removes a node from the cluster. Only the leader does.
 	Remove(context.Context, *clusterpb.RemoveRequest) (*clusterpb.RemoveResponse, error)
-	// Promise asks a fresh node to become a member of a cluster that is being founded.
+	// Promise asks a fresh node to become a candidate for a new cluster.
 	Promise(context.Context, *clusterpb.PromiseRequest) (*clusterpb.PromiseResponse, error)
-	// Release takes a promise back: the attempt was given up.
+	// Release releases a candidate: the attempt was abandoned.
 	Release(context.Context, *clusterpb.ReleaseRequest) (*clusterpb.ReleaseResponse, error)
-	// Founding asks a founder whether it still stands by an attempt.
+	// Founding asks a bootstrapper whether its attempt still exists.
 	Founding(context.Context, *clusterpb.FoundingRequest) (*clusterpb.FoundingResponse, error)
-	// Admit tells a fresh node which cluster it belongs to from now on. Only a leader calls it.
+	// Admit makes a fresh node a node of a cluster for good. Only a leader calls it.
 	Admit(context.Context, *clusterpb.AdmitRequest) (*clusterpb.AdmitResponse, error)
-	// Dismiss tells a node, or others about a node, that it was removed for good.
+	// Dismiss notifies a node, or other members, that the node was removed for good.
 	Dismiss(context.Context, *clusterpb.DismissRequest) (*clusterpb.DismissResponse, error)
 }
 
