@@ -11,15 +11,15 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// socketPath is where Socket.IO's clients look for it.
+// socketPath is the default path of Socket.IO clients.
 const socketPath = "/socket.io/"
 
-// sockets lets Socket.IO's clients hear what the hub says.
-type sockets struct{ *Server }
+// sockets connects Socket.IO clients to the hub.
+type sockets struct{ server *Server }
 
 var _ socketio.Application = sockets{}
 
-// Connect implements socketio.Application. The rules are those of the event stream.
+// Connect implements socketio.Application, with the rules of the event stream.
 func (s sockets) Connect(auth json.RawMessage) (socketio.Client, error) {
 	client, err := s.connect(auth)
 	if err == nil {
@@ -30,7 +30,7 @@ func (s sockets) Connect(auth json.RawMessage) (socketio.Client, error) {
 	if e.Code.Status() == http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	s.Logger.Log(context.Background(), level, "a Socket.IO client may not connect", "code", e.Code, "error", e)
+	s.server.Logger.Log(context.Background(), level, "a Socket.IO client was refused", "code", e.Code, "error", e)
 	return nil, &socketio.Refusal{Message: e.Message, Data: refusalData{e.Code, e.Details}}
 }
 
@@ -53,22 +53,21 @@ func (s sockets) connect(auth json.RawMessage) (socketio.Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), quick)
 	defer cancel()
-	token, err := s.identify(ctx, in.Token)
+	token, err := s.server.identify(ctx, in.Token)
 	if err != nil {
 		return nil, err
 	}
 	if err := Read.admit(token, in.OrganizationID, invalidField("auth.organizationId", "is required")); err != nil {
 		return nil, err
 	}
-	l := s.hub.listen(token.Org, asSocketIO)
+	l := s.server.hub.listen(token.Org, asSocketIO)
 	if l == nil {
 		return nil, shuttingDown()
 	}
-	return &socket{s.Server, token, l}, nil
+	return &socket{s.server, token, l}, nil
 }
 
-// socket is a client that is connected. It is in the room of its organisation from the
-// beginning, and in no other.
+// socket is a connected client. It is in the room of its organization and in no other.
 type socket struct {
 	server   *Server
 	token    *pb.Token
@@ -78,29 +77,29 @@ type socket struct {
 var _ socketio.Client = (*socket)(nil)
 
 func (s *socket) Events() <-chan []byte { return s.listener.frames }
-func (s *socket) Known() bool           { return s.server.knows(s.token) }
+func (s *socket) Authorized() bool      { return s.server.knows(s.token) }
 func (s *socket) Close(slow bool)       { s.server.hub.leave(s.listener, slow) }
 
 // Handle implements socketio.Client.
 func (s *socket) Handle(event string, args []json.RawMessage) any {
 	if event != "subscribe" {
-		return denied(&Error{Code: CodeNotFound, Message: "No such event; there is subscribe"})
+		return denied(&Error{Code: CodeNotFound, Message: "Unknown event; use subscribe"})
 	}
 	org, err := subscription(args)
 	switch {
 	case err != nil:
 		return denied(err)
 	case org != "" && org != s.token.Org:
-		return denied(&Error{Code: CodeDenied, Message: "The token is not one of this organization"})
+		return denied(&Error{Code: CodeDenied, Message: "The token belongs to another organization"})
 	}
 	return envelope{Success: true, Data: map[string]string{"room": roomPrefix + s.token.Org}}
 }
 
-// roomPrefix and an organisation are the name of its room.
+// roomPrefix plus the organization is the name of its room.
 const roomPrefix = "storage:"
 
-// subscription is the organisation that a client names: as {organizationId}, as the room,
-// or not at all, which means its own.
+// subscription returns the organization that a client asks for: as {organizationId}, by
+// its id, by its room, or empty for its own.
 func subscription(args []json.RawMessage) (org string, err *Error) {
 	if len(args) == 0 {
 		return "", nil
@@ -113,12 +112,12 @@ func subscription(args []json.RawMessage) (org string, err *Error) {
 		OrganizationID string `json:"organizationId"`
 	}
 	if json.Unmarshal(args[0], &in) != nil {
-		return "", invalidField("subscribe", "names an organization as {organizationId}, or its room")
+		return "", invalidField("subscribe", "must be {organizationId}, or the name of a room")
 	}
 	return in.OrganizationID, nil
 }
 
-// denied is how an event is acknowledged that was not done.
+// denied returns the acknowledgement of a refused event.
 func denied(e *Error) envelope {
 	return envelope{Error: &errorBody{Code: e.Code, Message: e.Message, Details: e.Details}}
 }

@@ -13,14 +13,15 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/sync/errgroup"
 
+	"firescan/api/socketio"
 	"firescan/catalog"
 	"firescan/provider/mem"
 )
 
-// eventClient is a client of Socket.IO as bare as it can be: it sends and receives packets.
+// eventClient is a minimal Socket.IO client that sends and receives packets.
 type eventClient interface {
 	send(packet string) error
-	// receive answers the packets that come next, one or more.
+	// receive returns the next packets, one or more.
 	receive() ([]string, error)
 	leave() error
 }
@@ -40,26 +41,26 @@ func (c socketClient) leave() error { return c.conn.Close() }
 
 type pollClient struct{ url string }
 
-// whole reads an answer to its end.
-func whole(res *http.Response, err error) (string, error) {
+// readBody returns the body of a response.
+func readBody(res *http.Response, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
 	defer res.Body.Close()
 	data, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("answered %d %s", res.StatusCode, data)
+		err = fmt.Errorf("status %d: %s", res.StatusCode, data)
 	}
 	return string(data), err
 }
 
 func (c pollClient) send(p string) error {
-	_, err := whole(http.Post(c.url, "text/plain", strings.NewReader(p)))
+	_, err := readBody(http.Post(c.url, "text/plain", strings.NewReader(p)))
 	return err
 }
 
 func (c pollClient) receive() ([]string, error) {
-	data, err := whole(http.Get(c.url))
+	data, err := readBody(http.Get(c.url))
 	return strings.Split(data, "\x1e"), err
 }
 
@@ -90,23 +91,24 @@ func (r *rig) eventClient(ctx context.Context, transport string) (c eventClient,
 		c = p
 	}
 	if !strings.HasPrefix(open[0], "0{") {
-		return nil, fmt.Errorf("a session opens with %q", open)
+		return nil, fmt.Errorf("the session opened with %q", open)
 	}
 	if err := c.send(fmt.Sprintf(`40{"token":%q,"organizationId":%q}`, r.tokens[catalog.RoleViewer], org)); err != nil {
 		return nil, err
 	}
 	hello, err := c.receive()
 	if err == nil && !strings.HasPrefix(hello[0], `40{"sid":`) {
-		err = fmt.Errorf("connecting is answered with %q", hello)
+		err = fmt.Errorf("CONNECT returned %q", hello)
 	}
 	return c, err
 }
 
-// TestTwoThousandClients connect, hear all that is told, and leave; nothing is left of
-// them.
+// TestTwoThousandClients has clients that connect, receive every event and leave. None of
+// their goroutines remain.
 func TestTwoThousandClients(t *testing.T) {
-	const many, told = 2000, 5
+	const many, events = 2000, 5
 	r := newRig(t, mem.Options{})
+	r.configureSockets(socketio.Config{PingInterval: time.Hour, ConnectTimeout: time.Hour}) // a slow machine loses none
 	r.metric(`firescan_event_clients{protocol="socketio"} 0`)
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	before := runtime.NumGoroutine()
@@ -139,21 +141,21 @@ func TestTwoThousandClients(t *testing.T) {
 	runtime.ReadMemStats(&used)
 	t.Logf("%d clients, both sides: %d goroutines, %d KiB of heap each", many, runtime.NumGoroutine()-before, (used.HeapAlloc-heap)/many>>10)
 
-	for n := range told {
+	for n := range events {
 		r.server.Publish(Event{Org: org, Name: "n", Data: n})
 	}
 	var listening errgroup.Group
 	listening.SetLimit(32)
 	for i, c := range clients {
 		listening.Go(func() error {
-			for n := 0; n < told; {
+			for n := 0; n < events; {
 				packets, err := c.receive()
 				if err != nil {
 					return fmt.Errorf("client %d: %w", i, err)
 				}
 				for _, p := range packets {
 					if want := fmt.Sprintf(`42["n",%d]`, n); p != want {
-						return fmt.Errorf("client %d heard %q, want %q", i, p, want)
+						return fmt.Errorf("client %d received %q, want %q", i, p, want)
 					}
 					n++
 				}
@@ -175,11 +177,11 @@ func TestTwoThousandClients(t *testing.T) {
 		}
 	}
 	after := 0
-	for begun := time.Now(); time.Since(begun) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
+	for begun := time.Now(); time.Since(begun) < time.Minute; time.Sleep(10 * time.Millisecond) {
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 		if after = runtime.NumGoroutine(); after <= before {
 			return
 		}
 	}
-	t.Errorf("%d goroutines before the clients came, and %d after they left", before, after)
+	t.Errorf("%d goroutines before the clients connected, and %d after they left", before, after)
 }

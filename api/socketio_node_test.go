@@ -10,22 +10,23 @@ import (
 	"testing"
 	"time"
 
+	"firescan/api/socketio"
 	"firescan/api/socketio/socketiotest"
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/provider/mem"
 )
 
-// npmClient runs the real client against the rig.
+// npmClient starts socket.io-client.
 func npmClient(t *testing.T) *socketiotest.Client {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("it runs node")
+		t.Skip("runs node")
 	}
 	return socketiotest.Start(t)
 }
 
-// auth are the options of a client with a role's token.
+// auth returns the options of a client with a role's token.
 func (r *rig) auth(role catalog.Role, org string, transports ...string) map[string]any {
 	options := map[string]any{"auth": map[string]string{"token": r.tokens[role], "organizationId": org}}
 	if len(transports) > 0 {
@@ -34,34 +35,43 @@ func (r *rig) auth(role catalog.Role, org string, transports ...string) map[stri
 	return options
 }
 
-// otherOrg makes a token of a second organisation.
+// otherOrg adds a token of a second organization.
 func (r *rig) otherOrg() {
 	plain := catalog.NewToken()
 	r.propose(&pb.PutToken{Token: &pb.Token{Id: "tok_other", Hash: catalog.HashToken(plain), Org: "org2", Role: string(catalog.RoleViewer)}})
 	r.tokens["other"] = plain
 }
 
-// metric waits for a line of the metrics: what the server does about a client, it does
-// after the client has seen its own part.
+// configureSockets replaces the Socket.IO server, before its first request.
+func (r *rig) configureSockets(c socketio.Config) {
+	c.Application, c.Logger = sockets{r.server}, r.server.Logger
+	r.server.sockets = socketio.New(c)
+}
+
+// metric waits for a line of the metrics, which change after the client sees the cause.
 func (r *rig) metric(line string) {
 	r.t.Helper()
-	var raw string
-	for begun := time.Now(); time.Since(begun) < 30*time.Second; time.Sleep(5 * time.Millisecond) {
-		raw = string(r.do(catalog.RoleViewer, "GET", "/metrics", "").raw)
-		if strings.Contains(raw, line+"\n") {
+	for begun := time.Now(); time.Since(begun) < time.Minute; time.Sleep(5 * time.Millisecond) {
+		if r.hasMetric(line) {
 			return
 		}
 	}
-	_, events, _ := strings.Cut(raw, "# HELP firescan_event")
-	r.t.Fatalf("no %s in the metrics, but:\n%.800s", line, events)
+	_, events, _ := strings.Cut(string(r.do(catalog.RoleViewer, "GET", "/metrics", "").raw), "# HELP firescan_event")
+	r.t.Fatalf("no %s in the metrics:\n%.800s", line, events)
 }
 
-// hears waits for an event with one argument.
-func hears(t *testing.T, c *socketiotest.Client, name, event, data string) {
+// hasMetric reports whether the metrics contain a line.
+func (r *rig) hasMetric(line string) bool {
+	r.t.Helper()
+	return strings.Contains(string(r.do(catalog.RoleViewer, "GET", "/metrics", "").raw), line+"\n")
+}
+
+// wantEvent waits for an event with one argument.
+func wantEvent(t *testing.T, c *socketiotest.Client, name, event, data string) {
 	t.Helper()
 	got := c.Wait(name, "event", "disconnect")
 	if got.Event != event || len(got.Args) != 1 || string(got.Args[0]) != data {
-		t.Fatalf("%s heard %q %s, want %s %s", name, got.Event, got.Args, event, data)
+		t.Fatalf("%s received %q %s, want %s %s", name, got.Event, got.Args, event, data)
 	}
 }
 
@@ -81,7 +91,7 @@ func TestSocketIOTransports(t *testing.T) {
 			if s := c.Wait(name, "connect", "connect_error"); s.What != "connect" {
 				t.Fatalf("%+v", s)
 			}
-			hears(t, c, name, "storage:sync-progress", `{"n":2}`) // what a late comer is told
+			wantEvent(t, c, name, "storage:sync-progress", `{"n":2}`) // replayed to a new client
 			if name == "upgraded" {
 				if s := c.Wait(name, "upgrade"); s.Transport != "websocket" {
 					t.Fatalf("upgraded to %s", s.Transport)
@@ -94,14 +104,14 @@ func TestSocketIOTransports(t *testing.T) {
 				}
 			}
 			progress(3, true)
-			hears(t, c, name, "storage:sync-progress", `{"n":3}`)
+			wantEvent(t, c, name, "storage:sync-progress", `{"n":3}`)
 			r.server.Publish(Event{Org: org, Name: "storage:stats-update", Data: map[string]any{"files": "\u001e\"é\u2028"}})
-			hears(t, c, name, "storage:stats-update", `{"files":"\u001e\"é`+"\u2028"+`"}`)
-			for i := range 300 { // more than are sent at once, and no more than wait for it
+			wantEvent(t, c, name, "storage:stats-update", `{"files":"\u001e\"é`+"\u2028"+`"}`)
+			for i := range 300 { // more than one batch, but never more than its queue holds
 				r.server.Publish(Event{Org: org, Name: "burst", Data: i})
 				if i%50 == 49 {
 					for n := i - 49; n <= i; n++ {
-						hears(t, c, name, "burst", fmt.Sprint(n))
+						wantEvent(t, c, name, "burst", fmt.Sprint(n))
 					}
 				}
 			}
@@ -113,7 +123,7 @@ func TestSocketIOTransports(t *testing.T) {
 	}
 }
 
-// TestSocketIORoles connects as everybody.
+// TestSocketIORoles connects with every role and with bad tokens.
 func TestSocketIORoles(t *testing.T) {
 	c := npmClient(t)
 	r := newRig(t, mem.Options{})
@@ -127,7 +137,7 @@ func TestSocketIORoles(t *testing.T) {
 	type try struct {
 		role catalog.Role
 		org  string
-		code Code // empty: it may
+		code Code // empty: allowed
 	}
 	tries := []try{
 		{"bad", org, CodeUnauthorized},
@@ -177,14 +187,14 @@ func TestSocketIORoles(t *testing.T) {
 	}
 }
 
-// TestSocketIOTenants has clients of two organisations on one node.
+// TestSocketIOTenants has clients of two organizations on one node.
 func TestSocketIOTenants(t *testing.T) {
 	c := npmClient(t)
 	r := newRig(t, mem.Options{})
 	r.otherOrg()
 	r.server.Publish(Event{Org: org, Name: "storage:sync-progress", Key: "sync_1", Data: "ours"})
 	c.Connect("ours", r.http.URL, r.auth(catalog.RoleMember, org))
-	hears(t, c, "ours", "storage:sync-progress", `"ours"`)
+	wantEvent(t, c, "ours", "storage:sync-progress", `"ours"`)
 	c.Connect("theirs", r.http.URL, r.auth("other", "org2"))
 	c.Wait("theirs", "connect")
 	for _, arg := range []any{org, "storage:" + org, map[string]string{"organizationId": org}} {
@@ -193,7 +203,7 @@ func TestSocketIOTenants(t *testing.T) {
 			Error   struct{ Code Code }
 		}
 		if raw := c.Emit("theirs", "subscribe", arg); json.Unmarshal(raw, &ack) != nil || ack.Success || ack.Error.Code != CodeDenied {
-			t.Errorf("subscribing to another organisation: %s", raw)
+			t.Errorf("subscribe to another organization: %s", raw)
 		}
 	}
 	for _, event := range []string{"join", "storage:sync-progress"} {
@@ -206,8 +216,8 @@ func TestSocketIOTenants(t *testing.T) {
 	}
 	r.server.Publish(Event{Org: org, Name: "storage:stats-update", Data: "ours"})
 	r.server.Publish(Event{Org: "org2", Name: "storage:stats-update", Data: "theirs"})
-	hears(t, c, "theirs", "storage:stats-update", `"theirs"`) // and nothing before
-	hears(t, c, "ours", "storage:stats-update", `"ours"`)
+	wantEvent(t, c, "theirs", "storage:stats-update", `"theirs"`) // and no event before
+	wantEvent(t, c, "ours", "storage:stats-update", `"ours"`)
 }
 
 func TestSocketIORevokedTokens(t *testing.T) {
@@ -215,12 +225,12 @@ func TestSocketIORevokedTokens(t *testing.T) {
 	for _, transport := range []string{"polling", "websocket"} {
 		t.Run(transport, func(t *testing.T) {
 			r := newRig(t, mem.Options{})
-			r.server.sockets.PingInterval = 20 * time.Millisecond
+			r.configureSockets(socketio.Config{PingInterval: 20 * time.Millisecond})
 			c.Connect(transport, r.http.URL, r.auth(catalog.RoleViewer, org, transport))
 			c.Wait(transport, "connect")
 			r.propose(&pb.DeleteToken{Id: "tok_viewer"})
 			if s := c.Wait(transport, "disconnect"); s.Message != "io server disconnect" {
-				t.Errorf("a client whose token was revoked is disconnected by %q", s.Message)
+				t.Errorf("disconnect after the token was revoked: %q", s.Message)
 			}
 			r.tokens[catalog.RoleViewer] = r.tokens[catalog.RoleMember]
 			r.metric(`firescan_event_clients{protocol="socketio"} 0`)
@@ -228,34 +238,35 @@ func TestSocketIORevokedTokens(t *testing.T) {
 	}
 }
 
-// TestSocketIOSlowClients has a client that stops to read, beside one that reads.
+// TestSocketIOSlowClients has a client that stops reading, beside one that reads.
 func TestSocketIOSlowClients(t *testing.T) {
 	c := npmClient(t)
 	r := newRig(t, mem.Options{})
-	r.server.sockets.WriteTimeout = time.Second
 	c.Connect("slow", r.http.URL, r.auth(catalog.RoleViewer, org, "websocket"))
 	c.Wait("slow", "connect")
 	c.Connect("good", r.http.URL, r.auth(catalog.RoleViewer, org, "websocket"))
 	c.Wait("good", "connect")
 	c.Pause("slow")
 	large := strings.Repeat("x", 256<<10)
-	for i := range 2 * eventQueue { // more than the buffers between us take, and the queue
+	// Until the queue and the buffers of the connection are full, however large these are.
+	for i := 0; !r.hasMetric(`firescan_event_clients_dropped_total{protocol="socketio"} 1`); i++ {
+		if i == 100*eventQueue {
+			t.Fatalf("the slow client is still connected after %d events", i)
+		}
 		r.server.Publish(Event{Org: org, Name: "large", Data: large})
 		if c.Wait("good", "event", "disconnect").What != "event" {
 			t.Fatalf("the client that reads was dropped after %d events", i)
 		}
 	}
-	r.metric(`firescan_event_clients_dropped_total{protocol="socketio"} 1`)
 	r.metric(`firescan_event_clients{protocol="socketio"} 1`)
 	c.Resume("slow")
 	if s := c.Wait("slow", "disconnect"); s.Message == "io server disconnect" {
-		t.Errorf("a slow client is told %q, and so would not come back", s.Message)
+		t.Errorf("a slow client received %q and would not reconnect", s.Message)
 	}
 }
 
-// TestSocketIOClientsComeBack has a node close under its clients, which turn to another
-// one by themselves.
-func TestSocketIOClientsComeBack(t *testing.T) {
+// TestSocketIOClientsReconnect closes a node; its clients reconnect to another node.
+func TestSocketIOClientsReconnect(t *testing.T) {
 	c := npmClient(t)
 	for _, transport := range []string{"polling", "websocket"} {
 		first, second := newRig(t, mem.Options{}), newRig(t, mem.Options{})
@@ -270,7 +281,7 @@ func TestSocketIOClientsComeBack(t *testing.T) {
 		to.Store(second.server)
 		first.server.Close()
 		if s := c.Wait(transport, "disconnect"); s.Message == "io server disconnect" {
-			t.Errorf("over %s: %q, and so would not come back", transport, s.Message)
+			t.Errorf("over %s: %q, after which a client does not reconnect", transport, s.Message)
 		}
 		c.Wait(transport, "connect")
 		second.metric(`firescan_event_clients{protocol="socketio"} 1`)

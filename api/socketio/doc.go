@@ -1,8 +1,9 @@
-// Package socketio speaks the part of Socket.IO (protocol 5, on Engine.IO protocol 4)
-// that an application needs to tell its clients events: the main namespace, long polling,
-// websocket and the upgrade from the one to the other, credentials in the handshake,
-// text events both ways and acknowledgements of the client's.
+// Package socketio implements the part of Socket.IO (protocol 5 over Engine.IO
+// protocol 4) that a server needs to push events: the main namespace, long polling,
+// websocket and the upgrade between them, authentication in the handshake, text events in
+// both directions and acknowledgements of the client's events.
 //
-// See https://socket.io/docs/v4/socket-io-protocol and engine-io-protocol. What it leaves
-// out, a client is told: other namespaces, binary attachments, revision 3, WebTransport.
+// Other namespaces, binary attachments, Engine.IO 3 and WebTransport are rejected.
+//
+// See https://socket.io/docs/v4/socket-io-protocol and engine-io-protocol.
 package socketio

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// What the first byte of an Engine.IO packet says.
+// Types of Engine.IO packets: the first byte.
 const (
 	engineOpen    = '0'
 	engineClose   = '1'
@@ -18,23 +18,23 @@ const (
 	engineNoop    = '6'
 )
 
-// What the first byte of a Socket.IO packet says, which is the content of an Engine.IO
-// message.
+// Types of Socket.IO packets: the first byte of an Engine.IO message.
 const (
-	kindConnect      = '0'
-	kindDisconnect   = '1'
-	kindEvent        = '2'
-	kindAck          = '3'
-	kindConnectError = '4'
+	typeConnect      = '0'
+	typeDisconnect   = '1'
+	typeEvent        = '2'
+	typeAck          = '3'
+	typeConnectError = '4'
 )
 
-// separator stands between the packets of one poll.
+// separator separates the packets of one poll.
 const separator = '\x1e'
 
 const (
-	// mainNamespace is the only one there is.
+	// mainNamespace is the only namespace.
 	mainNamespace = "/"
-	// maxNamespace bounds the names of those that there are not, which are sent back.
+	// maxNamespace is the maximum length of the name of an unknown namespace, which the
+	// reply repeats.
 	maxNamespace = 100
 )
 
@@ -42,42 +42,44 @@ var (
 	pingPacket       = []byte{enginePing}
 	noopPacket       = []byte{engineNoop}
 	closePacket      = []byte{engineClose}
+	upgradePacket    = []byte{engineUpgrade}
 	probePing        = []byte("2probe")
 	probePong        = []byte("3probe")
-	disconnectPacket = []byte{engineMessage, kindDisconnect}
+	disconnectPacket = []byte{engineMessage, typeDisconnect}
 )
 
+// Errors of invalid packets; each ends the session.
 var (
-	errEmpty     = errors.New("an empty packet")
-	errEngine    = errors.New("an Engine.IO packet that no client sends")
-	errKind      = errors.New("a Socket.IO packet that no client sends here, or with a binary attachment")
-	errNamespace = errors.New("a namespace without an end, or too long a one")
-	errJSON      = errors.New("a Socket.IO packet that is not JSON of the right form")
-	errState     = errors.New("a Socket.IO packet at the wrong time")
+	errEmpty     = errors.New("empty packet")
+	errEngine    = errors.New("Engine.IO packet type not valid from a client")
+	errType      = errors.New("Socket.IO packet type not supported, or with a binary attachment")
+	errNamespace = errors.New("namespace too long, or without an end")
+	errJSON      = errors.New("Socket.IO packet without valid JSON")
+	errState     = errors.New("Socket.IO packet not valid in this state")
 )
 
-// packet is what a client sent, taken apart.
+// packet is a parsed Socket.IO packet from a client.
 type packet struct {
 	kind      byte
 	namespace string
-	id        string // of the acknowledgement that the client waits for; empty without
-	data      []byte // JSON, or nothing
+	id        string // of the acknowledgement that the client expects; may be empty
+	data      []byte // JSON, or empty
 }
 
-// parsePacket takes the content of an Engine.IO message apart:
-// kind, [namespace ","], [id], [JSON].
+// parsePacket parses the content of an Engine.IO message:
+// type, [namespace ","], [id], [JSON].
 func parsePacket(text []byte) (packet, error) {
 	if len(text) == 0 {
 		return packet{}, errEmpty
 	}
 	p := packet{kind: text[0], namespace: mainNamespace}
-	if p.kind < kindConnect || p.kind > kindAck {
-		return packet{}, errKind
+	if p.kind < typeConnect || p.kind > typeAck {
+		return packet{}, errType
 	}
 	rest := text[1:]
 	if len(rest) > 0 && rest[0] == '/' {
 		name, after, more := bytes.Cut(rest, []byte{','})
-		if !more && p.kind != kindConnect && p.kind != kindDisconnect {
+		if !more && p.kind != typeConnect && p.kind != typeDisconnect {
 			return packet{}, errNamespace
 		}
 		if len(name) > maxNamespace {
@@ -96,7 +98,7 @@ func parsePacket(text []byte) (packet, error) {
 	return p, nil
 }
 
-// event is the name and the arguments of an event.
+// event returns the name and the arguments of an event.
 func (p packet) event() (name string, args []json.RawMessage, err error) {
 	if json.Unmarshal(p.data, &args) != nil || len(args) == 0 || json.Unmarshal(args[0], &name) != nil {
 		return "", nil, errJSON
@@ -104,19 +106,19 @@ func (p packet) event() (name string, args []json.RawMessage, err error) {
 	return name, args[1:], nil
 }
 
-// Event makes the packet of an event with one argument, which is JSON.
+// Event returns the packet of an event with one argument, which is JSON.
 func Event(name string, data []byte) []byte {
-	quoted, _ := json.Marshal(name) // strings encode
+	quoted, _ := json.Marshal(name) // a string never fails
 	dst := make([]byte, 0, len(quoted)+len(data)+5)
-	dst = append(dst, engineMessage, kindEvent, '[')
+	dst = append(dst, engineMessage, typeEvent, '[')
 	dst = append(dst, quoted...)
 	dst = append(dst, ',')
 	dst = append(dst, data...)
 	return append(dst, ']')
 }
 
-// answerPacket is a packet of the given kind for one client, with v as its JSON.
-func answerPacket(kind byte, namespace, id string, v any) ([]byte, error) {
+// encodePacket returns a packet with v as its JSON.
+func encodePacket(kind byte, namespace, id string, v any) ([]byte, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -130,19 +132,19 @@ func answerPacket(kind byte, namespace, id string, v any) ([]byte, error) {
 	return append(dst, data...), nil
 }
 
-// openPacket begins a session.
-func openPacket(s *session, upgrades []string) []byte {
-	data, _ := json.Marshal(struct { // plain fields encode
+// openPacket returns the packet that opens a session.
+func openPacket(sid string, c *Config, upgrades ...string) []byte {
+	data, _ := json.Marshal(struct { // plain fields never fail
 		SID          string   `json:"sid"`
 		Upgrades     []string `json:"upgrades"`
 		PingInterval int64    `json:"pingInterval"`
 		PingTimeout  int64    `json:"pingTimeout"`
 		MaxPayload   int      `json:"maxPayload"`
-	}{s.id, upgrades, s.server.PingInterval.Milliseconds(), s.server.PingTimeout.Milliseconds(), maxPayload})
+	}{sid, append([]string{}, upgrades...), c.PingInterval.Milliseconds(), c.PingTimeout.Milliseconds(), maxPayload})
 	return append([]byte{engineOpen}, data...)
 }
 
-// describe is a packet for the log, without its content: that may be a token.
+// describe returns a packet for the log, without its content, which may be a token.
 func describe(text []byte) string {
 	return fmt.Sprintf("%d bytes that begin with %q", len(text), text[:min(len(text), 2)])
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 )
@@ -15,7 +16,7 @@ var upgradeHeader = []string{
 	"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==",
 }
 
-// TestBadRequests are answered as Engine.IO says, and begin nothing.
+// TestBadRequests checks the errors of Engine.IO; none opens a session.
 func TestBadRequests(t *testing.T) {
 	r := newRig(t, Config{})
 	plain := []string{}
@@ -43,19 +44,19 @@ func TestBadRequests(t *testing.T) {
 		{"GET", query + "websocket", evil, 403, codeForbidden},
 	} {
 		status, body := r.do(tc.method, tc.query, "", tc.header...)
-		var answer struct {
+		var reply struct {
 			Code    int
 			Message string
 		}
-		if err := json.Unmarshal([]byte(body), &answer); err != nil || status != tc.status || answer.Code != tc.code || answer.Message == "" {
-			t.Errorf("%s %s %v: %d %s, want %d and the code %d", tc.method, tc.query, tc.header, status, body, tc.status, tc.code)
+		if err := json.Unmarshal([]byte(body), &reply); err != nil || status != tc.status || reply.Code != tc.code || reply.Message == "" {
+			t.Errorf("%s %s %v: %d %s, want %d and code %d", tc.method, tc.query, tc.header, status, body, tc.status, tc.code)
 		}
 	}
 	eventually(t, "no session is left", func() bool { return r.sessions() == 0 })
 }
 
-// TestRequestsOfASession that polls.
-func TestRequestsOfASession(t *testing.T) {
+// TestPollingRequests checks the requests of a polling session.
+func TestPollingRequests(t *testing.T) {
 	r := newRig(t, Config{})
 	p := r.poll()
 	c := connect(t, r, p)
@@ -72,12 +73,12 @@ func TestRequestsOfASession(t *testing.T) {
 		}
 	}
 	waiting, _ := newPoll(t, r, p)
-	eventually(t, "it polls", func() bool { return len(r.server.session(p.sid).seat) == 1 })
+	r.waitForPoll(p.sid)
 	if status, body := r.do("GET", query+"polling&sid="+p.sid, ""); status != http.StatusBadRequest {
-		t.Errorf("a second poll at once: %d %s", status, body)
+		t.Errorf("a second poll at the same time: %d %s", status, body)
 	}
 	if got := within(t, waiting, "the end of the poll"); got != "1" {
-		t.Errorf("the first poll ends with %q", got)
+		t.Errorf("the first poll returned %q", got)
 	}
 	c.ends(t)
 
@@ -89,7 +90,7 @@ func TestRequestsOfASession(t *testing.T) {
 	c.ends(t)
 }
 
-// TestNoCORS: no page of another host is given anything.
+// TestNoCORS checks that pages of other hosts cannot read responses.
 func TestNoCORS(t *testing.T) {
 	r := newRig(t, Config{})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.http.URL+query+"polling", nil)
@@ -104,7 +105,7 @@ func TestNoCORS(t *testing.T) {
 	defer res.Body.Close()
 	for name := range res.Header {
 		if name == "Access-Control-Allow-Origin" {
-			t.Error("it may be read by every page")
+			t.Error("every page may read the response")
 		}
 	}
 	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
@@ -112,29 +113,34 @@ func TestNoCORS(t *testing.T) {
 	}
 }
 
-// TestBodiesThatDoNotCome are waited for no longer than a body may take, whether we read
-// it or not.
-func TestBodiesThatDoNotCome(t *testing.T) {
-	r := newRig(t, Config{ReadTimeout: 20 * time.Millisecond, PingInterval: 20 * time.Millisecond, PingTimeout: long})
+// TestIncompleteBodies checks that the wait for a body is limited, whether a handler
+// reads it or not.
+func TestIncompleteBodies(t *testing.T) {
+	r := newRig(t, Config{ReadTimeout: time.Second, PingInterval: time.Second, PingTimeout: long, ConnectTimeout: long})
 	p := r.poll()
 	c := connect(t, r, p)
+	var requests sync.WaitGroup
 	for _, line := range []string{
 		"GET /socket.io/", "GET " + query + "polling", "GET " + query + "polling&sid=unknown", "GET " + query + "polling&sid=" + p.sid,
 		"PUT " + query + "polling&sid=" + p.sid, "POST " + query + "polling", "POST " + query + "polling&sid=" + p.sid,
 	} {
-		conn, err := net.Dial("tcp", r.http.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.SetDeadline(time.Now().Add(long))
-		if _, err := io.WriteString(conn, line+" HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		_, err = io.ReadAll(conn) // to its end
-		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
-			t.Errorf("%s without its body is waited for", line)
-		}
-		_ = conn.Close()
+		requests.Go(func() {
+			conn, err := net.Dial("tcp", r.http.Listener.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(long))
+			if _, err := io.WriteString(conn, line+" HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n"); err != nil {
+				t.Error(err)
+			}
+			_, err = io.ReadAll(conn)
+			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+				t.Errorf("%s: the server still waits for the body", line)
+			}
+		})
 	}
+	requests.Wait()
 	c.ends(t)
 }

@@ -2,77 +2,61 @@ package socketio
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
 
-const (
-	// ownQueue is how many answers may wait for one client.
-	ownQueue = 16
-	// batch is how many packets are sent at once.
-	batch = 64
-	// releaseAfter is how long a poll may last while its client waits to leave polling.
-	releaseAfter = 100 * time.Millisecond
-	// lastWords is how long the websocket of an ended session may take to say so.
-	lastWords = time.Second
-)
+// errEnded is returned when reading from a session that has ended.
+var errEnded = errors.New("session ended")
 
-// errEnded is what reading from a session answers that has ended.
-var errEnded = errors.New("the session has ended")
-
-// session is one client, over whichever transport it has at the moment.
+// session is one client, over its current transport.
 //
-// No goroutine belongs to it: the transport that has the seat takes packets from it with
-// next, so that none are buffered that nobody takes, and timers end it when nobody does.
+// It has no goroutine: the transport that holds sending takes packets with next, so
+// nothing is buffered beyond the client's bounded queues. Timers end the session of a
+// client that stops responding.
 type session struct {
-	server *Server
-	id     string // a secret of the client's
-	done   chan struct{}
-	own    chan []byte // packets for this client alone
-	// seat is held by the transport that takes packets: each poll for itself, a
-	// websocket to the end.
-	seat   chan struct{}
-	pingAt time.Time // of whoever has the seat
-	// expires ends a session whose client does not answer pings, and connectBy one that
-	// does not say whose it is.
-	expires, connectBy *time.Timer
+	config   *Config
+	registry *registry
+	id       string // secret
+	done     chan struct{}
+	replies  chan []byte // packets for this client only
+	// sending is held by the transport that sends packets: by each poll for itself, by a
+	// websocket until the end.
+	sending chan struct{}
+	pingAt  time.Time // owned by the holder of sending
+	// silence ends a session whose client returns no pings, connecting one that does not
+	// authenticate.
+	silence, connecting *time.Timer
 
-	receiving sync.Mutex // by one request at a time
+	receiving sync.Mutex // held while packets are received
 
 	mu        sync.Mutex
 	closed    bool
-	client    Client        // once connected
-	upgrading bool          // a websocket tries to take over
-	probed    chan struct{} // closed when its client waits for that
-	moved     bool          // it did, or was there from the beginning
+	client    Client        // nil until authenticated
+	upgrading bool          // a websocket is being probed
+	probed    chan struct{} // closed when the client waits for its last poll to end
+	upgraded  bool          // the session is on a websocket
 	conn      *websocket.Conn
 }
 
-func newSession(s *Server, id string) *session {
+func newSession(c *Config, r *registry, id string) *session {
 	return &session{
-		server: s, id: id, done: make(chan struct{}), own: make(chan []byte, ownQueue), seat: make(chan struct{}, 1),
-		pingAt: time.Now().Add(s.PingInterval), probed: make(chan struct{}),
+		config: c, registry: r, id: id, done: make(chan struct{}), replies: make(chan []byte, maxReplies), sending: make(chan struct{}, 1),
+		pingAt: time.Now().Add(c.PingInterval), probed: make(chan struct{}),
 	}
 }
 
-// begin starts the timers.
-func (s *session) begin() {
-	s.mu.Lock() // they may be over already
+func (s *session) startTimers() {
+	s.mu.Lock() // a timer may fire before both are set
 	defer s.mu.Unlock()
-	s.expires = time.AfterFunc(s.patience(), func() { s.close("no answer to a ping", false) })
-	s.connectBy = time.AfterFunc(s.server.ConnectTimeout, func() { s.close("did not say whose it is", false) })
+	s.silence = time.AfterFunc(s.config.maxSilence(), func() { s.close("no pong from the client", false) })
+	s.connecting = time.AfterFunc(s.config.ConnectTimeout, func() { s.close("the client did not authenticate", false) })
 }
 
-// patience is how long a client may be silent.
-func (s *session) patience() time.Duration { return s.server.PingInterval + s.server.PingTimeout }
-
-// close ends the session. It does not wait for anything.
+// close ends the session. It does not block.
 func (s *session) close(why string, slow bool) {
 	s.mu.Lock()
 	if s.closed {
@@ -83,23 +67,22 @@ func (s *session) close(why string, slow bool) {
 	client, conn := s.client, s.conn
 	s.mu.Unlock()
 	close(s.done)
-	s.expires.Stop()
-	s.connectBy.Stop()
-	s.server.forget(s, client == nil)
+	s.silence.Stop()
+	s.connecting.Stop()
+	s.registry.remove(s.id, client != nil)
 	if client != nil {
 		client.Close(slow)
 	}
-	if conn != nil { // whose goroutines may be waiting for the client
-		time.AfterFunc(lastWords, func() { _ = conn.NetConn().Close() })
+	if conn != nil { // its goroutines may be blocked
+		time.AfterFunc(closeTimeout, func() { _ = conn.NetConn().Close() })
 	}
-	s.server.Logger.Debug("a Socket.IO session ended", "why", why)
+	s.config.Logger.Debug("a Socket.IO session ended", "why", why)
 }
 
-// next takes the packets that the client is to get next: one or more of its own, its
-// events, or a ping. While the channel probed is closed, it soon answers one that means
-// nothing, so that the poll ends.
+// next returns the next packets for the client: replies, events, or a ping. Once probed
+// is closed, it soon returns a noop packet, which ends the poll.
 func (s *session) next(ctx context.Context, probed <-chan struct{}) ([][]byte, error) {
-	events := s.events() // before own is looked at: the answer to connecting goes first
+	events := s.events() // before replies: the reply to CONNECT goes first
 	left := time.Until(s.pingAt)
 	switch {
 	case s.ended():
@@ -108,8 +91,8 @@ func (s *session) next(ctx context.Context, probed <-chan struct{}) ([][]byte, e
 		return s.ping(), nil
 	}
 	select {
-	case p := <-s.own:
-		return s.more(p, events), nil
+	case p := <-s.replies:
+		return s.batch(p, events), nil
 	default:
 	}
 	ping := time.NewTimer(left)
@@ -121,14 +104,14 @@ func (s *session) next(ctx context.Context, probed <-chan struct{}) ([][]byte, e
 			return nil, errEnded
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case p := <-s.own:
-			return s.more(p, events), nil
+		case p := <-s.replies:
+			return s.batch(p, events), nil
 		case p, ok := <-events:
 			if !ok {
-				s.close("the application closed it, or it did not keep up", false)
+				s.close("the application closed it, or the client was too slow", false)
 				return nil, errEnded
 			}
-			return s.more(p, events), nil
+			return s.batch(p, events), nil
 		case <-ping.C:
 			return s.ping(), nil
 		case <-probed:
@@ -139,12 +122,12 @@ func (s *session) next(ctx context.Context, probed <-chan struct{}) ([][]byte, e
 	}
 }
 
-// more adds the packets that are there already.
-func (s *session) more(first []byte, events <-chan []byte) [][]byte {
+// batch returns the first packet and those that are already queued.
+func (s *session) batch(first []byte, events <-chan []byte) [][]byte {
 	packets := [][]byte{first}
-	for len(packets) < batch {
+	for len(packets) < maxBatch {
 		select {
-		case p := <-s.own:
+		case p := <-s.replies:
 			packets = append(packets, p)
 		case p, ok := <-events:
 			if !ok {
@@ -158,14 +141,14 @@ func (s *session) more(first []byte, events <-chan []byte) [][]byte {
 	return packets
 }
 
-// ping asks the client whether it is there. One that may not be any more is told, and
-// knows by that packet that it need not come back.
+// ping returns a ping. A client that is no longer authorized gets a disconnect packet
+// instead, after which it does not reconnect by itself.
 func (s *session) ping() [][]byte {
-	if client := s.current(); client != nil && !client.Known() {
-		s.close("its client is not known any more", false)
+	if client := s.current(); client != nil && !client.Authorized() {
+		s.close("the client is no longer authorized", false)
 		return [][]byte{disconnectPacket}
 	}
-	s.pingAt = time.Now().Add(s.server.PingInterval)
+	s.pingAt = time.Now().Add(s.config.PingInterval)
 	return [][]byte{pingPacket}
 }
 
@@ -175,32 +158,12 @@ func (s *session) current() Client {
 	return s.client
 }
 
-// events of the client; nil, which blocks, before it has connected.
+// events returns the client's events, or nil before it has authenticated.
 func (s *session) events() <-chan []byte {
 	if client := s.current(); client != nil {
 		return client.Events()
 	}
 	return nil
-}
-
-// take receives Engine.IO packets, and ends the session when one is wrong.
-func (s *session) take(packets ...[]byte) {
-	s.receiving.Lock()
-	defer s.receiving.Unlock()
-	defer func() {
-		if p := recover(); p != nil {
-			s.server.Logger.Error("a Socket.IO packet panicked", "panic", p, "stack", string(debug.Stack()))
-			s.close("a packet panicked", false)
-		}
-	}()
-	for _, p := range packets {
-		if s.ended() {
-			return
-		}
-		if err := s.receive(p); err != nil {
-			s.close("received "+describe(p)+": "+err.Error(), false)
-		}
-	}
 }
 
 func (s *session) ended() bool {
@@ -212,108 +175,15 @@ func (s *session) ended() bool {
 	}
 }
 
-func (s *session) receive(p []byte) error {
-	if len(p) == 0 {
-		return errEmpty
-	}
-	switch p[0] {
-	case engineClose:
-		s.close("the client left", false)
-	case enginePong:
-		s.expires.Reset(s.patience())
-	case engineMessage:
-		return s.message(p[1:])
-	case engineNoop:
-	default:
-		return errEngine
-	}
-	return nil
-}
-
-// message takes a Socket.IO packet.
-func (s *session) message(text []byte) error {
-	p, err := parsePacket(text)
-	if err != nil {
-		return err
-	}
-	client := s.current()
-	switch {
-	case p.kind == kindConnect && p.namespace != mainNamespace:
-		return s.answer(kindConnectError, p.namespace, "", connectError{"Invalid namespace", nil})
-	case p.kind == kindConnect && client == nil:
-		return s.connect(p.data)
-	case client == nil, p.kind == kindConnect, p.namespace != mainNamespace:
-		return errState
-	case p.kind == kindDisconnect:
-		s.close("the client disconnected", false)
-	case p.kind == kindEvent:
-		name, args, err := p.event()
-		if err != nil {
-			return err
-		}
-		answer := client.Handle(name, args)
-		if p.id != "" {
-			return s.answer(kindAck, mainNamespace, p.id, []any{answer})
-		}
-	}
-	return nil // an acknowledgement of nothing that was asked
-}
-
-// connectError is what a client is told that may not connect.
-type connectError struct {
-	Message string `json:"message"`
-	Data    any    `json:"data,omitempty"`
-}
-
-// connect asks the application for the client.
-func (s *session) connect(auth json.RawMessage) error {
-	client, err := s.server.Application.Connect(auth)
-	if err != nil {
-		refused := connectError{Message: "The connection was refused"}
-		if r, ok := errors.AsType[*Refusal](err); ok {
-			refused = connectError{r.Message, r.Data}
-		}
-		return s.answer(kindConnectError, mainNamespace, "", refused)
-	}
-	// The identity that clients see; the session's is a secret.
-	hello, err := answerPacket(kindConnect, mainNamespace, "", map[string]string{"sid": rand.Text()})
-	if err != nil {
-		return err
-	}
+// pollRelease returns a channel that is closed while the client waits for its poll to end.
+func (s *session) pollRelease() <-chan struct{} {
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		client.Close(false)
-		return nil
-	}
-	s.client = client
-	ok := s.push(hello) // with the client set, so that whoever sees its events finds this first
-	s.mu.Unlock()
-	s.server.known()
-	s.connectBy.Stop()
-	if !ok {
-		s.close("did not take its answers", true)
-	}
-	return nil
+	defer s.mu.Unlock()
+	return s.probed
 }
 
-// answer sends the client a packet of its own.
-func (s *session) answer(kind byte, namespace, id string, v any) error {
-	p, err := answerPacket(kind, namespace, id, v)
-	if err != nil {
-		return err
-	}
-	if !s.push(p) {
-		s.close("did not take its answers", true)
-	}
-	return nil
-}
-
-func (s *session) push(p []byte) bool {
-	select {
-	case s.own <- p:
-		return true
-	default:
-		return false
-	}
+func (s *session) hasUpgraded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.upgraded
 }

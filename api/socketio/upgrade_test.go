@@ -10,7 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// newPoll polls in the background.
+// newPoll starts a poll.
 func newPoll(t *testing.T, r *rig, p *poller) (body <-chan string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -33,8 +33,8 @@ func newPoll(t *testing.T, r *rig, p *poller) (body <-chan string, stop func()) 
 	return out, cancel
 }
 
-// TestUpgrade moves a session to a websocket while events come: none is lost, doubled or
-// out of order.
+// TestUpgrade moves a session to a websocket while events arrive: none is lost, repeated
+// or out of order.
 func TestUpgrade(t *testing.T) {
 	r := newRig(t, Config{})
 	p := r.poll()
@@ -58,13 +58,13 @@ func TestUpgrade(t *testing.T) {
 	w.send("2probe")
 	pong := make(chan string, 1)
 	go func() { pong <- w.receive() }()
-	for answered := false; !answered; { // the client goes on polling until it has the answer
+	for probed := false; !probed; { // the client polls until then
 		select {
 		case packet := <-pong:
 			if packet != "3probe" {
-				t.Fatalf("the probe is answered with %q", packet)
+				t.Fatalf("probe: received %q", packet)
 			}
-			answered = true
+			probed = true
 		default:
 			take(p.receive())
 		}
@@ -81,35 +81,35 @@ func TestUpgrade(t *testing.T) {
 			t.Fatalf("packet %d is %q, want %q", n, packet, want)
 		}
 	}
+	w.send(`421["still"]`)
+	if got := w.receive(); !strings.Contains(got, "still") {
+		t.Errorf("after the upgrade: received %q", got)
+	}
 	if code, body := r.do("GET", query+"polling&sid="+p.sid, ""); code != http.StatusBadRequest {
 		t.Errorf("polling after the upgrade: %d %s", code, body)
 	}
 	if code, body := r.do("GET", query+"websocket&sid="+p.sid, "", upgradeHeader...); code != http.StatusBadRequest {
 		t.Errorf("a second upgrade: %d %s", code, body)
 	}
-	w.send(`421["still"]`)
-	if got := w.receive(); !strings.Contains(got, "still") {
-		t.Errorf("after that it receives %q", got)
-	}
 }
 
-// TestTheUpgradeEndsThePoll that waits for a packet, since the client waits for its end.
-func TestTheUpgradeEndsThePoll(t *testing.T) {
+// TestUpgradeEndsPoll checks that a waiting poll ends, since the client waits for that.
+func TestUpgradeEndsPoll(t *testing.T) {
 	r := newRig(t, Config{})
 	p := r.poll()
 	connect(t, r, p)
 	waiting, _ := newPoll(t, r, p)
-	eventually(t, "it polls", func() bool { return len(r.server.session(p.sid).seat) == 1 })
+	r.waitForPoll(p.sid)
 	w := r.dial(p.sid)
 	w.send("2probe")
 	if got := w.receive(); got != "3probe" {
-		t.Fatalf("the probe is answered with %q", got)
+		t.Fatalf("probe: received %q", got)
 	}
 	if got := within(t, waiting, "the end of the poll"); got != "6" {
-		t.Errorf("the poll ends with %q", got)
+		t.Errorf("the poll returned %q", got)
 	}
-	if got := p.receive(); got != "6" { // also one that came before the client knew
-		t.Errorf("the next poll ends with %q", got)
+	if got := p.receive(); got != "6" { // sent before the client knew
+		t.Errorf("the next poll returned %q", got)
 	}
 	w.send("5")
 	w.send(`421["moved"]`)
@@ -118,17 +118,17 @@ func TestTheUpgradeEndsThePoll(t *testing.T) {
 	}
 }
 
-// TestFailedUpgrades leave a session polling.
+// TestFailedUpgrades checks that a session goes on polling after a failed upgrade.
 func TestFailedUpgrades(t *testing.T) {
 	for name, fail := range map[string]func(*socket){
-		"another packet":        func(w *socket) { w.send(`40{}`) },
-		"an empty packet":       func(w *socket) { w.send("") },
-		"the wrong probe":       func(w *socket) { w.send("2") },
-		"an upgrade at once":    func(w *socket) { w.send("5") },
-		"a binary probe":        func(w *socket) { _ = w.conn.WriteMessage(websocket.BinaryMessage, []byte("2probe")) },
-		"nothing":               func(w *socket) { _ = w.conn.NetConn().Close() },
-		"another after a probe": func(w *socket) { w.send("2probe"); w.receive(); w.send("42[]") },
-		"nothing after a probe": func(w *socket) { w.send("2probe"); w.receive(); _ = w.conn.NetConn().Close() },
+		"another packet":             func(w *socket) { w.send(`40{}`) },
+		"an empty packet":            func(w *socket) { w.send("") },
+		"the wrong probe":            func(w *socket) { w.send("2") },
+		"an upgrade without a probe": func(w *socket) { w.send("5") },
+		"a binary probe":             func(w *socket) { _ = w.conn.WriteMessage(websocket.BinaryMessage, []byte("2probe")) },
+		"nothing":                    func(w *socket) { _ = w.conn.NetConn().Close() },
+		"another after a probe":      func(w *socket) { w.send("2probe"); w.receive(); w.send("42[]") },
+		"nothing after a probe":      func(w *socket) { w.send("2probe"); w.receive(); _ = w.conn.NetConn().Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, Config{})
@@ -136,21 +136,21 @@ func TestFailedUpgrades(t *testing.T) {
 			c := connect(t, r, p)
 			w := r.dial(p.sid)
 			if code, body := r.do("GET", query+"websocket&sid="+p.sid, "", upgradeHeader...); code != http.StatusBadRequest {
-				t.Errorf("a second upgrade at once: %d %s", code, body)
+				t.Errorf("a second upgrade at the same time: %d %s", code, body)
 			}
 			fail(w)
 			if name != "nothing" {
 				for w.receive() != "end" {
 				}
 			}
-			one := r.server.session(p.sid)
-			eventually(t, "it may upgrade again", func() bool {
+			one := r.server.registry.get(p.sid)
+			eventually(t, "the upgrade ends", func() bool {
 				one.mu.Lock()
 				defer one.mu.Unlock()
 				return !one.upgrading
 			})
 			waiting, _ := newPoll(t, r, p)
-			eventually(t, "it polls", func() bool { return len(one.seat) == 1 })
+			r.waitForPoll(p.sid)
 			c.events <- event(1)
 			if got := within(t, waiting, "an event"); got != `42["n",1]` {
 				t.Errorf("received %q", got)
@@ -158,7 +158,7 @@ func TestFailedUpgrades(t *testing.T) {
 			w = r.dial(p.sid)
 			w.send("2probe")
 			if got := w.receive(); got != "3probe" {
-				t.Errorf("the next probe is answered with %q", got)
+				t.Errorf("next probe: received %q", got)
 			}
 			w.send("5")
 			c.events <- event(2)
@@ -169,8 +169,8 @@ func TestFailedUpgrades(t *testing.T) {
 	}
 }
 
-// TestSessionsThatEndWhileUpgrading take the websocket with them.
-func TestSessionsThatEndWhileUpgrading(t *testing.T) {
+// TestSessionEndsDuringUpgrade checks that the websocket ends with its session.
+func TestSessionEndsDuringUpgrade(t *testing.T) {
 	r := newRig(t, Config{})
 	p := r.poll()
 	connect(t, r, p)

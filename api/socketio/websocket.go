@@ -5,70 +5,30 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
 
-// serveWebSocket serves a websocket that begins a session, or wants to take over one
-// that polls. Its goroutines outlive the request.
-func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, id string) {
-	if id == "" {
-		one := s.open()
-		if one == nil {
-			refuseNew(w)
-			return
-		}
-		if !s.connect(w, r, one.serve) {
-			one.close("no websocket", false)
-		}
-		return
-	}
-	one := s.session(id)
-	switch {
-	case one == nil:
-		refuse(w, http.StatusBadRequest, codeUnknownSID, "Session ID unknown")
-	case !one.beginUpgrade():
-		refuse(w, http.StatusBadRequest, codeBadRequest, "Bad request: the session has a websocket, or one that tries to take over")
-	case !s.connect(w, r, one.takeOver):
-		one.endUpgrade()
-	}
-}
-
-// connect makes a websocket of the request and serves it; it tells whether it could.
-func (s *Server) connect(w http.ResponseWriter, r *http.Request, serve func(*websocket.Conn)) bool {
-	conn, err := s.upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return false // and was answered
-	}
-	conn.SetReadLimit(maxPayload)
-	if !s.run(func() { serve(conn) }) {
-		_ = conn.Close()
-		return false
-	}
-	return true
-}
-
-// serve has a session on a websocket from the beginning.
-func (s *session) serve(conn *websocket.Conn) {
+// serveWebSocket runs a session that begins on a websocket.
+func (s *session) serveWebSocket(conn *websocket.Conn) {
 	if s.attach(conn, true) {
-		s.talk(conn, openPacket(s, []string{}))
+		s.readLoop(conn, openPacket(s.id, s.config))
 	}
 	_ = conn.Close()
 }
 
-// takeOver has a session go on on a websocket, once its client has tried that.
-func (s *session) takeOver(conn *websocket.Conn) {
+// serveUpgrade moves a polling session to a websocket, once its client has probed it.
+func (s *session) serveUpgrade(conn *websocket.Conn) {
 	if s.attach(conn, false) && s.probe(conn) && s.attach(conn, true) {
-		s.talk(conn)
+		s.readLoop(conn)
 	} else {
-		s.endUpgrade() // it goes on polling
+		s.cancelUpgrade()
 	}
 	_ = conn.Close()
 }
 
-// probe waits for the client to say that it goes on here.
+// probe reports whether the client completed the upgrade.
 func (s *session) probe(conn *websocket.Conn) bool {
 	if conn.SetReadDeadline(time.Now().Add(upgradeTimeout)) != nil || !expect(conn, probePing) {
 		return false
@@ -76,19 +36,19 @@ func (s *session) probe(conn *websocket.Conn) bool {
 	if s.write(conn, probePong) != nil {
 		return false
 	}
-	s.release()
-	return expect(conn, []byte{engineUpgrade}) && conn.SetReadDeadline(time.Time{}) == nil
+	s.releasePoll()
+	return expect(conn, upgradePacket) && conn.SetReadDeadline(time.Time{}) == nil
 }
 
-// expect reads one packet.
+// expect reads one packet and reports whether it is the given one.
 func expect(conn *websocket.Conn, want []byte) bool {
 	kind, got, err := conn.ReadMessage()
 	return err == nil && kind == websocket.TextMessage && bytes.Equal(got, want)
 }
 
-// talk sends and receives until the session ends.
-func (s *session) talk(conn *websocket.Conn, first ...[]byte) {
-	if !s.server.run(func() { s.sendAll(conn, first) }) {
+// readLoop receives packets, and has writeLoop send them, until the session ends.
+func (s *session) readLoop(conn *websocket.Conn, first ...[]byte) {
+	if !s.registry.run(func() { s.writeLoop(conn, first) }) {
 		s.close("the server closes", false)
 		return
 	}
@@ -99,85 +59,72 @@ func (s *session) talk(conn *websocket.Conn, first ...[]byte) {
 			s.close("the connection ended: "+err.Error(), false)
 			return
 		case kind != websocket.TextMessage:
-			s.close("sent a binary frame", false)
+			s.close("binary frame", false)
 		default:
-			s.take(p)
+			s.receive(p)
 		}
 	}
 }
 
-// sendAll sends what the client is to get, and that the session has ended.
-func (s *session) sendAll(conn *websocket.Conn, packets [][]byte) {
+// writeLoop sends packets until the session ends, then a close frame.
+func (s *session) writeLoop(conn *websocket.Conn, packets [][]byte) {
 	select {
-	case s.seat <- struct{}{}: // once the last poll is answered
+	case s.sending <- struct{}{}: // after the last poll
 	case <-s.done:
 	}
 	var ended error
 	for ; ended == nil; packets, ended = s.next(context.Background(), nil) {
 		for _, p := range packets {
 			if err := s.write(conn, p); err != nil {
-				late, ok := errors.AsType[net.Error](err)
-				s.close("could not be written to: "+err.Error(), ok && late.Timeout())
+				timeout, ok := errors.AsType[net.Error](err)
+				s.close("write failed: "+err.Error(), ok && timeout.Timeout())
 				_ = conn.Close()
 				return
 			}
 		}
 	}
-	// The client answers that, which ends the reading; or time does.
+	// The client's response, or closeTimeout, ends readLoop.
 	bye := websocket.FormatCloseMessage(websocket.CloseGoingAway, "")
-	_ = conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(lastWords))
+	_ = conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(closeTimeout))
 }
 
 func (s *session) write(conn *websocket.Conn, p []byte) error {
-	if err := conn.SetWriteDeadline(time.Now().Add(s.server.WriteTimeout)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(s.config.WriteTimeout)); err != nil {
 		return err
 	}
 	return conn.WriteMessage(websocket.TextMessage, p)
 }
 
-// beginUpgrade tells whether a websocket may try to take over.
+// beginUpgrade reports whether a websocket may be probed.
 func (s *session) beginUpgrade() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.moved || s.upgrading {
+	if s.closed || s.upgraded || s.upgrading {
 		return false
 	}
 	s.upgrading = true
 	return true
 }
 
-// endUpgrade is for a websocket that did not take over.
-func (s *session) endUpgrade() {
+// cancelUpgrade returns the session to polling.
+func (s *session) cancelUpgrade() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.upgrading, s.conn, s.probed = false, nil, make(chan struct{})
 }
 
-// attach makes the websocket end with the session; moved says that the session goes on
-// over it. It answers false when the session has ended.
-func (s *session) attach(conn *websocket.Conn, moved bool) bool {
+// attach makes the websocket end with the session. It reports false when the session has
+// ended.
+func (s *session) attach(conn *websocket.Conn, upgraded bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conn, s.moved = conn, moved
+	s.conn, s.upgraded = conn, upgraded
 	return !s.closed
 }
 
-// release ends the poll under way, and those that come, soon.
-func (s *session) release() {
+// releasePoll makes the current poll, and those that follow, end soon.
+func (s *session) releasePoll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.probed)
-}
-
-// waits is closed while the client waits for its poll to end.
-func (s *session) waits() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.probed
-}
-
-func (s *session) hasMoved() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.moved
 }

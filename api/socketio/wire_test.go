@@ -20,10 +20,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// long is how long a test waits for what must happen.
+// long limits how long a test waits for something that must happen.
 const long = 30 * time.Second
 
-// rig is a server of an application whose clients the test plays with.
+// rig is a server with an application whose clients the test controls.
 type rig struct {
 	t       *testing.T
 	server  *Server
@@ -31,24 +31,24 @@ type rig struct {
 	clients chan *fake // that connected
 }
 
-// fake is a client as the application knows it.
+// fake is the application's side of a client.
 type fake struct {
 	auth    string
 	events  chan []byte
-	unknown atomic.Bool
-	closed  chan bool // with what Close was told
+	revoked atomic.Bool
+	closed  chan bool // the argument of Close
 }
 
 func (f *fake) Events() <-chan []byte { return f.events }
-func (f *fake) Known() bool           { return !f.unknown.Load() }
+func (f *fake) Authorized() bool      { return !f.revoked.Load() }
 func (f *fake) Close(slow bool)       { f.closed <- slow }
 
 func (f *fake) Handle(event string, args []json.RawMessage) any {
 	switch event {
 	case "panic":
-		panic("as it was asked to")
+		panic("requested by the test")
 	case "channel":
-		return make(chan int) // which JSON cannot say
+		return make(chan int) // not valid in JSON
 	}
 	return map[string]any{"event": event, "args": args}
 }
@@ -59,7 +59,7 @@ func (r *rig) Connect(auth json.RawMessage) (Client, error) {
 	case `{"who":"denied"}`:
 		return nil, &Refusal{"You may not", map[string]int{"code": 7}}
 	case `{"who":"broken"}`:
-		return nil, errors.New("an internal matter")
+		return nil, errors.New("internal")
 	}
 	f := &fake{auth: string(auth), events: make(chan []byte, 64), closed: make(chan bool, 1)}
 	r.clients <- f
@@ -78,27 +78,39 @@ func newRig(t *testing.T, c Config) *rig {
 	t.Cleanup(func() {
 		r.server.Close()
 		r.http.Close()
-		if n := r.sessions(); n != 0 || r.server.strangers != 0 {
-			t.Errorf("%d sessions are left, and %d strangers are counted", n, r.server.strangers)
-		}
+		// A session that a timer ended at the same time may not have been removed yet.
+		eventually(t, "all sessions are removed", func() bool { return r.sessions() == 0 && r.unauthenticated() == 0 })
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return r
 }
 
 func (r *rig) sessions() int {
-	r.server.mu.Lock()
-	defer r.server.mu.Unlock()
-	return len(r.server.sessions)
+	r.server.registry.mu.Lock()
+	defer r.server.registry.mu.Unlock()
+	return len(r.server.registry.sessions)
 }
 
-// client waits for the next that connects.
+func (r *rig) unauthenticated() int {
+	r.server.registry.mu.Lock()
+	defer r.server.registry.mu.Unlock()
+	return r.server.registry.unauthenticated
+}
+
+// waitForPoll waits until a poll of the session is in progress.
+func (r *rig) waitForPoll(sid string) {
+	r.t.Helper()
+	one := r.server.registry.get(sid)
+	eventually(r.t, "the session polls", func() bool { return len(one.sending) == 1 })
+}
+
+// client waits for the next client that connects.
 func (r *rig) client() *fake {
 	r.t.Helper()
-	return within(r.t, r.clients, "a client that connects")
+	return within(r.t, r.clients, "a client")
 }
 
-// ends waits for the end of a client, and answers whether it was for being slow.
+// ends waits for the end of a client and reports whether it was too slow.
 func (f *fake) ends(t *testing.T) bool {
 	t.Helper()
 	return within(t, f.closed, "the end of a client")
@@ -110,17 +122,17 @@ func within[T any](t *testing.T, c <-chan T, what string) T {
 	case v := <-c:
 		return v
 	case <-time.After(long):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timeout waiting for %s", what)
 		panic("unreachable")
 	}
 }
 
-// eventually waits for a state that no channel tells.
+// eventually polls until a condition holds.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for begun := time.Now(); !is(); time.Sleep(time.Millisecond) {
 		if time.Since(begun) > long {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timeout waiting until %s", what)
 		}
 	}
 }
@@ -149,16 +161,16 @@ func (r *rig) do(method, query, body string, header ...string) (int, string) {
 	return res.StatusCode, string(data)
 }
 
-// wire is a session as its client has it.
+// wire is the client's side of a session.
 type wire interface {
 	// send sends one packet.
 	send(packet string)
-	// receive answers the next packet, or "end".
+	// receive returns the next packet, or "end".
 	receive() string
 	leave()
 }
 
-// dialers begin sessions, over each transport.
+// dialers open sessions over each transport.
 var dialers = map[string]func(*rig) wire{
 	"polling":   func(r *rig) wire { return r.poll() },
 	"websocket": func(r *rig) wire { return r.dial("") },
@@ -171,12 +183,12 @@ type poller struct {
 	had []string
 }
 
-// sid reads the id out of the packet that opens a session.
+// sidOf returns the id in the packet that opens a session.
 func sidOf(t *testing.T, open string) string {
 	t.Helper()
 	var hello struct{ SID string }
 	if !strings.HasPrefix(open, "0") || json.Unmarshal([]byte(open[1:]), &hello) != nil || len(hello.SID) < 20 {
-		t.Fatalf("a session is opened with %q", open)
+		t.Fatalf("the session opened with %q", open)
 	}
 	return hello.SID
 }
@@ -185,7 +197,7 @@ func (r *rig) poll() *poller {
 	r.t.Helper()
 	status, body := r.do("GET", query+"polling", "")
 	if status != http.StatusOK {
-		r.t.Fatalf("a session over polling: %d %s", status, body)
+		r.t.Fatalf("open a session over polling: %d %s", status, body)
 	}
 	return &poller{r: r, sid: sidOf(r.t, body)}
 }
@@ -216,7 +228,7 @@ type socket struct {
 	conn *websocket.Conn
 }
 
-// dial opens a websocket; without a session's id it begins one.
+// dial opens a websocket. Without the id of a session it opens a new one.
 func (r *rig) dial(sid string) *socket {
 	r.t.Helper()
 	url := strings.Replace(r.http.URL, "http", "ws", 1) + query + "websocket"
@@ -225,7 +237,7 @@ func (r *rig) dial(sid string) *socket {
 	}
 	conn, res, err := websocket.DefaultDialer.DialContext(r.t.Context(), url, nil)
 	if err != nil {
-		r.t.Fatalf("a websocket: %v, %+v", err, res)
+		r.t.Fatalf("open a websocket: %v, %+v", err, res)
 	}
 	s := &socket{r.t, conn}
 	r.t.Cleanup(s.leave)
@@ -236,7 +248,7 @@ func (r *rig) dial(sid string) *socket {
 }
 
 func (s *socket) send(packet string) {
-	_ = s.conn.WriteMessage(websocket.TextMessage, []byte(packet)) // what it fails for is received
+	_ = s.conn.WriteMessage(websocket.TextMessage, []byte(packet)) // receive reports a failure
 }
 
 func (s *socket) receive() string {
@@ -245,7 +257,7 @@ func (s *socket) receive() string {
 	late, ok := errors.AsType[net.Error](err)
 	switch {
 	case ok && late.Timeout():
-		s.t.Fatal("waited in vain for a packet")
+		s.t.Fatal("timeout waiting for a packet")
 	case err != nil:
 		return "end"
 	case kind != websocket.TextMessage:
@@ -256,12 +268,16 @@ func (s *socket) receive() string {
 
 func (s *socket) leave() { _ = s.conn.Close() }
 
-// connect makes a session one of a client.
+// connect authenticates a session. A ping may precede the reply.
 func connect(t *testing.T, r *rig, w wire) *fake {
 	t.Helper()
 	w.send(`40{"who":"me"}`)
-	if hello := w.receive(); !strings.HasPrefix(hello, `40{"sid":"`) {
-		t.Fatalf("connecting is answered with %q", hello)
+	hello := w.receive()
+	for ; hello == "2"; hello = w.receive() {
+		w.send("3")
+	}
+	if !strings.HasPrefix(hello, `40{"sid":"`) {
+		t.Fatalf("CONNECT returned %q", hello)
 	}
 	return r.client()
 }

@@ -1,5 +1,5 @@
-// Package socketiotest runs the npm client of Socket.IO for tests: the one that browsers
-// and services use, in the version that package.json pins.
+// Package socketiotest runs socket.io-client, the npm package that browsers and services
+// use, for tests. Its package.json pins the version.
 package socketiotest
 
 import (
@@ -29,40 +29,40 @@ var (
 	script []byte
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 60 * time.Second
+// timeout limits how long a test waits for something that must happen.
+const timeout = 60 * time.Second
 
 // Seen is something that happened to a socket.
 type Seen struct {
-	Name string
+	Name string // of the socket
 	// What is connect, connect_error, disconnect, upgrade, event, ack or paused.
 	What string
-	// At is when, in milliseconds of the client's clock.
+	// At is the client's time in milliseconds since 1970.
 	At int64
-	// Transport is that of a socket that connected or was upgraded.
+	// Transport is set after connect and upgrade.
 	Transport string
-	// Message is an error's, or the reason of a disconnect.
+	// Message is the message of an error or the reason of a disconnect.
 	Message string
-	// Data is that of an error, or the answer of an acknowledgement.
+	// Data is the data of an error or an acknowledgement.
 	Data json.RawMessage
-	// Event and Args are what an event carried.
+	// Event and Args are the name and the arguments of an event.
 	Event string
 	Args  []json.RawMessage
 }
 
-// Client is a process that runs sockets, which have names. It ends with the test.
+// Client is a process that runs named sockets. It ends with the test.
 type Client struct {
 	t     testing.TB
 	stdin interface{ Write([]byte) (int, error) }
 
 	mu   sync.Mutex
 	more *sync.Cond
-	seen map[string][]Seen // that no Wait has had
+	seen map[string][]Seen // not yet returned by Wait
 	over bool
 }
 
-// Start installs the client, unless that was done before, and runs it. It needs node and
-// npm, and for the first time npm's registry.
+// Start installs the client if needed, runs it and waits until it is ready. It needs node
+// and npm, and the first time the npm registry.
 func Start(t testing.TB) *Client {
 	t.Helper()
 	dir := t.TempDir()
@@ -91,10 +91,11 @@ func Start(t testing.TB) *Client {
 	var reading sync.WaitGroup
 	reading.Go(func() { c.read(bufio.NewScanner(stdout)) })
 	t.Cleanup(func() {
-		_ = stdin.Close() // which ends it
+		_ = stdin.Close() // ends the process
 		reading.Wait()
 		_ = cmd.Wait()
 	})
+	c.Wait("", "ready")
 	return c
 }
 
@@ -137,47 +138,47 @@ func (c *Client) do(m command) {
 	}
 }
 
-// Connect makes a socket. Unless the options say otherwise, it does not connect again.
+// Connect creates a socket. It does not reconnect unless the options say so.
 func (c *Client) Connect(name, url string, options map[string]any) {
 	c.t.Helper()
 	c.do(command{Do: "connect", Name: name, URL: url, Options: options})
 }
 
-// Emit sends an event, and answers the data of its acknowledgement.
+// Emit sends an event and returns the data of its acknowledgement.
 func (c *Client) Emit(name, event string, args ...any) json.RawMessage {
 	c.t.Helper()
 	c.do(command{Do: "emit", Name: name, Event: event, Args: append([]any{}, args...)})
 	ack := c.Wait(name, "ack")
 	if ack.Message != "" {
-		c.t.Fatalf("%s is not acknowledged: %s", event, ack.Message)
+		c.t.Fatalf("no acknowledgement of %s: %s", event, ack.Message)
 	}
 	return ack.Data
 }
 
-// Pause has the client of a websocket read nothing more, until Resume.
+// Pause stops reading from a websocket until Resume.
 func (c *Client) Pause(name string) {
 	c.t.Helper()
 	c.do(command{Do: "pause", Name: name})
 	c.Wait(name, "paused")
 }
 
-// Resume has it read again.
+// Resume continues reading after Pause.
 func (c *Client) Resume(name string) { c.do(command{Do: "resume", Name: name}) }
 
-// Close has a socket leave.
+// Close closes a socket.
 func (c *Client) Close(name string) { c.do(command{Do: "close", Name: name}) }
 
-// Wait answers the first thing that happened to a socket, or will, and is one of what.
-// It answers each once, and fails the test when nothing comes.
+// Wait returns the first thing in what that happened to a socket, waiting for it if
+// needed. It returns each once, and fails the test after a timeout.
 func (c *Client) Wait(name string, what ...string) Seen {
 	c.t.Helper()
-	late := time.AfterFunc(patience, func() {
+	timer := time.AfterFunc(timeout, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.over = true
 		c.more.Broadcast()
 	})
-	defer late.Stop()
+	defer timer.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
@@ -187,18 +188,18 @@ func (c *Client) Wait(name string, what ...string) Seen {
 			return s
 		}
 		if c.over {
-			c.t.Fatalf("the client %s saw no %v, but %+v", name, what, c.seen[name])
+			c.t.Fatalf("socket %q saw no %v, but %+v", name, what, c.seen[name])
 		}
 		c.more.Wait()
 	}
 }
 
-// install answers the directory of the client's modules.
+// install returns the directory of the client's modules.
 func install(t testing.TB) string {
 	t.Helper()
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("the tests of Socket.IO run its npm client: install node 18 or later and npm (apt-get install nodejs npm): %v", err)
+			t.Fatalf("the Socket.IO tests need node 18 or later and npm: install them (apt-get install nodejs npm): %v", err)
 		}
 	}
 	cache, err := os.UserCacheDir()
@@ -214,23 +215,23 @@ func install(t testing.TB) string {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	// Made elsewhere and moved, so that what is there is whole, also with two tests at once.
-	making, err := os.MkdirTemp(filepath.Dir(dir), "installing-") //nolint:usetesting // it is moved, within a file system
+	// Install elsewhere and rename: another test may install at the same time.
+	staging, err := os.MkdirTemp(filepath.Dir(dir), "installing-") //nolint:usetesting // renamed within one file system
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = os.RemoveAll(making) }()
+	defer func() { _ = os.RemoveAll(staging) }()
 	for name, content := range map[string][]byte{"package.json": manifest, "package-lock.json": lock} {
-		if err := os.WriteFile(filepath.Join(making, name), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(staging, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = making
+	npm.Dir = staging
 	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("npm could not install the client of Socket.IO (is its registry in reach?): %v\n%s", err, out)
+		t.Fatalf("install socket.io-client: npm ci: %v\n%s", err, out)
 	}
-	if err := os.Rename(making, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Rename(staging, dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		if _, made := os.Stat(modules); made != nil {
 			t.Fatal(err)
 		}
