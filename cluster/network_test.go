@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// network can lose what goes from one node to another.
+// network drops messages between nodes on request.
 type network struct {
 	mu    sync.Mutex
 	where map[string]string // node by address
 	lost  map[[2]string]bool
-	// gossip is where the nodes are that run.
+	// gossip holds the gossip addresses of running nodes.
 	gossip map[string]string
 }
 
@@ -19,7 +19,7 @@ func newNetwork() *network {
 	return &network{where: map[string]string{}, lost: map[[2]string]bool{}, gossip: map[string]string{}}
 }
 
-// runs notes where a node can be joined; an empty address: it does not run.
+// runs records the gossip address of a node; empty when it stops.
 func (w *network) runs(id, gossip string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -34,7 +34,7 @@ func (w *network) at(id, address string) {
 	w.where[address] = id
 }
 
-// cut loses all that goes from any of some to any of others, or no longer does.
+// cut drops all messages from one set of nodes to another, or stops to.
 func (w *network) cut(from, to []*node, lost bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -45,7 +45,7 @@ func (w *network) cut(from, to []*node, lost bool) {
 	}
 }
 
-// part cuts both ways.
+// part cuts both directions.
 func (w *network) part(a, b []*node, lost bool) {
 	w.cut(a, b, lost)
 	w.cut(b, a, lost)
@@ -63,8 +63,8 @@ func (w *network) isLostTo(from, to string) bool {
 	return w.lost[[2]string{from, to}]
 }
 
-// faults is the network as one node sees it. What is lost is never heard of again, as
-// behind a firewall: nothing fails before its time.
+// faults returns the network as one node sees it. Dropped messages cause no error, as behind
+// a firewall.
 func (w *network) faults(id string, segment int) faults {
 	return faults{
 		segment: segment,
@@ -86,8 +86,8 @@ func (w *network) faults(id string, segment int) faults {
 	}
 }
 
-// lossy is a connection over the network. What one side writes while the way is cut is
-// kept and never sent, and what the other wrote is not read.
+// lossy is a connection over the network. While a direction is cut, writes succeed and are
+// dropped, and reads return nothing.
 type lossy struct {
 	net.Conn
 	network  *network
@@ -99,7 +99,7 @@ type lossy struct {
 func (l *lossy) isDead(from, to string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// A connection of which something was lost never works again.
+	// A connection that has lost something never works again.
 	l.dead = l.dead || l.network.isLostTo(from, to)
 	return l.dead
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestPartition cuts the leader off, then heals: the minority refuses in time, the
-// majority goes on, and afterwards all hold the same.
+// TestPartition cuts the leader off: the minority refuses in time, and the majority
+// continues. After the partition all have the same data.
 func TestPartition(t *testing.T) {
 	r := newRig(t)
 	nodes := r.cluster(3)
@@ -18,18 +18,18 @@ func TestPartition(t *testing.T) {
 	old.put(1)
 	r.net.part([]*node{old}, majority, true)
 	if _, err := old.Propose(t.Context(), project(2)); !errors.Is(err, ErrNoLeader) && !errors.Is(err, ErrUnknown) {
-		t.Fatalf("a leader without followers answered a write: %v", err)
+		t.Fatalf("write on a leader without followers: %v", err)
 	}
 	if err := old.Barrier(t.Context()); !errors.Is(err, ErrNoLeader) {
-		t.Fatalf("a leader without followers answered a read: %v", err)
+		t.Fatalf("read on a leader without followers: %v", err)
 	}
 	r.leader(majority...)
 	for i, n := range majority {
 		n.put(10 + i)
 		n.has(1)
 	}
-	// It is seen by gossip, too.
-	eventually(t, "the lost node is seen to be gone", func() error {
+	// Gossip detects it, too.
+	eventually(t, "the node that is cut off is considered dead", func() error {
 		for _, p := range majority[0].Peers() {
 			if p.ID == old.id && p.Alive {
 				return errors.New("it is not")
@@ -47,25 +47,25 @@ func TestPartition(t *testing.T) {
 	majority[0].has(20)
 }
 
-// TestFollowerIsCutOff forwards to a leader on the other side of a cut: no answer comes,
-// and that is told in time.
+// TestFollowerIsCutOff forwards to a leader on the other side of a partition: requests
+// fail in time.
 func TestFollowerIsCutOff(t *testing.T) {
 	r := newRig(t)
 	nodes := r.cluster(3)
 	leader, followers := r.leader(nodes...)
 	cut := followers[0]
-	cut.put(1) // a connection stands
+	cut.put(1) // opens a connection
 	r.net.part([]*node{cut}, []*node{leader, followers[1]}, true)
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() {
 			if _, err := cut.Propose(t.Context(), project(2)); !errors.Is(err, ErrNoLeader) && !errors.Is(err, ErrUnknown) {
-				t.Errorf("a node that is cut off answered a write: %v", err)
+				t.Errorf("write on a node that is cut off: %v", err)
 			}
 		})
 		all.Go(func() {
 			if err := cut.Barrier(t.Context()); !errors.Is(err, ErrNoLeader) {
-				t.Errorf("a node that is cut off answered a read: %v", err)
+				t.Errorf("read on a node that is cut off: %v", err)
 			}
 		})
 	}
@@ -76,16 +76,16 @@ func TestFollowerIsCutOff(t *testing.T) {
 }
 
 // TestOneWay cuts one direction after another between random nodes, while all of them
-// write: what was answered is there in the end.
+// write: every acknowledged write is present in the end.
 func TestOneWay(t *testing.T) {
 	r := newRig(t)
 	nodes := r.cluster(3)
 	stop := make(chan struct{})
-	answered := make(chan []int, len(nodes))
+	acknowledged := make(chan []int, len(nodes))
 	for i, n := range nodes {
 		go func() {
 			var mine []int
-			defer func() { answered <- mine }()
+			defer func() { acknowledged <- mine }()
 			for k := 0; ; k++ {
 				select {
 				case <-stop:
@@ -118,19 +118,19 @@ func TestOneWay(t *testing.T) {
 	close(stop)
 	var all []int
 	for range nodes {
-		all = append(all, <-answered...)
+		all = append(all, <-acknowledged...)
 	}
 	if len(all) == 0 {
 		t.Fatal("nothing was written")
 	}
 	for _, n := range nodes {
 		n.ready()
-		eventually(t, n.id+" reads again", func() error { return n.Barrier(t.Context()) })
+		eventually(t, "barrier on "+n.id, func() error { return n.Barrier(t.Context()) })
 		for _, id := range all {
 			if !n.holds(id) {
-				t.Fatalf("%s lacks %d, which was answered", n.id, id)
+				t.Fatalf("%s has no project %d, which was acknowledged", n.id, id)
 			}
 		}
 	}
-	t.Log(fmt.Sprint(len(all), " writes were answered"))
+	t.Log(fmt.Sprint(len(all), " writes were acknowledged"))
 }

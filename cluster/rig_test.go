@@ -20,19 +20,19 @@ import (
 	cpb "firescan/cluster/clusterpb"
 )
 
-// fast is a timing for tests: everything happens soon, but not so soon that a busy machine
-// takes a node for dead.
+// fast is the timing for tests: short, but long enough that nodes on a busy machine are not
+// considered dead.
 var fast = Timing{
 	Heartbeat: 400 * time.Millisecond, Probe: 200 * time.Millisecond, Tick: 100 * time.Millisecond, Stable: 300 * time.Millisecond,
 }
 
-// rig is a cluster in one process, with a network that can be cut.
+// rig is a cluster in one process, with a network that can be partitioned.
 type rig struct {
 	t      *testing.T
 	dir    string
 	secret []byte
 	expect int
-	// segment is the size of the log's files.
+	// segment is the size of log files.
 	segment int
 	net     *network
 	nodes   map[string]*node
@@ -53,7 +53,7 @@ type node struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	t.Parallel() // most of the time is waiting
-	// Made first, so that it is removed last.
+	// The directory is created first, so that it is removed last.
 	r := &rig{t: t, dir: t.TempDir(), secret: bytes.Repeat([]byte("s"), 32), net: newNetwork(), nodes: map[string]*node{}}
 	t.Cleanup(func() {
 		var all sync.WaitGroup
@@ -70,7 +70,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// cluster starts n nodes that begin a cluster together, and waits until all are ready.
+// cluster starts n nodes that form a cluster, and waits until all are ready.
 func (r *rig) cluster(n int) []*node {
 	r.t.Helper()
 	r.expect = n
@@ -87,7 +87,7 @@ func (r *rig) cluster(n int) []*node {
 	return nodes
 }
 
-// node makes a node that is down.
+// node creates a node that is down.
 func (r *rig) node(id string) *node {
 	n := &node{rig: r, id: id, dir: filepath.Join(r.dir, id), logged: &logBuffer{}}
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
@@ -137,7 +137,7 @@ func (n *node) start() *node {
 	return n
 }
 
-// seeds are the gossip addresses of the nodes that run.
+// seeds returns the gossip addresses of the running nodes.
 func (r *rig) seeds() []string {
 	r.net.mu.Lock()
 	defer r.net.mu.Unlock()
@@ -147,12 +147,12 @@ func (r *rig) seeds() []string {
 // kill stops a node as if its process had been killed.
 func (n *node) kill() { n.end(false) }
 
-func (n *node) end(farewell bool) {
+func (n *node) end(graceful bool) {
 	if n.Cluster == nil {
 		return
 	}
 	n.rig.net.runs(n.id, "")
-	if err := n.close(farewell); err != nil {
+	if err := n.close(graceful); err != nil {
 		n.rig.t.Errorf("close %s: %v", n.id, err)
 	}
 	if err := n.catalog.Close(); err != nil {
@@ -171,11 +171,10 @@ func (n *node) wipe() {
 	}
 }
 
-// eventually waits until check answers nil; a test that never gets there fails with what
-// was wrong last.
+// eventually waits until check returns nil; otherwise the test fails with its last error.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		err := check()
 		if err == nil {
@@ -193,8 +192,8 @@ func (n *node) ready() {
 	eventually(n.rig.t, n.id+" is ready", n.Ready)
 }
 
-// put writes a project through a node. On a busy machine a leader may lose its
-// followers and come back.
+// put writes a project through a node. It retries, since on a busy machine a leader may lose
+// its followers.
 func (n *node) put(i int) {
 	n.rig.t.Helper()
 	eventually(n.rig.t, "write through "+n.id, func() error {
@@ -206,7 +205,7 @@ func (n *node) put(i int) {
 	})
 }
 
-// holds tells whether the catalog of a node has a project.
+// holds reports whether the catalog of a node has a project.
 func (n *node) holds(i int) bool {
 	return n.catalog.View(func(tx *catalog.Tx) error {
 		_, err := tx.Project("org", fmt.Sprint("p", i))
@@ -214,19 +213,25 @@ func (n *node) holds(i int) bool {
 	}) == nil
 }
 
-// has fails unless a node holds a project after a barrier.
+// has fails unless a node has a project after a barrier.
 func (n *node) has(i int) {
 	n.rig.t.Helper()
-	eventually(n.rig.t, "barrier on "+n.id, func() error { return n.Barrier(n.rig.t.Context()) })
+	n.barrier()
 	if !n.holds(i) {
-		n.rig.t.Fatalf("%s does not hold what was written", n.id)
+		n.rig.t.Fatalf("%s has no project %d after a barrier", n.id, i)
 	}
 }
 
-// leader waits until all nodes agree on who leads.
+// barrier waits for a barrier on a node; like put, it retries.
+func (n *node) barrier() {
+	n.rig.t.Helper()
+	eventually(n.rig.t, "barrier on "+n.id, func() error { return n.Barrier(n.rig.t.Context()) })
+}
+
+// leader waits until all nodes know the same leader.
 func (r *rig) leader(among ...*node) (leader *node, followers []*node) {
 	r.t.Helper()
-	eventually(r.t, "a leader stands", func() error {
+	eventually(r.t, "there is one leader", func() error {
 		leader, followers = nil, nil
 		for _, n := range among {
 			if t, _, _ := n.leadership.current(); t != nil {
@@ -236,11 +241,11 @@ func (r *rig) leader(among ...*node) (leader *node, followers []*node) {
 			}
 		}
 		if leader == nil {
-			return errors.New("nobody leads")
+			return errors.New("no node leads")
 		}
 		for _, n := range among {
 			if id, _ := n.Leader(); id != leader.id {
-				return fmt.Errorf("%s takes %q for the leader, not %s", n.id, id, leader.id)
+				return fmt.Errorf("the leader of %s is %q, not %s", n.id, id, leader.id)
 			}
 		}
 		return nil
@@ -248,7 +253,7 @@ func (r *rig) leader(among ...*node) (leader *node, followers []*node) {
 	return leader, followers
 }
 
-// voters waits until the group has these voters and no other members.
+// voters waits until the cluster has these voters and no other members.
 func (n *node) voters(want ...string) {
 	n.rig.t.Helper()
 	eventually(n.rig.t, "the voters are "+strings.Join(want, " "), func() error {
@@ -266,7 +271,7 @@ func (n *node) voters(want ...string) {
 	})
 }
 
-// logBuffer keeps what was logged.
+// logBuffer keeps the log of a node.
 type logBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -284,7 +289,7 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// logs waits until a node has logged something.
+// logs waits until a node has logged a text.
 func (n *node) logs(text string) {
 	n.rig.t.Helper()
 	eventually(n.rig.t, n.id+" logs "+text, func() error {
@@ -297,7 +302,7 @@ func (n *node) logs(text string) {
 
 var discard = slog.New(slog.DiscardHandler)
 
-// promise is the question of a founder.
+// promise returns the request of a bootstrapper.
 func promise(attempt, founder string, members ...string) *cpb.PromiseRequest {
 	return &cpb.PromiseRequest{ClusterId: attempt, Founder: founder, Members: members}
 }

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// TestReaderBehindReader has a command applied by the followers and not by the leader. Who
-// reads on a follower sees it, so that whoever reads after that must see it, too.
+// TestReaderBehindReader delays a command on the leader that the followers have applied. A
+// reader of a follower sees it, so a later reader of the leader must see it, too.
 func TestReaderBehindReader(t *testing.T) {
 	r := newRig(t)
-	var slow atomic.Pointer[string] // the node that does not apply
+	var slow atomic.Pointer[string] // the node that applies nothing
 	gate := make(chan struct{})
 	open := sync.OnceFunc(func() { close(gate) })
 	t.Cleanup(open)
@@ -39,27 +39,21 @@ func TestReaderBehindReader(t *testing.T) {
 	slow.Store(&leader.id)
 	before := leader.catalog.AppliedIndex()
 	var writing sync.WaitGroup
-	writing.Go(func() {
-		if _, err := followers[0].Propose(t.Context(), project(1)); err != nil {
-			t.Errorf("write: %v", err)
-		}
-	})
-	eventually(t, "a follower has applied what the leader has not", func() error {
+	writing.Go(func() { followers[0].put(1) })
+	eventually(t, "a follower applies a command that the leader has not applied", func() error {
 		if followers[1].catalog.AppliedIndex() == before {
-			return errors.New("it has not")
+			return errors.New("it has applied nothing")
 		}
 		return nil
 	})
 	shown := followers[1].catalog.AppliedIndex()
 	writing.Go(func() {
-		if err := leader.Barrier(t.Context()); err != nil {
-			t.Errorf("barrier: %v", err)
-		}
+		leader.barrier()
 		if got := leader.catalog.AppliedIndex(); got < shown {
-			t.Errorf("a reader of the leader is told to read at %d after a reader of a follower has seen %d", got, shown)
+			t.Errorf("a reader of the leader sees index %d after a reader of a follower has seen %d", got, shown)
 		}
 	})
-	time.Sleep(100 * time.Millisecond) // for a barrier that waits for nothing to come to its end
+	time.Sleep(100 * time.Millisecond) // lets a barrier return that does not wait
 	open()
 	writing.Wait()
 }

@@ -9,7 +9,7 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// TestProposeOnce proposes one request twice, and another one under its key.
+// TestProposeOnce proposes one request twice, and another one with its key.
 func TestProposeOnce(t *testing.T) {
 	m := start(t, t.TempDir())
 	token := func(id string) *pb.PutToken {
@@ -21,7 +21,7 @@ func TestProposeOnce(t *testing.T) {
 	for _, id := range []string{"tok_1", "tok_2"} {
 		r, err := m.ProposeOnce(t.Context(), token(id), once("same"))
 		if err != nil || r.GetId() != "tok_1" {
-			t.Errorf("%s: answered %v, %v", id, r, err)
+			t.Errorf("%s: returned %v, %v", id, r, err)
 		}
 	}
 	if _, err := m.ProposeOnce(t.Context(), token("tok_3"), once("another")); !errors.Is(err, catalog.ErrConflict) {
@@ -29,8 +29,8 @@ func TestProposeOnce(t *testing.T) {
 	}
 }
 
-// TestProposeOnceAcrossLeaders kills leaders while a command that takes effect once is proposed
-// through a follower: each is carried out, once.
+// TestProposeOnceAcrossLeaders kills leaders while a follower proposes a command that takes
+// effect once: each is applied, once.
 func TestProposeOnceAcrossLeaders(t *testing.T) {
 	r := newRig(t)
 	nodes := r.cluster(3)
@@ -42,12 +42,12 @@ func TestProposeOnceAcrossLeaders(t *testing.T) {
 		once := &pb.Once{Org: "org", Key: id, Fingerprint: []byte(id), At: 1}
 		go func() {
 			for {
-				answer, err := followers[0].ProposeOnce(t.Context(), command, once)
+				result, err := followers[0].ProposeOnce(t.Context(), command, once)
 				if errors.Is(err, ErrNoLeader) || errors.Is(err, ErrUnknown) {
 					continue // as a client does with its key
 				}
-				if err == nil && answer.GetId() != id {
-					err = fmt.Errorf("answered %v", answer)
+				if err == nil && result.GetId() != id {
+					err = fmt.Errorf("returned %v", result)
 				}
 				done <- err
 				return
