@@ -10,6 +10,7 @@ import (
 	"firescan/catalog"
 	"firescan/keyspace"
 	spb "firescan/scanner/scannerpb"
+	"firescan/scanner/split"
 )
 
 const (
@@ -33,7 +34,7 @@ type crew struct {
 	alive   []string
 	flights map[string]*flight
 	landed  chan landing
-	planned chan []PlannedRange
+	planned chan []split.PlannedRange
 
 	began    time.Time
 	settle   time.Time // when limbo is looked at next
@@ -70,10 +71,10 @@ func newCrew(j *job) *crew {
 	return &crew{
 		job: j, began: now, settle: now,
 		leases: leases{
-			pageSize: pageSize, nodes: map[string]*lessee{}, before: recordedBy(j.sync),
+			pageSize: split.PageSize, nodes: map[string]*lessee{}, before: recordedBy(j.sync),
 			next: func() uint64 { return j.orders.Add(1) },
 		},
-		flights: map[string]*flight{}, landed: make(chan landing), planned: make(chan []PlannedRange, 1),
+		flights: map[string]*flight{}, landed: make(chan landing), planned: make(chan []split.PlannedRange, 1),
 	}
 }
 
@@ -190,7 +191,7 @@ func (c *crew) whole() (bool, error) {
 		return false, nil
 	}
 	left := keyspace.RangeSet{c.space()}.Subtract(recorded)
-	c.leases.release(planned(left, nil))
+	c.leases.release(split.UnknownSize(left...))
 	return len(left) == 0, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"firescan/index"
 	"firescan/keyspace"
 	"firescan/provider"
+	"firescan/scanner/split"
 )
 
 // publishEvery keeps progress at no more than four events a second.
@@ -144,30 +145,30 @@ func (j *job) space() keyspace.Range { return keyspace.NewRange(j.sync.Start, j.
 
 // plan cuts what remains of the key space into ranges: equal ones when a generation
 // tells how the keys lie, else at the bucket's folders.
-func (j *job) plan(ctx context.Context, remaining []keyspace.Range, streams int) []PlannedRange {
+func (j *job) plan(ctx context.Context, remaining []keyspace.Range, streams int) []split.PlannedRange {
 	if len(remaining) == 0 {
 		return nil
 	}
 	if plan := j.fromLast(ctx, remaining, streams); plan != nil {
 		return plan
 	}
-	return planned(remaining, probe(ctx, j.bucket, string(j.sync.Start), j.space(), streams))
+	return split.FirstPlan(ctx, j.bucket, string(j.sync.Start), j.space(), remaining, streams)
 }
 
 // fromLast plans by the last generation: by its shard, which tells exactly, when this
 // node has it, else by what the catalog knows of its segments. Without a generation it
 // answers nil.
-func (j *job) fromLast(ctx context.Context, remaining []keyspace.Range, streams int) []PlannedRange {
+func (j *job) fromLast(ctx context.Context, remaining []keyspace.Range, streams int) []split.PlannedRange {
 	if j.generation.GetFiles() == 0 {
 		return nil
 	}
-	n := parts(j.generation.Files, streams)
+	n := split.Parts(j.generation.Files, streams)
 	view, err := j.Shards.View(ctx, j.sync.DestinationId)
 	if err == nil {
 		defer view.Release()
 		var cuts [][]byte
 		if cuts, err = view.Cuts(n); err == nil {
-			return equalParts(remaining, cuts, float64(j.generation.Files)/float64(n))
+			return split.PlanByKeys(remaining, cuts, float64(j.generation.Files)/float64(n))
 		}
 	}
 	j.Logger.Debug("the scan is planned by the segments of the last generation", "sync", j.sync.Id, "reason", err)
@@ -179,7 +180,7 @@ func (j *job) fromLast(ctx context.Context, remaining []keyspace.Range, streams 
 		j.Logger.Warn("the last generation cannot be read; the scan is planned anew", "sync", j.sync.Id, "error", err)
 		return nil
 	}
-	return bySegments(remaining, segments, n)
+	return split.PlanBySegments(remaining, segments, n)
 }
 
 func (j *job) publish(ctx context.Context) {

@@ -9,6 +9,7 @@ import (
 
 	"firescan/keyspace"
 	spb "firescan/scanner/scannerpb"
+	"firescan/scanner/split"
 )
 
 // leases say which node has which part of a sync's key space. They are the leader's, in
@@ -23,7 +24,7 @@ type leases struct {
 	next  func() uint64
 	nodes map[string]*lessee
 	// free is nobody's, in order.
-	free []PlannedRange
+	free []split.PlannedRange
 	// limbo has left the hands of a node: it was recorded, or it is nobody's. Which, the
 	// catalog tells.
 	limbo keyspace.RangeSet
@@ -40,7 +41,7 @@ type lessee struct {
 	// was sent since.
 	holds keyspace.RangeSet
 	// grants and want are for the next order, asked is what the newest one wanted.
-	grants []PlannedRange
+	grants []split.PlannedRange
 	want   int
 	asked  int
 	// known is set while it answers; heard is when it did, or when it was first tried.
@@ -98,10 +99,10 @@ func (l *leases) report(n *lessee, r *spb.Report, now time.Time) {
 	n.holds = keyspace.NewRangeSet(held)
 	gone = gone.Subtract(n.holds)
 	n.known, n.heard, n.failed, n.asked = true, now, r.Failure, 0
-	var given []PlannedRange
+	var given []split.PlannedRange
 	var back []keyspace.Range
 	for _, g := range r.Given {
-		p := PlannedRange{keyspace.NewRange(g.Start, g.End), g.Keys}
+		p := split.PlannedRange{Range: keyspace.NewRange(g.Start, g.End), Keys: g.Keys}
 		if gone.Covers(p.Range) { // else it was taken back before
 			given, back = append(given, p), append(back, p.Range)
 		}
@@ -146,11 +147,11 @@ func (l *leases) withdraw(n *lessee) {
 func (l *leases) settle(recorded keyspace.RangeSet) {
 	lost := l.limbo.Subtract(recorded)
 	l.limbo = nil
-	l.release(planned(lost, nil))
+	l.release(split.UnknownSize(lost...))
 }
 
 // release makes free what of the ranges nobody has.
-func (l *leases) release(plan []PlannedRange) {
+func (l *leases) release(plan []split.PlannedRange) {
 	if len(plan) == 0 {
 		return
 	}
@@ -167,16 +168,16 @@ func (l *leases) release(plan []PlannedRange) {
 	all := keyspace.NewRangeSet(taken)
 	for _, p := range plan {
 		for _, r := range (keyspace.RangeSet{p.Range}).Subtract(all) {
-			l.free = append(l.free, PlannedRange{r, p.Keys})
+			l.free = append(l.free, split.PlannedRange{Range: r, Keys: p.Keys})
 		}
 	}
 	l.put()
 }
 
 // put makes ranges free that nobody has.
-func (l *leases) put(plan ...PlannedRange) {
+func (l *leases) put(plan ...split.PlannedRange) {
 	l.free = append(l.free, plan...)
-	slices.SortFunc(l.free, func(a, b PlannedRange) int { return strings.Compare(a.Start, b.Start) })
+	slices.SortFunc(l.free, func(a, b split.PlannedRange) int { return strings.Compare(a.Start, b.Start) })
 }
 
 // busy tells whether anything is leased.
@@ -221,9 +222,9 @@ func (l *leases) decide() {
 
 // take takes k of the free ranges, spread over the key space: neighbours are alike, and
 // so each node gets some of all kinds.
-func (l *leases) take(k int) []PlannedRange {
+func (l *leases) take(k int) []split.PlannedRange {
 	n := len(l.free)
-	taken := make([]PlannedRange, 0, k)
+	taken := make([]split.PlannedRange, 0, k)
 	rest := l.free[:0]
 	for i, p := range l.free {
 		if i*k/n == (i+1)*k/n {
@@ -264,6 +265,6 @@ func (l *leases) ask(able []*lessee) {
 	}
 }
 
-func wireRange(p PlannedRange) *spb.Range {
+func wireRange(p split.PlannedRange) *spb.Range {
 	return &spb.Range{Start: []byte(p.Start), End: []byte(p.End), Keys: p.Keys}
 }

@@ -66,8 +66,8 @@ func (r *recorder) linger(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		changed := r.scan.table.changed.Wait()
-		if r.scan.table.spare(r.scan.Streams) == r.scan.Streams {
+		changed := r.scan.changed.Wait()
+		if r.scan.table.Spare(r.scan.Streams) == r.scan.Streams {
 			return
 		}
 		select {

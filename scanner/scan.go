@@ -16,6 +16,7 @@ import (
 	"firescan/keyspace"
 	"firescan/provider"
 	spb "firescan/scanner/scannerpb"
+	"firescan/scanner/split"
 )
 
 // lookAround is how often a scan looks whether it is still wanted.
@@ -30,7 +31,8 @@ type scan struct {
 	bucketID    string
 	prefix      string
 	run         uint64
-	table       *table
+	changed     catalog.Signal // with every page, idle stream and end
+	table       *split.RangeQueue
 	turn        *turn
 	recorder    recorder
 	group       *errgroup.Group
@@ -61,9 +63,10 @@ func (w *Worker) begin(root context.Context, running *pb.Sync, d *pb.Destination
 	start, _ := catalog.KeySpace(d)
 	s := &scan{
 		Worker: w, sync: running, destination: d, bucketID: catalog.BucketID(d), prefix: string(start),
-		run: rand.Uint64(), table: newTable(pageSize), turn: w.slots.newTurn(),
+		run: rand.Uint64(), turn: w.slots.newTurn(),
 		root: root, done: make(chan struct{}), heard: time.Now(),
 	}
+	s.table = split.NewRangeQueue(split.PageSize, &s.changed)
 	s.recorder = recorder{scan: s, queue: make(chan *pb.Segment, w.Streams)}
 	s.ctx, s.cancel = context.WithCancelCause(root)
 	w.work.Go(s.work)
@@ -90,7 +93,7 @@ func (s *scan) work() {
 		log.Error("this node cannot do its part of a sync", "error", err)
 		s.failure = &spb.Failure{Reason: reason(err), Detail: err.Error(), Elsewhere: elsewhere(err)}
 	}
-	s.table.changed.Broadcast()
+	s.changed.Broadcast()
 }
 
 func (s *scan) list() (err error) {
@@ -158,18 +161,18 @@ func (s *scan) obey(o *spb.Order) {
 	if o.Expected > 0 {
 		s.expected.Store(o.Expected)
 	}
-	plan := make([]PlannedRange, len(o.Grants))
+	plan := make([]split.PlannedRange, len(o.Grants))
 	granted := make(keyspace.RangeSet, len(o.Grants))
 	for i, g := range o.Grants {
 		granted[i] = keyspace.NewRange(g.Start, g.End)
-		plan[i] = PlannedRange{granted[i], g.Keys}
+		plan[i] = split.PlannedRange{Range: granted[i], Keys: g.Keys}
 	}
 	s.mu.Lock()
 	s.heard = time.Now()
 	s.owed = s.owed.Union(granted...)
 	s.mu.Unlock()
 	if len(plan) > 0 {
-		s.table.add(plan)
+		s.table.Add(plan)
 	}
 }
 
@@ -178,7 +181,7 @@ func (s *scan) answer(ctx context.Context, o *spb.Order) (*spb.Report, error) {
 	timer := time.NewTimer(time.Duration(o.WaitMs) * time.Millisecond)
 	defer timer.Stop()
 	for {
-		changed := s.table.changed.Wait()
+		changed := s.changed.Wait()
 		if s.ended() {
 			return s.report(o, nil), nil
 		}
@@ -198,7 +201,7 @@ func (s *scan) answer(ctx context.Context, o *spb.Order) (*spb.Report, error) {
 }
 
 func (s *scan) matters(o *spb.Order) bool {
-	if s.table.spare(s.Streams) > int(o.Idle) {
+	if s.table.Spare(s.Streams) > int(o.Idle) {
 		return true
 	}
 	s.mu.Lock()
@@ -207,8 +210,8 @@ func (s *scan) matters(o *spb.Order) bool {
 }
 
 // give gives ranges back that others could list.
-func (s *scan) give(n int) []PlannedRange {
-	given := s.table.give(n, s.Streams)
+func (s *scan) give(n int) []split.PlannedRange {
+	given := s.table.GiveBack(n, s.Streams)
 	gone := make([]keyspace.Range, len(given))
 	for i, g := range given {
 		gone[i] = g.Range
@@ -219,20 +222,20 @@ func (s *scan) give(n int) []PlannedRange {
 	return given
 }
 
-func (s *scan) report(o *spb.Order, given []PlannedRange) *spb.Report {
-	outlook := s.table.outlook()
+func (s *scan) report(o *spb.Order, given []split.PlannedRange) *spb.Report {
+	estimate := s.table.Estimate()
 	listed := s.listed.counts()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &spb.Report{
-		Seq: o.Seq, Run: s.run, Left: outlook.most, Reckoned: outlook.left,
-		Streams: uint32(s.Streams), Idle: uint32(s.table.spare(s.Streams)),
-		RangesDone: uint32(outlook.done), RangesTotal: uint32(outlook.total),
+		Seq: o.Seq, Run: s.run, Left: estimate.Load, Reckoned: estimate.KeysLeft,
+		Streams: uint32(s.Streams), Idle: uint32(s.table.Spare(s.Streams)),
+		RangesDone: uint32(estimate.RangesDone), RangesTotal: uint32(estimate.RangesTotal),
 		Listed: listed.wire(), Recorded: s.recorded.wire(),
 		Held: make([]*spb.Range, len(s.owed)), Given: make([]*spb.Range, len(given)),
 	}
 	for i, h := range s.owed {
-		r.Held[i] = wireRange(PlannedRange{Range: h})
+		r.Held[i] = wireRange(split.PlannedRange{Range: h})
 	}
 	for i, g := range given {
 		r.Given[i] = wireRange(g)
@@ -255,6 +258,6 @@ func (s *scan) settled(segments []*pb.Segment) {
 	end := len(s.owed) == 0
 	s.mu.Unlock()
 	if end {
-		s.table.changed.Broadcast()
+		s.changed.Broadcast()
 	}
 }

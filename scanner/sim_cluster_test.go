@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"firescan/bench/bucketserver"
+	"firescan/catalog"
 	"firescan/keyspace"
 	spb "firescan/scanner/scannerpb"
+	"firescan/scanner/split"
 )
 
 // A simulated bucket, clock and network: tables and leases are driven as the streams of
@@ -74,9 +76,10 @@ type simCluster struct {
 type simNode struct {
 	*simCluster
 	lessee  *lessee
-	table   *table
+	table   *split.RangeQueue
 	streams int
-	free    int // streams
+	free    int               // streams
+	owed    keyspace.RangeSet // ranges granted, and neither listed nor given back
 	order   *spb.Order
 	seq     uint64
 	// lost is what was in messages that came to nothing; the catalog would tell.
@@ -96,8 +99,7 @@ func newSimCluster(t testing.TB, keys keySpace, nodes, streams int) *simCluster 
 		next: func() uint64 { c.orders++; return uint64(c.orders) },
 	}
 	for i := range nodes {
-		n := &simNode{simCluster: c, table: newTable(c.page), streams: streams, free: streams, answered: true}
-		n.table.idle = streams
+		n := &simNode{simCluster: c, table: split.NewRangeQueue(c.page, new(catalog.Signal)), streams: streams, free: streams, answered: true}
 		n.lessee = c.leases.join(fmt.Sprintf("node%02d", i), time.Time{})
 		c.leases.report(n.lessee, n.report(&spb.Order{}), time.Time{})
 		c.nodes = append(c.nodes, n)
@@ -106,7 +108,7 @@ func newSimCluster(t testing.TB, keys keySpace, nodes, streams int) *simCluster 
 }
 
 // scan carries a plan out.
-func (c *simCluster) scan(plan []PlannedRange) simResult {
+func (c *simCluster) scan(plan []split.PlannedRange) simResult {
 	c.t.Helper()
 	c.leases.put(plan...)
 	c.dispatch()
@@ -154,12 +156,13 @@ func (n *simNode) obey(o *spb.Order) {
 		return
 	}
 	n.order, n.seq = o, o.Seq
-	plan := make([]PlannedRange, len(o.Grants))
+	plan := make([]split.PlannedRange, len(o.Grants))
 	for i, g := range o.Grants {
-		plan[i] = PlannedRange{keyspace.NewRange(g.Start, g.End), g.Keys}
+		plan[i] = split.PlannedRange{Range: keyspace.NewRange(g.Start, g.End), Keys: g.Keys}
+		n.owed = n.owed.Union(plan[i].Range)
 	}
 	if len(plan) > 0 {
-		n.table.add(plan)
+		n.table.Add(plan)
 	}
 	n.assign()
 	n.after(simPoll, func() {
@@ -176,14 +179,17 @@ func (n *simNode) look() {
 	if o == nil {
 		return
 	}
-	given := n.table.give(int(o.Want), n.streams)
+	given := n.table.GiveBack(int(o.Want), n.streams)
+	for _, g := range given {
+		n.owed = n.owed.Subtract(keyspace.RangeSet{g.Range})
+	}
 	n.assign()
-	if len(given) > 0 || n.table.spare(n.streams) > int(o.Idle) || o.Busy && len(n.table.waiting)+len(n.table.held) == 0 {
+	if len(given) > 0 || n.table.Spare(n.streams) > int(o.Idle) || o.Busy && len(n.owed) == 0 {
 		n.answer(given)
 	}
 }
 
-func (n *simNode) answer(given []PlannedRange) {
+func (n *simNode) answer(given []split.PlannedRange) {
 	r := n.report(n.order)
 	n.order = nil
 	for _, g := range given {
@@ -196,20 +202,17 @@ func (n *simNode) answer(given []PlannedRange) {
 		}
 		n.answered = true
 		n.leases.report(n.lessee, r, time.Time{})
-		n.leases.release(planned(rangesOf(n.lost), nil))
+		n.leases.release(split.UnknownSize(rangesOf(n.lost)...))
 		n.lost = nil
 		n.dispatch()
 	})
 }
 
 func (n *simNode) report(o *spb.Order) *spb.Report {
-	outlook := n.table.outlook()
-	r := &spb.Report{Seq: o.Seq, Left: outlook.most, Reckoned: outlook.left, Streams: uint32(n.streams), Idle: uint32(n.table.spare(n.streams))}
-	for _, h := range n.table.waiting {
-		r.Held = append(r.Held, wireRange(PlannedRange{Range: h.rng}))
-	}
-	for h := range n.table.held {
-		r.Held = append(r.Held, wireRange(PlannedRange{Range: h.rng}))
+	estimate := n.table.Estimate()
+	r := &spb.Report{Seq: o.Seq, Left: estimate.Load, Reckoned: estimate.KeysLeft, Streams: uint32(n.streams), Idle: uint32(n.table.Spare(n.streams))}
+	for _, h := range n.owed {
+		r.Held = append(r.Held, wireRange(split.PlannedRange{Range: h}))
 	}
 	return r
 }
@@ -217,21 +220,18 @@ func (n *simNode) report(o *spb.Order) *spb.Report {
 // assign gives the free streams work.
 func (n *simNode) assign() {
 	for n.free > 0 {
-		n.table.idle = n.free
-		h := n.table.take()
-		if h == nil {
+		c := n.table.TryNext(n.free)
+		if c == nil {
 			return
 		}
-		n.table.held[h] = struct{}{}
 		n.free--
-		n.table.idle = n.free
-		n.list(h)
+		n.list(c)
 	}
 }
 
 // list makes a request.
-func (n *simNode) list(h *hold) {
-	asked := h.rng
+func (n *simNode) list(c *split.Claim) {
+	asked := c.Remaining()
 	n.after(1+n.rnd.Float64()*simJitter, func() {
 		lo := n.keys.rank(asked.Start)
 		hi, next := min(lo+n.page, n.keys.size()), ""
@@ -248,7 +248,8 @@ func (n *simNode) list(h *hold) {
 			n.empty++
 			hi = lo
 		}
-		upTo, more := h.advance(asked, next, hi-lo, func(i int) []byte { return n.keys.key(lo + i) })
+		upTo, more := c.Advance(asked, next, hi-lo, func(i int) []byte { return n.keys.key(lo + i) })
+		n.owed = n.owed.Subtract(keyspace.RangeSet{{Start: asked.Start, End: upTo}})
 		if upTo != "" {
 			hi = min(hi, max(lo, n.keys.rank(upTo)))
 		}
@@ -257,12 +258,11 @@ func (n *simNode) list(h *hold) {
 			n.listed = append(n.listed, [2]int{lo, hi})
 		}
 		if more {
-			n.list(h)
+			n.list(c)
 		} else {
 			n.ranges++
 			n.free++
 		}
-		n.table.idle = n.free
 		n.assign()
 		n.look()
 	})
@@ -312,18 +312,18 @@ func TestSimulatedClusters(t *testing.T) {
 }
 
 // simPlan is the first plan of a job, or that of a later one.
-func simPlan(t testing.TB, keys keySpace, streams int, again bool) []PlannedRange {
+func simPlan(t testing.TB, keys keySpace, streams int, again bool) []split.PlannedRange {
 	t.Helper()
 	if !again {
 		bucket := keyBucket{keys: keys, levels: &sync.Map{}}
-		return planned([]keyspace.Range{{}}, probe(t.Context(), bucket, "", keyspace.Range{}, streams))
+		return split.FirstPlan(t.Context(), bucket, "", keyspace.Range{}, []keyspace.Range{{}}, streams)
 	}
-	n := parts(uint64(keys.size()), streams)
+	n := split.Parts(uint64(keys.size()), streams)
 	var cuts [][]byte
 	for i := 1; i < n; i++ {
 		cuts = append(cuts, keys.key(i*keys.size()/n))
 	}
-	return equalParts([]keyspace.Range{{}}, cuts, float64(keys.size())/float64(n))
+	return split.PlanByKeys([]keyspace.Range{{}}, cuts, float64(keys.size())/float64(n))
 }
 
 func rangesOf(wire []*spb.Range) (all keyspace.RangeSet) {

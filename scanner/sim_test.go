@@ -15,10 +15,11 @@ import (
 	"firescan/bench/bucketserver"
 	"firescan/keyspace"
 	"firescan/provider"
+	"firescan/scanner/split"
 )
 
 // simulate lists keys with the streams of one node that has no peers.
-func simulate(t testing.TB, keys []string, plan []PlannedRange, streams int) simResult {
+func simulate(t testing.TB, keys []string, plan []split.PlannedRange, streams int) simResult {
 	t.Helper()
 	c := newSimCluster(t, sortedKeys(keys), 1, streams)
 	return c.scan(plan)
@@ -53,9 +54,18 @@ func (b keyBucket) List(_ context.Context, req provider.ListRequest, page *provi
 		}
 		folder := string(key[:len(req.Prefix)+slash+1])
 		page.Prefixes = append(page.Prefixes, folder)
-		at = b.keys.rank(provider.PrefixEnd(folder))
+		at = b.keys.rank(keyspace.PrefixEnd(folder))
 	}
 	return nil
+}
+
+// keyGen generates keys as in buckets, including unusual characters.
+func keyGen() *rapid.Generator[string] {
+	return rapid.OneOf(
+		rapid.StringMatching(`(ab|a|b)/[0-9a-f]{2,6}\.(meta|auth)`),
+		rapid.StringOfN(rapid.RuneFrom([]rune("az09/-%é日\x01 ")), 1, 8, -1),
+		rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 5), func(b []byte) string { return string(b) }),
+	)
 }
 
 // layouts are key spaces of about n keys; each has its own difficulty.
@@ -134,10 +144,10 @@ func TestSimulatedScans(t *testing.T) {
 			t.Parallel()
 			keys := layoutKeys(t, l.name, l.keys, n)
 			bucket := keyBucket{keys: sortedKeys(keys), levels: &sync.Map{}}
-			cuts := probe(t.Context(), bucket, "", keyspace.Range{}, 64)
+			plan := split.FirstPlan(t.Context(), bucket, "", keyspace.Range{}, []keyspace.Range{{}}, 64)
 			probes := 0
 			bucket.levels.Range(func(any, any) bool { probes++; return true })
-			first := simulate(t, keys, planned([]keyspace.Range{{}}, cuts), 64)
+			first := simulate(t, keys, plan, 64)
 			first.makespan += float64(probes)
 			ideal := float64(len(keys)) / 1000 / 64
 			t.Logf("first scan: %d keys in %.1f page latencies (ideal %.1f), %d lists of which %d empty, %d ranges", len(keys), first.makespan, ideal, first.pages+probes, first.empty, first.ranges)
@@ -145,11 +155,11 @@ func TestSimulatedScans(t *testing.T) {
 				t.Errorf("the first scan took %.1f page latencies, want at most %.0f", first.makespan, l.most)
 			}
 			var last [][]byte
-			ranges := parts(uint64(len(keys)), 64)
+			ranges := split.Parts(uint64(len(keys)), 64)
 			for i := 1; i < ranges; i++ {
 				last = append(last, []byte(keys[i*len(keys)/ranges]))
 			}
-			second := simulate(t, keys, equalParts([]keyspace.Range{{}}, last, float64(len(keys)/ranges)), 64)
+			second := simulate(t, keys, split.PlanByKeys([]keyspace.Range{{}}, last, float64(len(keys)/ranges)), 64)
 			t.Logf("second scan: %.1f page latencies, %d lists", second.makespan, second.pages)
 			if n == 1_000_000 && second.makespan > 18.5 {
 				t.Errorf("the second scan took %.1f page latencies, want at most 18.5", second.makespan)
@@ -161,10 +171,10 @@ func TestSimulatedScans(t *testing.T) {
 // TestSimulatedSmallScans: whatever the keys are, each is listed once.
 func TestSimulatedSmallScans(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		keys := rapid.SliceOfDistinct(textGen(), rapid.ID[string]).Draw(rt, "keys")
+		keys := rapid.SliceOfDistinct(keyGen(), rapid.ID[string]).Draw(rt, "keys")
 		slices.Sort(keys)
-		cuts := rapid.SliceOfDistinct(textGen(), rapid.ID[string]).Draw(rt, "cuts")
+		cuts := rapid.SliceOfDistinct(keyGen(), rapid.ID[string]).Draw(rt, "cuts")
 		slices.Sort(cuts)
-		simulate(t, keys, planned([]keyspace.Range{{}}, cuts), rapid.IntRange(1, 5).Draw(rt, "streams"))
+		simulate(t, keys, split.UnknownSize(keyspace.Range{}.Split(cuts...)...), rapid.IntRange(1, 5).Draw(rt, "streams"))
 	})
 }

@@ -11,12 +11,10 @@ import (
 	"firescan/index"
 	"firescan/keyspace"
 	"firescan/provider"
+	"firescan/scanner/split"
 )
 
 const (
-	// sealAfter is the number of files after which a segment is sealed, so that none
-	// grows without bounds.
-	sealAfter = 250_000
 	// sealEvery is how long a stream gathers at most before it seals, so that a crash
 	// costs no more than that of its work where pages come slowly.
 	sealEvery = 2 * time.Second
@@ -39,7 +37,7 @@ func (s *scan) stream(ctx context.Context) error {
 	l := lister{scan: s, classifier: classifier{destination: s.destination.Id}}
 	defer l.abort()
 	for {
-		h, err := s.table.next(ctx)
+		h, err := s.table.Next(ctx)
 		if err != nil {
 			return err
 		}
@@ -71,10 +69,10 @@ type lister struct {
 
 // list lists a range page by page to its end, which may come nearer meanwhile, and
 // seals what it found.
-func (l *lister) list(ctx context.Context, h *hold) error {
-	l.begin(h.remaining().Start)
+func (l *lister) list(ctx context.Context, h *split.Claim) error {
+	l.begin(h.Remaining().Start)
 	for {
-		asked := h.remaining()
+		asked := h.Remaining()
 		if err := l.fetch(ctx, asked); err != nil {
 			return err
 		}
@@ -83,7 +81,7 @@ func (l *lister) list(ctx context.Context, h *hold) error {
 		if l.page.More {
 			next = l.page.Next
 		}
-		upTo, more := h.advance(asked, next, len(objects), func(i int) []byte { return objects[i].Key })
+		upTo, more := h.Advance(asked, next, len(objects), func(i int) []byte { return objects[i].Key })
 		if upTo != "" {
 			n := sort.Search(len(objects), func(i int) bool { return string(objects[i].Key) >= upTo })
 			objects = objects[:n]
@@ -106,7 +104,7 @@ func (l *lister) list(ctx context.Context, h *hold) error {
 // due tells whether what was gathered is to be sealed before the next page.
 func (l *lister) due() bool {
 	switch {
-	case l.files >= sealAfter:
+	case l.files >= split.MaxSegmentFiles:
 		return true
 	case l.files == 0:
 		return false

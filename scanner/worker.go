@@ -19,9 +19,6 @@ import (
 	spb "firescan/scanner/scannerpb"
 )
 
-// pageSize is what providers list at most in one page.
-const pageSize = 1000
-
 // silence is how long a node goes on without an order. An election fits in, so that a
 // change of leaders interrupts nobody.
 const silence = 8 * time.Second
