@@ -11,7 +11,7 @@ import (
 
 // A Deleter deletes orphans and backups; *deletion.Deleter is one.
 type Deleter interface {
-	DeleteFiles(ctx context.Context, r deletion.DeleteRequest) ([]deletion.Outcome, error)
+	DeleteFiles(ctx context.Context, r deletion.FilesRequest) ([]deletion.Outcome, error)
 	DeleteBackups(ctx context.Context, r deletion.BackupsRequest) (deletion.BackupsResult, error)
 	Plan(ctx context.Context, r deletion.CleanupRequest) (*deletion.Plan, error)
 	Cleanup(ctx context.Context, r deletion.CleanupRequest) (*deletion.CleanupResult, error)
@@ -62,7 +62,7 @@ func (s *Server) deleteFile(c *call) error {
 	if start, end := catalog.KeySpace(d); bytes.Compare(path, start) < 0 || end != nil && bytes.Compare(path, end) >= 0 {
 		return invalidField("path", "must lie under the path of the storage destination")
 	}
-	outcomes, err := s.Deleter.DeleteFiles(c.context(), deletion.DeleteRequest{Destination: d, Who: c.token.Id, Paths: [][]byte{path}})
+	outcomes, err := s.Deleter.DeleteFiles(c.context(), deletion.FilesRequest{Destination: d, Who: c.token.Id, Paths: [][]byte{path}})
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (s *Server) deleteFiles(c *call) error {
 	if err != nil {
 		return err
 	}
-	outcomes, err := s.Deleter.DeleteFiles(c.context(), deletion.DeleteRequest{Destination: d, Who: c.token.Id, Paths: paths})
+	outcomes, err := s.Deleter.DeleteFiles(c.context(), deletion.FilesRequest{Destination: d, Who: c.token.Id, Paths: paths})
 	if err != nil {
 		return err
 	}

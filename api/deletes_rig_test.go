@@ -8,7 +8,7 @@ import (
 
 // fakeDeleter returns what a test sets, and keeps the last request of each kind.
 type fakeDeleter struct {
-	files   deletion.DeleteRequest
+	files   deletion.FilesRequest
 	records deletion.BackupsRequest
 	orphans deletion.CleanupRequest
 	calls   int // that delete something
@@ -22,7 +22,7 @@ type fakeDeleter struct {
 
 var _ Deleter = (*fakeDeleter)(nil)
 
-func (f *fakeDeleter) DeleteFiles(_ context.Context, r deletion.DeleteRequest) ([]deletion.Outcome, error) {
+func (f *fakeDeleter) DeleteFiles(_ context.Context, r deletion.FilesRequest) ([]deletion.Outcome, error) {
 	f.calls++
 	f.files = r
 	if f.outcomes == nil {

@@ -48,7 +48,7 @@ func TestWhyAFileIsNotDeleted(t *testing.T) {
 	for code, err := range map[Code]error{
 		CodeNotOrphan:    &catalog.Error{Code: catalog.CodeNotOrphan, Message: `"a" belongs to a backup`},
 		CodeBeingDeleted: &catalog.Error{Code: catalog.CodeBeingDeleted, Message: `"a" is being deleted`},
-		CodeFileNotFound: deletion.ErrNotThere,
+		CodeFileNotFound: deletion.ErrNotFound,
 		CodeConflict:     deletion.ErrChanged,
 		CodeDenied:       &provider.Error{Kind: provider.Denied, Op: "delete", Reason: "no"},
 		CodeProvider:     &provider.Error{Kind: provider.Unavailable, Op: "delete", Reason: "no"},

@@ -133,9 +133,9 @@ var known = []struct {
 	code    Code
 	message string
 }{
-	{deletion.ErrNotThere, CodeFileNotFound, "File not found"},
+	{deletion.ErrNotFound, CodeFileNotFound, "File not found"},
 	{deletion.ErrChanged, CodeConflict, "The file has changed since the last scan; sync the storage destination, then check it again"},
-	{deletion.ErrUnsettled, CodeProvider, "The storage provider did not confirm the deletion; the file still exists and is checked again within minutes"},
+	{deletion.ErrUnconfirmed, CodeProvider, "The storage provider did not confirm the deletion; the file still exists and is checked again within minutes"},
 	{deletion.ErrRecordKept, CodeNoLeader, "The files of the backup are deleted, but its record is not; delete the backup again"},
 	{deletion.ErrNeverSynced, CodeConflict, "The storage destination has never been synced, so no orphans are known; sync it first"},
 	{deletion.ErrStopping, CodeNoLeader, "This node is stopping; try again shortly"},

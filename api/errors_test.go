@@ -201,10 +201,10 @@ func TestClusterErrors(t *testing.T) {
 
 func TestDeletionErrors(t *testing.T) {
 	for err, code := range map[error]Code{
-		deletion.ErrNotThere: CodeFileNotFound, deletion.ErrChanged: CodeConflict, deletion.ErrUnsettled: CodeProvider,
+		deletion.ErrNotFound: CodeFileNotFound, deletion.ErrChanged: CodeConflict, deletion.ErrUnconfirmed: CodeProvider,
 		deletion.ErrRecordKept: CodeNoLeader, deletion.ErrNeverSynced: CodeConflict, deletion.ErrStopping: CodeNoLeader,
 		// The state of the file counts, not why the provider did not confirm.
-		fmt.Errorf("%w: %w", deletion.ErrUnsettled, &provider.Error{Kind: provider.Denied}): CodeProvider,
+		fmt.Errorf("%w: %w", deletion.ErrUnconfirmed, &provider.Error{Kind: provider.Denied}): CodeProvider,
 	} {
 		if e := toError(t.Context(), fmt.Errorf("wrapped: %w", err)); e.Code != code || e.Message == "" || !errors.Is(e, err) {
 			t.Errorf("%v became %v", err, e)

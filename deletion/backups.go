@@ -14,95 +14,96 @@ import (
 	"firescan/provider"
 )
 
-// bundleBackups bounds the backups of one intent, whose ids go into its log entries.
-const bundleBackups = 200
+// maxBatchBackups bounds the backups of one intent, whose ids are part of its log entries.
+const maxBatchBackups = 200
 
-// BackupsRequest asks to delete backups of a destination, as it was read from the catalog.
+// BackupsRequest asks for the deletion of backups of a destination.
 type BackupsRequest struct {
+	// Destination is as read from the catalog.
 	Destination *pb.Destination
-	// Who is put on record.
+	// Who is recorded in the audit.
 	Who string
 	IDs []string
-	// Files asks to delete what they name and all that shares the stem of their
-	// storagePath, too; otherwise the records go and the files become orphans.
+	// Files asks to delete also the files that the records name and all files that share
+	// the stem of a storagePath. Without it the files become orphans.
 	Files bool
 }
 
-// BackupOutcome is what became of one backup.
+// A BackupOutcome is the result for one backup.
 type BackupOutcome struct {
 	ID string
-	// Deleted says that the record is not there any more.
+	// Deleted reports that the record does not exist anymore.
 	Deleted bool
-	// FilesDeleted says that none of its files is left.
+	// FilesDeleted reports that none of its files is left.
 	FilesDeleted bool
-	// Err is why the record was kept; or, where it was deleted, why a file of it was not:
-	// another record needs that one.
+	// Err is the reason why the record was kept. For a deleted record it is the reason why
+	// a file was kept: another record needs it.
 	Err error
 }
 
-// BackupsResult is what became of them all.
+// BackupsResult is the result of DeleteBackups.
 type BackupsResult struct {
 	// Outcomes are in the order of the request; an id that is given twice has one twice.
 	Outcomes []BackupOutcome
-	// Files counts the files that were deleted.
+	// Files is the number of deleted files.
 	Files int
 }
 
-// victim is a backup that is to be deleted.
-type victim struct {
-	BackupOutcome
+// backup is a backup to delete.
+type backup struct {
+	outcome    BackupOutcome
 	record     *pb.Backup
-	candidates []*candidate // shared with other victims that name the same file
+	candidates []*candidate // shared with other backups that name the same file
 }
 
-// DeleteBackups deletes backup records and, if asked, first their files. A file that
-// another record needs stays, and does not keep the record; a file that cannot be deleted
-// does. The error says why nothing was begun.
+// DeleteBackups deletes backup records and, if asked, first their files. A file that another
+// record needs is kept and does not keep the record; a file that cannot be deleted does. The
+// error is the reason why nothing was started.
 func (d *Deleter) DeleteBackups(ctx context.Context, r BackupsRequest) (BackupsResult, error) {
-	victims, byID, err := d.victims(r)
+	backups, byID, err := d.readBackups(r)
 	if err != nil {
 		return BackupsResult{}, err
 	}
-	w := &deletion{Deleter: d, destination: r.Destination, who: r.Who}
+	op := &operation{deleter: d, destination: r.Destination, who: r.Who}
 	if r.Files {
-		if w, err = d.begin(ctx, r.Destination, r.Who); err != nil {
+		if op, err = d.begin(ctx, r.Destination, r.Who); err != nil {
 			return BackupsResult{}, err
 		}
-		w.findFiles(ctx, victims)
+		op.findFiles(ctx, backups)
 	}
 	var result BackupsResult
-	// One bundle after the other: two that share a file would keep it for each other.
-	for _, b := range w.bundle(victims) {
+	// One batch after the other: two that share a file would keep it for each other.
+	for _, b := range op.groupBackups(backups) {
 		result.Files += b.delete(ctx, r.Files)
 	}
-	if err := w.broken(); err != nil && !w.begun() {
+	if err := op.startError(); err != nil && !op.hasStarted() {
 		return BackupsResult{}, err
 	}
 	for _, id := range r.IDs {
-		result.Outcomes = append(result.Outcomes, byID[id].BackupOutcome)
+		result.Outcomes = append(result.Outcomes, byID[id].outcome)
 	}
 	return result, nil
 }
 
-// victims reads the records, each once.
-func (d *Deleter) victims(r BackupsRequest) (list []*victim, byID map[string]*victim, err error) {
-	byID = map[string]*victim{}
-	err = d.Catalog.View(func(tx *catalog.Tx) error {
+// readBackups reads the records, each once.
+func (d *Deleter) readBackups(r BackupsRequest) (list []*backup, byID map[string]*backup, err error) {
+	byID = map[string]*backup{}
+	err = d.config.Catalog.View(func(tx *catalog.Tx) error {
 		for _, id := range r.IDs {
 			if byID[id] != nil {
 				continue
 			}
-			v := &victim{BackupOutcome: BackupOutcome{ID: id}}
-			byID[id] = v
+			b := &backup{outcome: BackupOutcome{ID: id}}
+			byID[id] = b
 			record, err := tx.Backup(r.Destination.Org, id)
 			switch {
 			case err == nil && record.StorageId != r.Destination.Id, errors.Is(err, catalog.ErrNotFound):
-				v.Err = catalog.ErrNotFound
+				b.outcome.Err = catalog.ErrNotFound
 			case err != nil:
 				return err
 			default:
-				v.record = record
-				list = append(list, v)
+				b.record = record
+				list = append(list, b)
 			}
 		}
 		return nil
@@ -110,30 +111,30 @@ func (d *Deleter) victims(r BackupsRequest) (list []*victim, byID map[string]*vi
 	return list, byID, err
 }
 
-// findFiles lists the files of all victims. One whose files cannot be listed has failed.
-func (w *deletion) findFiles(ctx context.Context, victims []*victim) {
-	w.each(len(victims), func(i int) {
-		v := victims[i]
-		paths, err := w.filesOf(ctx, v.record)
-		v.Err = err
+// findFiles lists the files of all backups. A backup whose files cannot be listed fails.
+func (op *operation) findFiles(ctx context.Context, backups []*backup) {
+	op.deleter.each(len(backups), func(i int) {
+		b := backups[i]
+		paths, err := op.filesOf(ctx, b.record)
+		b.outcome.Err = err
 		for _, path := range paths {
-			v.candidates = append(v.candidates, &candidate{path: path, needless: true})
+			b.candidates = append(b.candidates, &candidate{path: path, absentOK: true})
 		}
 	})
 }
 
-// filesOf lists the keys of a backup's files: those that it names, whether they are there
-// or not, and those in the bucket that share the stem of its storagePath.
-func (w *deletion) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, error) {
+// filesOf returns the keys of a backup's files: those that the record names, whether they
+// exist or not, and those in the bucket that share the stem of its storagePath.
+func (op *operation) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, error) {
 	paths := slices.Clone(record.Files)
 	if len(record.StoragePath) > 0 {
 		paths = append(paths, record.StoragePath)
-		// What goes on from the stem with '.' in the same folder lies before stem + "/".
+		// Keys that continue the stem with '.' in the same folder sort before stem + "/".
 		stem := string(keyspace.Stem(record.StoragePath))
 		req := provider.ListRequest{Prefix: stem, End: stem + "/", Delimiter: "/"}
 		for more := true; more; {
 			var page provider.Page
-			if err := w.bucket.List(ctx, req, &page); err != nil {
+			if err := op.bucket.List(ctx, req, &page); err != nil {
 				return nil, fmt.Errorf("list the files of backup %s: %w", record.Id, err)
 			}
 			for _, o := range page.Objects {
@@ -148,136 +149,137 @@ func (w *deletion) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, er
 	return slices.CompactFunc(paths, bytes.Equal), nil
 }
 
-// bundle is backups that are deleted under one intent; or a single one under several, which
-// has more files than one takes.
-type bundle struct {
-	*deletion
-	victims    []*victim
+// A backupBatch is a group of backups that are deleted under one intent, or a single backup
+// under several, which has more files than one intent takes.
+type backupBatch struct {
+	op         *operation
+	backups    []*backup
 	candidates map[string]*candidate
 	bytes      int
 }
 
-// bundle puts backups together, in order, as many as an intent takes.
-func (w *deletion) bundle(victims []*victim) []*bundle {
-	var bundles []*bundle
-	var b *bundle
-	for _, v := range victims {
-		if v.Err != nil {
+// groupBackups returns batches of backups, in order, as large as an intent takes.
+func (op *operation) groupBackups(backups []*backup) []*backupBatch {
+	var batches []*backupBatch
+	var b *backupBatch
+	for _, next := range backups {
+		if next.outcome.Err != nil {
 			continue
 		}
-		if b == nil || !b.takes(v) {
-			b = &bundle{deletion: w, candidates: map[string]*candidate{}}
-			bundles = append(bundles, b)
+		if b == nil || !b.hasRoom(next) {
+			b = &backupBatch{op: op, candidates: map[string]*candidate{}}
+			batches = append(batches, b)
 		}
-		b.add(v)
+		b.add(next)
 	}
-	return bundles
+	return batches
 }
 
-// takes tells whether the bundle has room for another backup.
-func (b *bundle) takes(v *victim) bool {
+// hasRoom reports whether the batch has room for another backup.
+func (b *backupBatch) hasRoom(next *backup) bool {
 	paths, size := len(b.candidates), b.bytes
-	for _, t := range v.candidates {
-		if b.candidates[string(t.path)] == nil {
-			paths, size = paths+1, size+len(t.path)
+	for _, c := range next.candidates {
+		if b.candidates[string(c.path)] == nil {
+			paths, size = paths+1, size+len(c.path)
 		}
 	}
-	return len(b.victims) < bundleBackups && paths <= b.most() && size <= chunkBytes
+	return len(b.backups) < maxBatchBackups && paths <= b.op.maxFiles() && size <= maxBatchBytes
 }
 
-func (b *bundle) add(v *victim) {
-	b.victims = append(b.victims, v)
-	for i, t := range v.candidates {
-		if known := b.candidates[string(t.path)]; known != nil {
-			v.candidates[i] = known
+func (b *backupBatch) add(next *backup) {
+	b.backups = append(b.backups, next)
+	for i, c := range next.candidates {
+		if known := b.candidates[string(c.path)]; known != nil {
+			next.candidates[i] = known
 			continue
 		}
-		b.candidates[string(t.path)] = t
-		b.bytes += len(t.path)
+		b.candidates[string(c.path)] = c
+		b.bytes += len(c.path)
 	}
 }
 
-// delete deletes the files of a bundle, if that is asked, and then those of its records of
-// which no file has failed. It answers how many files it deleted.
-func (b *bundle) delete(ctx context.Context, withFiles bool) (files int) {
+// delete deletes the files of the batch, if asked, and then those records of which no file
+// has failed. It returns the number of deleted files.
+func (b *backupBatch) delete(ctx context.Context, withFiles bool) (files int) {
 	candidates := slices.SortedFunc(maps.Values(b.candidates), func(a, b *candidate) int { return bytes.Compare(a.path, b.path) })
-	ids := make([]string, len(b.victims))
-	for i, v := range b.victims {
-		ids[i] = v.ID
+	ids := make([]string, len(b.backups))
+	for i, v := range b.backups {
+		ids[i] = v.outcome.ID
 	}
-	chunks := b.split(candidates)
-	if len(chunks) == 0 {
-		chunks = []chunk{{}} // records without a file
+	batches := b.op.split(candidates)
+	if len(batches) == 0 {
+		batches = []batch{{}} // records without files
 	}
-	var begun error
-	for i := range chunks {
-		chunks[i].backups = ids
-		if i == len(chunks)-1 {
-			chunks[i].doomed = b.doomed
+	var startErr error
+	for i := range batches {
+		batches[i].backups = ids
+		if i == len(batches)-1 {
+			batches[i].deletable = b.deletable
 		}
-		if begun = b.run(ctx, chunks[i]); begun != nil {
+		if startErr = b.op.run(ctx, batches[i]); startErr != nil {
 			break
 		}
 	}
-	for _, t := range candidates {
-		if t.gone && t.seen != nil {
+	for _, c := range candidates {
+		if c.gone && c.seen != nil {
 			files++
 		}
 	}
-	for _, v := range b.victims {
-		b.judge(v, begun)
-		v.FilesDeleted = v.FilesDeleted && withFiles
+	for _, v := range b.backups {
+		b.setOutcome(v, startErr)
+		v.outcome.FilesDeleted = v.outcome.FilesDeleted && withFiles
 	}
 	return files
 }
 
-// doomed are the backups that may go, once all files of the bundle were tried.
-func (b *bundle) doomed() (ids []string) {
-	for _, v := range b.victims {
-		if v.failed() == nil {
-			ids = append(ids, v.ID)
+// deletable returns the backups whose records can be deleted, once all files were tried.
+func (b *backupBatch) deletable() (ids []string) {
+	for _, v := range b.backups {
+		if v.keepReason() == nil {
+			ids = append(ids, v.outcome.ID)
 		}
 	}
 	return ids
 }
 
-// failed is why a backup must be kept.
-func (v *victim) failed() error {
-	for _, t := range v.candidates {
-		if t.err != nil && !errors.Is(t.err, catalog.ErrNotOrphan) {
-			return fmt.Errorf("%q: %w", t.path, t.err)
+// keepReason returns the reason why a backup must be kept, nil when there is none.
+func (b *backup) keepReason() error {
+	for _, c := range b.candidates {
+		if c.err != nil && !errors.Is(c.err, catalog.ErrNotOrphan) {
+			return fmt.Errorf("%q: %w", c.path, c.err)
 		}
 	}
 	return nil
 }
 
-// judge notes the outcome of a backup: what could not be begun or done, or else what the
-// catalog says of its record.
-func (b *bundle) judge(v *victim, begun error) {
-	v.FilesDeleted = true
+// setOutcome sets the outcome of a backup from what could not be started or deleted, or else
+// from the state of its record in the catalog.
+func (b *backupBatch) setOutcome(v *backup, startErr error) {
+	out := &v.outcome
+	out.FilesDeleted = true
 	var shared error
-	for _, t := range v.candidates {
-		v.FilesDeleted = v.FilesDeleted && t.gone
+	for _, c := range v.candidates {
+		out.FilesDeleted = out.FilesDeleted && c.gone
 		if shared == nil {
-			shared = t.err
+			shared = c.err
 		}
 	}
-	if v.Err = begun; v.Err == nil {
-		v.Err = v.failed()
+	if out.Err = startErr; out.Err == nil {
+		out.Err = v.keepReason()
 	}
-	if v.Err != nil {
+	if out.Err != nil {
 		return
 	}
-	err := b.Catalog.View(func(tx *catalog.Tx) error {
-		_, err := tx.Backup(b.destination.Org, v.ID)
+	err := b.op.deleter.config.Catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.Backup(b.op.destination.Org, out.ID)
 		return err
 	})
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
-		v.Deleted, v.Err = true, shared
+		out.Deleted, out.Err = true, shared
 	case err == nil:
-		v.Err = ErrRecordKept
+		out.Err = ErrRecordKept
 	default:
-		v.Err = err
+		out.Err = err
 	}
 }

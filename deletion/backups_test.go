@@ -169,7 +169,7 @@ func TestBackupsElsewhere(t *testing.T) {
 		Org: org, DestinationId: destID, Id: "del_1", Node: "node2/1", At: 1, Revision: 1, BackupIds: []string{"bkp"}, Paths: [][]byte{[]byte("a.backup")},
 	})
 	r.elsewhere("bkp", "a.backup")
-	if r.resolve(); len(r.intents()) > 0 || !r.stored("bkp") {
+	if r.recoverAbandoned(); len(r.intents()) > 0 || !r.stored("bkp") {
 		t.Errorf("moved before it was settled: intents %v", r.intents())
 	}
 }
@@ -189,7 +189,7 @@ func TestBackupsThatShareAFile(t *testing.T) {
 // TestBackupWithManyFiles takes more than one intent for it.
 func TestBackupWithManyFiles(t *testing.T) {
 	r := newDeleteRig(t, mem.Options{})
-	r.deleter.paths = 10
+	r.deleter.limits.paths = 10
 	var files []string
 	for i := range 35 {
 		files = append(files, fmt.Sprintf("part-%02d", i))

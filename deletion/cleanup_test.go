@@ -181,7 +181,7 @@ func TestCleanupFindsOthersWork(t *testing.T) {
 	r.agree()
 }
 
-// TestCleanupStops ends between two chunks when nobody waits for it any more, or when the
+// TestCleanupStops ends between two batches when nobody waits for it any more, or when the
 // catalog does not answer.
 func TestCleanupStops(t *testing.T) {
 	for _, stop := range []string{"the client left", "no leader"} {
@@ -192,7 +192,7 @@ func TestCleanupStops(t *testing.T) {
 				r.account.Fill(bucket, 7, old, fmt.Sprintf("orphans/many-%d.backup", i))
 			}
 			r.sync()
-			r.deleter.paths = 2
+			r.deleter.limits.paths = 2
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			begun := 0
@@ -234,7 +234,7 @@ func TestCleanupCountsFailures(t *testing.T) {
 	r.backup("1", "linked/1.0.backup")
 	r.sync()
 	res, err := r.deleter.Cleanup(context.Background(), r.cleanupRequest())
-	if err != nil || res.Deleted != 0 || res.Failed != 200 || len(res.Errors) != cleanupErrors {
+	if err != nil || res.Deleted != 0 || res.Failed != 200 || len(res.Errors) != maxCleanupErrors {
 		t.Errorf("cleanup: %+v, %v", res, err)
 	}
 	r.agree()

@@ -45,7 +45,7 @@ func TestDeleteFiles(t *testing.T) {
 			paths = append(paths, "z/far.backup")
 			got := r.delete(paths...)
 			for path, want := range map[string]error{
-				"a/linked.auth": catalog.ErrNotOrphan, "a/linked.backup": catalog.ErrNotOrphan, "a/replaced.backup": ErrChanged, "a/nothing.backup": ErrNotThere,
+				"a/linked.auth": catalog.ErrNotOrphan, "a/linked.backup": catalog.ErrNotOrphan, "a/replaced.backup": ErrChanged, "a/nothing.backup": ErrNotFound,
 			} {
 				if o := got[path]; o.Deleted || !errors.Is(o.Err, want) {
 					t.Errorf("%s: %+v, want %v", path, o, want)
@@ -97,7 +97,7 @@ func TestDeleteBeforeTheFirstSync(t *testing.T) {
 	r.account.Fill(bucket, 10, old, "linked.backup", "orphan.backup")
 	r.backups("linked.backup")
 	got := r.delete("linked.backup", "orphan.backup", "nothing.backup")
-	if !errors.Is(got["linked.backup"].Err, catalog.ErrNotOrphan) || !got["orphan.backup"].Deleted || !errors.Is(got["nothing.backup"].Err, ErrNotThere) {
+	if !errors.Is(got["linked.backup"].Err, catalog.ErrNotOrphan) || !got["orphan.backup"].Deleted || !errors.Is(got["nothing.backup"].Err, ErrNotFound) {
 		t.Errorf("%+v", got)
 	}
 	if keys := r.keys(""); !slices.Equal(keys, []string{"linked.backup"}) {
@@ -118,10 +118,10 @@ func TestNothingIsSentLate(t *testing.T) {
 	}})
 	r.account.Fill(bucket, 10, old, "a.backup", "b.backup")
 	r.sync()
-	r.deleter.chunkTime = 50 * time.Millisecond
+	r.deleter.limits.batchTime = 50 * time.Millisecond
 	got := r.delete("a.backup", "b.backup")
 	for path, o := range got {
-		if o.Deleted || !errors.Is(o.Err, ErrUnsettled) {
+		if o.Deleted || !errors.Is(o.Err, ErrUnconfirmed) {
 			t.Errorf("%s: %+v", path, o)
 		}
 	}
@@ -136,7 +136,7 @@ func TestNothingIsSentLate(t *testing.T) {
 	if o := r.delete("a.backup")["a.backup"]; !errors.Is(o.Err, catalog.ErrBeingDeleted) {
 		t.Errorf("a second deletion of a marked file: %+v", o)
 	}
-	r.resolve()
+	r.recoverAbandoned()
 	if n := r.intents(); len(n) != 0 || len(r.keys("")) != 2 {
 		t.Errorf("after the resolution: intents %v, keys %q", n, r.keys(""))
 	}
@@ -181,32 +181,32 @@ func TestResolveWaits(t *testing.T) {
 	begin("del_other", "node2/1", "a.backup")
 	begin("del_own", r.deleter.owner(), "b.backup")
 	begin("del_earlier", "node1/0", "c.backup")
-	known := map[string]*watched{}
-	look := func(want ...string) {
+	known := map[string]*openIntent{}
+	left := func(want ...string) {
 		t.Helper()
-		if err := r.deleter.resolveAll(context.Background(), known); err != nil {
+		if err := r.deleter.recoverAll(context.Background(), known); err != nil {
 			t.Fatal(err)
 		}
-		var left []string
+		var open []string
 		for _, n := range r.intents() {
-			left = append(left, n.Id)
+			open = append(open, n.Id)
 		}
-		if !slices.Equal(left, want) {
-			t.Errorf("left open: %q, want %q", left, want)
+		if !slices.Equal(open, want) {
+			t.Errorf("open intents: %q, want %q", open, want)
 		}
 	}
-	look("del_earlier", "del_other", "del_own") // the file is there, and a call may be on its way to it
-	r.deleter.settleOwn = 0
-	look("del_other", "del_own")
-	known["del_other"].since = time.Now().Add(-r.deleter.settleOthers)
-	look("del_own")
+	left("del_earlier", "del_other", "del_own") // the file is there, and a call may be on its way to it
+	r.deleter.limits.recoverOwn = 0
+	left("del_other", "del_own")
+	known["del_other"].since = time.Now().Add(-r.deleter.limits.recoverOthers)
+	left("del_own")
 	// A run that has ended and left nothing behind need not be waited for.
-	r.deleter.settleOwn = time.Hour
+	r.deleter.limits.recoverOwn = time.Hour
 	if err := r.account.Bucket(bucket).Delete(context.Background(), "c.backup", ""); err != nil {
 		t.Fatal(err)
 	}
 	begin("del_gone", "node1/0", "c.backup")
-	look("del_own")
+	left("del_own")
 	files := r.files()
 	if _, has := files["c.backup"]; has || len(files) != 2 {
 		t.Errorf("the index has %v", files)
@@ -226,7 +226,7 @@ func TestResolveWithoutTheBucket(t *testing.T) {
 				}
 				return nil
 			}, nil)
-			r.resolve()
+			r.recoverAbandoned()
 			if n := r.intents(); len(n) != left {
 				t.Errorf("intents %v", n)
 			}
@@ -320,14 +320,14 @@ func TestOtherNamesOfANeededFile(t *testing.T) {
 	for name, ignored := range conditioned {
 		t.Run(name, func(t *testing.T) {
 			r := newDeleteRig(t, mem.Options{Ignore: ignored})
-			r.deleter.Buckets = fileSystems{r.deleter.Buckets}
+			r.deleter.config.Buckets = fileSystems{r.deleter.config.Buckets}
 			r.account.Fill(bucket, 10, old, "a/linked.backup", "a/orphan.backup")
 			r.backups("a/linked.backup")
 			check := func() {
 				t.Helper()
 				names := []string{"b/../a/linked.backup", "a//linked.backup", "a/./linked.backup", "/a/linked.backup", "a/linked.backup/"}
 				for name, o := range r.delete(names...) {
-					if o.Deleted || !errors.Is(o.Err, ErrNotThere) {
+					if o.Deleted || !errors.Is(o.Err, ErrNotFound) {
 						t.Errorf("%q: %+v", name, o)
 					}
 				}

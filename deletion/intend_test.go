@@ -21,7 +21,7 @@ func TestIntentThatWasNotConfirmed(t *testing.T) {
 		}
 		return nil
 	})
-	req := DeleteRequest{Destination: r.destination(destID), Paths: [][]byte{[]byte("a.backup")}}
+	req := FilesRequest{Destination: r.destination(destID), Paths: [][]byte{[]byte("a.backup")}}
 	if _, err := r.deleter.DeleteFiles(context.Background(), req); !errors.Is(err, lost) {
 		t.Errorf("error %v", err)
 	}
@@ -31,7 +31,7 @@ func TestIntentThatWasNotConfirmed(t *testing.T) {
 	}
 }
 
-// TestNothingIsBegunWithoutTheCatalog asks it once, and not for each chunk.
+// TestNothingIsBegunWithoutTheCatalog asks it once, and not for each batch.
 func TestNothingIsBegunWithoutTheCatalog(t *testing.T) {
 	r := newDeleteRig(t, mem.Options{})
 	var paths [][]byte
@@ -42,7 +42,7 @@ func TestNothingIsBegunWithoutTheCatalog(t *testing.T) {
 		paths = append(paths, []byte(name))
 	}
 	r.delete() // learns the conditions
-	r.deleter.paths = 5
+	r.deleter.limits.paths = 5
 	lost := errors.New("no leader")
 	begun := 0
 	r.set(func(_ int, what string) error {
@@ -51,7 +51,7 @@ func TestNothingIsBegunWithoutTheCatalog(t *testing.T) {
 		}
 		return lost
 	}, nil)
-	if _, err := r.deleter.DeleteFiles(context.Background(), DeleteRequest{Destination: r.destination(destID), Paths: paths}); !errors.Is(err, lost) || begun != 1 {
+	if _, err := r.deleter.DeleteFiles(context.Background(), FilesRequest{Destination: r.destination(destID), Paths: paths}); !errors.Is(err, lost) || begun != 1 {
 		t.Errorf("files: %v after %d tries", err, begun)
 	}
 	begun = 0
@@ -61,7 +61,7 @@ func TestNothingIsBegunWithoutTheCatalog(t *testing.T) {
 	}
 	r.deleter.Close()
 	r.set(nil, nil)
-	if _, err := r.deleter.DeleteFiles(context.Background(), DeleteRequest{Destination: r.destination(destID), Paths: paths}); !errors.Is(err, ErrStopping) {
+	if _, err := r.deleter.DeleteFiles(context.Background(), FilesRequest{Destination: r.destination(destID), Paths: paths}); !errors.Is(err, ErrStopping) {
 		t.Errorf("after Close: %v", err)
 	}
 	if len(r.keys("")) != 30 || len(r.records()) != 30 {

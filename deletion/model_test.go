@@ -126,7 +126,7 @@ func (w *world) plan() {
 		return event{rapid.IntRange(1, 12).Draw(t, "step"), rapid.SampledFrom(kinds).Draw(t, "what"), genKey.Draw(t, "name"), genRecord.Draw(t, "id")}
 	}), 0, 3).Draw(w.t, "events")
 	w.crashed = false
-	w.deleter.paths, w.deleter.singles = 3, 2
+	w.deleter.limits.paths, w.deleter.limits.singles = 3, 2
 	w.set(func(n int, _ string) error {
 		for _, e := range events {
 			if e.step != n || w.crashed {
@@ -189,7 +189,7 @@ func (w *world) unclaim(id string) {
 }
 
 func (w *world) deleteFiles(names []string) {
-	req := DeleteRequest{Destination: w.destination(w.id), Who: "tok"}
+	req := FilesRequest{Destination: w.destination(w.id), Who: "tok"}
 	for _, n := range names {
 		req.Paths = append(req.Paths, []byte(w.key(n)))
 	}
@@ -242,15 +242,15 @@ func (w *world) clean(types []index.Type) {
 // resolveSoon looks at what is left open; the node may crash there, too.
 func (w *world) resolveSoon() {
 	w.plan()
-	w.deleter.settleOthers = 0
-	_ = w.deleter.resolveAll(context.Background(), map[string]*watched{})
+	w.deleter.limits.recoverOthers = 0
+	_ = w.deleter.recoverAll(context.Background(), map[string]*openIntent{})
 	w.over()
 }
 
 // settled checks what must hold when all is resolved: nothing is marked, and every path is
 // in the bucket and the index, or in neither.
 func (w *world) settled() {
-	w.resolve()
+	w.recoverAbandoned()
 	if n := w.intents(); len(n) > 0 {
 		w.t.Fatalf("left open: %v", n)
 	}
@@ -352,7 +352,7 @@ func crashAt(t *testing.T, ignored mem.Ignored, step int, when string) (steps in
 	r.backup("kept", "kept.backup")
 	r.sync()
 	r.delete() // learns the conditions
-	r.deleter.paths, r.deleter.singles = 2, 2
+	r.deleter.limits.paths, r.deleter.limits.singles = 2, 2
 	crashed := false
 	crash := func(at int, now string) error {
 		steps = max(steps, at)
@@ -367,12 +367,12 @@ func crashAt(t *testing.T, ignored mem.Ignored, step int, when string) (steps in
 	}
 	r.set(func(at int, _ string) error { return crash(at, "before") }, func(at int, _ string) error { return crash(at, "after") })
 	ctx := context.Background()
-	_, _ = r.deleter.DeleteFiles(ctx, DeleteRequest{Destination: r.destination(destID), Paths: [][]byte{[]byte("o1.backup"), []byte("kept.backup")}})
+	_, _ = r.deleter.DeleteFiles(ctx, FilesRequest{Destination: r.destination(destID), Paths: [][]byte{[]byte("o1.backup"), []byte("kept.backup")}})
 	_, _ = r.deleter.DeleteBackups(ctx, BackupsRequest{Destination: r.destination(destID), IDs: []string{"bkp"}, Files: true})
 	_, _ = r.deleter.Cleanup(ctx, CleanupRequest{Destination: r.destination(destID), Types: recognised, Before: 1 << 60})
 	r.set(nil, nil)
 	r.reboot()
-	r.resolve()
+	r.recoverAbandoned()
 	if left := r.intents(); len(left) > 0 {
 		t.Fatalf("%s step %d: left open %v", when, step, left)
 	}

@@ -17,30 +17,30 @@ import (
 )
 
 const (
-	// resolveAtOnce bounds the intents that are looked at at once.
-	resolveAtOnce = 8
-	// resolveTime bounds a look at one, so that a provider that hangs keeps no other waiting
-	// for long, and resolveAgain is how long after it failed it is asked again.
-	resolveTime  = 20 * time.Second
-	resolveAgain = 15 * time.Second
+	// recoverConcurrency bounds the intents that are recovered at once.
+	recoverConcurrency = 8
+	// recoverTimeout bounds one attempt, so that a hanging provider does not delay the
+	// others for long; recoverRetry is the time until the next attempt.
+	recoverTimeout = 20 * time.Second
+	recoverRetry   = 15 * time.Second
 )
 
-// watched is what a leader knows of an intent.
-type watched struct {
-	since time.Time // when it was first seen
-	again time.Time // not to be looked at before
+// openIntent is what the leader remembers of an intent.
+type openIntent struct {
+	since time.Time // first seen
+	next  time.Time // earliest next attempt
 }
 
-// Resolve settles what other nodes, or earlier runs of this one, have left open: it looks
-// at the files and records in the catalog what is true. It deletes none. It is the leader's
-// and runs until ctx ends.
-func (d *Deleter) Resolve(ctx context.Context) error {
-	known := map[string]*watched{}
+// Recover finishes intents that other nodes, or earlier runs of this node, have left open: it
+// looks up the files and records in the catalog what it finds. It deletes nothing. The leader
+// runs it until ctx ends.
+func (d *Deleter) Recover(ctx context.Context) error {
+	known := map[string]*openIntent{}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		if err := d.resolveAll(ctx, known); err != nil && ctx.Err() == nil {
-			d.Logger.Error("open deletions could not be read; tried again in a second", "error", err)
+		if err := d.recoverAll(ctx, known); err != nil && ctx.Err() == nil {
+			d.config.Logger.Error("open deletions could not be read; retrying in a second", "error", err)
 		}
 		select {
 		case <-tick.C:
@@ -50,10 +50,10 @@ func (d *Deleter) Resolve(ctx context.Context) error {
 	}
 }
 
-// resolveAll looks at the intents once.
-func (d *Deleter) resolveAll(ctx context.Context, known map[string]*watched) error {
+// recoverAll makes one pass over the intents.
+func (d *Deleter) recoverAll(ctx context.Context, known map[string]*openIntent) error {
 	var intents []*pb.Intent
-	if err := d.Catalog.View(func(tx *catalog.Tx) (err error) {
+	if err := d.config.Catalog.View(func(tx *catalog.Tx) (err error) {
 		intents, err = tx.Intents()
 		return err
 	}); err != nil {
@@ -67,23 +67,24 @@ func (d *Deleter) resolveAll(ctx context.Context, known map[string]*watched) err
 		}
 	}
 	var group errgroup.Group
-	group.SetLimit(resolveAtOnce)
+	group.SetLimit(recoverConcurrency)
 	for _, n := range intents {
 		k := known[n.Id]
 		if k == nil {
-			k = &watched{since: now}
+			k = &openIntent{since: now}
 			known[n.Id] = k
 		}
-		settled := now.Sub(k.since) >= d.settleOthers
-		own := strings.HasPrefix(n.Node, d.Node+"/") && n.Node != d.owner()
-		if !settled && !own || now.Before(k.again) {
+		expired := now.Sub(k.since) >= d.limits.recoverOthers
+		own := strings.HasPrefix(n.Node, d.config.Node+"/") && n.Node != d.owner()
+		if !expired && !own || now.Before(k.next) {
 			continue
 		}
-		settled = settled || now.Sub(d.opened) >= d.settleOwn
+		expired = expired || now.Sub(d.opened) >= d.limits.recoverOwn
 		group.Go(func() error {
-			if err := d.resolve(ctx, n, settled); err != nil {
-				k.again = time.Now().Add(resolveAgain)
-				d.Logger.Warn("an open deletion could not be settled; tried again in some seconds", "intent", n.Id, "destination", n.DestinationId, "error", err)
+			if err := d.recoverIntent(ctx, n, expired); err != nil {
+				k.next = time.Now().Add(recoverRetry)
+				d.config.Logger.Warn("an abandoned deletion could not be recovered; retrying in some seconds",
+					"intent", n.Id, "destination", n.DestinationId, "error", err)
 			}
 			return nil
 		})
@@ -91,79 +92,76 @@ func (d *Deleter) resolveAll(ctx context.Context, known map[string]*watched) err
 	return group.Wait()
 }
 
-// resolve settles an intent that nobody works on. One of which files are still there is
-// left open unless what was sent to the provider has come to its end.
-func (d *Deleter) resolve(ctx context.Context, n *pb.Intent, settled bool) error {
+// recoverIntent finishes an intent that no node works on. An intent of which files still
+// exist is left open unless it is expired: no call can be under way to the provider.
+func (d *Deleter) recoverIntent(ctx context.Context, n *pb.Intent, expired bool) error {
 	candidates := make([]*candidate, len(n.Paths))
 	for i, path := range n.Paths {
-		candidates[i] = &candidate{path: path, needless: true}
+		candidates[i] = &candidate{path: path, absentOK: true}
 	}
 	slices.SortFunc(candidates, func(a, b *candidate) int { return bytes.Compare(a.path, b.path) })
-	if err := d.lookAgain(ctx, n, candidates); err != nil {
+	if err := d.statIntent(ctx, n, candidates); err != nil {
 		return err
 	}
 	finish := &pb.FinishDelete{Org: n.Org, Id: n.Id, At: time.Now().UnixMilli()}
 	gone := map[string]bool{}
-	for _, t := range candidates {
-		if t.choose() {
-			t.fail(errLeft)
+	for _, c := range candidates {
+		if c.check() {
+			c.err = errAbandoned
 		}
-		if !t.gone && !settled {
+		if !c.gone && !expired {
 			return nil
 		}
-		gone[string(t.path)] = t.gone
-		finish.Outcomes = append(finish.Outcomes, t.Outcome().message())
+		gone[string(c.path)] = c.gone
+		finish.Outcomes = append(finish.Outcomes, c.outcome().message())
 	}
 	var err error
-	if finish.DeleteBackups, err = d.bereft(n, gone); err != nil {
+	if finish.DeleteBackups, err = d.backupsWithoutFiles(n, gone); err != nil {
 		return err
 	}
-	_, err = d.Proposer.Propose(ctx, finish)
+	_, err = d.config.Proposer.Propose(ctx, finish)
 	if errors.Is(err, catalog.ErrConflict) {
-		return nil // it was concluded meanwhile
+		return nil // it was finished meanwhile
 	}
 	if err == nil {
-		d.metrics.resolved.Inc()
-		d.Logger.Info("settled a deletion that was left open", "intent", n.Id, "destination", n.DestinationId, "begun_by", n.Node, "files", len(candidates))
+		d.metrics.recovered.Inc()
+		d.config.Logger.Info("recovered an abandoned deletion",
+			"intent", n.Id, "destination", n.DestinationId, "begun_by", n.Node, "files", len(candidates))
 	}
 	return err
 }
 
-// errLeft is why a file was not deleted.
-var errLeft = errors.New("the node that was to delete it stopped")
-
-// lookAgain finds out what is left of the files of an intent. A provider that cannot be
-// asked for good must not keep them marked for good: then each has failed. An
-// error is one that passes.
-func (d *Deleter) lookAgain(ctx context.Context, n *pb.Intent, candidates []*candidate) error {
+// statIntent looks up the files of an intent. A provider that refuses for good must not keep
+// them marked for good: each file then has its error. The returned error is transient.
+func (d *Deleter) statIntent(ctx context.Context, n *pb.Intent, candidates []*candidate) error {
 	var dest *pb.Destination
-	if err := d.Catalog.View(func(tx *catalog.Tx) (err error) {
+	if err := d.config.Catalog.View(func(tx *catalog.Tx) (err error) {
 		dest, err = tx.Destination(n.Org, n.DestinationId)
 		return err
 	}); err != nil {
 		return err
 	}
-	bucket, err := d.Buckets.Open(ctx, dest)
+	bucket, err := d.config.Buckets.Open(ctx, dest)
 	if err == nil {
-		w := &deletion{Deleter: d, destination: dest, bucket: bucket}
-		ctx, cancel := context.WithTimeout(ctx, resolveTime)
+		op := &operation{deleter: d, destination: dest, bucket: bucket}
+		ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 		defer cancel()
-		w.look(ctx, candidates)
+		op.stat(ctx, candidates)
 	}
-	for _, t := range candidates {
-		if t.err == nil {
-			t.err = err
+	for _, c := range candidates {
+		if c.err == nil {
+			c.err = err
 		}
-		if t.err != nil && passes(t.err) {
-			return t.err
+		if c.err != nil && isTransient(c.err) {
+			return c.err
 		}
 	}
 	return nil
 }
 
-// passes tells whether what kept a file from being looked at may pass by itself. What is
-// wrong with the destination's settings does not.
-func passes(err error) bool {
+// isTransient reports whether the reason for a failed lookup may disappear by itself. Wrong
+// settings of the destination do not.
+func isTransient(err error) bool {
 	switch provider.KindOf(err) {
 	case provider.Credentials, provider.Denied, provider.NoBucket, provider.Forbidden, provider.Invalid:
 		return false
@@ -171,16 +169,16 @@ func passes(err error) bool {
 	return true
 }
 
-// bereft are those backups of an intent of which all files are gone: what was asked for is
-// done with their records gone, too.
-func (d *Deleter) bereft(n *pb.Intent, gone map[string]bool) (ids []string, err error) {
-	kept := map[string]bool{} // by stem
+// backupsWithoutFiles returns those backups of an intent of which all files are gone: the
+// request is complete when their records are gone, too.
+func (d *Deleter) backupsWithoutFiles(n *pb.Intent, gone map[string]bool) (ids []string, err error) {
+	keptStems := map[string]bool{}
 	for path, gone := range gone {
 		if !gone {
-			kept[string(keyspace.Stem([]byte(path)))] = true
+			keptStems[string(keyspace.Stem([]byte(path)))] = true
 		}
 	}
-	err = d.Catalog.View(func(tx *catalog.Tx) error {
+	err = d.config.Catalog.View(func(tx *catalog.Tx) error {
 		for _, id := range n.BackupIds {
 			record, err := tx.Backup(n.Org, id)
 			if errors.Is(err, catalog.ErrNotFound) {
@@ -191,12 +189,12 @@ func (d *Deleter) bereft(n *pb.Intent, gone map[string]bool) (ids []string, err 
 			}
 			named := record.Files
 			if path := record.StoragePath; len(path) > 0 {
-				if kept[string(keyspace.Stem(path))] {
+				if keptStems[string(keyspace.Stem(path))] {
 					continue
 				}
 				named = append(slices.Clone(named), path)
 			}
-			// A file that the intent does not have is one that was not asked about.
+			// A file that is not part of the intent was not asked to be deleted.
 			left := slices.ContainsFunc(named, func(path []byte) bool { return !gone[string(path)] })
 			if !left && record.StorageId == n.DestinationId {
 				ids = append(ids, id)

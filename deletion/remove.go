@@ -6,67 +6,53 @@ import (
 	"firescan/provider"
 )
 
-// remove deletes files that were looked at, each only while it is the one that was seen:
-// by condition where the bucket honours that, else by looking again right before.
-func (w *deletion) remove(ctx context.Context, todo []*candidate) {
-	var tagged, bare []*candidate
-	for _, t := range todo {
-		if t.seen.Tag != "" && (w.conditions.Batch || w.conditions.Single) {
-			tagged = append(tagged, t)
+// remove deletes files that were looked up, each only while it is the object that was seen:
+// by a condition where the bucket honors it, else by a second lookup right before.
+func (op *operation) remove(ctx context.Context, files []*candidate) {
+	var conditional, unconditional []*candidate
+	for _, c := range files {
+		if c.seen.Tag != "" && (op.conditions.Batch || op.conditions.Single) {
+			conditional = append(conditional, c)
 		} else {
-			bare = append(bare, t)
+			unconditional = append(unconditional, c)
 		}
 	}
-	if w.conditions.Batch {
-		w.removeBatch(ctx, tagged)
+	if op.conditions.Batch {
+		op.removeBatch(ctx, conditional)
 	} else {
-		w.each(len(tagged), func(i int) {
-			t := tagged[i]
-			t.judge(w.bucket.Delete(ctx, string(t.path), t.seen.Tag))
+		op.deleter.each(len(conditional), func(i int) {
+			c := conditional[i]
+			c.setResult(op.bucket.Delete(ctx, string(c.path), c.seen.Tag))
 		})
 	}
-	w.each(len(bare), func(i int) { w.removeSeen(ctx, bare[i]) })
+	op.deleter.each(len(unconditional), func(i int) { op.removeUnconditionally(ctx, unconditional[i]) })
 }
 
-func (w *deletion) removeBatch(ctx context.Context, candidates []*candidate) {
-	if len(candidates) == 0 {
+func (op *operation) removeBatch(ctx context.Context, files []*candidate) {
+	if len(files) == 0 {
 		return
 	}
-	batch := make([]provider.Deletion, len(candidates))
-	for i, t := range candidates {
-		batch[i] = provider.Deletion{Key: string(t.path), Tag: t.seen.Tag}
+	objects := make([]provider.Deletion, len(files))
+	for i, c := range files {
+		objects[i] = provider.Deletion{Key: string(c.path), Tag: c.seen.Tag}
 	}
-	for i, err := range w.bucket.DeleteBatch(ctx, batch) {
-		candidates[i].judge(err)
+	for i, err := range op.bucket.DeleteBatch(ctx, objects) {
+		files[i].setResult(err)
 	}
 }
 
-// removeSeen deletes a file without a condition, if it still is the one that was seen.
-func (w *deletion) removeSeen(ctx context.Context, t *candidate) {
-	before := t.seen
-	if w.lookAt(ctx, t); t.err != nil {
+// removeUnconditionally deletes a file if a second lookup finds the same object.
+func (op *operation) removeUnconditionally(ctx context.Context, c *candidate) {
+	before := c.seen
+	if op.statOne(ctx, c); c.err != nil {
 		return
 	}
 	switch {
-	case t.seen == nil:
-		t.gone = true
-	case t.seen.Tag != before.Tag || t.seen.Size != before.Size || t.seen.ModTime.Unix() != before.ModTime.Unix():
-		t.fail(ErrChanged)
+	case c.seen == nil:
+		c.gone = true
+	case c.seen.Tag != before.Tag || c.seen.Size != before.Size || c.seen.ModTime.Unix() != before.ModTime.Unix():
+		c.err = ErrChanged
 	default:
-		t.judge(w.bucket.Delete(ctx, string(t.path), ""))
-	}
-}
-
-// judge notes what a call to delete the file has done.
-func (t *candidate) judge(err error) {
-	switch kind := provider.KindOf(err); {
-	case err == nil, kind == provider.NotFound:
-		t.removed()
-	case kind == provider.Changed:
-		t.fail(ErrChanged)
-	default:
-		t.fail(err)
-		// After these the call, or one before it that was tried again, may still be on its way.
-		t.open = kind.Temporary() || kind == provider.Internal
+		c.setResult(op.bucket.Delete(ctx, string(c.path), ""))
 	}
 }

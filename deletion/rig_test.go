@@ -132,7 +132,7 @@ func (b steppedBucket) watch(ctx context.Context, keys []string, remove func() [
 	return errs
 }
 
-// deleteRig is a rig with a deleter whose every step can be watched.
+// deleteRig is a rig with a deleter whose every step can be openIntent.
 type deleteRig struct {
 	*rig
 	*steps
@@ -156,12 +156,12 @@ func (r *deleteRig) reboot() {
 		r.deleter.Close()
 	}
 	r.boot++
-	r.deleter = NewDeleter(DeleterConfig{
+	r.deleter = New(Config{
 		Node: "node1", Boot: fmt.Sprint(r.boot), Catalog: r.catalog, Proposer: r.steps, Buckets: steppedBuckets{r}, Shards: r.keeper,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	// One call after the other, so that steps come in an order.
-	r.deleter.calls, r.deleter.chunks = 1, 1
+	r.deleter.limits.calls, r.deleter.limits.batches = 1, 1
 }
 
 type steppedBuckets struct{ *deleteRig }
@@ -189,7 +189,7 @@ func (r *deleteRig) destination(id string) (d *pb.Destination) {
 // delete deletes paths as somebody, and answers the outcomes by path.
 func (r *deleteRig) delete(paths ...string) map[string]Outcome {
 	r.t.Helper()
-	req := DeleteRequest{Destination: r.destination(destID), Who: "tok_1"}
+	req := FilesRequest{Destination: r.destination(destID), Who: "tok_1"}
 	for _, p := range paths {
 		req.Paths = append(req.Paths, []byte(p))
 	}
@@ -208,10 +208,10 @@ func (r *deleteRig) delete(paths ...string) map[string]Outcome {
 }
 
 // resolve settles all that is open, as a leader does minutes later.
-func (r *deleteRig) resolve() {
+func (r *deleteRig) recoverAbandoned() {
 	r.t.Helper()
-	r.deleter.settleOthers = 0
-	if err := r.deleter.resolveAll(context.Background(), map[string]*watched{}); err != nil {
+	r.deleter.limits.recoverOthers = 0
+	if err := r.deleter.recoverAll(context.Background(), map[string]*openIntent{}); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // newDeleter makes what deletes files on this node. It is closed before what it stands on.
 func (n *Node) newDeleter() *deletion.Deleter {
-	d := deletion.NewDeleter(deletion.DeleterConfig{
+	d := deletion.New(deletion.Config{
 		Node: n.id, Boot: rand.Text(), Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets, Shards: n.scan.keeper,
 		Logger: n.log, Registerer: n.registry,
 	})
@@ -24,7 +24,7 @@ func (n *Node) newDeleter() *deletion.Deleter {
 func (n *Node) coordinate(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(ctx)
 	parts.Go(func() error { return n.scan.coordinator.Run(failed, n.cluster.Term()) })
-	parts.Go(func() error { return n.deleter.Resolve(failed) })
+	parts.Go(func() error { return n.deleter.Recover(failed) })
 	parts.Go(func() error { return n.scan.keeper.ForgetDeparted(failed) })
 	return parts.Wait()
 }

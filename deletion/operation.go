@@ -1,0 +1,91 @@
+package deletion
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/provider"
+)
+
+// An operation is the state that the batches of one request share.
+type operation struct {
+	deleter     *Deleter
+	destination *pb.Destination
+	who         string
+	bucket      provider.Bucket // nil where only records are deleted
+	conditions  provider.Conditions
+
+	mu      sync.Mutex
+	started bool  // a batch was started
+	failure error // why a batch could not be started; later ones are not tried
+}
+
+// begin opens the bucket of a destination for deleting.
+func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string) (*operation, error) {
+	bucket, err := d.config.Buckets.Open(ctx, dest)
+	if err != nil {
+		return nil, err
+	}
+	op := &operation{deleter: d, destination: dest, who: who, bucket: bucket}
+	op.conditions, err = op.probeConditions(ctx)
+	return op, err
+}
+
+func (op *operation) hasStarted() bool {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return op.started
+}
+
+func (op *operation) startError() error {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return op.failure
+}
+
+// noteStart records whether a batch could be started.
+func (op *operation) noteStart(err error) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	if err == nil {
+		op.started = true
+	} else if op.failure == nil {
+		op.failure = err
+	}
+}
+
+// probeConditions returns the conditions that the bucket is proven to honor, and probes them
+// if nobody has since its settings changed. When the probe fails, none are relied on.
+func (op *operation) probeConditions(ctx context.Context) (provider.Conditions, error) {
+	if c := op.destination.Conditions; c != nil {
+		return provider.Conditions{Single: c.Single, Batch: c.Batch}, nil
+	}
+	config := op.deleter.config
+	c, err := provider.ProbeConditions(ctx, op.bucket, op.prefix())
+	if err != nil {
+		if ctx.Err() != nil {
+			return c, context.Cause(ctx)
+		}
+		config.Logger.Warn("probing conditional deletes failed; each file is checked before it is deleted",
+			"destination", op.destination.Id, "error", err)
+		return provider.Conditions{}, nil
+	}
+	_, err = config.Proposer.Propose(ctx, &pb.SetConditions{
+		Org: op.destination.Org, Id: op.destination.Id, Revision: op.destination.Revision,
+		Single: c.Single, Batch: c.Batch, At: time.Now().UnixMilli(),
+	})
+	if err != nil && ctx.Err() == nil {
+		config.Logger.Warn("the conditions of a bucket could not be stored; they are probed again",
+			"destination", op.destination.Id, "error", err)
+	}
+	return c, nil
+}
+
+// prefix returns the prefix of the destination's keys.
+func (op *operation) prefix() string {
+	start, _ := catalog.KeySpace(op.destination)
+	return string(start)
+}

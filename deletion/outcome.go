@@ -1,0 +1,92 @@
+package deletion
+
+import (
+	"errors"
+	"strings"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/provider"
+)
+
+// Reasons why a file was not deleted, besides the refusals of the catalog (*catalog.Error)
+// and the failures of the provider (*provider.Error).
+var (
+	// ErrNotFound is returned when neither the index nor the bucket has the file.
+	ErrNotFound = errors.New("file not found")
+	// ErrChanged is returned when the file differs from what the last scan saw, or was
+	// replaced at this moment: the decision was about another file.
+	ErrChanged = errors.New("the file has changed since the last scan: sync the destination and check it again")
+	// ErrUnconfirmed is returned when the provider did not confirm the deletion and the file
+	// still exists. It stays marked and is checked again within minutes.
+	ErrUnconfirmed = errors.New("the provider did not confirm the deletion and the file still exists: it is checked again within minutes")
+	// ErrRecordKept is returned for a backup whose files were deleted and whose record was
+	// not, because the catalog did not respond.
+	ErrRecordKept = errors.New("the files are deleted and the record is not yet: delete the backup again")
+	// ErrNeverSynced is returned by Plan and Cleanup before the first generation.
+	ErrNeverSynced = errors.New("the destination was never synced, so no orphans are known: sync it first")
+	// ErrStopping is returned when the node stops before it reached the file.
+	ErrStopping = errors.New("the node is stopping")
+)
+
+// errAbandoned is the reason recorded for files of an intent whose node went away.
+var errAbandoned = errors.New("the node that was deleting it stopped")
+
+// maxReason bounds the recorded reason of one file, in bytes.
+const maxReason = 100
+
+// An Outcome is the result for one file.
+type Outcome struct {
+	Path []byte
+	// Deleted reports that the file does not exist anymore.
+	Deleted bool
+	// Absent reports that it did not exist when the deletion began.
+	Absent bool
+	// Size is the size of the deleted file in bytes.
+	Size int64
+	// Err is the reason why it was not deleted: one of the Err values of this package, a
+	// *catalog.Error or a *provider.Error.
+	Err error
+}
+
+// message returns the outcome as the catalog stores it.
+func (o Outcome) message() *pb.Outcome {
+	m := &pb.Outcome{Path: o.Path, Deleted: o.Deleted, Size: o.Size}
+	switch {
+	case o.Absent:
+		m.Reason = "it was already gone"
+	case o.Err != nil:
+		m.Reason = Reason(o.Err)
+	}
+	return m
+}
+
+// label returns the outcome as metrics name it.
+func (o Outcome) label() string {
+	_, refused := errors.AsType[*catalog.Error](o.Err)
+	switch {
+	case o.Absent, errors.Is(o.Err, ErrNotFound):
+		return "absent"
+	case o.Deleted:
+		return "deleted"
+	case refused:
+		return "refused"
+	case errors.Is(o.Err, ErrChanged):
+		return "changed"
+	case errors.Is(o.Err, ErrUnconfirmed):
+		return "unsettled"
+	}
+	return "failed"
+}
+
+// Reason returns why a file was not deleted, for a person, in at most 100 bytes.
+func Reason(err error) string {
+	text := err.Error()
+	if known, ok := errors.AsType[*provider.Error](err); ok {
+		text = known.Reason
+	}
+	if len(text) > maxReason {
+		text = text[:maxReason-3] + "..."
+	}
+	return strings.ToValidUTF8(text, "")
+}

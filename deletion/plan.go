@@ -1,0 +1,155 @@
+package deletion
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/index"
+)
+
+// maxPlanFiles bounds the files that a plan names.
+const maxPlanFiles = 20
+
+// CleanupRequest asks for the deletion of the orphans of a destination.
+type CleanupRequest struct {
+	// Destination is as read from the catalog.
+	Destination *pb.Destination
+	// Who is recorded in the audit.
+	Who string
+	// Types are the types of files that may be deleted.
+	Types []index.Type
+	// Before is the latest modification time of files to delete, in Unix milliseconds. A
+	// file of unknown time is never old enough.
+	Before int64
+	// Confirm, when not empty, must be the hash of the plan.
+	Confirm string
+}
+
+// selects reports whether a file is to be deleted.
+func (r *CleanupRequest) selects(e *index.Entry) bool {
+	return !e.Linked && e.ModTime > 0 && e.ModTime <= r.Before && slices.Contains(r.Types, e.Type)
+}
+
+// A Plan is what a cleanup would delete.
+type Plan struct {
+	// Hash identifies the plan: it changes with the destination's settings and with any of
+	// the files, its size, time or content.
+	Hash string
+	// Files and Bytes are the totals to delete; Of is the number of files in all.
+	Files, Bytes, Of uint64
+	// First are the first files of the plan, in order of path.
+	First []index.Entry
+	// Unknown reports that the catalog has no backup at all in the bucket.
+	Unknown bool
+}
+
+// TooLarge reports whether the plan needs to be confirmed.
+func (p *Plan) TooLarge() bool { return p.Files > 0 && (p.Unknown || 2*p.Files > p.Of) }
+
+// A PlanError is the reason why a cleanup was not started: its plan is too large, or another
+// plan was confirmed.
+type PlanError struct {
+	Plan
+	// Confirmed reports that another plan was confirmed.
+	Confirmed bool
+}
+
+func (e *PlanError) Error() string {
+	switch {
+	case e.Confirmed:
+		return fmt.Sprintf("the confirmed plan is outdated: the current plan %s deletes %d of %d files", e.Hash, e.Files, e.Of)
+	case e.Unknown:
+		return fmt.Sprintf("no backup is known in the bucket, and %d of its files would be deleted", e.Files)
+	}
+	return fmt.Sprintf("%d of %d files would be deleted", e.Files, e.Of)
+}
+
+// Plan returns what Cleanup would delete. It reads the shard only. Errors: ErrNeverSynced,
+// and those of opening the shard.
+func (d *Deleter) Plan(ctx context.Context, r CleanupRequest) (*Plan, error) {
+	view, err := d.syncedView(ctx, r.Destination)
+	if err != nil {
+		return nil, err
+	}
+	defer view.Release()
+	return d.plan(ctx, view, &r)
+}
+
+// syncedView opens the shard of a destination, which must have been synced.
+func (d *Deleter) syncedView(ctx context.Context, dest *pb.Destination) (*index.View, error) {
+	view, err := d.view(ctx, dest.Id)
+	if err == nil && view == nil {
+		err = ErrNeverSynced
+	}
+	return view, err
+}
+
+func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest) (*Plan, error) {
+	stats := view.Stats()
+	p := &Plan{Of: stats.Files()}
+	hash := newPlanHash(r.Destination)
+	_, more, err := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {
+		if !r.selects(e) {
+			return true
+		}
+		hash.add(e)
+		p.Files++
+		p.Bytes += uint64(e.Size)
+		if len(p.First) < maxPlanFiles {
+			first := *e
+			first.Path = bytes.Clone(e.Path)
+			p.First = append(p.First, first)
+		}
+		return p.Files%4096 != 0 || ctx.Err() == nil
+	})
+	if err == nil && more {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Hash = hash.String()
+	return p, d.config.Catalog.View(func(tx *catalog.Tx) error {
+		links := tx.Links(catalog.BucketID(r.Destination))
+		_, known := links.Seek(nil)
+		p.Unknown = !known
+		return links.Err()
+	})
+}
+
+// planHash summarizes what a plan deletes. It only has to distinguish plans that occur by
+// themselves: whoever may confirm a plan may delete its files anyway.
+type planHash struct{ a, b *xxhash.Digest }
+
+func newPlanHash(d *pb.Destination) planHash {
+	h := planHash{xxhash.New(), xxhash.NewWithSeed(1)}
+	h.write(fmt.Appendf(nil, "%s\x00%d\x00", d.Id, d.Revision))
+	return h
+}
+
+func (h planHash) write(p []byte) {
+	_, _ = h.a.Write(p) // never fails
+	_, _ = h.b.Write(p)
+}
+
+func (h planHash) add(e *index.Entry) {
+	var b [26]byte
+	binary.LittleEndian.PutUint16(b[:], uint16(len(e.Path)))
+	binary.LittleEndian.PutUint64(b[2:], uint64(e.Size))
+	binary.LittleEndian.PutUint64(b[10:], uint64(e.ModTime))
+	binary.LittleEndian.PutUint64(b[18:], e.Digest)
+	h.write(b[:])
+	h.write(e.Path)
+}
+
+func (h planHash) String() string {
+	return hex.EncodeToString(h.b.Sum(h.a.Sum(nil)))
+}
