@@ -89,7 +89,7 @@ func (w *world) claim(id, path string, files []string) {
 // scan syncs the destination.
 func (w *world) scan() {
 	id := w.propose(&pb.StartSync{Org: org, DestinationId: w.id, SyncId: catalog.NewID(catalog.KindSync), At: 1}).SyncId
-	if s := w.wait(id); s.Status != catalog.SyncCompleted {
+	if s := w.log.WaitSync(org, id); s.Status != catalog.SyncCompleted {
 		w.t.Fatalf("sync: %v", s)
 	}
 	w.scanned = w.tags()

@@ -143,10 +143,9 @@ type deleteRig struct {
 func newDeleteRig(t testing.TB, opts mem.Options) *deleteRig {
 	t.Helper()
 	r := &deleteRig{rig: newRig(t, opts)}
-	r.steps = &steps{inner: r.rig}
+	r.steps = &steps{inner: r.node}
 	r.reboot()
 	t.Cleanup(func() { r.deleter.Close() })
-	r.start()
 	return r
 }
 
@@ -169,10 +168,6 @@ type steppedBuckets struct{ *deleteRig }
 // Open implements Buckets.
 func (b steppedBuckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, error) {
 	return steppedBucket{b.account.Bucket(d.Bucket), b.steps}, nil
-}
-
-func (r *deleteRig) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) {
-	return r.rig.Propose(ctx, m)
 }
 
 func (r *deleteRig) destination(id string) (d *pb.Destination) {
