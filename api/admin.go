@@ -2,110 +2,30 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 
-	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
 	"firescan/cluster"
 )
 
-type tokenView struct {
-	ID        string `json:"id"`
-	Org       string `json:"organizationId,omitempty"`
-	Role      string `json:"role"`
-	Name      string `json:"name"`
-	CreatedAt stamp  `json:"createdAt"`
-	ExpiresAt stamp  `json:"expiresAt,omitempty"`
-	// Token is shown once, when it is made.
-	Token string `json:"token,omitempty"`
+// Members lists and removes the nodes of the cluster; *cluster.Cluster does.
+type Members interface {
+	Members(ctx context.Context) ([]cluster.Member, error)
+	Peers() []cluster.Peer
+	Remove(ctx context.Context, id string) error
 }
 
-func showToken(t *pb.Token) tokenView {
-	return tokenView{ID: t.Id, Org: t.Org, Role: t.Role, Name: t.Name, CreatedAt: stamp(t.CreatedAt), ExpiresAt: stamp(t.ExpiresAt)}
+// Keys replaces the key that credentials are encrypted with.
+type Keys interface {
+	// Rotate answers of how many destinations the credentials were encrypted anew.
+	Rotate(ctx context.Context) (int, error)
 }
 
-func (s *Server) listTokens(c *call) error {
-	list := []tokenView{}
-	if err := c.view(func(tx *catalog.Tx) error {
-		all, err := tx.Tokens()
-		for _, t := range all {
-			list = append(list, showToken(t))
-		}
-		return err
-	}); err != nil {
-		return err
-	}
-	return c.answer(envelope{Data: list})
-}
-
-func (s *Server) createToken(c *call) error {
-	var in struct {
-		Org       string `json:"organizationId"`
-		Role      string `json:"role"`
-		Name      string `json:"name"`
-		ExpiresAt stamp  `json:"expiresAt"`
-	}
-	if err := c.decode(&in); err != nil {
-		return err
-	}
-	wrong := fieldErrors{}
-	role := catalog.Role(in.Role)
-	if !role.Valid() {
-		names := make([]string, 0, len(catalog.Roles()))
-		for _, r := range catalog.Roles() {
-			names = append(names, string(r))
-		}
-		wrong["role"] = "must be one of " + strings.Join(names, ", ")
-	}
-	switch {
-	case role == catalog.RoleRoot && in.Org != "":
-		wrong["organizationId"] = "the root role belongs to no organization"
-	case role != catalog.RoleRoot && !validID(in.Org):
-		wrong["organizationId"] = "is required: 1 to 128 letters, digits, '_', '-', '.' and ':'"
-	}
-	if len(in.Name) > maxName || !printable(in.Name) {
-		wrong["name"] = "must have at most 200 printable characters"
-	}
-	if in.ExpiresAt != 0 && int64(in.ExpiresAt) <= s.Now().UnixMilli() {
-		wrong["expiresAt"] = "must be a time to come, such as 2030-01-15T10:00:00Z"
-	}
-	if len(wrong) > 0 {
-		return invalid(wrong)
-	}
-	plain := catalog.NewToken()
-	t := &pb.Token{
-		Id: catalog.NewID(catalog.KindToken), Hash: catalog.HashToken(plain), Org: in.Org, Role: in.Role, Name: in.Name,
-		CreatedAt: s.Now().UnixMilli(), ExpiresAt: int64(in.ExpiresAt),
-	}
-	made, err := c.proposeOnce(&pb.PutToken{Token: t}, "")
-	if err != nil {
-		return err
-	}
-	if made.Id != t.Id { // by the request that this one retries
-		return &Error{
-			Code:    CodeConflict,
-			Message: "The token " + made.Id + " was made by this request before, and was shown only then; revoke it and make another one under a new " + keyHeader,
-		}
-	}
-	if c.once != nil {
-		c.once.private = true
-	}
-	view := showToken(t)
-	view.Token = plain
-	return c.answerStatus(http.StatusCreated, envelope{Data: view, Message: "Token created; it is shown only now"})
-}
-
-func (s *Server) deleteToken(c *call) error {
-	if c.id() == c.token.Id {
-		return invalidField("id", "a token cannot revoke itself; use another root token")
-	}
-	if _, err := c.propose(&pb.DeleteToken{Id: c.id()}); err != nil {
-		return orNotFound(err, notFound("Token"))
-	}
-	return c.answer(envelope{Message: "Token revoked"})
+// admin has the handlers that run the cluster.
+type admin struct {
+	members Members
+	keys    Keys
 }
 
 // memberView is a node of the cluster in responses.
@@ -120,38 +40,47 @@ type memberView struct {
 	Shards       int    `json:"shards"`
 }
 
-// clusterStatus lists the nodes.
-func (s *Server) clusterStatus(c *call) error {
-	members, err := s.Members.Members(c.context())
+// nodes lists the nodes.
+func (h *admin) nodes(c *call) error {
+	members, err := h.members.Members(c.context())
 	if err != nil {
 		return err
 	}
-	nodes := make([]memberView, len(members))
+	views := make([]memberView, len(members))
 	for i, m := range members {
-		nodes[i] = memberView{m.ID, cmp.Or(m.HTTPAddress, m.Address), m.Leader, m.Voter, m.State, m.AppliedIndex, m.Version, m.Shards}
+		views[i] = memberView{m.ID, cmp.Or(m.HTTPAddress, m.Address), m.Leader, m.Voter, m.State, m.AppliedIndex, m.Version, m.Shards}
 	}
 	return c.answer(envelope{Data: struct {
 		Nodes []memberView `json:"nodes"`
-	}{nodes}})
+	}{views}})
 }
 
 // removeNode removes a node from the cluster.
-func (s *Server) removeNode(c *call) error {
+func (h *admin) removeNode(c *call) error {
 	id := c.id()
-	if !slices.ContainsFunc(s.Members.Peers(), func(p cluster.Peer) bool { return p.ID == id }) {
+	if !slices.ContainsFunc(h.members.Peers(), func(p cluster.Peer) bool { return p.ID == id }) {
 		return &Error{Code: CodeNotFound, Message: fmt.Sprintf("There is no node %q in the cluster", id)}
 	}
-	if err := s.Members.Remove(c.context(), id); err != nil {
+	if err := h.members.Remove(c.context(), id); err != nil {
 		return err
 	}
 	c.log.Info("a node was removed from the cluster", "removed", id)
 	return c.answer(envelope{Message: "Node removed"})
 }
 
-// validID tells whether an id made elsewhere fits into keys and addresses, of which "."
-// and ".." are taken away on the way.
-func validID(id string) bool {
-	return len(id) > 0 && len(id) <= 128 && id != "." && id != ".." && strings.IndexFunc(id, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)
-	}) < 0
+func (h *admin) rotateKeys(c *call) error {
+	if err := c.noBody(); err != nil {
+		return err
+	}
+	n, err := h.keys.Rotate(c.context())
+	if err != nil {
+		return err
+	}
+	c.log.Info("the key for credentials was rotated", "destinations", n)
+	return c.answer(envelope{
+		Message: fmt.Sprintf("Key rotated; the credentials of %d destinations were encrypted anew", n),
+		Data: struct {
+			Destinations int `json:"destinations"`
+		}{n},
+	})
 }

@@ -13,7 +13,7 @@ const (
 )
 
 // listAudit answers who deleted what, newest first.
-func (s *Server) listAudit(c *call) error {
+func listAudit(c *call) error {
 	q := c.query()
 	limit := q.limit(maxAudit)
 	if err := q.err(); err != nil {

@@ -3,13 +3,18 @@ package api
 import (
 	"encoding/base64"
 	"errors"
-	"net/http"
 	"strconv"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 )
+
+// backups has the handlers of backup records.
+type backups struct {
+	shards  *shards
+	deleter Deleter
+}
 
 type backupView struct {
 	ID          string   `json:"id"`
@@ -26,9 +31,9 @@ type backupView struct {
 // of them. next is nil at the end.
 type backupPage func(tx *catalog.Tx, cursor []byte, limit int) (list []*pb.Backup, next []byte, err error)
 
-// listBackups answers the backup records of a destination; with missing=true those
+// list answers the backup records of a destination; with missing=true those
 // whose file the last sync did not see. Without a limit all of them are streamed.
-func (s *Server) listBackups(c *call) error {
+func (h *backups) list(c *call) error {
 	q := c.query()
 	limit, missing := q.limit(maxPage), q.boolean("missing")
 	cursor, err := base64.RawURLEncoding.DecodeString(q.str("cursor"))
@@ -42,23 +47,23 @@ func (s *Server) listBackups(c *call) error {
 	if err != nil {
 		return err
 	}
-	page, totals := recordPage(c.org, d.Id), s.recordTotals(c.org, d.Id)
+	page, totals := recordPage(c.org, d.Id), recordTotals(c.backend.catalog, c.org, d.Id)
 	if missing {
 		var fresh freshness
-		if err := s.Catalog.View(func(tx *catalog.Tx) (err error) {
-			fresh, err = s.freshness(tx, d)
+		if err := c.backend.catalog.View(func(tx *catalog.Tx) (err error) {
+			fresh, err = h.shards.syncs.freshness(tx, c.backend.now(), d)
 			return err
 		}); err != nil {
 			return err
 		}
-		view, err := s.viewOf(c.context(), d, fresh)
+		view, err := h.shards.view(c.context(), d, fresh)
 		if err != nil {
 			return err
 		}
 		if view != nil {
 			defer view.Release()
 		}
-		page, totals = missingPage(c.org, view), s.missingTotals(c.org, view)
+		page, totals = missingPage(c.org, view), missingTotals(c.backend.catalog, c.org, view)
 	}
 	return c.streamBackups(page, totals, cursor, limit)
 }
@@ -76,9 +81,9 @@ func recordPage(org, destination string) backupPage {
 // backupTotals sums up the list that a page is of.
 type backupTotals func() (count, bytes uint64, err error)
 
-func (s *Server) recordTotals(org, destination string) backupTotals {
+func recordTotals(from *catalog.Catalog, org, destination string) backupTotals {
 	return func() (count, bytes uint64, err error) {
-		err = s.Catalog.View(func(tx *catalog.Tx) error {
+		err = from.View(func(tx *catalog.Tx) error {
 			n, err := tx.Counters(org, destination)
 			count, bytes = n.Backups, n.BackupBytes
 			return err
@@ -112,11 +117,11 @@ func missingPage(org string, view *index.View) backupPage {
 
 // missingTotals sums the missing records up. There may be as many of them as there
 // are records, so each page has a transaction of its own.
-func (s *Server) missingTotals(org string, view *index.View) backupTotals {
+func missingTotals(from *catalog.Catalog, org string, view *index.View) backupTotals {
 	page := missingPage(org, view)
 	return func() (count, bytes uint64, err error) {
 		for cursor := []byte(nil); ; {
-			err := s.Catalog.View(func(tx *catalog.Tx) error {
+			err := from.View(func(tx *catalog.Tx) error {
 				list, next, err := page(tx, cursor, fileBatch)
 				for _, b := range list {
 					count++
@@ -144,7 +149,7 @@ func (c *call) streamBackups(page backupPage, totals backupTotals, cursor []byte
 			batch = limit
 		}
 		var views []backupView
-		if err := c.server.Catalog.View(func(tx *catalog.Tx) error {
+		if err := c.backend.catalog.View(func(tx *catalog.Tx) error {
 			list, after, err := page(tx, cursor, batch)
 			next = after
 			for _, b := range list {
@@ -189,19 +194,6 @@ func (c *call) streamBackups(page backupPage, totals backupTotals, cursor []byte
 		buf = append(buf, `,"meta":{"nextCursor":"`+base64.RawURLEncoding.EncodeToString(next)+`"}`...)
 	}
 	return c.send(append(buf, "}\n"...))
-}
-
-// send sends a part of a JSON document.
-func (c *call) send(part []byte) error {
-	if c.status == 0 {
-		c.Header().Set("Content-Type", "application/json; charset=utf-8")
-		c.WriteHeader(http.StatusOK)
-	}
-	c.hurry()
-	if _, err := c.Write(part); err != nil {
-		return clientGone(err)
-	}
-	return nil
 }
 
 func showBackup(tx *catalog.Tx, org string, b *pb.Backup, projects map[string]string) (backupView, error) {

@@ -8,8 +8,8 @@ import (
 )
 
 // createBucket makes a bucket.
-func (s *Server) createBucket(c *call) error {
-	a, err := c.attempt(withBucket)
+func (h *accounts) createBucket(c *call) error {
+	a, err := h.attempt(c, withBucket)
 	if err != nil {
 		return err
 	}
@@ -32,13 +32,6 @@ func (s *Server) createBucket(c *call) error {
 	})
 }
 
-func bucketExists(name string, cause error) *Error {
-	return &Error{
-		Code: CodeBucketExists, Err: cause,
-		Message: fmt.Sprintf("Bucket '%s' already exists; choose another name, or use it if it is yours", name),
-	}
-}
-
 // permissionsView are permissions as answers show them.
 type permissionsView struct {
 	Read   bool `json:"read"`
@@ -47,8 +40,8 @@ type permissionsView struct {
 }
 
 // verifyBucket tries what the credentials can do in a bucket.
-func (s *Server) verifyBucket(c *call) error {
-	a, err := c.attempt(withBucket)
+func (h *accounts) verifyBucket(c *call) error {
+	a, err := h.attempt(c, withBucket)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -30,7 +29,7 @@ func (c *call) hurry() {
 type call struct {
 	http.ResponseWriter
 	Request *http.Request
-	server  *Server
+	backend *backend
 	route   *route
 	params  httprouter.Params
 	// token and org are those of the caller, nil and empty on public routes.
@@ -43,21 +42,21 @@ type call struct {
 }
 
 // serve makes the handler of a route: what is the same for all requests.
-func (s *Server) serve(route *route) httprouter.Handle {
+func (b *backend) serve(route *route) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 		began := time.Now()
-		s.metrics.inFlight.Inc()
+		b.metrics.inFlight.Inc()
 		id := requestID(r)
 		w.Header().Set("X-Request-Id", id)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		c := &call{
-			ResponseWriter: w, Request: r, server: s, route: route, params: params,
-			log: s.Logger.With("request", id, "method", r.Method, "route", route.path),
+			ResponseWriter: w, Request: r, backend: b, route: route, params: params,
+			log: b.log.With("request", id, "method", r.Method, "route", route.path),
 		}
 		defer func() {
-			s.metrics.inFlight.Dec()
-			s.metrics.served(route, c.status, time.Since(began))
+			b.metrics.inFlight.Dec()
+			b.metrics.served(route.method, route.path, c.status, time.Since(began))
 		}()
 		c.run()
 	}
@@ -178,7 +177,7 @@ func (c *call) authorise() error {
 	if !strings.EqualFold(scheme, "Bearer") || plain == "" {
 		return &Error{Code: CodeUnauthorized, Message: "Send a token as 'Authorization: Bearer fsk_…'"}
 	}
-	token, err := c.server.identify(c.context(), plain)
+	token, err := c.backend.identify(c.context(), plain)
 	if err != nil {
 		return err
 	}
@@ -193,43 +192,18 @@ func (c *call) authorise() error {
 	return nil
 }
 
-// identify looks a token up. It is found by its hash: 256 random bits that were hashed
-// leave nothing to learn from how long the comparison takes. That it is not known is only
-// said by a node that is up to date, since another one may have made it a moment ago.
-func (s *Server) identify(ctx context.Context, plain string) (t *pb.Token, err error) {
-	look := func(tx *catalog.Tx) (err error) {
-		t, err = tx.TokenByHash(catalog.HashToken(plain))
-		return err
-	}
-	if err = s.Catalog.View(look); errors.Is(err, catalog.ErrNotFound) {
-		if err := s.Consensus.Barrier(ctx); err != nil {
-			return nil, err
-		}
-		err = s.Catalog.View(look)
-	}
-	if err == nil && s.expired(t) {
-		return nil, &Error{Code: CodeUnauthorized, Message: "The token has expired"}
-	}
-	return t, orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is not known, or was revoked"})
-}
-
-// expired tells whether the time of a token is over.
-func (s *Server) expired(t *pb.Token) bool {
-	return t.ExpiresAt != 0 && t.ExpiresAt <= s.Now().UnixMilli()
-}
-
 // barrier makes the reads that follow see all that was written before, unless the
 // client asks for what this node has.
 func (c *call) barrier() error {
 	if c.Request.URL.Query().Get("consistency") == "stale" {
 		return nil
 	}
-	return c.server.Consensus.Barrier(c.context())
+	return c.backend.consensus.Barrier(c.context())
 }
 
 // propose brings a change into the catalog.
 func (c *call) propose(command Command) (*pb.Result, error) {
-	return c.server.Consensus.Propose(c.context(), command)
+	return c.backend.consensus.Propose(c.context(), command)
 }
 
 // view reads the catalog after a barrier.
@@ -237,13 +211,40 @@ func (c *call) view(fn func(*catalog.Tx) error) error {
 	if err := c.barrier(); err != nil {
 		return err
 	}
-	return c.server.Catalog.View(fn)
+	return c.backend.catalog.View(fn)
 }
 
 // destination reads the one that the path names.
 func (c *call) destination(tx *catalog.Tx) (*pb.Destination, error) {
 	d, err := tx.Destination(c.org, c.id())
 	return d, orNotFound(err, storageNotFound())
+}
+
+// readDestination reads the destination that the path names.
+func (c *call) readDestination() (d *pb.Destination, err error) {
+	err = c.view(func(tx *catalog.Tx) (err error) {
+		d, err = c.destination(tx)
+		return err
+	})
+	return d, err
+}
+
+// failure is why one of many failed.
+type failure struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
+// failed tells a client why one of many failed, and the log as well where it is our fault.
+func (c *call) failed(err error) *failure {
+	if err == nil {
+		return nil
+	}
+	e := toError(c.context(), err)
+	if e.Code == CodeInternal {
+		c.log.Error("a part of a request failed", "error", e)
+	}
+	return &failure{e.Code, e.Message}
 }
 
 // requestID is the client's own if it is a sane one, else a new one.

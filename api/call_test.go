@@ -48,10 +48,10 @@ func TestAStreamThatWasCutIsCountedAsWhatItIs(t *testing.T) {
 		"/left":   {clientGone(io.ErrClosedPipe), "aborted"},
 		"/whole":  {nil, "2xx"},
 	} {
-		stream := &route{method: "GET", path: path, access: Public, timeout: noTimeout, handle: func(_ *Server, call *call) error {
+		stream := &route{method: "GET", path: path, access: Public, timeout: noTimeout, handle: func(call *call) error {
 			return errors.Join(call.send([]byte("begun")), c.err)
 		}}
-		r.server.router.Handle("GET", path, r.server.serve(stream))
+		r.server.router.Handle("GET", path, r.server.backend.serve(stream))
 		if _, err := r.stream(path, func() {}); errors.Is(err, http.ErrAbortHandler) != (c.err != nil) {
 			t.Errorf("%s: %v", path, err)
 		}

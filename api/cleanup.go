@@ -3,28 +3,23 @@ package api
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"firescan/deletion"
 	"firescan/index"
 )
 
-// cleanupTime bounds a cleanup: a million files take an hour where each is deleted by a
-// call of its own. It ends with its client, too.
-const cleanupTime = 12 * time.Hour
-
-// cleanupOrphans deletes all orphans of a destination, or tells what it would delete.
-func (s *Server) cleanupOrphans(c *call) error {
-	cleanup, dryRun, err := s.readCleanup(c)
+// cleanup deletes all orphans of a destination, or tells what it would delete.
+func (h *files) cleanup(c *call) error {
+	request, dryRun, err := h.readCleanup(c)
 	if err != nil {
 		return err
 	}
-	if cleanup.Destination, err = c.readDestination(); err != nil {
+	if request.Destination, err = c.readDestination(); err != nil {
 		return err
 	}
-	cleanup.Who = c.token.Id
+	request.Who = c.token.Id
 	if dryRun {
-		plan, err := s.Deleter.Plan(c.context(), cleanup)
+		plan, err := h.deleter.Plan(c.context(), request)
 		if err != nil {
 			return err
 		}
@@ -35,7 +30,7 @@ func (s *Server) cleanupOrphans(c *call) error {
 			Plan   planData `json:"plan"`
 		}{cleanupData{Errors: []fileFailure{}}, true, plan.Hash, showPlan(plan)}})
 	}
-	done, err := s.Deleter.Cleanup(c.context(), cleanup)
+	done, err := h.deleter.Cleanup(c.context(), request)
 	if err != nil {
 		return err
 	}
@@ -90,7 +85,7 @@ func showPlan(p *deletion.Plan) planData {
 
 // readCleanup reads what is to be cleaned up. Here more than elsewhere nothing is taken for
 // what it may not have been meant to be.
-func (s *Server) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun bool, err error) {
+func (h *files) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun bool, err error) {
 	if err := c.noBody(); err != nil {
 		return deletion.CleanupRequest{}, false, err
 	}
@@ -108,11 +103,11 @@ func (s *Server) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun b
 	if only := q.str("type"); only != "" {
 		types = q.oneOf("type", only, types)
 	}
-	age := s.OrphanMinAge
+	age := h.orphanMinAge
 	if q.str("minAge") != "" {
 		age = q.duration("minAge")
 	}
-	return deletion.CleanupRequest{Types: types, Before: s.Now().Add(-age).UnixMilli(), Confirm: q.str("confirm")}, dryRun, q.err()
+	return deletion.CleanupRequest{Types: types, Before: c.backend.now().Add(-age).UnixMilli(), Confirm: q.str("confirm")}, dryRun, q.err()
 }
 
 // oneOf narrows types down to the named one.

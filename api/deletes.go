@@ -20,26 +20,8 @@ type Deleter interface {
 // maxDeletePaths is how many files one request may delete.
 const maxDeletePaths = 10_000
 
-// failure is why one of many failed.
-type failure struct {
-	Code    Code   `json:"code"`
-	Message string `json:"message"`
-}
-
-// failed tells a client why one of many failed, and the log as well where it is our fault.
-func (c *call) failed(err error) *failure {
-	if err == nil {
-		return nil
-	}
-	e := toError(c.context(), err)
-	if e.Code == CodeInternal {
-		c.log.Error("a part of a request failed", "error", e)
-	}
-	return &failure{e.Code, e.Message}
-}
-
-// deleteFile deletes one orphan.
-func (s *Server) deleteFile(c *call) error {
+// deleteOne deletes one orphan.
+func (h *files) deleteOne(c *call) error {
 	var in struct {
 		Path *string `json:"path"`
 	}
@@ -62,7 +44,7 @@ func (s *Server) deleteFile(c *call) error {
 	if start, end := catalog.KeySpace(d); bytes.Compare(path, start) < 0 || end != nil && bytes.Compare(path, end) >= 0 {
 		return invalidField("path", "must lie under the path of the storage destination")
 	}
-	outcomes, err := s.Deleter.DeleteFiles(c.context(), deletion.FilesRequest{Destination: d, Who: c.token.Id, Paths: [][]byte{path}})
+	outcomes, err := h.deleter.DeleteFiles(c.context(), deletion.FilesRequest{Destination: d, Who: c.token.Id, Paths: [][]byte{path}})
 	if err != nil {
 		return err
 	}
@@ -84,8 +66,8 @@ func (w fieldErrors) objectKey(name, key string) {
 	w.key(name, key)
 }
 
-// deleteFiles deletes many orphans.
-func (s *Server) deleteFiles(c *call) error {
+// deleteMany deletes many orphans.
+func (h *files) deleteMany(c *call) error {
 	var in struct {
 		Paths []string `json:"paths"`
 	}
@@ -108,7 +90,7 @@ func (s *Server) deleteFiles(c *call) error {
 	if err != nil {
 		return err
 	}
-	outcomes, err := s.Deleter.DeleteFiles(c.context(), deletion.FilesRequest{Destination: d, Who: c.token.Id, Paths: paths})
+	outcomes, err := h.deleter.DeleteFiles(c.context(), deletion.FilesRequest{Destination: d, Who: c.token.Id, Paths: paths})
 	if err != nil {
 		return err
 	}

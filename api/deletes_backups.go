@@ -10,8 +10,8 @@ import (
 // for in the bucket.
 const maxDeleteBackups = 1000
 
-// deleteBackups deletes backup records and, if asked, first their files.
-func (s *Server) deleteBackups(c *call) error {
+// deleteMany deletes backup records and, if asked, first their files.
+func (h *backups) deleteMany(c *call) error {
 	var in struct {
 		IDs   []string `json:"backupIds"`
 		Files bool     `json:"deleteStorageFiles"`
@@ -33,7 +33,7 @@ func (s *Server) deleteBackups(c *call) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.Deleter.DeleteBackups(c.context(), deletion.BackupsRequest{Destination: d, Who: c.token.Id, IDs: in.IDs, Files: in.Files})
+	done, err := h.deleter.DeleteBackups(c.context(), deletion.BackupsRequest{Destination: d, Who: c.token.Id, IDs: in.IDs, Files: in.Files})
 	if err != nil {
 		return err
 	}

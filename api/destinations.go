@@ -1,12 +1,31 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/provider"
 )
+
+// Secrets encrypts a credential before it enters a command.
+type Secrets interface {
+	Seal(org, destination, field, plain string) ([]byte, error)
+}
+
+// Buckets opens the bucket of a destination with its stored credentials.
+type Buckets interface {
+	Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error)
+}
+
+// destinations has the handlers of storage destinations.
+type destinations struct {
+	settings *settings
+	secrets  Secrets
+	buckets  Buckets
+}
 
 // destinationView is a destination as answers show it.
 type destinationView struct {
@@ -31,7 +50,7 @@ func showDestination(d *pb.Destination) destinationView {
 	}
 }
 
-func (s *Server) listDestinations(c *call) error {
+func listDestinations(c *call) error {
 	list := []destinationView{}
 	if err := c.view(func(tx *catalog.Tx) error {
 		all, err := tx.Destinations(c.org)
@@ -45,7 +64,7 @@ func (s *Server) listDestinations(c *call) error {
 	return c.answer(envelope{Data: list})
 }
 
-func (s *Server) getDestination(c *call) error {
+func getDestination(c *call) error {
 	d, err := c.readDestination()
 	if err != nil {
 		return err
@@ -55,23 +74,14 @@ func (s *Server) getDestination(c *call) error {
 	return c.answer(envelope{Data: view})
 }
 
-// readDestination reads the destination that the path names.
-func (c *call) readDestination() (d *pb.Destination, err error) {
-	err = c.view(func(tx *catalog.Tx) (err error) {
-		d, err = c.destination(tx)
-		return err
-	})
-	return d, err
-}
-
-func (s *Server) createDestination(c *call) error {
+func (h *destinations) create(c *call) error {
 	var in destinationInput
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	now := s.Now().UnixMilli()
+	now := c.backend.now().UnixMilli()
 	d := &pb.Destination{Org: c.org, Id: catalog.NewID(catalog.KindStorage), CreatedAt: now, UpdatedAt: now}
-	if err := s.fill(d, &in, true); err != nil {
+	if err := h.fill(d, &in, true); err != nil {
 		return err
 	}
 	made, err := c.proposeOnce(&pb.PutDestination{Destination: d, Create: true}, "")
@@ -91,21 +101,21 @@ func (s *Server) createDestination(c *call) error {
 // made reads the destination that the request before this retry has made.
 func (c *call) made(id string) (d *pb.Destination, err error) {
 	c.Header().Set(replayedHeader, "true")
-	err = c.server.Catalog.View(func(tx *catalog.Tx) error {
+	err = c.backend.catalog.View(func(tx *catalog.Tx) error {
 		d, err = tx.Destination(c.org, id)
 		return orNotFound(err, &Error{Code: CodeConflict, Message: "The storage destination was created by this request before, and deleted since"})
 	})
 	return d, err
 }
 
-func (s *Server) updateDestination(c *call) error {
+func (h *destinations) update(c *call) error {
 	var in destinationInput
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	d, err := c.update(&in)
+	d, err := h.updateOnce(c, &in)
 	for try := 1; try < updateTries && errors.Is(err, catalog.ErrConflict); try++ {
-		d, err = c.update(&in)
+		d, err = h.updateOnce(c, &in)
 	}
 	if err != nil {
 		return orNotFound(err, storageNotFound())
@@ -124,73 +134,26 @@ func (s *Server) updateDestination(c *call) error {
 // updateTries is how often a change is made to what others change at the same time.
 const updateTries = 20
 
-// update changes the destination that the path names as it is now. When another change
+// updateOnce changes the destination that the path names as it is now. When another change
 // of it comes in between, the answer is catalog.ErrConflict: what was not given must
 // stay as the other one left it, the credentials above all.
-func (c *call) update(in *destinationInput) (*pb.Destination, error) {
+func (h *destinations) updateOnce(c *call, in *destinationInput) (*pb.Destination, error) {
 	d, err := c.readDestination()
 	if err != nil {
 		return nil, err
 	}
 	base := d.UpdatedAt
-	if err := c.server.fill(d, in, false); err != nil {
+	if err := h.fill(d, in, false); err != nil {
 		return nil, err
 	}
-	d.UpdatedAt = max(c.server.Now().UnixMilli(), base+1)
+	d.UpdatedAt = max(c.backend.now().UnixMilli(), base+1)
 	_, err = c.propose(&pb.PutDestination{Destination: d, BaseUpdatedAt: base})
 	return d, err
 }
 
-func (s *Server) deleteDestination(c *call) error {
+func deleteDestination(c *call) error {
 	if _, err := c.propose(&pb.DeleteDestination{Org: c.org, Id: c.id()}); err != nil {
 		return orNotFound(err, storageNotFound())
 	}
 	return c.answer(envelope{Message: "Storage destination deleted successfully"})
-}
-
-func (s *Server) linkedResources(c *call) error {
-	type schedule struct {
-		ID             string `json:"id"`
-		Name           string `json:"name"`
-		ProjectID      string `json:"projectId"`
-		Enabled        bool   `json:"enabled"`
-		CronExpression string `json:"cronExpression"`
-	}
-	type pitr struct {
-		ID        string `json:"id"`
-		ProjectID string `json:"projectId"`
-		Enabled   bool   `json:"enabled"`
-		Status    string `json:"status"`
-	}
-	data := struct {
-		Schedules    []schedule `json:"schedules"`
-		Pitrs        []pitr     `json:"pitrConfigurations"`
-		BackupsCount uint64     `json:"backupsCount"`
-	}{[]schedule{}, []pitr{}, 0}
-	if err := c.view(func(tx *catalog.Tx) error {
-		d, err := c.destination(tx)
-		if err != nil {
-			return err
-		}
-		schedules, err := tx.Schedules(c.org, d.Id)
-		if err != nil {
-			return err
-		}
-		for _, r := range schedules {
-			data.Schedules = append(data.Schedules, schedule{r.Id, r.Name, r.ProjectId, r.Enabled, r.CronExpression})
-		}
-		pitrs, err := tx.Pitrs(c.org, d.Id)
-		if err != nil {
-			return err
-		}
-		for _, r := range pitrs {
-			data.Pitrs = append(data.Pitrs, pitr{r.Id, r.ProjectId, r.Enabled, r.Status})
-		}
-		counters, err := tx.Counters(c.org, d.Id)
-		data.BackupsCount = counters.Backups
-		return err
-	}); err != nil {
-		return err
-	}
-	return c.answer(envelope{Data: data})
 }

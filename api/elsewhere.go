@@ -1,40 +1,15 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strings"
-
-	"firescan/index"
 )
-
-// Elsewhere tells where what this node does not hold is to be had.
-type Elsewhere interface {
-	// Holder names a node, as the host of a URL for Transport, that holds the newest index
-	// of a destination; false when this node does itself, or no other is known to.
-	Holder(destination string) (host string, ok bool)
-	// Transport makes requests to other nodes.
-	Transport() http.RoundTripper
-	// Totals asks a holder for the sums of a destination; index.ErrNoShard when there is none.
-	Totals(ctx context.Context, destination string) (index.Totals, error)
-}
 
 // passedHeader marks a request that another node passed on: it is not passed on again, so
 // that none goes round in a circle while nodes see one another differently.
 const passedHeader = "X-Firescan-Passed-On"
-
-// ofShard tells whether a route reads the index of the destination that its path names.
-func (r *route) ofShard() bool {
-	rest, ok := strings.CutPrefix(r.path, "/api/v1/storage/destinations/:id/")
-	if !ok {
-		return false
-	}
-	first, _, _ := strings.Cut(rest, "/")
-	return first == "files" || first == "backups" || first == "cleanup-orphans"
-}
 
 // passOn has a request about a shard that is not here answered by a node that holds it.
 // It answers false when it is this node's to serve.
@@ -42,14 +17,14 @@ func (c *call) passOn() bool {
 	if !c.route.ofShard() || c.Request.Header.Get(passedHeader) != "" {
 		return false
 	}
-	host, ok := c.server.Elsewhere.Holder(c.id())
+	host, ok := c.backend.locator.Holder(c.id())
 	if !ok {
 		return false
 	}
 	c.bodyTaken() // from here on it is the other node's to wait for it
 	c.log.Debug("passed on to a node that holds the shard", "to", host)
 	proxy := &httputil.ReverseProxy{
-		Transport: c.server.Elsewhere.Transport(),
+		Transport: c.backend.locator.Transport(),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "https", Host: host})
 			r.Out.Header.Set(passedHeader, "1")

@@ -58,6 +58,19 @@ func (c *call) sendJSON(status int, body []byte) {
 	_, _ = c.Write(body)
 }
 
+// send sends a part of a JSON document.
+func (c *call) send(part []byte) error {
+	if c.status == 0 {
+		c.Header().Set("Content-Type", "application/json; charset=utf-8")
+		c.WriteHeader(http.StatusOK)
+	}
+	c.hurry()
+	if _, err := c.Write(part); err != nil {
+		return clientGone(err)
+	}
+	return nil
+}
+
 // fail answers an error.
 func (c *call) fail(e *Error) {
 	c.Header().Del("Content-Disposition") // of the file that it would have been
@@ -108,3 +121,6 @@ func appendTime(dst []byte, ms int64) []byte {
 	dst = time.UnixMilli(ms).UTC().AppendFormat(dst, time.RFC3339Nano)
 	return append(dst, '"')
 }
+
+// size is a number of bytes as the specification has most of them: a string.
+func size(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -275,3 +275,24 @@ func fromProvider(e *provider.Error, typ string) *Error {
 	}
 	return &Error{Code: CodeProvider, Message: "The storage provider failed to answer", Details: details, Err: e}
 }
+
+// providerFailed is the answer to a failed call to a provider of type typ. A time-out is
+// the provider's: it was asked in this request and did not answer.
+func providerFailed(err error, typ, bucket string) error {
+	if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) {
+		return fromProvider(known, typ)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fromProvider(&provider.Error{
+			Kind: provider.Unavailable, Op: "ask", Bucket: bucket, Reason: "no answer in time", Err: err,
+		}, typ)
+	}
+	return err
+}
+
+func bucketExists(name string, cause error) *Error {
+	return &Error{
+		Code: CodeBucketExists, Err: cause,
+		Message: fmt.Sprintf("Bucket '%s' already exists; choose another name, or use it if it is yours", name),
+	}
+}

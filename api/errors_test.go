@@ -160,7 +160,7 @@ func TestADestinationThatChangesWhileItIsVerified(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	path := "/api/v1/storage/destinations/" + id
-	r.server.Buckets = changing{r, func() { r.owner("PUT", path, `{"bucket":"another-bucket"}`) }}
+	r.server.destinations.buckets = changing{r, func() { r.owner("PUT", path, `{"bucket":"another-bucket"}`) }}
 	r.do(catalog.RoleMember, "POST", path+"/verify", "").refused(409, CodeConflict)
 	if r.owner("GET", path, "").at("data", "verified") != false {
 		t.Error("it counts as verified")

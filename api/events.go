@@ -1,191 +1,28 @@
 package api
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"sync"
 	"time"
-
-	"firescan/api/socketio"
-	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
 )
 
-const (
-	// eventQueue is how many events a client may be behind before it is dropped.
-	eventQueue = 64
-	// replayFor is how long the newest event of a key is told to clients that come later:
-	// who publishes it again and again may have died without a last one.
-	replayFor = 10 * time.Second
-	// usualHeartbeat keeps proxies from closing a quiet stream.
-	usualHeartbeat = 15 * time.Second
-)
+// usualHeartbeat keeps proxies from closing a quiet stream.
+const usualHeartbeat = 15 * time.Second
 
-// Event is something that the clients of an organisation are told.
-type Event struct {
-	Org  string
-	Name string
-	// Data is encoded as JSON.
-	Data any
-	// Key and Last replay the state of things to clients that come later: they get the
-	// newest event of each key whose Last was not published. An empty key is not replayed.
-	Key  string
-	Last bool
+// events has the handler of server-sent events.
+type events struct {
+	hub *hub
+	// heartbeat is how often a quiet stream is written to, and its token checked.
+	heartbeat time.Duration
 }
 
-// form is how an event is written for a client.
-type form uint8
-
-const (
-	asSSE form = iota
-	asSocketIO
-	forms
-)
-
-// String is the form's name in metrics.
-func (f form) String() string { return [forms]string{"sse", "socketio"}[f] }
-
-// frame is an event in each form, encoded once for all clients.
-type frame [forms][]byte
-
-// hub hands events to the clients of this node.
-type hub struct {
-	metrics *metrics
-
-	mu      sync.Mutex
-	closed  bool
-	clients map[string]map[*listener]struct{} // by organisation
-	newest  map[string]map[string]kept        // by organisation and key
-}
-
-// kept is an event for clients that come later.
-type kept struct {
-	frame frame
-	at    time.Time
-}
-
-// listener is one client. Its channel is closed when it is dropped, or the hub closes.
-type listener struct {
-	org    string
-	form   form
-	frames chan []byte
-}
-
-func newHub(m *metrics) *hub {
-	return &hub{metrics: m, clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string]kept{}}
-}
-
-func (h *hub) publish(e Event) {
-	data, err := json.Marshal(e.Data)
-	if err != nil {
-		return // our own types encode
-	}
-	f := frame{
-		asSSE:      fmt.Appendf(nil, "event: %s\ndata: %s\n\n", e.Name, data),
-		asSocketIO: socketio.Event(e.Name, data),
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if e.Key != "" {
-		h.keep(e, f)
-	}
-	for l := range h.clients[e.Org] {
-		select {
-		case l.frames <- f[l.form]:
-		default:
-			h.drop(l)
-		}
-	}
-}
-
-func (h *hub) keep(e Event, f frame) {
-	if e.Last {
-		if delete(h.newest[e.Org], e.Key); len(h.newest[e.Org]) == 0 {
-			delete(h.newest, e.Org)
-		}
-		return
-	}
-	if h.newest[e.Org] == nil {
-		h.newest[e.Org] = map[string]kept{}
-	}
-	h.newest[e.Org][e.Key] = kept{f, time.Now()}
-}
-
-// listen adds a client. It answers nil when the hub is closed.
-func (h *hub) listen(org string, as form) *listener {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return nil
-	}
-	l := &listener{org: org, form: as, frames: make(chan []byte, eventQueue+len(h.newest[org]))}
-	for key, k := range h.newest[org] {
-		if time.Since(k.at) > replayFor {
-			delete(h.newest[org], key)
-			continue
-		}
-		l.frames <- k.frame[as]
-	}
-	if h.clients[org] == nil {
-		h.clients[org] = map[*listener]struct{}{}
-	}
-	h.clients[org][l] = struct{}{}
-	h.metrics.clients.WithLabelValues(as.String()).Inc()
-	return l
-}
-
-// leave takes a client out that went away, or, when it is slow, that had to.
-func (h *hub) leave(l *listener, slow bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if slow {
-		h.drop(l)
-	} else {
-		h.remove(l)
-	}
-}
-
-// drop takes a client out that did not keep up, and counts it.
-func (h *hub) drop(l *listener) {
-	if h.remove(l) {
-		h.metrics.dropped.WithLabelValues(l.form.String()).Inc()
-	}
-}
-
-// remove takes a client out, once.
-func (h *hub) remove(l *listener) bool {
-	if _, ok := h.clients[l.org][l]; !ok {
-		return false
-	}
-	delete(h.clients[l.org], l)
-	if len(h.clients[l.org]) == 0 {
-		delete(h.clients, l.org)
-	}
-	close(l.frames)
-	h.metrics.clients.WithLabelValues(l.form.String()).Dec()
-	return true
-}
-
-func (h *hub) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	for _, clients := range h.clients {
-		for l := range clients {
-			h.remove(l)
-		}
-	}
-}
-
-// streamEvents sends the organisation's events as server-sent events until the
+// stream sends the organisation's events as server-sent events until the
 // client leaves, falls behind, or its token is good no more.
-func (s *Server) streamEvents(c *call) error {
-	l := s.hub.listen(c.org, asSSE)
+func (h *events) stream(c *call) error {
+	l := h.hub.listen(c.org, asSSE)
 	if l == nil {
 		return shuttingDown()
 	}
-	defer s.hub.leave(l, false)
+	defer h.hub.leave(l, false)
 	c.Header().Set("Content-Type", "text/event-stream")
 	c.Header().Set("X-Accel-Buffering", "no") // for nginx
 	c.WriteHeader(http.StatusOK)
@@ -200,7 +37,7 @@ func (s *Server) streamEvents(c *call) error {
 	if err := send([]byte(": connected\n\n")); err != nil {
 		return err
 	}
-	tick := time.NewTicker(s.heartbeat)
+	tick := time.NewTicker(h.heartbeat)
 	defer tick.Stop()
 	for {
 		var frame []byte
@@ -211,7 +48,7 @@ func (s *Server) streamEvents(c *call) error {
 			}
 			frame = next
 		case <-tick.C:
-			if !s.knows(c.token) {
+			if !c.backend.valid(c.token) {
 				return nil
 			}
 			frame = []byte(": heartbeat\n\n")
@@ -226,12 +63,4 @@ func (s *Server) streamEvents(c *call) error {
 
 func shuttingDown() *Error {
 	return &Error{Code: CodeIndexUnavailable, Message: "This node is shutting down; connect again"}
-}
-
-// knows tells whether a token was not revoked meanwhile, nor has expired.
-func (s *Server) knows(t *pb.Token) bool {
-	return !s.expired(t) && s.Catalog.View(func(tx *catalog.Tx) error {
-		_, err := tx.TokenByHash(t.Hash)
-		return err
-	}) == nil
 }

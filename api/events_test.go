@@ -102,7 +102,7 @@ func TestSlowListenersAreDropped(t *testing.T) {
 
 func TestRevokedTokensHearNoMore(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	r.server.heartbeat = time.Millisecond
+	r.server.events.heartbeat = time.Millisecond
 	lines, stop := r.listenTo(catalog.RoleViewer)
 	defer stop()
 	expect(t, lines, ": connected", ": heartbeat", ": heartbeat")
@@ -112,7 +112,7 @@ func TestRevokedTokensHearNoMore(t *testing.T) {
 	r.addExpired()
 	if err := r.catalog.View(func(tx *catalog.Tx) error {
 		expired, err := tx.Token("tok_expired")
-		if err == nil && r.server.knows(expired) {
+		if err == nil && r.server.backend.valid(expired) {
 			t.Error("a token is good when its time is over")
 		}
 		return err
@@ -124,7 +124,7 @@ func TestRevokedTokensHearNoMore(t *testing.T) {
 // TestListenersThatLeaveAreForgotten has a client that closes its connection.
 func TestListenersThatLeaveAreForgotten(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	r.server.heartbeat = time.Millisecond
+	r.server.events.heartbeat = time.Millisecond
 	lines, stop := r.listenTo(catalog.RoleViewer)
 	expect(t, lines, ": connected")
 	stop()

@@ -46,7 +46,7 @@ func (k feedKind) notFound() *Error {
 	return e
 }
 
-func (k feedKind) get(_ *Server, c *call) error {
+func (k feedKind) get(c *call) error {
 	var r record
 	if err := c.view(func(tx *catalog.Tx) (err error) {
 		r, err = k.read(tx, c.org, c.id())
@@ -57,7 +57,7 @@ func (k feedKind) get(_ *Server, c *call) error {
 	return c.answer(envelope{Data: r})
 }
 
-func (k feedKind) put(_ *Server, c *call) error {
+func (k feedKind) put(c *call) error {
 	r := k.fresh()
 	if err := c.decode(r); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (k feedKind) put(_ *Server, c *call) error {
 	}
 	// What is answered is what is stored, which is in a normal form.
 	var stored record
-	err = c.server.Catalog.View(func(tx *catalog.Tx) (err error) {
+	err = c.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 		stored, err = k.read(tx, c.org, c.id())
 		return err
 	})
@@ -105,7 +105,7 @@ func rejection(r *pb.Rejection) *Error {
 	return &Error{Code: CodeValidation, Message: "The record was refused: " + r.Message}
 }
 
-func (k feedKind) remove(_ *Server, c *call) error {
+func (k feedKind) remove(c *call) error {
 	result, err := c.propose(&pb.DeleteRecords{Org: c.org, Kind: k.name, Ids: []string{c.id()}})
 	if err != nil {
 		return orNotFound(err, k.notFound())

@@ -17,8 +17,8 @@ const (
 )
 
 // listFolders answers the folders of a bucket, at all levels.
-func (s *Server) listFolders(c *call) error {
-	a, err := c.attempt(withBucket)
+func (h *accounts) listFolders(c *call) error {
+	a, err := h.attempt(c, withBucket)
 	if err != nil {
 		return err
 	}
@@ -41,8 +41,8 @@ func (s *Server) listFolders(c *call) error {
 
 // createFolder makes a folder: an empty object whose name ends in a slash, which is
 // what consoles show as one. A folder that is there, since something lies in it, is left as it is.
-func (s *Server) createFolder(c *call) error {
-	a, err := c.attempt(withFolder)
+func (h *accounts) createFolder(c *call) error {
+	a, err := h.attempt(c, withFolder)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (r *rig) running() (id string) {
 // that it found, or with none when it failed.
 func TestForceWaitsForTheSync(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	r.server.ForceWait = time.Minute
+	r.server.syncs.forceWait = time.Minute
 	id := r.destination()
 	path := "/api/v1/storage/destinations/" + id
 	for _, url := range []string{path + "/files?force=true", path + "/files/stats?force=true"} {
@@ -74,7 +74,7 @@ func TestForceWaitsForTheSync(t *testing.T) {
 // TestForceEndsWhenTheDestinationGoes deletes it under a client that waits.
 func TestForceEndsWhenTheDestinationGoes(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	r.server.ForceWait = time.Minute
+	r.server.syncs.forceWait = time.Minute
 	id := r.destination()
 	answered := make(chan *answer)
 	go func() {

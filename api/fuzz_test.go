@@ -46,7 +46,7 @@ func FuzzBodies(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	s := &Server{Config: Config{Types: []string{catalog.TypeS3, catalog.TypeGCS, catalog.TypeSpaces, catalog.TypeFirebase}, Endpoints: (*rig)(nil), Secrets: (*rig)(nil)}}
+	h := &destinations{settings: &settings{[]string{catalog.TypeS3, catalog.TypeGCS, catalog.TypeSpaces, catalog.TypeFirebase}, (*rig)(nil)}, secrets: (*rig)(nil)}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, v := range bodies() {
 			if err := decodeObject(data, v); err != nil {
@@ -68,7 +68,7 @@ func FuzzBodies(f *testing.F) {
 				checkRecord(t, v)
 			case *destinationInput:
 				d := &pb.Destination{Org: org, Id: "storage_1"}
-				if err := s.fill(d, v, true); err == nil {
+				if err := h.fill(d, v, true); err == nil {
 					encodes(t, &pb.PutDestination{Destination: d, Create: true})
 				}
 			}
@@ -113,14 +113,14 @@ func FuzzQueries(f *testing.F) {
 		f.Add(seed)
 	}
 	now := time.Unix(1_700_000_000, 0)
-	s := &Server{Config: Config{Now: func() time.Time { return now }, OrphanMinAge: time.Hour}}
+	b := &backend{now: func() time.Time { return now }}
 	f.Fuzz(func(t *testing.T, raw string) {
 		req := httptest.NewRequestWithContext(context.Background(), "GET", "/", nil)
 		req.URL = &url.URL{RawQuery: raw}
-		c := &call{Request: req, server: s, route: &route{}}
+		c := &call{Request: req, backend: b, route: &route{}}
 		checkCleanup(t, c, now)
 		q := c.query()
-		filter := s.fileFilter(q)
+		filter := fileFilter(q, now)
 		q.boolean("force")
 		if err := q.err(); err != nil {
 			if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeValidation {
@@ -140,7 +140,8 @@ func FuzzQueries(f *testing.F) {
 // checkCleanup reads what is to be cleaned up: never more than is said.
 func checkCleanup(t *testing.T, c *call, now time.Time) {
 	t.Helper()
-	cleanup, dryRun, err := c.server.readCleanup(c)
+	const age = time.Hour
+	cleanup, dryRun, err := (&files{orphanMinAge: age}).readCleanup(c)
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeValidation {
 			t.Errorf("%q: %v", c.Request.URL.RawQuery, err)
@@ -152,7 +153,7 @@ func checkCleanup(t *testing.T, c *call, now time.Time) {
 	if slices.Contains(cleanup.Types, index.Unknown) && !said {
 		t.Errorf("%q cleans up unknown files", c.Request.URL.RawQuery)
 	}
-	if cleanup.Before > now.UnixMilli() || given.Get("minAge") == "" && cleanup.Before != now.Add(-c.server.OrphanMinAge).UnixMilli() {
+	if cleanup.Before > now.UnixMilli() || given.Get("minAge") == "" && cleanup.Before != now.Add(-age).UnixMilli() {
 		t.Errorf("%q cleans up what was modified until %d", c.Request.URL.RawQuery, cleanup.Before)
 	}
 	if want, err := strconv.ParseBool(given.Get("dryRun")); given.Has("dryRun") && (err != nil || dryRun != want) {

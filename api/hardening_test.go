@@ -18,7 +18,7 @@ import (
 // bodied are the routes that read a body, for who may.
 func bodied() []route {
 	var list []route
-	for _, route := range routes() {
+	for _, route := range (&Server{}).routes() {
 		if (route.method == "POST" || route.method == "PUT") && route.timeout != noTimeout {
 			list = append(list, route)
 		}
@@ -131,7 +131,7 @@ func TestHostileAddresses(t *testing.T) {
 	for _, id := range []string{
 		"..", ".", "%2e%2e", "%2E%2E%2f..", "%00", "a%00b", "%5c..%5c", "%ff", "%c0%ae", "%ed%a0%80", "%0d%0aX:%20y", strings.Repeat("a", 5000), "%F0%9F%98%80",
 	} {
-		for _, route := range routes() {
+		for _, route := range (&Server{}).routes() {
 			if !strings.Contains(route.path, ":id") {
 				continue
 			}
@@ -164,7 +164,7 @@ func (d *deadlines) SetWriteDeadline(time.Time) error { return nil }
 func TestNobodyIsWaitedForInVain(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.Close()
-	for _, route := range routes() {
+	for _, route := range (&Server{}).routes() {
 		for _, token := range []string{r.tokens[roleFor(route.access)], "fsk_unknown"} {
 			began := time.Now()
 			w := &deadlines{ResponseWriter: httptest.NewRecorder()}

@@ -2,22 +2,28 @@ package api
 
 import "net/http"
 
+// probes has the handlers for orchestrators and Prometheus.
+type probes struct {
+	check     func() error
+	collected http.Handler
+}
+
 // healthz says that the process lives; an orchestrator restarts it otherwise.
-func (s *Server) healthz(c *call) error {
+func healthz(c *call) error {
 	c.sendJSON(http.StatusOK, []byte(`{"status":"ok"}`+"\n"))
 	return nil
 }
 
-// readyz says whether requests should be sent to this node.
-func (s *Server) readyz(c *call) error {
-	if err := s.Ready(); err != nil {
+// ready says whether requests should be sent to this node.
+func (p *probes) ready(c *call) error {
+	if err := p.check(); err != nil {
 		return err
 	}
 	c.sendJSON(http.StatusOK, []byte(`{"status":"ready"}`+"\n"))
 	return nil
 }
 
-func (s *Server) showMetrics(c *call) error {
-	s.Metrics.ServeHTTP(c, c.Request)
+func (p *probes) metrics(c *call) error {
+	p.collected.ServeHTTP(c, c.Request)
 	return nil
 }

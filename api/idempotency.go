@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"firescan/catalog"
@@ -45,11 +44,11 @@ type once struct {
 // handle does what the route does, and for a POST with an Idempotency-Key does it once.
 func (c *call) handle() error {
 	if c.Request.Method != http.MethodPost || c.route.access == Public {
-		return c.route.handle(c.server, c)
+		return c.route.handle(c)
 	}
 	given := c.Request.Header.Values(keyHeader)
 	if len(given) == 0 {
-		return c.route.handle(c.server, c)
+		return c.route.handle(c)
 	}
 	key := given[0]
 	if len(given) > 1 || len(key) == 0 || len(key) > maxOnceKey || strings.IndexFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
@@ -57,7 +56,7 @@ func (c *call) handle() error {
 	}
 	if c.route.timeout == noTimeout {
 		// What has no bound, an import, has the same effect however often it is sent.
-		return c.route.handle(c.server, c)
+		return c.route.handle(c)
 	}
 	return c.handleOnce(key)
 }
@@ -72,12 +71,12 @@ func (c *call) handleOnce(key string) error {
 	c.once = &once{key: key, fingerprint: c.fingerprint(body)}
 	// A client that retries while the first request is under way gets its answer. On another
 	// node both may work at once; what they make, they make once all the same.
-	leave, err := c.server.flights.enter(c.context(), c.org+"\x00"+key)
+	leave, err := c.backend.flights.enter(c.context(), c.org+"\x00"+key)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	if err := c.server.Consensus.Barrier(c.context()); err != nil {
+	if err := c.backend.consensus.Barrier(c.context()); err != nil {
 		return err
 	}
 	known, err := c.remembered()
@@ -90,7 +89,7 @@ func (c *call) handleOnce(key string) error {
 		c.sendJSON(int(known.Status), known.Body)
 		return nil
 	}
-	if err := c.route.handle(c.server, c); err != nil || c.once.status == 0 {
+	if err := c.route.handle(c); err != nil || c.once.status == 0 {
 		return err
 	}
 	c.remember()
@@ -115,14 +114,14 @@ func (c *call) fingerprint(body []byte) []byte {
 // remembered is the answer to the request that was sent under the key before, nil when
 // there is none.
 func (c *call) remembered() (known *pb.Answer, err error) {
-	err = c.server.Catalog.View(func(tx *catalog.Tx) error {
+	err = c.backend.catalog.View(func(tx *catalog.Tx) error {
 		a, err := tx.Answer(c.org, c.once.key)
 		switch {
 		case errors.Is(err, catalog.ErrNotFound):
 			return nil
 		case err != nil:
 			return err
-		case a.At < c.server.Now().Add(-rememberFor).UnixMilli():
+		case a.At < c.backend.now().Add(-rememberFor).UnixMilli():
 			return nil
 		case subtle.ConstantTimeCompare(a.Fingerprint, c.once.fingerprint) != 1:
 			return &Error{Code: CodeConflict, Message: "This " + keyHeader + " was used for another request; use a new key for each"}
@@ -138,9 +137,9 @@ func (c *call) remembered() (known *pb.Answer, err error) {
 func (c *call) remember() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.context()), rememberWithin)
 	defer cancel()
-	if _, err := c.server.Consensus.Propose(ctx, &pb.StoreAnswer{
+	if _, err := c.backend.consensus.Propose(ctx, &pb.StoreAnswer{
 		Org: c.org, Key: c.once.key, Fingerprint: c.once.fingerprint,
-		Status: uint32(c.once.status), Body: c.once.body, At: c.server.Now().UnixMilli(),
+		Status: uint32(c.once.status), Body: c.once.body, At: c.backend.now().UnixMilli(),
 	}); err != nil {
 		c.log.Warn("an answer could not be remembered; a retry of its request will be carried out again", "error", err)
 	}
@@ -170,45 +169,7 @@ func (c *call) proposeOnce(command Command, part string) (*pb.Result, error) {
 		sum := sha256.Sum256([]byte(key))
 		key = hex.EncodeToString(sum[:]) + " " + part
 	}
-	return c.server.Consensus.ProposeOnce(c.context(), command, &pb.Once{
-		Org: c.org, Key: key, Fingerprint: c.once.fingerprint, At: c.server.Now().UnixMilli(),
+	return c.backend.consensus.ProposeOnce(c.context(), command, &pb.Once{
+		Org: c.org, Key: key, Fingerprint: c.once.fingerprint, At: c.backend.now().UnixMilli(),
 	})
-}
-
-// flights are the requests with a key that are under way on this node. The zero value
-// is ready for use.
-type flights struct {
-	mu   sync.Mutex
-	busy map[string]chan struct{}
-}
-
-// enter waits until no other request has the key, and takes it until leave is called.
-func (f *flights) enter(ctx context.Context, key string) (leave func(), err error) {
-	for {
-		f.mu.Lock()
-		done, taken := f.busy[key]
-		if !taken {
-			if f.busy == nil {
-				f.busy = map[string]chan struct{}{}
-			}
-			done = make(chan struct{})
-			f.busy[key] = done
-			f.mu.Unlock()
-			return func() {
-				f.mu.Lock()
-				defer f.mu.Unlock()
-				delete(f.busy, key)
-				close(done)
-			}, nil
-		}
-		f.mu.Unlock()
-		select {
-		case <-done:
-		case <-ctx.Done():
-			if gone(ctx.Err()) {
-				return nil, ctx.Err()
-			}
-			return nil, &Error{Code: CodeConflict, Message: "The first request with this " + keyHeader + " is still under way; try again shortly"}
-		}
-	}
 }

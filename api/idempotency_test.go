@@ -241,7 +241,7 @@ func TestRequestsUnderWayAreWaitedFor(t *testing.T) {
 	if n := asked.Load(); n != 1 {
 		t.Errorf("the provider was asked %d times", n)
 	}
-	if n := len(r.server.flights.busy); n != 0 {
+	if n := len(r.server.backend.flights.busy); n != 0 {
 		t.Errorf("%d keys are taken still", n)
 	}
 }

@@ -75,7 +75,7 @@ type batch struct {
 
 // importRecords takes a catalog of any size, a record a line. Good lines land, bad
 // ones are counted and the first of them told.
-func (s *Server) importRecords(c *call) error {
+func importRecords(c *call) error {
 	control := http.NewResponseController(c.ResponseWriter)
 	m := &importer{call: c, kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{}, errors: []lineError{}}
 	for _, k := range feedKinds() {
@@ -270,7 +270,7 @@ func (m *importer) send(ctx context.Context) error {
 	}
 	go func() {
 		defer close(w.done)
-		w.results, w.err = m.call.server.Consensus.ProposeAll(ctx, commands)
+		w.results, w.err = m.call.backend.consensus.ProposeAll(ctx, commands)
 	}()
 	return nil
 }

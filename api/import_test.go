@@ -112,7 +112,7 @@ func (l *slowLog) ProposeAll(_ context.Context, all []proto.Message) ([]*pb.Resu
 
 func newImporter(log Consensus) *importer {
 	m := &importer{
-		call:  &call{server: &Server{Config: Config{Consensus: log}}, org: org},
+		call:  &call{backend: &backend{consensus: log}, org: org},
 		kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{},
 	}
 	for _, k := range feedKinds() {

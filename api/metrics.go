@@ -35,10 +35,6 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "firescan_event_clients_dropped_total", Help: "Event clients dropped because they did not keep up, by protocol.",
 		}, []string{"protocol"}),
 	}
-	for f := range forms { // so that none are seen as none
-		m.clients.WithLabelValues(f.String())
-		m.dropped.WithLabelValues(f.String())
-	}
 	err := errors.Join(r.Register(m.requests), r.Register(m.seconds), r.Register(m.inFlight), r.Register(m.clients), r.Register(m.dropped))
 	if err != nil {
 		return nil, fmt.Errorf("register the metrics of the API: %w", err)
@@ -46,13 +42,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) served(r *route, status int, took time.Duration) {
-	method := r.method
+func (m *metrics) served(method, path string, status int, took time.Duration) {
 	if method == "" {
 		method = "any"
 	}
-	m.requests.WithLabelValues(r.path, method, class(status)).Inc()
-	m.seconds.WithLabelValues(r.path).Observe(took.Seconds())
+	m.requests.WithLabelValues(path, method, class(status)).Inc()
+	m.seconds.WithLabelValues(path).Observe(took.Seconds())
 }
 
 func class(status int) string {

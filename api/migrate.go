@@ -9,7 +9,7 @@ import (
 
 // migrateDestination moves the schedules and PITR configurations of a destination to
 // another one, all of them or none.
-func (s *Server) migrateDestination(c *call) error {
+func migrateDestination(c *call) error {
 	var in struct {
 		Target *string `json:"targetStorageId"`
 	}
@@ -32,7 +32,7 @@ func (s *Server) migrateDestination(c *call) error {
 	}); err != nil {
 		return err
 	}
-	moved, err := c.propose(&pb.Migrate{Org: c.org, FromId: c.id(), ToId: target.Id, At: s.Now().UnixMilli()})
+	moved, err := c.propose(&pb.Migrate{Org: c.org, FromId: c.id(), ToId: target.Id, At: c.backend.now().UnixMilli()})
 	if err != nil {
 		return orNotFound(err, storageNotFound()) // deleted in this moment
 	}

@@ -22,7 +22,7 @@ var OpenAPI = sync.OnceValues(func() ([]byte, error) {
 	return json.Marshal(doc)
 })
 
-func (s *Server) showOpenAPI(c *call) error {
+func showOpenAPI(c *call) error {
 	doc, err := OpenAPI()
 	if err != nil {
 		return err

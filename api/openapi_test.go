@@ -22,7 +22,7 @@ func TestRoutesAreDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var served []string
-	for _, r := range routes() {
+	for _, r := range (&Server{}).routes() {
 		served = append(served, r.method+" "+strings.ReplaceAll(r.path, ":id", "{id}"))
 	}
 	described := c.Operations()

@@ -44,7 +44,7 @@ func TestParametersAreDescribed(t *testing.T) {
 		}
 		return names
 	}
-	for _, r := range routes() {
+	for _, r := range (&Server{}).routes() {
 		if r.access == Public {
 			continue
 		}
@@ -65,7 +65,7 @@ func TestParametersAreDescribed(t *testing.T) {
 
 func TestUnknownParametersAreRefused(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	for _, route := range routes() {
+	for _, route := range (&Server{}).routes() {
 		if route.access == Public || route.path == "/api/v1/storage/events" {
 			continue
 		}

@@ -260,3 +260,11 @@ func (q *query) err() error {
 	}
 	return nil
 }
+
+// validID tells whether an id made elsewhere fits into keys and addresses, of which "."
+// and ".." are taken away on the way.
+func validID(id string) bool {
+	return len(id) > 0 && len(id) <= 128 && id != "." && id != ".." && strings.IndexFunc(id, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)
+	}) < 0
+}

@@ -112,7 +112,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
-		Catalog: r.catalog, Consensus: r.node, Shards: r, Buckets: r, Deleter: &r.deletes, Accounts: r, Secrets: r, Keys: r, Elsewhere: r, Endpoints: r, Members: r, Ready: r.Ready,
+		Catalog: r.catalog, Consensus: r.node, Shards: r, Buckets: r, Deleter: &r.deletes, Accounts: r, Secrets: r, Keys: r, Locator: r, Endpoints: r, Members: r, Ready: r.Ready,
 		Types: []string{catalog.TypeS3}, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
 		SyncEvery: 24 * time.Hour, OrphanMinAge: time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})

@@ -94,10 +94,10 @@ func TestRoles(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	expired := r.addExpired()
 	r.server.Close() // so that event streams end at once
-	if n := len(routes()); n != len(may) {
+	if n := len(r.server.routes()); n != len(may) {
 		t.Errorf("%d endpoints, and rights of %d", n, len(may))
 	}
-	for _, route := range routes() {
+	for _, route := range (&Server{}).routes() {
 		path := strings.ReplaceAll(route.path, ":id", "some-id")
 		name := route.method + " " + route.path
 		allowed, known := may[name]
@@ -187,19 +187,19 @@ func TestNoLeader(t *testing.T) {
 // TestPanicsAreAnswered has a handler that panics and one that fails in mid-stream.
 func TestPanicsAreAnswered(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	r.server.Members = nil // a mistake of ours
+	r.server.admin.members = nil // a mistake of ours
 	a := r.do(catalog.RoleRoot, "GET", "/api/v1/admin/cluster", "")
 	a.refused(500, CodeInternal)
 	if strings.Contains(string(a.raw), "nil pointer") || !strings.Contains(r.log.String(), "panicked") {
 		t.Error("a panic belongs into the log, not into the answer")
 	}
-	broken := &route{method: "GET", path: "/broken", access: Public, timeout: noTimeout, handle: func(_ *Server, c *call) error {
+	broken := &route{method: "GET", path: "/broken", access: Public, timeout: noTimeout, handle: func(c *call) error {
 		if err := c.send(make([]byte, 1<<20)); err != nil {
 			return err
 		}
 		return fmt.Errorf("the disk is gone")
 	}}
-	r.server.router.Handle("GET", "/broken", r.server.serve(broken))
+	r.server.router.Handle("GET", "/broken", r.server.backend.serve(broken))
 	res, err := http.Get(r.http.URL + "/broken") //nolint:noctx // of a test
 	if err == nil {
 		_, err = io.Copy(io.Discard, res.Body)

@@ -8,62 +8,10 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/protobuf/proto"
 
 	"firescan/api/socketio"
 	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
-	"firescan/cluster"
-	"firescan/index"
-	"firescan/provider"
 )
-
-// Consensus brings changes into the catalog and tells how far reads must have come.
-type Consensus interface {
-	// Propose returns when the command is applied on this node.
-	Propose(ctx context.Context, command proto.Message) (*pb.Result, error)
-	// ProposeOnce is Propose for a command that takes effect once for the key of once,
-	// however often it is proposed: each time the answer is the result of the first.
-	ProposeOnce(ctx context.Context, command proto.Message, once *pb.Once) (*pb.Result, error)
-	// ProposeAll does that for several commands at once, in this order. A refusal is in
-	// the result of its command; after an error those before may have been applied.
-	ProposeAll(ctx context.Context, commands []proto.Message) ([]*pb.Result, error)
-	// Barrier returns when this node's catalog holds all that was written before.
-	Barrier(ctx context.Context) error
-}
-
-// Shards opens the index of destinations.
-type Shards interface {
-	View(ctx context.Context, destination string) (*index.View, error)
-}
-
-// Buckets opens the bucket of a destination with its stored credentials.
-type Buckets interface {
-	Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error)
-}
-
-// Accounts opens an account at a provider with credentials that are only tried: they are
-// not stored, and no request is made yet.
-type Accounts interface {
-	Account(ctx context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error)
-}
-
-// Secrets encrypts a credential before it enters a command.
-type Secrets interface {
-	Seal(org, destination, field, plain string) ([]byte, error)
-}
-
-// Endpoints says where users may point us to.
-type Endpoints interface {
-	Check(endpoint string) error
-}
-
-// Members lists and removes the nodes of the cluster; *cluster.Cluster does.
-type Members interface {
-	Members(ctx context.Context) ([]cluster.Member, error)
-	Peers() []cluster.Peer
-	Remove(ctx context.Context, id string) error
-}
 
 // Config is what a Server needs. All fields are required unless they say otherwise.
 type Config struct {
@@ -75,7 +23,7 @@ type Config struct {
 	Accounts  Accounts
 	Secrets   Secrets
 	Keys      Keys
-	Elsewhere Elsewhere
+	Locator   ShardLocator
 	Endpoints Endpoints
 	Members   Members
 	// Ready returns nil when this node can serve requests.
@@ -98,19 +46,27 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Server answers the API. It is an http.Handler that is safe for concurrent use.
+// A Server serves the API. It is safe for concurrent use.
 type Server struct {
-	Config
+	backend *backend
 	router  *httprouter.Router
-	metrics *metrics
 	hub     *hub
 	sockets *socketio.Server
-	flights flights
-	// heartbeat is how often a quiet event stream is written to, and its token looked at.
-	heartbeat time.Duration
+
+	// The handlers by noun; those without dependencies are functions.
+	accounts     *accounts
+	destinations *destinations
+	syncs        *syncs
+	shards       *shards
+	files        *files
+	backups      *backups
+	stats        *stats
+	events       *events
+	admin        *admin
+	probes       *probes
 }
 
-// New makes a server.
+// New returns a server.
 func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -119,9 +75,23 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: c, metrics: m, hub: newHub(m), heartbeat: usualHeartbeat}
+	s := &Server{
+		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, metrics: m, log: c.Logger, now: c.Now},
+		hub:     newHub(m),
+		syncs:   &syncs{c.SyncEvery, c.FreshFor, c.ForceWait},
+		admin:   &admin{c.Members, c.Keys},
+		probes:  &probes{c.Ready, c.Metrics},
+	}
+	checked := &settings{c.Types, c.Endpoints}
+	s.accounts = &accounts{c.Accounts, checked}
+	s.destinations = &destinations{checked, c.Secrets, c.Buckets}
+	s.shards = &shards{c.Shards, s.syncs}
+	s.files = &files{s.shards, c.Deleter, c.OrphanMinAge}
+	s.backups = &backups{s.shards, c.Deleter}
+	s.stats = &stats{s.backend, s.shards}
+	s.events = &events{s.hub, usualHeartbeat}
 	s.router = s.newRouter()
-	s.sockets = socketio.New(socketio.Config{Application: sockets{s}, Logger: s.Logger, PingInterval: s.heartbeat})
+	s.sockets = socketio.New(socketio.Config{Application: sockets{s.backend, s.hub}, Logger: c.Logger, PingInterval: usualHeartbeat})
 	return s, nil
 }
 
@@ -142,4 +112,11 @@ func (s *Server) Publish(e Event) { s.hub.publish(e) }
 func (s *Server) Close() {
 	s.hub.close()
 	s.sockets.Close()
+}
+
+// Stats answers the data of GET /api/v1/storage/stats for an organisation, from
+// what this node has.
+func (s *Server) Stats(ctx context.Context, org string) (*StorageStats, error) {
+	data, _, err := s.stats.sum(ctx, org)
+	return data, err
 }

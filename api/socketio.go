@@ -15,7 +15,10 @@ import (
 const socketPath = "/socket.io/"
 
 // sockets connects Socket.IO clients to the hub.
-type sockets struct{ server *Server }
+type sockets struct {
+	backend *backend
+	hub     *hub
+}
 
 var _ socketio.Application = sockets{}
 
@@ -30,7 +33,7 @@ func (s sockets) Connect(auth json.RawMessage) (socketio.Client, error) {
 	if e.Code.Status() == http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	s.server.Logger.Log(context.Background(), level, "a Socket.IO client was refused", "code", e.Code, "error", e)
+	s.backend.log.Log(context.Background(), level, "a Socket.IO client was refused", "code", e.Code, "error", e)
 	return nil, &socketio.Refusal{Message: e.Message, Data: refusalData{e.Code, e.Details}}
 }
 
@@ -53,23 +56,23 @@ func (s sockets) connect(auth json.RawMessage) (socketio.Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), quick)
 	defer cancel()
-	token, err := s.server.identify(ctx, in.Token)
+	token, err := s.backend.identify(ctx, in.Token)
 	if err != nil {
 		return nil, err
 	}
 	if err := Read.admit(token, in.OrganizationID, invalidField("auth.organizationId", "is required")); err != nil {
 		return nil, err
 	}
-	l := s.server.hub.listen(token.Org, asSocketIO)
+	l := s.hub.listen(token.Org, asSocketIO)
 	if l == nil {
 		return nil, shuttingDown()
 	}
-	return &socket{s.server, token, l}, nil
+	return &socket{s, token, l}, nil
 }
 
 // socket is a connected client. It is in the room of its organization and in no other.
 type socket struct {
-	server   *Server
+	sockets  sockets
 	token    *pb.Token
 	listener *listener
 }
@@ -77,8 +80,8 @@ type socket struct {
 var _ socketio.Client = (*socket)(nil)
 
 func (s *socket) Events() <-chan []byte { return s.listener.frames }
-func (s *socket) Authorized() bool      { return s.server.knows(s.token) }
-func (s *socket) Close(slow bool)       { s.server.hub.leave(s.listener, slow) }
+func (s *socket) Authorized() bool      { return s.sockets.backend.valid(s.token) }
+func (s *socket) Close(slow bool)       { s.sockets.hub.leave(s.listener, slow) }
 
 // Handle implements socketio.Client.
 func (s *socket) Handle(event string, args []json.RawMessage) any {

@@ -3,54 +3,17 @@ package api
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 )
 
-type typeStats struct {
-	Count uint64 `json:"count"`
-	Size  string `json:"size"`
+// stats sums up the destinations of an organization.
+type stats struct {
+	backend *backend
+	shards  *shards
 }
-
-// fileStats answers the sums over a destination.
-func (s *Server) fileStats(c *call) error {
-	q := c.query()
-	force := q.boolean("force")
-	if err := q.err(); err != nil {
-		return err
-	}
-	sh, err := s.openShard(c, force)
-	if err != nil {
-		return err
-	}
-	defer sh.release()
-	var stats index.Stats
-	if sh.view != nil {
-		stats = sh.view.Stats()
-	}
-	t := stats.Totals()
-	byType := map[string]typeStats{}
-	for typ, counts := range stats.ByType {
-		byType[index.Type(typ).String()] = typeStats{
-			counts.Linked.Files + counts.Orphan.Files, size(counts.Linked.Bytes + counts.Orphan.Bytes),
-		}
-	}
-	return c.answer(envelope{Meta: sh.meta, Data: struct {
-		TotalFiles  uint64               `json:"totalFiles"`
-		TotalSize   string               `json:"totalSize"`
-		LinkedFiles uint64               `json:"linkedFiles"`
-		LinkedSize  string               `json:"linkedSize"`
-		OrphanFiles uint64               `json:"orphanFiles"`
-		OrphanSize  string               `json:"orphanSize"`
-		ByType      map[string]typeStats `json:"byType"`
-	}{t.Files, size(t.Bytes), t.Files - t.OrphanFiles, size(t.Bytes - t.OrphanBytes), t.OrphanFiles, size(t.OrphanBytes), byType}})
-}
-
-// size is a number of bytes as the specification has most of them: a string.
-func size(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // StorageStats is the `data` of GET /api/v1/storage/stats, and what the event
 // storage:stats-update carries.
@@ -89,9 +52,9 @@ type statsMeta struct {
 	NextScheduledSyncAt stamp `json:"nextScheduledSyncAt"`
 }
 
-// storageStats answers the sums over all destinations of the organisation. With
+// get answers the sums over all destinations of the organisation. With
 // force it starts their syncs, and does not wait for them.
-func (s *Server) storageStats(c *call) error {
+func (h *stats) get(c *call) error {
 	q := c.query()
 	force := q.boolean("force")
 	if err := q.err(); err != nil {
@@ -101,43 +64,36 @@ func (s *Server) storageStats(c *call) error {
 		return err
 	}
 	if force {
-		if err := c.mayForce(); err != nil {
+		if err := mayForce(c); err != nil {
 			return err
 		}
 		var all []*pb.Destination
-		if err := s.Catalog.View(func(tx *catalog.Tx) (err error) {
+		if err := h.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 			all, err = tx.Destinations(c.org)
 			return err
 		}); err != nil {
 			return err
 		}
-		if _, err := c.startAll(all); err != nil {
+		if _, err := startSyncs(c, all); err != nil {
 			return err
 		}
 	}
-	data, meta, err := s.sum(c.context(), c.org)
+	data, meta, err := h.sum(c.context(), c.org)
 	if err != nil {
 		return err
 	}
 	return c.answer(envelope{Data: data, Meta: meta})
 }
 
-// Stats answers the data of GET /api/v1/storage/stats for an organisation, from
-// what this node has.
-func (s *Server) Stats(ctx context.Context, org string) (*StorageStats, error) {
-	data, _, err := s.sum(ctx, org)
-	return data, err
-}
-
-func (s *Server) sum(ctx context.Context, org string) (*StorageStats, *statsMeta, error) {
+func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta, error) {
 	var all []*pb.Destination
 	var fresh []freshness
-	if err := s.Catalog.View(func(tx *catalog.Tx) (err error) {
+	if err := h.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 		if all, err = tx.Destinations(org); err != nil {
 			return err
 		}
 		for _, d := range all {
-			f, err := s.freshness(tx, d)
+			f, err := h.shards.syncs.freshness(tx, h.backend.now(), d)
 			if err != nil {
 				return err
 			}
@@ -150,7 +106,7 @@ func (s *Server) sum(ctx context.Context, org string) (*StorageStats, *statsMeta
 	data, meta := &StorageStats{Destinations: []DestinationStats{}}, &statsMeta{}
 	var total index.Totals
 	for i, d := range all {
-		t, err := s.totals(ctx, d, fresh[i])
+		t, err := h.totals(ctx, d, fresh[i])
 		if err != nil {
 			return nil, nil, err
 		}
@@ -180,26 +136,15 @@ func (m *statsMeta) add(data *StorageStats, f freshness, first bool) {
 }
 
 // totals sums a destination up; one that was never synced counts for nothing.
-func (s *Server) totals(ctx context.Context, d *pb.Destination, f freshness) (t index.Totals, err error) {
-	view, err := s.viewOf(ctx, d, f)
+func (h *stats) totals(ctx context.Context, d *pb.Destination, f freshness) (t index.Totals, err error) {
+	view, err := h.shards.view(ctx, d, f)
 	if errors.Is(err, index.ErrNoShard) {
-		return s.Elsewhere.Totals(ctx, d.Id)
+		return h.backend.locator.Totals(ctx, d.Id)
 	}
 	if view == nil {
 		return t, err
 	}
 	defer view.Release()
-	stats := view.Stats()
-	return stats.Totals(), nil
-}
-
-// viewOf opens the shard of a destination, nil before its first sync. That a
-// destination was synced and has no shard here is a failure: an empty answer would
-// say that its bucket is empty.
-func (s *Server) viewOf(ctx context.Context, d *pb.Destination, f freshness) (*index.View, error) {
-	view, err := s.Shards.View(ctx, d.Id)
-	if errors.Is(err, index.ErrNoShard) && f.LastSyncAt == 0 {
-		return nil, nil //nolint:nilnil // no shard is an answer, not a failure
-	}
-	return view, err
+	sums := view.Stats()
+	return sums.Totals(), nil
 }

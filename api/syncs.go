@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -11,6 +12,13 @@ const (
 	defaultPage = 100
 	maxPage     = 1000
 )
+
+// syncs starts syncs and describes how old their results are.
+type syncs struct {
+	every     time.Duration // 0 is never
+	freshFor  time.Duration
+	forceWait time.Duration
+}
 
 // syncView is a sync as answers show it.
 type syncView struct {
@@ -27,14 +35,14 @@ type syncView struct {
 	Error          *string `json:"error"`
 }
 
-func (s *Server) showSync(r *pb.Sync) syncView {
+func showSync(r *pb.Sync, now time.Time) syncView {
 	v := syncView{
 		ID: r.Id, DestinationID: r.DestinationId, Status: r.Status, StartedAt: stamp(r.StartedAt), FinishedAt: stamp(r.FinishedAt),
 		FilesScanned: r.FilesScanned, BytesScanned: r.BytesScanned, OrphanFiles: r.OrphanFiles, MissingBackups: r.MissingBackups,
 	}
 	end := r.FinishedAt
 	if end == 0 {
-		end = s.Now().UnixMilli()
+		end = now.UnixMilli()
 	}
 	if ms := end - r.StartedAt; ms > 0 {
 		v.FilesPerSecond = float64(int64(float64(r.FilesScanned)*1e6/float64(ms))) / 1000
@@ -45,8 +53,8 @@ func (s *Server) showSync(r *pb.Sync) syncView {
 	return v
 }
 
-// startSyncs starts a sync of one destination, or of all of them.
-func (s *Server) startSyncs(c *call) error {
+// startMany starts a sync of one destination, or of all of them.
+func startMany(c *call) error {
 	if err := c.noBody(); err != nil {
 		return err
 	}
@@ -63,7 +71,7 @@ func (s *Server) startSyncs(c *call) error {
 	}); err != nil {
 		return err
 	}
-	started, err := c.startAll(todo)
+	started, err := startSyncs(c, todo)
 	if err != nil {
 		return err
 	}
@@ -81,7 +89,7 @@ func (s *Server) startSyncs(c *call) error {
 	}{status, c.org, started}})
 }
 
-func (s *Server) listSyncs(c *call) error {
+func listSyncs(c *call) error {
 	q := c.query()
 	limit := q.limit(maxPage)
 	if err := q.err(); err != nil {
@@ -109,7 +117,7 @@ func (s *Server) listSyncs(c *call) error {
 			meta.NextCursor = list[limit-1].Id
 		}
 		for _, r := range list {
-			data.Syncs = append(data.Syncs, s.showSync(r))
+			data.Syncs = append(data.Syncs, showSync(r, c.backend.now()))
 		}
 		return err
 	}); err != nil {
@@ -118,15 +126,15 @@ func (s *Server) listSyncs(c *call) error {
 	return c.answer(envelope{Data: data, Meta: meta})
 }
 
-func (s *Server) getSync(c *call) error {
-	r, err := c.readSync()
+func getSync(c *call) error {
+	r, err := readSync(c)
 	if err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: s.showSync(r)})
+	return c.answer(envelope{Data: showSync(r, c.backend.now())})
 }
 
-func (c *call) readSync() (r *pb.Sync, err error) {
+func readSync(c *call) (r *pb.Sync, err error) {
 	err = c.view(func(tx *catalog.Tx) error {
 		r, err = tx.Sync(c.org, c.id())
 		return orNotFound(err, notFound("Sync"))
@@ -135,18 +143,18 @@ func (c *call) readSync() (r *pb.Sync, err error) {
 }
 
 // cancelSync ends a running sync. One that has ended is left as it is.
-func (s *Server) cancelSync(c *call) error {
-	r, err := c.readSync()
+func cancelSync(c *call) error {
+	r, err := readSync(c)
 	if err != nil {
 		return err
 	}
 	if r.FinishedAt == 0 {
-		_, err = c.propose(&pb.FinishSync{SyncId: r.Id, Status: "cancelled", At: s.Now().UnixMilli()})
+		_, err = c.propose(&pb.FinishSync{SyncId: r.Id, Status: "cancelled", At: c.backend.now().UnixMilli()})
 		// It may have come to its end in this moment.
 		if err != nil && !errors.Is(err, catalog.ErrConflict) {
 			return err
 		}
-		if r, err = c.readSync(); err != nil {
+		if r, err = readSync(c); err != nil {
 			return err
 		}
 	}
@@ -154,5 +162,33 @@ func (s *Server) cancelSync(c *call) error {
 	if r.Status != "cancelled" {
 		message = "The sync had ended already"
 	}
-	return c.answer(envelope{Data: s.showSync(r), Message: message})
+	return c.answer(envelope{Data: showSync(r, c.backend.now()), Message: message})
+}
+
+// startSync starts a sync, or joins the one that runs, and answers its id.
+func startSync(c *call, d *pb.Destination) (id string, err error) {
+	result, err := c.proposeOnce(&pb.StartSync{
+		Org: d.Org, DestinationId: d.Id, SyncId: catalog.NewID(catalog.KindSync), At: c.backend.now().UnixMilli(),
+	}, d.Id)
+	if err != nil {
+		return "", orNotFound(err, storageNotFound())
+	}
+	return result.SyncId, nil
+}
+
+// startSyncs starts or joins the syncs of those destinations that are still there, and
+// answers their ids.
+func startSyncs(c *call, all []*pb.Destination) ([]string, error) {
+	ids := make([]string, 0, len(all))
+	for _, d := range all {
+		id, err := startSync(c, d)
+		if known, ok := errors.AsType[*Error](err); ok && known.Code == CodeStorageNotFound {
+			continue // deleted in this moment, which is no reason to leave out the others
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }

@@ -8,9 +8,9 @@ import (
 	"firescan/provider"
 )
 
-// verifyDestination tries what the stored credentials can do: list, and write and
+// verify tries what the stored credentials can do: list, and write and
 // delete a probe object of its own.
-func (s *Server) verifyDestination(c *call) error {
+func (h *destinations) verify(c *call) error {
 	if err := c.noBody(); err != nil {
 		return err
 	}
@@ -18,7 +18,7 @@ func (s *Server) verifyDestination(c *call) error {
 	if err != nil {
 		return err
 	}
-	permissions, conditions, err := s.probe(c, d)
+	permissions, conditions, err := h.probe(c, d)
 	if err != nil {
 		// That it cannot be reached now says nothing against its settings.
 		if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) && !known.Kind.Temporary() {
@@ -50,8 +50,8 @@ type conditionsView struct {
 }
 
 // probe tries what may be done in the bucket of a destination.
-func (s *Server) probe(c *call, d *pb.Destination) (provider.Permissions, *conditionsView, error) {
-	bucket, err := s.Buckets.Open(c.context(), d)
+func (h *destinations) probe(c *call, d *pb.Destination) (provider.Permissions, *conditionsView, error) {
+	bucket, err := h.buckets.Open(c.context(), d)
 	if err != nil {
 		return provider.Permissions{}, nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Server) probe(c *call, d *pb.Destination) (provider.Permissions, *condi
 		return permissions, nil, err
 	}
 	_, err = c.propose(&pb.SetConditions{
-		Org: d.Org, Id: d.Id, Revision: d.Revision, Single: conditions.Single, Batch: conditions.Batch, At: s.Now().UnixMilli(),
+		Org: d.Org, Id: d.Id, Revision: d.Revision, Single: conditions.Single, Batch: conditions.Batch, At: c.backend.now().UnixMilli(),
 	})
 	view := conditionsView(conditions)
 	return permissions, &view, orNotFound(err, storageNotFound())
@@ -74,7 +74,7 @@ func (s *Server) probe(c *call, d *pb.Destination) (provider.Permissions, *condi
 
 func (c *call) setVerified(d *pb.Destination, verified bool) error {
 	_, err := c.propose(&pb.SetVerified{
-		Org: d.Org, Id: d.Id, Verified: verified, At: c.server.Now().UnixMilli(), Revision: d.Revision,
+		Org: d.Org, Id: d.Id, Verified: verified, At: c.backend.now().UnixMilli(), Revision: d.Revision,
 	})
 	return orNotFound(err, storageNotFound())
 }

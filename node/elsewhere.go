@@ -33,9 +33,9 @@ type elsewhere struct {
 	index   *index.Store
 }
 
-var _ api.Elsewhere = elsewhere{}
+var _ api.ShardLocator = elsewhere{}
 
-// Holder implements api.Elsewhere. A node that answers is taken at random, so that the
+// Holder implements api.ShardLocator. A node that answers is taken at random, so that the
 // load is spread; one that has just died costs a request that its client repeats.
 func (e elsewhere) Holder(destination string) (string, bool) {
 	able := e.holders(destination)
@@ -78,10 +78,10 @@ func (e elsewhere) holders(destination string) (able []string) {
 	return able
 }
 
-// Transport implements api.Elsewhere.
+// Transport implements api.ShardLocator.
 func (e elsewhere) Transport() http.RoundTripper { return e.cluster.HTTPClient().Transport }
 
-// Totals implements api.Elsewhere: the first holder that answers tells.
+// Totals implements api.ShardLocator: the first holder that answers tells.
 func (e elsewhere) Totals(ctx context.Context, destination string) (t index.Totals, err error) {
 	err = index.ErrNoShard
 	for _, host := range e.holders(destination) {

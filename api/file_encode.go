@@ -2,58 +2,13 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"firescan/catalog"
 	"firescan/index"
 )
-
-// writers are used again, since a page is mostly their buffers.
-var writers = sync.Pool{New: func() any { return &fileWriter{} }}
-
-func newFileWriter(c *call, sh *shard, row func([]byte, *index.Entry, catalog.Owner, string) []byte, between string) *fileWriter {
-	w := writers.Get().(*fileWriter) //nolint:forcetypeassert // the pool holds nothing else
-	w.call, w.shard, w.row, w.between = c, sh, row, between
-	w.contentType = "application/json; charset=utf-8"
-	w.buf, w.wrote, w.projects = w.buf[:0], false, map[string]string{}
-	return w
-}
-
-// free gives the writer back for another request.
-func (w *fileWriter) free() {
-	w.call, w.shard, w.projects = nil, nil, nil
-	if cap(w.buf) < 1<<20 {
-		writers.Put(w)
-	}
-}
-
-// learnProject looks the name of a project up, once a request.
-func (w *fileWriter) learnProject(tx *catalog.Tx, id string) error {
-	if _, known := w.projects[id]; known || id == "" {
-		return nil
-	}
-	name, err := projectName(tx, w.org, id)
-	w.projects[id] = name
-	return err
-}
-
-func (w *fileWriter) project(o catalog.Owner) string { return w.projects[o.ProjectID] }
-
-// projectName is empty for a project that the catalog does not know.
-func projectName(tx *catalog.Tx, org, id string) (string, error) {
-	p, err := tx.Project(org, id)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return p.Name, nil
-}
 
 // appendFileJSON appends a file as the specification shows it.
 func appendFileJSON(dst []byte, e *index.Entry, o catalog.Owner, project string) []byte {

@@ -1,0 +1,44 @@
+package api
+
+import (
+	"firescan/index"
+)
+
+type typeStats struct {
+	Count uint64 `json:"count"`
+	Size  string `json:"size"`
+}
+
+// stats answers the sums over a destination.
+func (h *files) stats(c *call) error {
+	q := c.query()
+	force := q.boolean("force")
+	if err := q.err(); err != nil {
+		return err
+	}
+	sh, err := h.shards.open(c, force)
+	if err != nil {
+		return err
+	}
+	defer sh.release()
+	var sums index.Stats
+	if sh.view != nil {
+		sums = sh.view.Stats()
+	}
+	t := sums.Totals()
+	byType := map[string]typeStats{}
+	for typ, counts := range sums.ByType {
+		byType[index.Type(typ).String()] = typeStats{
+			counts.Linked.Files + counts.Orphan.Files, size(counts.Linked.Bytes + counts.Orphan.Bytes),
+		}
+	}
+	return c.answer(envelope{Meta: sh.meta, Data: struct {
+		TotalFiles  uint64               `json:"totalFiles"`
+		TotalSize   string               `json:"totalSize"`
+		LinkedFiles uint64               `json:"linkedFiles"`
+		LinkedSize  string               `json:"linkedSize"`
+		OrphanFiles uint64               `json:"orphanFiles"`
+		OrphanSize  string               `json:"orphanSize"`
+		ByType      map[string]typeStats `json:"byType"`
+	}{t.Files, size(t.Bytes), t.Files - t.OrphanFiles, size(t.Bytes - t.OrphanBytes), t.OrphanFiles, size(t.OrphanBytes), byType}})
+}

@@ -1,0 +1,127 @@
+package api
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"firescan/catalog"
+	"firescan/provider"
+)
+
+// Endpoints checks the endpoints that users give.
+type Endpoints interface {
+	Check(endpoint string) error
+}
+
+// settings checks the settings of destinations and accounts.
+type settings struct {
+	types     []string
+	endpoints Endpoints
+}
+
+const (
+	maxName   = 200
+	maxPath   = 512
+	maxRegion = 64
+	maxSecret = 16 << 10
+)
+
+// bucketName is what S3 allows, and Google in names that are no domain.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$`)
+
+// maxDomainBucket is the length of a bucket name of Google's that is a domain, of which
+// each part has at most 63 characters.
+const maxDomainBucket = 222
+
+var domainBucket = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)+$`)
+
+var regionName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+
+// typeOf is the type that is meant, in any case of letters; empty when this node cannot
+// open it.
+func (s *settings) typeOf(given string) string {
+	i := slices.IndexFunc(s.types, func(t string) bool { return strings.EqualFold(t, given) })
+	if i < 0 {
+		return ""
+	}
+	return s.types[i]
+}
+
+func (s *settings) checkEndpoint(endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	err := s.endpoints.Check(endpoint)
+	if known, ok := errors.AsType[*provider.Error](err); ok {
+		return known.Reason
+	}
+	if err != nil {
+		return "cannot be checked"
+	}
+	return ""
+}
+
+func checkName(name string) string {
+	if strings.TrimSpace(name) == "" || len(name) > maxName || !printable(name) {
+		return "must have 1 to 200 printable characters"
+	}
+	return ""
+}
+
+func checkBucket(typ, bucket string) string {
+	google := typ == catalog.TypeGCS || typ == catalog.TypeFirebase
+	if google && strings.Contains(bucket, ".") && len(bucket) <= maxDomainBucket && domainBucket.MatchString(bucket) {
+		return ""
+	}
+	if !bucketName.MatchString(bucket) || strings.Contains(bucket, "..") {
+		return "must have 3 to 63 lower-case letters, digits, hyphens, underscores and dots, and begin and end with a letter or digit"
+	}
+	return ""
+}
+
+func checkRegion(region string) string {
+	if region != "" && (len(region) > maxRegion || !regionName.MatchString(region)) {
+		return "must have letters, digits and hyphens only"
+	}
+	return ""
+}
+
+// regionless says what is wrong where the region is part of a bucket's name.
+func regionless(typ, region, endpoint string) string {
+	if typ == catalog.TypeSpaces && region == "" && endpoint == "" {
+		return "is required: the region of a Space, such as nyc3"
+	}
+	return ""
+}
+
+// usualRegion is where a provider makes a bucket that is to lie nowhere in particular.
+func usualRegion(typ string) string {
+	if typ == catalog.TypeGCS || typ == catalog.TypeFirebase {
+		return "US"
+	}
+	return "us-east-1" // Spaces name theirs
+}
+
+// checkPath looks at a path without slashes at its ends.
+func checkPath(path string) string {
+	if len(path) > maxPath {
+		return "must have at most 512 bytes"
+	}
+	if !printable(path) {
+		return "must be printable UTF-8"
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if path != "" && (segment == "" || segment == "." || segment == "..") {
+			return "must not have empty segments, '.' or '..'"
+		}
+	}
+	return ""
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+}

@@ -1,0 +1,105 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+type tokenView struct {
+	ID        string `json:"id"`
+	Org       string `json:"organizationId,omitempty"`
+	Role      string `json:"role"`
+	Name      string `json:"name"`
+	CreatedAt stamp  `json:"createdAt"`
+	ExpiresAt stamp  `json:"expiresAt,omitempty"`
+	// Token is shown once, when it is made.
+	Token string `json:"token,omitempty"`
+}
+
+func showToken(t *pb.Token) tokenView {
+	return tokenView{ID: t.Id, Org: t.Org, Role: t.Role, Name: t.Name, CreatedAt: stamp(t.CreatedAt), ExpiresAt: stamp(t.ExpiresAt)}
+}
+
+func listTokens(c *call) error {
+	list := []tokenView{}
+	if err := c.view(func(tx *catalog.Tx) error {
+		all, err := tx.Tokens()
+		for _, t := range all {
+			list = append(list, showToken(t))
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return c.answer(envelope{Data: list})
+}
+
+func createToken(c *call) error {
+	var in struct {
+		Org       string `json:"organizationId"`
+		Role      string `json:"role"`
+		Name      string `json:"name"`
+		ExpiresAt stamp  `json:"expiresAt"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	wrong := fieldErrors{}
+	role := catalog.Role(in.Role)
+	if !role.Valid() {
+		names := make([]string, 0, len(catalog.Roles()))
+		for _, r := range catalog.Roles() {
+			names = append(names, string(r))
+		}
+		wrong["role"] = "must be one of " + strings.Join(names, ", ")
+	}
+	switch {
+	case role == catalog.RoleRoot && in.Org != "":
+		wrong["organizationId"] = "the root role belongs to no organization"
+	case role != catalog.RoleRoot && !validID(in.Org):
+		wrong["organizationId"] = "is required: 1 to 128 letters, digits, '_', '-', '.' and ':'"
+	}
+	if len(in.Name) > maxName || !printable(in.Name) {
+		wrong["name"] = "must have at most 200 printable characters"
+	}
+	if in.ExpiresAt != 0 && int64(in.ExpiresAt) <= c.backend.now().UnixMilli() {
+		wrong["expiresAt"] = "must be a time to come, such as 2030-01-15T10:00:00Z"
+	}
+	if len(wrong) > 0 {
+		return invalid(wrong)
+	}
+	plain := catalog.NewToken()
+	t := &pb.Token{
+		Id: catalog.NewID(catalog.KindToken), Hash: catalog.HashToken(plain), Org: in.Org, Role: in.Role, Name: in.Name,
+		CreatedAt: c.backend.now().UnixMilli(), ExpiresAt: int64(in.ExpiresAt),
+	}
+	made, err := c.proposeOnce(&pb.PutToken{Token: t}, "")
+	if err != nil {
+		return err
+	}
+	if made.Id != t.Id { // by the request that this one retries
+		return &Error{
+			Code:    CodeConflict,
+			Message: "The token " + made.Id + " was made by this request before, and was shown only then; revoke it and make another one under a new " + keyHeader,
+		}
+	}
+	if c.once != nil {
+		c.once.private = true
+	}
+	view := showToken(t)
+	view.Token = plain
+	return c.answerStatus(http.StatusCreated, envelope{Data: view, Message: "Token created; it is shown only now"})
+}
+
+func deleteToken(c *call) error {
+	if c.id() == c.token.Id {
+		return invalidField("id", "a token cannot revoke itself; use another root token")
+	}
+	if _, err := c.propose(&pb.DeleteToken{Id: c.id()}); err != nil {
+		return orNotFound(err, notFound("Token"))
+	}
+	return c.answer(envelope{Message: "Token revoked"})
+}
