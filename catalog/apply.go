@@ -11,25 +11,25 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// Entry is one entry of the replicated log. Data is what Encode gives; an entry
-// without data (the log has some of its own) only advances the applied index.
+// An Entry is one entry of the replicated log. Data is the result of Encode; an entry
+// without data (the log has some for itself) only advances the applied index.
 type Entry struct {
 	Index, Term uint64
 	Data        []byte
 }
 
-// entriesPerTrim is how large a batch must be to have read a good part of the file.
+// entriesPerTrim is the number of entries in a batch from which Apply trims memory: such
+// a batch has read a good part of the file.
 const entriesPerTrim = 16
 
-// Apply carries out a batch of committed entries, which must ascend, and makes
-// them durable together with the applied index, in one transaction. It answers
-// one result an entry, in their order. What is applied depends on the entries
-// alone. Entries at or below AppliedIndex were carried out before and get an
-// empty result.
+// Apply carries out a batch of committed entries in ascending order and makes them
+// durable together with the applied index, in one transaction. It returns one result per
+// entry, in order. The resulting state depends on the entries alone. Entries at or below
+// AppliedIndex are skipped and get an empty result.
 //
-// A refused command is a result with a code. An error means that the batch was
-// not applied and that the node must stop: *UnknownCommandError when it must be
-// upgraded first, otherwise an entry that cannot be decoded or a failing disk.
+// A refused command is a result with a code. An error means that the batch was not
+// applied and that the node must stop: *UnknownCommandError when it must be upgraded
+// first, otherwise an entry that cannot be decoded or a failing disk.
 func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -51,7 +51,7 @@ func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 			if e.Index <= last {
 				continue
 			}
-			r, err := applyEntry(&batch{Tx: &Tx{tx: tx}, index: e.Index, changes: waiting}, e)
+			r, err := applyEntry(&writeTx{read: &Tx{tx: tx}, index: e.Index, changes: waiting}, e)
 			if err != nil {
 				return err
 			}
@@ -77,50 +77,40 @@ func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 	return results, nil
 }
 
-// batch is the write side of a transaction while one entry is applied.
-type batch struct {
-	*Tx
-	index uint64
-	// changes are those of records and links that the transaction has yet to
-	// write. Commands that put or delete records look there first; before any
-	// other they are written.
-	changes changes
-}
-
-// applyEntry carries out one entry. A command decides before it writes, so
-// that a refusal leaves nothing behind.
-func applyEntry(b *batch, e Entry) (*pb.Result, error) {
+// applyEntry carries out one entry. A command checks before it writes, so that a refusal
+// leaves nothing behind.
+func applyEntry(tx *writeTx, e Entry) (*pb.Result, error) {
 	if len(e.Data) == 0 {
 		return &pb.Result{}, nil
 	}
-	o, err := decode(e)
+	c, err := decode(e)
 	if err != nil {
 		return nil, err
 	}
-	if o == nil {
+	if c == nil {
 		return &pb.Result{}, nil
 	}
-	switch o.message.(type) {
+	switch c.message.(type) {
 	case *pb.PutRecords, *pb.DeleteRecords:
 	default:
-		if err := b.changes.write(b.tx); err != nil {
+		if err := tx.changes.write(tx.read.tx); err != nil {
 			return nil, err
 		}
 	}
-	r, err := b.carryOut(o)
+	r, err := c.run(tx)
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		return &pb.Result{Code: refusal.Code, Message: refusal.Message}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s at index %d: %w", o.name, e.Index, err)
+		return nil, fmt.Errorf("%s at index %d: %w", c.name, e.Index, err)
 	}
 	return r, nil
 }
 
-func (b *batch) carryOut(o *order) (*pb.Result, error) {
-	do := func() (*pb.Result, error) { return o.apply(b, o.message) }
-	if o.once == nil {
-		return do()
+func (c *decodedCommand) run(tx *writeTx) (*pb.Result, error) {
+	apply := func() (*pb.Result, error) { return c.apply(tx, c.message) }
+	if c.once == nil {
+		return apply()
 	}
-	return b.once(o.once, do)
+	return applyOnce(tx, c.once, apply)
 }

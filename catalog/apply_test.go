@@ -115,7 +115,7 @@ func FuzzEnvelope(f *testing.F) {
 
 func TestRejectedRecords(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, testDestination("o", "d"), true)
 	long := bytes.Repeat([]byte("k"), maxKey+1)
 	backup := func(b *pb.Backup) *pb.Record { return &pb.Record{Kind: &pb.Record_Backup{Backup: b}} }
 	bad := []*pb.Record{
@@ -214,7 +214,7 @@ func TestChanged(t *testing.T) {
 		t.Fatal("closed before anything changed")
 	default:
 	}
-	putDestination(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, testDestination("o", "d"), true)
 	<-before
 	select {
 	case <-c.Changed():
@@ -254,7 +254,7 @@ func TestMetrics(t *testing.T) {
 	if _, err := Open(path+"2", Options{Registerer: registry}); err == nil {
 		t.Error("two catalogs share one registry")
 	}
-	putDestination(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, testDestination("o", "d"), true)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

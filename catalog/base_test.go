@@ -13,7 +13,7 @@ func TestChangesOfAnOldDestinationAreRefused(t *testing.T) {
 	c := openTest(t)
 	d := testDestination("o", "d")
 	d.UpdatedAt = 5
-	putDestination(t, c, d, true)
+	mustPut(t, c, d, true)
 	change := func(name string, base, at int64) error {
 		d := testDestination("o", "d")
 		d.Name, d.UpdatedAt = name, at

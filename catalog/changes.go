@@ -8,16 +8,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// place names a bucket in a bucket.
-type place struct{ bucket, nested string }
+// changes are puts, and deletions (nil), that wait to be written. A bulk import comes in
+// any order, and a B+tree takes sorted keys far better, so the records and links of all
+// commands of a transaction are collected, sorted and then written.
+type changes map[bucketPath]map[string][]byte
 
-// changes are puts, and removals (nil), that wait to be written. A bulk import
-// comes in any order, and a B+tree takes keys far better in its own: so the
-// records and links of all commands of a transaction are gathered, sorted and
-// then written.
-type changes map[place]map[string][]byte
-
-func (c changes) put(at place, key string, value []byte) {
+func (c changes) put(at bucketPath, key string, value []byte) {
 	m := c[at]
 	if m == nil {
 		m = map[string][]byte{}
@@ -26,8 +22,8 @@ func (c changes) put(at place, key string, value []byte) {
 	m[key] = value
 }
 
-// get reads a key as it will be; nil if it will not be there.
-func (c changes) get(tx *Tx, at place, key string) []byte {
+// get returns the value that a key will have; nil if none.
+func (c changes) get(tx *Tx, at bucketPath, key string) []byte {
 	if v, ok := c[at][key]; ok {
 		return v
 	}
@@ -38,8 +34,8 @@ func (c changes) get(tx *Tx, at place, key string) []byte {
 	return b.Get([]byte(key))
 }
 
-// write carries the changes out and forgets them. Which bucket comes first does
-// not matter to what is stored.
+// write writes the changes and forgets them. The order of buckets does not affect the
+// stored state.
 func (c changes) write(tx *bbolt.Tx) error {
 	for at, m := range c {
 		b, err := tx.Bucket([]byte(at.bucket)).CreateBucketIfNotExists([]byte(at.nested))

@@ -85,13 +85,13 @@ func (x *machine) compareOrg(t *rapid.T, tx *Tx, org string) {
 		if dest == "" {
 			continue
 		}
-		if got, want := tx.counters(org, dest), m.counters(org, dest); got != want {
+		if got, want := loadCounters(tx, org, dest), m.counters(org, dest); got != want {
 			t.Fatalf("counters of %s %s: %+v, want %+v", org, dest, got, want)
 		}
 		if _, err := tx.Counters(org, dest); (err == nil) != (m.destination(org, dest) != nil) {
 			t.Fatalf("counters of %s %s: %v", org, dest, err)
 		}
-		if got, want := tx.homes(org, dest), slices.Sorted(maps.Keys(m.homes[owned{org, dest}])); !slices.Equal(got, want) {
+		if got, want := homeBuckets(tx, org, dest), slices.Sorted(maps.Keys(m.homes[owned{org, dest}])); !slices.Equal(got, want) {
 			t.Fatalf("homes of %s %s: %q, want %q", org, dest, got, want)
 		}
 	}

@@ -6,52 +6,52 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// MaxDeletes is how many paths one BeginDelete may name.
+// MaxDeletes is the maximum number of paths of one BeginDelete.
 const MaxDeletes = 1000
 
-// notTried is the reason of a path of which nobody has said what became of it. It is
-// stored: it must not be reworded.
+// notTried is the reason of a path without an outcome. It is stored and must not be
+// reworded.
 const notTried = "it was not tried"
 
-func (b *batch) beginDelete(m *pb.BeginDelete) (*pb.Result, error) {
+func beginDelete(tx *writeTx, m *pb.BeginDelete) (*pb.Result, error) {
 	if err := checkBegin(m); err != nil {
 		return nil, err
 	}
 	key := join(m.GetOrg(), m.GetId())
-	open, err := load[pb.Intent](b.bucket(inIntents), key)
+	open, err := load[pb.Intent](tx.bucket(inIntents), key)
 	switch {
 	case err != nil:
 		return nil, err
 	case open != nil && begunBy(open, m):
-		return &pb.Result{Rejected: worded(open.GetRejected())}, nil
+		return &pb.Result{Rejected: withMessages(open.GetRejected())}, nil
 	case open != nil:
 		return nil, refuse(CodeConflict, "deletion %q was begun with other content", m.GetId())
-	case b.bucket(inAudit).Get(key) != nil:
+	case tx.bucket(inAudit).Get(key) != nil:
 		return nil, refuse(CodeConflict, "deletion %q has ended", m.GetId())
 	}
-	d, err := b.Destination(m.GetOrg(), m.GetDestinationId())
+	d, err := tx.read.Destination(m.GetOrg(), m.GetDestinationId())
 	if err != nil {
 		return nil, err
 	}
 	if d.GetRevision() != m.GetRevision() {
-		return nil, refuse(CodeConflict, "storage destination %q was changed meanwhile: look at its files again", d.GetId())
+		return nil, refuse(CodeConflict, "storage destination %q was changed meanwhile: list its files again", d.GetId())
 	}
 	n := &pb.Intent{
 		Org: m.GetOrg(), Id: m.GetId(), DestinationId: d.GetId(), BucketId: BucketID(d), Who: m.GetWho(), Node: m.GetNode(),
 		At: m.GetAt(), Revision: m.GetRevision(), BackupIds: m.GetBackupIds(),
 	}
-	if n.Paths, n.Rejected, err = b.judge(d, m); err != nil {
+	if n.Paths, n.Rejected, err = checkDeletable(tx, d, m); err != nil {
 		return nil, err
 	}
 	result := &pb.Result{Rejected: n.GetRejected()}
-	n.Rejected = wordless(n.GetRejected())
+	n.Rejected = withoutMessages(n.GetRejected())
 	if len(n.GetPaths()) == 0 && len(n.GetBackupIds()) == 0 {
-		return result, nil // nothing to do, so nothing to finish
+		return result, nil // nothing to delete
 	}
 	return result, firstError(
-		store(b.bucket(inIntents), key, n),
-		b.bucket(inIntentsByDestination).Put(join(d.GetId(), n.GetId()), []byte{}),
-		b.mark(n),
+		store(tx.bucket(inIntents), key, n),
+		tx.bucket(inIntentsByDestination).Put(join(d.GetId(), n.GetId()), []byte{}),
+		putMarks(tx, n),
 	)
 }
 
@@ -65,7 +65,7 @@ func checkBegin(m *pb.BeginDelete) error {
 	)
 }
 
-// begunBy reports whether an open intent is what the command made when it came first.
+// begunBy reports whether an open intent was made by the same command.
 func begunBy(n *pb.Intent, m *pb.BeginDelete) bool {
 	rejected := map[int]bool{}
 	for _, r := range n.GetRejected() {
@@ -82,9 +82,9 @@ func begunBy(n *pb.Intent, m *pb.BeginDelete) bool {
 		slices.Equal(n.GetBackupIds(), m.GetBackupIds()) && slices.EqualFunc(n.GetPaths(), marked, slices.Equal[[]byte])
 }
 
-func (b *batch) finishDelete(m *pb.FinishDelete) (*pb.Result, error) {
+func finishDelete(tx *writeTx, m *pb.FinishDelete) (*pb.Result, error) {
 	key := join(m.GetOrg(), m.GetId())
-	n, err := load[pb.Intent](b.bucket(inIntents), key)
+	n, err := load[pb.Intent](tx.bucket(inIntents), key)
 	if err != nil {
 		return nil, err
 	}
@@ -98,82 +98,81 @@ func (b *batch) finishDelete(m *pb.FinishDelete) (*pb.Result, error) {
 	if audit.Outcomes, err = outcomes(n, m); err != nil {
 		return nil, err
 	}
-	f := b.feed(n.GetOrg())
+	w := newRecordWriter(tx, n.GetOrg())
 	for _, id := range m.GetDeleteBackups() {
-		old, err := lookup[pb.Backup](f.Tx, f.changes, backupShelf(), f.org, id)
+		old, err := lookup[pb.Backup](w.tx.read, w.tx.changes, backupKind(), w.org, id)
 		if err != nil {
 			return nil, err
 		}
 		if old.GetStorageId() != n.GetDestinationId() {
-			continue // gone, or put elsewhere meanwhile: then it needs another file, of which nobody spoke
+			continue // deleted, or moved to another destination, where it needs another file
 		}
-		if err := f.removeBackup(old); err != nil {
+		if err := w.removeBackup(old); err != nil {
 			return nil, err
 		}
 		audit.BackupIds = append(audit.BackupIds, id)
 	}
 	for _, o := range audit.GetOutcomes() {
 		if o.GetDeleted() {
-			d := f.deltas.of(n.GetBucketId())
+			d := w.deltas.of(n.GetBucketId())
 			d.Deleted = append(d.Deleted, o.GetPath())
 		}
 	}
 	return &pb.Result{Deleted: uint32(len(audit.GetBackupIds()))}, firstError(
-		b.unmark(n),
-		b.bucket(inIntents).Delete(key),
-		b.bucket(inIntentsByDestination).Delete(join(n.GetDestinationId(), n.GetId())),
-		store(b.bucket(inAudit), key, audit),
-		f.finish(),
+		clearMarks(tx, n),
+		tx.bucket(inIntents).Delete(key),
+		tx.bucket(inIntentsByDestination).Delete(join(n.GetDestinationId(), n.GetId())),
+		store(tx.bucket(inAudit), key, audit),
+		w.flush(),
 	)
 }
 
-// outcomes are those of a command and, for paths of the intent that it does not name,
-// that they were not deleted. What was not intended is refused: nothing has checked it.
+// outcomes returns the outcomes of a command, with "not deleted" for other paths of the
+// intent. Outcomes of other paths are refused: their links were not checked.
 func outcomes(n *pb.Intent, m *pb.FinishDelete) ([]*pb.Outcome, error) {
 	intended := map[string]bool{}
 	for _, path := range n.GetPaths() {
 		intended[string(path)] = true
 	}
-	told := map[string]bool{}
+	named := map[string]bool{}
 	for _, o := range m.GetOutcomes() {
 		path := string(o.GetPath())
 		if !intended[path] {
-			return nil, refuse(CodeInvalid, "%q is none of the paths of deletion %q", path, n.GetId())
+			return nil, refuse(CodeInvalid, "%q is not a path of deletion %q", path, n.GetId())
 		}
-		told[path] = true
+		named[path] = true
 	}
 	for _, id := range m.GetDeleteBackups() {
 		if !slices.Contains(n.GetBackupIds(), id) {
-			return nil, refuse(CodeInvalid, "backup %q is none of those of deletion %q", id, n.GetId())
+			return nil, refuse(CodeInvalid, "backup %q is not part of deletion %q", id, n.GetId())
 		}
 	}
 	all := m.GetOutcomes()
 	for _, path := range n.GetPaths() {
-		if !told[string(path)] {
-			told[string(path)] = true
+		if !named[string(path)] {
+			named[string(path)] = true
 			all = append(all, &pb.Outcome{Path: path, Reason: notTried})
 		}
 	}
 	return all, nil
 }
 
-// checkNoDeletes refuses to touch a destination in which a deletion was begun and not
-// finished: whoever finishes it must find the bucket.
-func (b *batch) checkNoDeletes(d *pb.Destination) error {
-	for id := range scan(b.bucket(inIntentsByDestination), under(d.GetId())) {
+// checkNoDeletes refuses to change a destination with an open deletion, which must find
+// the bucket until it ends.
+func checkNoDeletes(tx *writeTx, d *pb.Destination) error {
+	for id := range scan(tx.bucket(inIntentsByDestination), under(d.GetId())) {
 		return refuse(CodeConflict, "files of storage destination %q are being deleted (%s): try again when that has finished", d.GetId(), id)
 	}
 	return nil
 }
 
-// Intents lists the deletions of all organisations that were begun and not finished, by
-// organisation and id.
+// Intents returns the open deletions of all organizations, by organization and id.
 func (tx *Tx) Intents() ([]*pb.Intent, error) {
 	return list[pb.Intent](tx.bucket(inIntents), nil, "", 0)
 }
 
-// Audit lists the finished deletions of an organisation from the greatest id (ids are
-// ULIDs: the last begun) down. before is the last id seen; limit <= 0 lists all.
+// Audit returns the finished deletions of an organization in descending order of id (ids
+// are ULIDs: the last begun first). before is the last id seen; limit <= 0 returns all.
 func (tx *Tx) Audit(org, before string, limit int) ([]*pb.Audit, error) {
 	var all []*pb.Audit
 	for k, v := range scanBefore(tx.bucket(inAudit), under(org), before) {

@@ -122,7 +122,7 @@ func TestNobodyClaimsWhatIsBeingDeleted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := openTest(t)
-			putDestination(t, c, testDestination("o", "d"), true)
+			mustPut(t, c, testDestination("o", "d"), true)
 			for _, m := range claim.before {
 				if r := apply(t, c, m); r.Code != "" || len(r.Rejected) > 0 {
 					t.Fatal(r)
@@ -163,8 +163,8 @@ func TestNothingNeededIsMarked(t *testing.T) {
 	mine, theirs := testDestination("o", "d"), testDestination("o2", "d2")
 	mine.Type, mine.Path = TypeGCS, "a"
 	theirs.Type = TypeFirebase
-	putDestination(t, c, mine, true)
-	putDestination(t, c, theirs, true)
+	mustPut(t, c, mine, true)
+	mustPut(t, c, theirs, true)
 	putBackup(t, c, "o2", &pb.Backup{Id: "b", StorageId: "d2", StoragePath: []byte("a/x.backup"), Files: [][]byte{[]byte("a/y.1")}})
 	putBackup(t, c, "o", &pb.Backup{Id: "b", StorageId: "d", StoragePath: []byte("a/z.backup"), Files: [][]byte{[]byte("out/z"), []byte("a/y.1")}})
 	apply(t, c, &pb.PutRecords{Org: "o2", Records: []*pb.Record{{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{Id: "p", StorageId: "d2", Prefix: []byte("a/pitr/")}}}}})
@@ -204,10 +204,10 @@ func TestNothingNeededIsMarked(t *testing.T) {
 // one that was to go.
 func TestABackupThatMoved(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, testDestination("o", "d"), true)
 	other := testDestination("o", "d2")
 	other.Bucket = "other"
-	putDestination(t, c, other, true)
+	mustPut(t, c, other, true)
 	putBackup(t, c, "o", &pb.Backup{Id: "b", StorageId: "d", StoragePath: []byte("x.backup")})
 	m := &pb.BeginDelete{Org: "o", DestinationId: "d", Id: "del", Who: "me", Node: "n", At: 3, Revision: 1, BackupIds: []string{"b"}}
 	if got := begin(t, c, m, "x.backup"); len(got) > 0 {
@@ -224,7 +224,7 @@ func TestABackupThatMoved(t *testing.T) {
 // TestDeleteABackup: files, record, links and what the index must know go in one command.
 func TestDeleteABackup(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, testDestination("o", "d"), true)
 	putBackup(t, c, "o", &pb.Backup{Id: "b", StorageId: "d", StoragePath: []byte("x.backup"), Files: [][]byte{[]byte("y")}})
 	putBackup(t, c, "o", &pb.Backup{Id: "kept", StorageId: "d", StoragePath: []byte("z.backup")})
 	apply(t, c, &pb.StartSync{Org: "o", DestinationId: "d", SyncId: "s"})
@@ -291,8 +291,8 @@ func TestMigrateKeepsOldFiles(t *testing.T) {
 	c := openTest(t)
 	elsewhere := testDestination("o", "e")
 	elsewhere.Bucket = "elsewhere"
-	putDestination(t, c, testDestination("o", "d"), true)
-	putDestination(t, c, elsewhere, true)
+	mustPut(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, elsewhere, true)
 	apply(t, c, onePitr("d", "pitr/"))
 	for i := range 3 {
 		s := &pb.Schedule{Id: fmt.Sprint(i), StorageId: "d", Name: "n"}

@@ -9,6 +9,41 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
+// An IndexedDelta is a delta with the index of the log entry that made it.
+type IndexedDelta struct {
+	Index uint64
+	Delta *pb.Delta
+}
+
+// Deltas returns the deltas of a bucket in ascending order, from the first whose index is
+// greater than after; limit <= 0 returns all.
+func (tx *Tx) Deltas(bucketID string, after uint64, limit int) ([]IndexedDelta, error) {
+	var all []IndexedDelta
+	for k, v := range scanAfter(tx.nested(inDeltas, bucketID), nil, string(index8(after))) {
+		d, err := parse[pb.Delta](k, v)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, IndexedDelta{binary.BigEndian.Uint64(k), d}); len(all) == limit {
+			break
+		}
+	}
+	return all, nil
+}
+
+// LastDelta returns the index of the newest delta of a bucket, 0 when there is none.
+func (tx *Tx) LastDelta(bucketID string) uint64 {
+	b := tx.nested(inDeltas, bucketID)
+	if b == nil {
+		return 0
+	}
+	k, _ := b.Cursor().Last()
+	if k == nil {
+		return 0
+	}
+	return binary.BigEndian.Uint64(k)
+}
+
 // deltas collects what one command changes for the files of each bucket.
 type deltas map[string]*pb.Delta
 
@@ -19,12 +54,11 @@ func (d deltas) of(bucketID string) *pb.Delta {
 	return d[bucketID]
 }
 
-// putDeltas stores one delta a bucket, at the index of the command. Without a
-// generation or a running sync nobody would read it: the next sync looks up
-// every file anyway.
-func (b *batch) putDeltas(all deltas) error {
+// putDeltas stores one delta per bucket at the index of the command. It skips buckets
+// without a generation or a running sync: the next sync looks up every file anyway.
+func putDeltas(tx *writeTx, all deltas) error {
 	for _, bucketID := range slices.Sorted(maps.Keys(all)) {
-		_, watched, err := b.oldestNeed(bucketID)
+		_, watched, err := oldestNeededDelta(tx, bucketID)
 		if err != nil {
 			return err
 		}
@@ -36,35 +70,35 @@ func (b *batch) putDeltas(all deltas) error {
 			slices.SortFunc(*list, bytes.Compare)
 			*list = slices.CompactFunc(*list, bytes.Equal)
 		}
-		into, err := b.bucket(inDeltas).CreateBucketIfNotExists([]byte(bucketID))
+		into, err := tx.bucket(inDeltas).CreateBucketIfNotExists([]byte(bucketID))
 		if err != nil {
 			return err
 		}
-		if err := store(into, index8(b.index), d); err != nil {
+		if err := store(into, index8(tx.index), d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// oldestNeed is the index after which deltas of a bucket are needed by one of
-// its generations or running syncs; needed is false when it has neither.
-func (b *batch) oldestNeed(bucketID string) (index uint64, needed bool, err error) {
+// oldestNeededDelta returns the index after which a generation or a running sync of a
+// bucket needs deltas; needed is false when it has neither.
+func oldestNeededDelta(tx *writeTx, bucketID string) (index uint64, needed bool, err error) {
 	need := func(n uint64) {
 		if !needed || n < index {
 			index, needed = n, true
 		}
 	}
-	for dest := range scan(b.bucket(inDestinationsByBucket), under(bucketID)) {
-		g, err := load[pb.Generation](b.bucket(inGenerations), dest)
+	for dest := range scan(tx.bucket(inDestinationsByBucket), under(bucketID)) {
+		g, err := load[pb.Generation](tx.bucket(inGenerations), dest)
 		if err != nil {
 			return 0, false, err
 		}
 		if g != nil {
 			need(g.GetClassifiedAt())
 		}
-		if id := b.running(string(dest)); id != "" {
-			s, err := load[pb.Sync](b.bucket(inSyncs), []byte(id))
+		if id := runningSyncID(tx.read, string(dest)); id != "" {
+			s, err := load[pb.Sync](tx.bucket(inSyncs), []byte(id))
 			if err != nil {
 				return 0, false, err
 			}
@@ -74,18 +108,18 @@ func (b *batch) oldestNeed(bucketID string) (index uint64, needed bool, err erro
 	return index, needed, nil
 }
 
-// pruneDeltas drops the deltas of a bucket that nobody needs any more.
-func (b *batch) pruneDeltas(bucketID string) error {
-	in := b.nested(inDeltas, bucketID)
+// pruneDeltas deletes the deltas of a bucket that no generation or running sync needs.
+func pruneDeltas(tx *writeTx, bucketID string) error {
+	in := tx.nested(inDeltas, bucketID)
 	if in == nil {
 		return nil
 	}
-	oldest, needed, err := b.oldestNeed(bucketID)
+	oldest, needed, err := oldestNeededDelta(tx, bucketID)
 	if err != nil {
 		return err
 	}
 	if !needed {
-		return b.bucket(inDeltas).DeleteBucket([]byte(bucketID))
+		return tx.bucket(inDeltas).DeleteBucket([]byte(bucketID))
 	}
 	for _, k := range keysOf(in, nil) {
 		if binary.BigEndian.Uint64([]byte(k)) > oldest {

@@ -45,7 +45,7 @@ func TestDeltas(t *testing.T) {
 	put := func(id, path string) { // an entry each
 		putBackup(t, c, "o", &pb.Backup{Id: id, StorageId: "d", Size: int64(c.AppliedIndex()), StoragePath: []byte(path)})
 	}
-	putDestination(t, c, testDestination("o", "d"), true) // 1
+	mustPut(t, c, testDestination("o", "d"), true) // 1
 	put("b", "x.backup")                                  // 2
 	wantDeltas(t, c)                                      // nobody looks yet
 
@@ -66,7 +66,7 @@ func TestDeltas(t *testing.T) {
 	wantDeltas(t, c, `8 [p/1 q] ["pitr/"]`, `9 [p/1 y] []`)
 
 	// Another organisation's records of the same bucket matter as much.
-	putDestination(t, c, testDestination("o2", "d2"), true)                                  // 10
+	mustPut(t, c, testDestination("o2", "d2"), true)                                  // 10
 	putBackup(t, c, "o2", &pb.Backup{Id: "b", StorageId: "d2", StoragePath: []byte("z.gz")}) // 11
 	wantDeltas(t, c, `8 [p/1 q] ["pitr/"]`, `9 [p/1 y] []`, `11 [z] []`)
 
@@ -83,10 +83,10 @@ func TestDeltas(t *testing.T) {
 // before, until it is deleted.
 func TestPitrPrefixesStay(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, testDestination("o", "d"), true)
 	elsewhere := testDestination("o", "e")
 	elsewhere.Bucket = "elsewhere"
-	putDestination(t, c, elsewhere, true)
+	mustPut(t, c, elsewhere, true)
 	put := func(id, storage, prefix string) {
 		r := apply(t, c, &pb.PutRecords{Org: "o", Records: []*pb.Record{{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{Id: id, StorageId: storage, Prefix: []byte(prefix)}}}}})
 		if len(r.Rejected) > 0 {

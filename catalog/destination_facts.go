@@ -6,10 +6,11 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// What is found out about a destination, as opposed to what its owner sets.
+// Commands that record what was found out about a destination, as opposed to settings of
+// its owner.
 
-func (b *batch) setVerified(m *pb.SetVerified) (*pb.Result, error) {
-	d, err := b.Destination(m.GetOrg(), m.GetId())
+func setVerified(tx *writeTx, m *pb.SetVerified) (*pb.Result, error) {
+	d, err := tx.read.Destination(m.GetOrg(), m.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -20,11 +21,11 @@ func (b *batch) setVerified(m *pb.SetVerified) (*pb.Result, error) {
 		return &pb.Result{}, nil
 	}
 	d.Verified, d.UpdatedAt = m.GetVerified(), m.GetAt()
-	return &pb.Result{}, store(b.bucket(inDestinations), []byte(d.GetId()), d)
+	return &pb.Result{}, store(tx.bucket(inDestinations), []byte(d.GetId()), d)
 }
 
-func (b *batch) setConditions(m *pb.SetConditions) (*pb.Result, error) {
-	d, err := b.Destination(m.GetOrg(), m.GetId())
+func setConditions(tx *writeTx, m *pb.SetConditions) (*pb.Result, error) {
+	d, err := tx.read.Destination(m.GetOrg(), m.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +33,11 @@ func (b *batch) setConditions(m *pb.SetConditions) (*pb.Result, error) {
 		return nil, refuse(CodeConflict, "storage destination %q was changed while its bucket was probed: probe it again", d.GetId())
 	}
 	d.Conditions = &pb.Conditions{Single: m.GetSingle(), Batch: m.GetBatch(), ProbedAt: m.GetAt()}
-	return &pb.Result{}, store(b.bucket(inDestinations), []byte(d.GetId()), d)
+	return &pb.Result{}, store(tx.bucket(inDestinations), []byte(d.GetId()), d)
 }
 
-func (b *batch) reseal(m *pb.Reseal) (*pb.Result, error) {
-	d, err := b.Destination(m.GetOrg(), m.GetId())
+func reseal(tx *writeTx, m *pb.Reseal) (*pb.Result, error) {
+	d, err := tx.read.Destination(m.GetOrg(), m.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +47,8 @@ func (b *batch) reseal(m *pb.Reseal) (*pb.Result, error) {
 	if !maps.EqualFunc(d.GetSealed(), m.GetSealed(), func(_, _ []byte) bool { return true }) {
 		return nil, refuse(CodeInvalid, "storage destination %q has other credential fields", d.GetId())
 	}
-	// Who edits the destination as it was would bring the old ones back.
+	// An edit of the previous state would restore the old ones: Reseals detects it.
 	d.Sealed = m.GetSealed()
 	d.Reseals++
-	return &pb.Result{}, store(b.bucket(inDestinations), []byte(d.GetId()), d)
+	return &pb.Result{}, store(tx.bucket(inDestinations), []byte(d.GetId()), d)
 }

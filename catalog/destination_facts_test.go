@@ -22,11 +22,11 @@ func TestFactsOfAnotherPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cat := openTest(t)
 			d := testDestination("o", "d")
-			putDestination(t, cat, d, true)
+			mustPut(t, cat, d, true)
 			apply(t, cat, &pb.SetConditions{Org: "o", Id: "d", Revision: 1, Single: true, Batch: true, At: 2})
 			apply(t, cat, &pb.SetVerified{Org: "o", Id: "d", Revision: 1, Verified: true, At: 3})
 			c.change(d)
-			putDestination(t, cat, d, false)
+			mustPut(t, cat, d, false)
 			if err := cat.View(func(tx *Tx) error {
 				now, err := tx.Destination("o", "d")
 				if err == nil && (now.Conditions.GetBatch() != c.kept || now.Verified != c.kept || (now.Revision == 1) != c.kept) {

@@ -8,12 +8,12 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-func (b *batch) putDestination(m *pb.PutDestination) (*pb.Result, error) {
+func putDestination(tx *writeTx, m *pb.PutDestination) (*pb.Result, error) {
 	d := m.GetDestination()
 	if err := checkDestination(d); err != nil {
 		return nil, err
 	}
-	old, err := load[pb.Destination](b.bucket(inDestinations), []byte(d.GetId()))
+	old, err := load[pb.Destination](tx.bucket(inDestinations), []byte(d.GetId()))
 	if err != nil {
 		return nil, err
 	}
@@ -23,67 +23,68 @@ func (b *batch) putDestination(m *pb.PutDestination) (*pb.Result, error) {
 	case m.GetCreate():
 		d.Revision, d.Verified, d.Conditions, d.Reseals = 1, false, nil, 0
 	case old == nil || old.GetOrg() != d.GetOrg():
-		return nil, missing("storage destination", d.GetId())
+		return nil, notFound("storage destination", d.GetId())
 	case m.GetBaseUpdatedAt() != 0 && (m.GetBaseUpdatedAt() != old.GetUpdatedAt() || d.GetReseals() != old.GetReseals()):
 		return nil, refuse(CodeConflict, "storage destination %q was changed meanwhile", d.GetId())
 	default:
 		inherit(d, old)
 	}
-	if err := b.checkMove(d, old); err != nil {
+	if err := checkRelocation(tx, d, old); err != nil {
 		return nil, err
 	}
 
 	changed := deltas{}
 	if old != nil && d.GetRevision() != old.GetRevision() {
-		if err := b.forgetScans(old, "the destination now lies elsewhere", d.GetUpdatedAt()); err != nil {
+		if err := dropScans(tx, old, "the destination now lies elsewhere", d.GetUpdatedAt()); err != nil {
 			return nil, err
 		}
-		if err := b.bucket(inDestinationsByBucket).Delete(join(BucketID(old), d.GetId())); err != nil {
+		if err := tx.bucket(inDestinationsByBucket).Delete(join(BucketID(old), d.GetId())); err != nil {
 			return nil, err
 		}
 	}
 	if err := firstError(
-		store(b.bucket(inDestinations), []byte(d.GetId()), d),
-		b.bucket(inDestinationsByOrg).Put(join(d.GetOrg(), d.GetId()), []byte{}),
-		b.bucket(inDestinationsByBucket).Put(join(BucketID(d), d.GetId()), []byte{}),
+		store(tx.bucket(inDestinations), []byte(d.GetId()), d),
+		tx.bucket(inDestinationsByOrg).Put(join(d.GetOrg(), d.GetId()), []byte{}),
+		tx.bucket(inDestinationsByBucket).Put(join(BucketID(d), d.GetId()), []byte{}),
 	); err != nil {
 		return nil, err
 	}
-	if err := b.moveIn(d, changed); err != nil {
+	if err := addHome(tx, d, changed); err != nil {
 		return nil, err
 	}
-	if err := b.putDeltas(changed); err != nil {
+	if err := putDeltas(tx, changed); err != nil {
 		return nil, err
 	}
 	if old != nil {
-		if err := firstError(b.moveOut(d.GetOrg(), d.GetId()), b.pruneDeltas(BucketID(old))); err != nil {
+		if err := firstError(dropHomes(tx, d.GetOrg(), d.GetId()), pruneDeltas(tx, BucketID(old))); err != nil {
 			return nil, err
 		}
 	}
 	return &pb.Result{Id: d.GetId()}, nil
 }
 
-// checkMove refuses to take a destination away from a deletion, or its records into one:
-// where files are being deleted, no new links may come. The latter is not looked at file by
-// file, since deletions end soon and moves are rare.
-func (b *batch) checkMove(d, old *pb.Destination) error {
+// checkRelocation refuses to move a destination out of a bucket in which it has an open
+// deletion, or its records into a bucket with marks: no new links may appear where files
+// are being deleted. Marks are not compared file by file, since deletions are short and
+// moves rare.
+func checkRelocation(tx *writeTx, d, old *pb.Destination) error {
 	if old != nil && d.GetRevision() != old.GetRevision() {
-		if err := b.checkNoDeletes(old); err != nil {
+		if err := checkNoDeletes(tx, old); err != nil {
 			return err
 		}
 	}
 	if old != nil && BucketID(d) == BucketID(old) {
 		return nil
 	}
-	// A new destination has records when it has the id of one that was deleted.
-	n := b.counters(d.GetOrg(), d.GetId())
-	if n.Backups+n.Pitr > 0 && b.nested(inMarks, BucketID(d)) != nil {
+	// A new destination has records when it reuses the id of a deleted one.
+	n := loadCounters(tx.read, d.GetOrg(), d.GetId())
+	if n.Backups+n.Pitr > 0 && tx.nested(inMarks, BucketID(d)) != nil {
 		return refuse(CodeBeingDeleted, "files of bucket %q are being deleted: try again when that has finished", d.GetBucket())
 	}
 	return nil
 }
 
-// inherit gives an edited destination the fields that an edit does not set.
+// inherit copies to an edited destination the fields that an edit does not set.
 func inherit(d, old *pb.Destination) {
 	d.CreatedAt, d.Revision, d.Verified = old.GetCreatedAt(), old.GetRevision(), old.GetVerified()
 	d.Conditions, d.Reseals = old.GetConditions(), old.GetReseals()
@@ -93,56 +94,57 @@ func inherit(d, old *pb.Destination) {
 		d.Verified, d.Conditions = false, nil
 	}
 	if !maps.EqualFunc(d.GetSealed(), old.GetSealed(), bytes.Equal) {
-		d.Verified = false // of other credentials
+		d.Verified = false // the credentials have changed
 	}
 }
 
-func (b *batch) deleteDestination(m *pb.DeleteDestination) (*pb.Result, error) {
-	d, err := b.Destination(m.GetOrg(), m.GetId())
+func deleteDestination(tx *writeTx, m *pb.DeleteDestination) (*pb.Result, error) {
+	d, err := tx.read.Destination(m.GetOrg(), m.GetId())
 	if err != nil {
 		return nil, err
 	}
-	if n := b.counters(d.GetOrg(), d.GetId()); n.Schedules+n.Pitr > 0 {
+	if n := loadCounters(tx.read, d.GetOrg(), d.GetId()); n.Schedules+n.Pitr > 0 {
 		return nil, refuse(CodeInUse, "storage destination %q is used by %d schedules and %d PITR configurations: migrate or delete them first",
 			d.GetId(), n.Schedules, n.Pitr)
 	}
-	if err := b.checkNoDeletes(d); err != nil {
+	if err := checkNoDeletes(tx, d); err != nil {
 		return nil, err
 	}
-	if err := b.forgetScans(d, "", 0); err != nil {
+	if err := dropScans(tx, d, "", 0); err != nil {
 		return nil, err
 	}
-	for _, id := range keysOf(b.bucket(inSyncsByDestination), under(d.GetOrg(), d.GetId())) {
-		if err := b.dropSync(d.GetOrg(), d.GetId(), id); err != nil {
+	for _, id := range keysOf(tx.bucket(inSyncsByDestination), under(d.GetOrg(), d.GetId())) {
+		if err := dropSync(tx, d.GetOrg(), d.GetId(), id); err != nil {
 			return nil, err
 		}
 	}
 	if err := firstError(
-		b.bucket(inDestinations).Delete([]byte(d.GetId())),
-		b.bucket(inDestinationsByOrg).Delete(join(d.GetOrg(), d.GetId())),
-		b.bucket(inDestinationsByBucket).Delete(join(BucketID(d), d.GetId())),
+		tx.bucket(inDestinations).Delete([]byte(d.GetId())),
+		tx.bucket(inDestinationsByOrg).Delete(join(d.GetOrg(), d.GetId())),
+		tx.bucket(inDestinationsByBucket).Delete(join(BucketID(d), d.GetId())),
 	); err != nil {
 		return nil, err
 	}
-	// Its backup records and their links stay: the files are there still.
-	return &pb.Result{}, firstError(b.moveOut(d.GetOrg(), d.GetId()), b.pruneDeltas(BucketID(d)))
+	// Its backup records and their links stay, since the files still exist.
+	return &pb.Result{}, firstError(dropHomes(tx, d.GetOrg(), d.GetId()), pruneDeltas(tx, BucketID(d)))
 }
 
-// forgetScans drops the generation of a destination, with its holders, and cancels its sync.
-func (b *batch) forgetScans(d *pb.Destination, why string, at int64) error {
-	if err := firstError(b.dropGeneration(d.GetId()), drop(b.bucket(inHolders), under(d.GetId()))); err != nil {
+// dropScans drops the generation of a destination, with its holders, and cancels its
+// sync.
+func dropScans(tx *writeTx, d *pb.Destination, why string, at int64) error {
+	if err := firstError(dropGeneration(tx, d.GetId()), drop(tx.bucket(inHolders), under(d.GetId()))); err != nil {
 		return err
 	}
-	id := b.running(d.GetId())
+	id := runningSyncID(tx.read, d.GetId())
 	if id == "" {
 		return nil
 	}
-	s, err := load[pb.Sync](b.bucket(inSyncs), []byte(id))
+	s, err := load[pb.Sync](tx.bucket(inSyncs), []byte(id))
 	if err != nil {
 		return err
 	}
 	if s == nil {
 		return fmt.Errorf("the catalog is damaged: sync %q runs and has no record", id)
 	}
-	return b.endSync(s, SyncCancelled, why, at)
+	return endSync(tx, s, SyncCancelled, why, at)
 }

@@ -7,8 +7,8 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// The codes that a Result or a Rejection carries. They are stored by proposers
-// and compared by errors.Is, so a code is never renamed.
+// The codes of a Result or a Rejection. Proposers store them and errors.Is compares them,
+// so a code is never renamed.
 const (
 	CodeNotFound     = "NOT_FOUND"
 	CodeConflict     = "CONFLICT"
@@ -19,46 +19,46 @@ const (
 	CodeBeingDeleted = "PATH_BEING_DELETED"
 )
 
-// What Apply and the readers refuse. Compare with errors.Is: it goes by code,
-// so an *Error with a longer message still matches.
+// Refusals of commands and readers. errors.Is compares them by code, so an *Error with a
+// longer message still matches.
 var (
 	// ErrNotFound is returned when the record does not exist, or belongs to
-	// another organisation.
+	// another organization.
 	ErrNotFound error = &Error{Code: CodeNotFound, Message: "no such record"}
-	// ErrConflict is returned when a command does not fit what is stored: the
+	// ErrConflict is returned when a command contradicts stored state: the
 	// id is taken, the sync has ended, the segments overlap or leave a gap.
 	ErrConflict error = &Error{Code: CodeConflict, Message: "the catalog holds something else"}
 	// ErrInvalid is returned when a command is malformed: an empty id, a
 	// negative size, a key that is too long.
 	ErrInvalid error = &Error{Code: CodeInvalid, Message: "malformed command"}
-	// ErrInUse is returned when a destination that schedules or PITR
-	// configurations use is to be deleted.
+	// ErrInUse is returned by the deletion of a destination that schedules or
+	// PITR configurations use.
 	ErrInUse error = &Error{Code: CodeInUse, Message: "the destination is in use"}
 	// ErrSyncRunning is returned when something has to wait for a running sync.
-	// No command answers it: StartSync gives the running one instead.
+	// No command returns it: StartSync returns the running sync instead.
 	ErrSyncRunning error = &Error{Code: CodeSyncRunning, Message: "a sync of the destination is running"}
-	// ErrNotOrphan is returned when a file is to be deleted that a record needs.
+	// ErrNotOrphan is returned by the deletion of a file that a record needs.
 	ErrNotOrphan error = &Error{Code: CodeNotOrphan, Message: "the file is needed"}
 	// ErrBeingDeleted is returned when a record would link a file that is being
-	// deleted, and when a second deletion asks for one.
+	// deleted, and by a second deletion of such a file.
 	ErrBeingDeleted error = &Error{Code: CodeBeingDeleted, Message: "the file is being deleted"}
 )
 
-// What the catalog itself can fail with, as opposed to what it refuses.
+// Failures of the catalog itself.
 var (
 	// ErrClosed is returned when the catalog is used after Close.
 	ErrClosed = errors.New("the catalog is closed")
 	// ErrTooLarge is returned when an encoded command exceeds MaxEntry.
 	ErrTooLarge = errors.New("the command is too large for one log entry")
 	// ErrFormat is returned when a catalog file or a snapshot was written by a
-	// newer version of firescan, or is none at all.
+	// newer version of firescan, or is not a catalog.
 	ErrFormat = errors.New("not a catalog of a format that this version reads")
 	// ErrDamaged is returned when a snapshot was cut short or altered.
 	ErrDamaged = errors.New("the snapshot is damaged")
 )
 
-// Error is a refusal: the catalog is well and unchanged, the request was not
-// possible. Its message is written for the person who made the request.
+// An Error is a refusal: the catalog is unchanged and works. The message is written for
+// the person who made the request.
 type Error struct {
 	Code    string
 	Message string
@@ -72,8 +72,8 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// ResultError turns the answer of a command into an error: nil when it was
-// carried out. Rejections of single records are no error; see Result.Rejected.
+// ResultError returns the refusal in a result, nil when the command was carried out.
+// Rejections of single records are no error; see Result.Rejected.
 func ResultError(r *pb.Result) error {
 	if r.GetCode() == "" {
 		return nil
@@ -81,13 +81,13 @@ func ResultError(r *pb.Result) error {
 	return &Error{Code: r.GetCode(), Message: r.GetMessage()}
 }
 
-// UnknownCommandError says that the log holds an entry which this version of
-// firescan cannot carry out. The node must stop and be upgraded: going on
-// would make its catalog differ from the others'.
+// An UnknownCommandError reports a log entry that this version of firescan cannot apply.
+// The node must stop and be upgraded: continuing would make its catalog differ from the
+// others.
 type UnknownCommandError struct {
 	// Index is the log index of the entry.
 	Index uint64
-	// Number and Version are those of its envelope.
+	// Number and Version are taken from its envelope.
 	Number, Version uint32
 }
 
@@ -96,9 +96,9 @@ func (e *UnknownCommandError) Error() string {
 		e.Index, e.Number, e.Version)
 }
 
-// wordless copies rejections for storing: how they are worded may differ between versions,
-// and what nodes store must not.
-func wordless(rejected []*pb.Rejection) []*pb.Rejection {
+// withoutMessages returns copies of rejections for storing. Messages may differ between
+// versions, and stored bytes must not.
+func withoutMessages(rejected []*pb.Rejection) []*pb.Rejection {
 	var all []*pb.Rejection
 	for _, r := range rejected {
 		all = append(all, &pb.Rejection{Index: r.GetIndex(), Code: r.GetCode()})
@@ -106,8 +106,8 @@ func wordless(rejected []*pb.Rejection) []*pb.Rejection {
 	return all
 }
 
-// worded gives stored rejections the general message of their code.
-func worded(rejected []*pb.Rejection) []*pb.Rejection {
+// withMessages gives stored rejections the general message of their code.
+func withMessages(rejected []*pb.Rejection) []*pb.Rejection {
 	for _, r := range rejected {
 		for _, err := range []error{ErrNotFound, ErrConflict, ErrInvalid, ErrInUse, ErrNotOrphan, ErrBeingDeleted} {
 			if errors.Is(err, &Error{Code: r.GetCode()}) {
@@ -120,4 +120,8 @@ func worded(rejected []*pb.Rejection) []*pb.Rejection {
 
 func refuse(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func notFound(what, id string) error {
+	return refuse(CodeNotFound, "%s %q does not exist", what, id)
 }

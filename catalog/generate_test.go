@@ -21,7 +21,7 @@ var (
 	genIntent  = rapid.SampledFrom([]string{"i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9"})
 	genNode    = rapid.SampledFrom([]string{"n1", "n2"})
 	genKey     = rapid.SampledFrom([]string{"k1", "k2"})
-	genTime    = rapid.SampledFrom([]int64{0, 7, rememberedFor, rememberedFor + 7, 2*rememberedFor + 8})
+	genTime    = rapid.SampledFrom([]int64{0, 7, answerTTL, answerTTL + 7, 2*answerTTL + 8})
 	genInt     = rapid.Int64Range(0, 50)
 	genStorage = rapid.Custom(func(t *rapid.T) *pb.Destination {
 		return &pb.Destination{

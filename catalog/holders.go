@@ -10,7 +10,7 @@ import (
 // ErrNoReplica is returned when no replica makes progress copying the result of a sync.
 var ErrNoReplica = errors.New("no replica is making progress copying the new index")
 
-func (b *batch) setHolder(m *pb.SetHolder) (*pb.Result, error) {
+func setHolder(tx *writeTx, m *pb.SetHolder) (*pb.Result, error) {
 	if err := firstError(
 		checkID("node", m.GetNode()), checkID("destination id", m.GetDestinationId()), checkID("generation", m.GetGeneration()),
 	); err != nil {
@@ -18,35 +18,35 @@ func (b *batch) setHolder(m *pb.SetHolder) (*pb.Result, error) {
 	}
 	key := join(m.GetDestinationId(), m.GetNode(), m.GetGeneration())
 	if !m.GetWhole() {
-		return &pb.Result{}, b.bucket(inHolders).Delete(key)
+		return &pb.Result{}, tx.bucket(inHolders).Delete(key)
 	}
-	g, err := load[pb.Generation](b.bucket(inGenerations), []byte(m.GetDestinationId()))
+	g, err := load[pb.Generation](tx.bucket(inGenerations), []byte(m.GetDestinationId()))
 	if err != nil {
 		return nil, err
 	}
-	if g.GetId() != m.GetGeneration() && b.running(m.GetDestinationId()) != m.GetGeneration() {
-		return &pb.Result{}, nil // a node may be late: that is no failure
+	if g.GetId() != m.GetGeneration() && runningSyncID(tx.read, m.GetDestinationId()) != m.GetGeneration() {
+		return &pb.Result{}, nil // a late report is no failure
 	}
-	return &pb.Result{}, b.bucket(inHolders).Put(key, []byte{})
+	return &pb.Result{}, tx.bucket(inHolders).Put(key, []byte{})
 }
 
-func (b *batch) forgetNode(m *pb.ForgetNode) (*pb.Result, error) {
+func forgetNode(tx *writeTx, m *pb.ForgetNode) (*pb.Result, error) {
 	if err := checkID("node", m.GetNode()); err != nil {
 		return nil, err
 	}
-	for _, k := range keysOf(b.bucket(inHolders), nil) {
+	for _, k := range keysOf(tx.bucket(inHolders), nil) {
 		if strings.Split(k, "\x00")[1] != m.GetNode() {
 			continue
 		}
-		if err := b.bucket(inHolders).Delete([]byte(k)); err != nil {
+		if err := tx.bucket(inHolders).Delete([]byte(k)); err != nil {
 			return nil, err
 		}
 	}
 	return &pb.Result{}, nil
 }
 
-// Holders lists which nodes hold the whole shard of which generation of a destination, by
-// node. Those of an older generation are among them until they have dropped it.
+// Holders returns which nodes hold the whole shard of which generation of a destination,
+// by node. It includes holders of an older generation until they have dropped it.
 func (tx *Tx) Holders(destID string) ([]*pb.Holder, error) {
 	var all []*pb.Holder
 	for k := range scan(tx.bucket(inHolders), under(destID)) {
@@ -56,14 +56,15 @@ func (tx *Tx) Holders(destID string) ([]*pb.Holder, error) {
 	return all, nil
 }
 
-// dropHolders forgets who holds those generations of a destination that drop tells.
-func (b *batch) dropHolders(destID string, drop func(generation string) bool) error {
-	for _, k := range keysOf(b.bucket(inHolders), under(destID)) {
+// dropHolders removes the holders of those generations of a destination that drop
+// selects.
+func dropHolders(tx *writeTx, destID string, drop func(generation string) bool) error {
+	for _, k := range keysOf(tx.bucket(inHolders), under(destID)) {
 		_, generation, _ := strings.Cut(k, "\x00")
 		if !drop(generation) {
 			continue
 		}
-		if err := b.bucket(inHolders).Delete(join(destID, k)); err != nil {
+		if err := tx.bucket(inHolders).Delete(join(destID, k)); err != nil {
 			return err
 		}
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// Keyring encrypts the credentials of destinations. Its keys are a Tink keyset
-// that lies in the catalog, itself encrypted with a key that does not: a copy of
-// the catalog opens nothing. Safe for concurrent use.
+// A Keyring encrypts the credentials of destinations. Its keys are a Tink keyset that is
+// stored in the catalog, encrypted with a key that is not, so that a copy of the catalog
+// decrypts nothing. It is safe for concurrent use.
 type Keyring struct {
 	aead tink.AEAD
 }
@@ -22,8 +22,8 @@ type Keyring struct {
 // keysetContext binds the encrypted keyset to its purpose.
 const keysetContext = "firescan credential keyset v1"
 
-// NewKeyset makes a keyset of one AES-256-GCM key, encrypted with the 32-byte
-// kek, for PutKeyset.
+// NewKeyset returns a new keyset of one AES-256-GCM key, encrypted with the 32-byte kek,
+// for PutKeyset.
 func NewKeyset(kek []byte) ([]byte, error) {
 	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
@@ -45,10 +45,9 @@ func OpenKeyring(kek, encrypted []byte) (*Keyring, error) {
 	return &Keyring{aead: a}, nil
 }
 
-// Rotate adds a new key to a keyset and makes it the one that seals from then
-// on. What the one before it sealed can still be opened, since a node may be sealing with
-// it in this moment; older keys are removed: who rotates must have everything sealed anew
-// before the next time (see Reseal).
+// Rotate adds a key to a keyset and makes it the one that encrypts. The previous key
+// stays, since a node may be encrypting with it at present; older keys are removed.
+// Before the next rotation the caller must encrypt all credentials again (see Reseal).
 func Rotate(kek, encrypted []byte) ([]byte, error) {
 	h, err := openKeyset(kek, encrypted)
 	if err != nil {
@@ -74,8 +73,8 @@ func Rotate(kek, encrypted []byte) ([]byte, error) {
 	return sealKeyset(kek, h)
 }
 
-// Seal encrypts one credential field. It can be opened only as that field of
-// that destination of that organisation.
+// Seal encrypts one credential field. The result can be decrypted only as that field of
+// that destination of that organization.
 func (k *Keyring) Seal(org, dest, field, plain string) ([]byte, error) {
 	sealed, err := k.aead.Encrypt([]byte(plain), sealContext(org, dest, field))
 	if err != nil {
@@ -84,7 +83,7 @@ func (k *Keyring) Seal(org, dest, field, plain string) ([]byte, error) {
 	return sealed, nil
 }
 
-// Open decrypts what Seal gave for the same organisation, destination and field.
+// Open decrypts the result of Seal for the same organization, destination and field.
 func (k *Keyring) Open(org, dest, field string, sealed []byte) (string, error) {
 	plain, err := k.aead.Decrypt(sealed, sealContext(org, dest, field))
 	if err != nil {
@@ -93,8 +92,8 @@ func (k *Keyring) Open(org, dest, field string, sealed []byte) (string, error) {
 	return string(plain), nil
 }
 
-// sealContext is the associated data of a field. Each part comes with its
-// length, so that no two triples give the same bytes.
+// sealContext returns the associated data of a field. Each part is preceded by its
+// length, so that different triples give different bytes.
 func sealContext(org, dest, field string) []byte {
 	var ad []byte
 	for _, part := range []string{org, dest, field} {
@@ -140,4 +139,20 @@ func masterKey(kek []byte) (tink.AEAD, error) {
 		return nil, fmt.Errorf("the key of the credential keyset: %w", err)
 	}
 	return a, nil
+}
+
+// Mask returns what may be shown of a credential field: the first four characters of an
+// access key id ("AKIA...XXXX"), all of a field that is not secret, and nothing of other
+// fields, which are then left out.
+func Mask(field, value string) string {
+	switch field {
+	case "projectId", "keyFilename":
+		return value
+	case "accessKeyId":
+		if r := []rune(value); len(r) >= 8 {
+			return string(r[:4]) + "...XXXX"
+		}
+		return "...XXXX" // four characters would reveal too much
+	}
+	return ""
 }

@@ -11,9 +11,9 @@ import (
 	"firescan/keyspace"
 )
 
-// The bbolt buckets. Keys of several parts are joined by 0x00, which no id may
-// contain; only the last part may be arbitrary bytes. A bucket that only
-// indexes another has empty values unless a value is named.
+// The bbolt buckets. Keys of several parts are joined by 0x00, which no id may contain;
+// only the last part may be arbitrary bytes. An index bucket has empty values unless a
+// value is named.
 const (
 	inMeta = "meta" // see the keys below
 
@@ -56,7 +56,7 @@ const (
 	inTokensByHash = "tokens-by-hash" // hash → id
 )
 
-// buckets lists every bucket: Open makes those that are not there yet.
+// buckets returns every top-level bucket. Open creates missing ones.
 func buckets() []string {
 	return []string{
 		inMeta, inDestinations, inDestinationsByOrg, inDestinationsByBucket, inHomes, inCounters,
@@ -75,21 +75,24 @@ const (
 	metaKeyset  = "keyset"
 )
 
-// formatVersion is that of the file's layout, and of the snapshots made of it.
+// formatVersion is the version of the file layout and of snapshots of it.
 const formatVersion = 2
 
-// join makes a key of several parts.
+// A bucketPath names a bucket inside a bucket; without nested, a top-level bucket.
+type bucketPath struct{ bucket, nested string }
+
+// join returns a key of several parts.
 func join(parts ...string) []byte {
 	return []byte(strings.Join(parts, "\x00"))
 }
 
-// under is the prefix of all keys that begin with these parts.
+// under returns the prefix of all keys that begin with these parts.
 func under(parts ...string) []byte {
 	return append(join(parts...), 0)
 }
 
-// scan yields the pairs of b whose key begins with prefix, in order. The keys
-// come without it. Both are bbolt's memory. b may be nil.
+// scan yields the pairs of b whose key begins with prefix, in order and without the
+// prefix. Keys and values are memory of bbolt. b may be nil.
 func scan(b *bbolt.Bucket, prefix []byte) iter.Seq2[[]byte, []byte] {
 	return scanAfter(b, prefix, "")
 }
@@ -113,8 +116,8 @@ func scanAfter(b *bbolt.Bucket, prefix []byte, after string) iter.Seq2[[]byte, [
 	}
 }
 
-// scanBefore yields in descending order, from the greatest key whose rest is
-// less than before (empty: from the last).
+// scanBefore yields in descending order, from the greatest key whose rest is less than
+// before (empty: from the last).
 func scanBefore(b *bbolt.Bucket, prefix []byte, before string) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
 		end := keyspace.PrefixEnd(prefix)
@@ -136,8 +139,8 @@ func scanBefore(b *bbolt.Bucket, prefix []byte, before string) iter.Seq2[[]byte,
 	}
 }
 
-// keysOf collects the rests of the keys under a prefix, as copies: for loops
-// that change what they walk over.
+// keysOf returns copies of the rests of the keys under a prefix, for loops that change
+// the bucket that they iterate.
 func keysOf(b *bbolt.Bucket, prefix []byte) []string {
 	var keys []string
 	for k := range scan(b, prefix) {

@@ -3,43 +3,45 @@ package catalog
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
+	pb "firescan/catalog/catalogpb"
 	"firescan/keyspace"
 )
 
-// LinkKind says how a backup record links files.
+// A LinkKind states how a backup record links files.
 type LinkKind uint8
 
 // The kinds of links.
 const (
-	// LinkPath is the storagePath of a record: it links every file of its stem.
+	// LinkPath is the storagePath of a record. It links every file with its stem.
 	LinkPath LinkKind = 1
-	// LinkFile is one of the files of a record: it links exactly that path.
+	// LinkFile is one of the files of a record. It links exactly that path.
 	LinkFile LinkKind = 2
 )
 
-// Link says that a backup record needs files of a bucket.
+// A Link records that a backup record needs files of a bucket.
 type Link struct {
-	// Stem is that of Path.
+	// Stem is the stem of Path.
 	Stem []byte
 	Kind LinkKind
 	// Path is the full object key that the record names.
 	Path []byte
-	// Org, BackupID and StorageID tell the record and where it says it lies.
+	// Org, BackupID and StorageID identify the record and the destination that it names.
 	Org, BackupID, StorageID []byte
 }
 
-// A link's key is the stem, escaped so that keys sort as stems do; the kind; the
-// organisation and the id of the record, each ended by 0x00; and what follows
-// the stem in the path. In the stem a byte 0x00 becomes 0x00 0xff and the end is
-// 0x00 0x01: less than any byte that could follow in a longer stem. Its value is
-// the storage id.
+// The key of a link is: the stem, escaped so that keys sort as stems do; the kind; the
+// organization and the id of the record, each ended by 0x00; and the rest of the path
+// after the stem. In the stem a byte 0x00 becomes 0x00 0xff and the end is 0x00 0x01,
+// which is less than any byte that could follow in a longer stem. The value is the
+// storage id.
 const (
 	escaped    = 0xff
 	terminator = 0x01
 )
 
-// appendStem appends a stem as a link's key begins with it.
+// appendStem appends an escaped stem, with which the key of a link begins.
 func appendStem(dst, stem []byte) []byte {
 	for {
 		i := bytes.IndexByte(stem, 0)
@@ -51,7 +53,7 @@ func appendStem(dst, stem []byte) []byte {
 	}
 }
 
-// linkKey makes the key of a link.
+// linkKey returns the key of a link.
 func linkKey(kind LinkKind, org, id string, path []byte) []byte {
 	stem := keyspace.Stem(path)
 	key := make([]byte, 0, len(path)+len(org)+len(id)+len("\x00\x01k\x00\x00"))
@@ -61,7 +63,38 @@ func linkKey(kind LinkKind, org, id string, path []byte) []byte {
 	return append(key, path[len(stem):]...)
 }
 
-// linkReader reads link keys without allocating, once its buffers have grown.
+// linkKeys returns the keys of all links of a record.
+func linkKeys(r *pb.Backup) [][]byte {
+	keys := make([][]byte, 0, 1+len(r.GetFiles()))
+	if p := r.GetStoragePath(); len(p) > 0 {
+		keys = append(keys, linkKey(LinkPath, r.GetOrg(), r.GetId(), p))
+	}
+	for _, p := range r.GetFiles() {
+		keys = append(keys, linkKey(LinkFile, r.GetOrg(), r.GetId(), p))
+	}
+	return keys
+}
+
+// linkStems returns the stems of all links of a record.
+func linkStems(r *pb.Backup) [][]byte {
+	var stems [][]byte
+	if p := r.GetStoragePath(); len(p) > 0 {
+		stems = append(stems, keyspace.Stem(p))
+	}
+	for _, p := range r.GetFiles() {
+		stems = append(stems, keyspace.Stem(p))
+	}
+	return stems
+}
+
+// sameLinks reports whether two states of a record link the same files.
+func sameLinks(a, b *pb.Backup) bool {
+	return a.GetStorageId() == b.GetStorageId() &&
+		string(a.GetStoragePath()) == string(b.GetStoragePath()) &&
+		slices.EqualFunc(a.GetFiles(), b.GetFiles(), slices.Equal[[]byte])
+}
+
+// A linkReader decodes link keys. It does not allocate once its buffers have grown.
 type linkReader struct {
 	link       Link
 	stem, path []byte
@@ -98,8 +131,8 @@ func (r *linkReader) read(key, value []byte) error {
 	return nil
 }
 
-// unescape reads a stem that holds 0x00, the first at i, into r.stem. It gives
-// the rest of the key from the terminator on.
+// unescape reads a stem with 0x00 bytes, the first at i, into r.stem. It returns the rest
+// of the key from the terminator on.
 func (r *linkReader) unescape(key []byte, i int) (rest []byte, ok bool) {
 	r.stem = r.stem[:0]
 	for {

@@ -9,10 +9,10 @@ import (
 	"firescan/keyspace"
 )
 
-// LinkCursor walks the links of one bucket in ascending bytewise order of their
-// stems; the links of one stem come in no promised order. It allocates nothing a
-// step: what a Link holds is valid until the next call on the cursor, and never
-// beyond the transaction. A cursor is for one goroutine.
+// A LinkCursor iterates the links of one bucket in ascending bytewise order of their
+// stems; the links of one stem come in no particular order. It does not allocate per
+// step: a Link is valid until the next call on the cursor, and never beyond the
+// transaction. A cursor is for one goroutine.
 type LinkCursor struct {
 	cursor *bbolt.Cursor // nil: the bucket has no links
 	reader linkReader
@@ -20,7 +20,7 @@ type LinkCursor struct {
 	err    error
 }
 
-// Links opens a cursor on the links of a bucket (see BucketID).
+// Links returns a cursor on the links of a bucket (see BucketID).
 func (tx *Tx) Links(bucketID string) *LinkCursor {
 	c := &LinkCursor{}
 	if b := tx.nested(inLinks, bucketID); b != nil {
@@ -29,8 +29,8 @@ func (tx *Tx) Links(bucketID string) *LinkCursor {
 	return c
 }
 
-// Seek moves to the first link whose stem is stem or greater; false when there
-// is none, or the catalog is damaged (see Err).
+// Seek moves to the first link whose stem is stem or greater. It returns false when there
+// is none or the catalog is damaged (see Err).
 func (c *LinkCursor) Seek(stem []byte) (*Link, bool) {
 	if c.cursor == nil || c.err != nil {
 		return nil, false
@@ -39,7 +39,7 @@ func (c *LinkCursor) Seek(stem []byte) (*Link, bool) {
 	return c.at(c.cursor.Seek(c.seek))
 }
 
-// Next moves on by one link. Call Seek first.
+// Next moves to the next link. Call Seek first.
 func (c *LinkCursor) Next() (*Link, bool) {
 	if c.cursor == nil || c.err != nil {
 		return nil, false
@@ -47,8 +47,8 @@ func (c *LinkCursor) Next() (*Link, bool) {
 	return c.at(c.cursor.Next())
 }
 
-// Err is why the cursor stopped, when that was not the end of the links. Who
-// decides on it that a file is an orphan must ask.
+// Err returns why the cursor stopped before the end of the links, nil if it did not. Code
+// that treats unlinked files as orphans must check it.
 func (c *LinkCursor) Err() error { return c.err }
 
 func (c *LinkCursor) at(key, value []byte) (*Link, bool) {
@@ -61,12 +61,12 @@ func (c *LinkCursor) at(key, value []byte) (*Link, bool) {
 	return &c.reader.link, true
 }
 
-// Owner tells whose a file is.
+// An Owner identifies the backup record that a file belongs to.
 type Owner struct{ BackupID, ProjectID string }
 
-// Owner finds the record of an organisation that links a file of a bucket: the one
-// that names the path, or else one whose storagePath shares its stem. It answers
-// false when none does.
+// Owner finds the record of an organization that links a file of a bucket: the record
+// that names the path, or else one whose storagePath shares its stem. It returns false
+// when there is none.
 func (tx *Tx) Owner(bucketID, org string, path []byte) (Owner, bool, error) {
 	stem := keyspace.Stem(path)
 	var id, storage string
@@ -86,20 +86,20 @@ func (tx *Tx) Owner(bucketID, org string, path []byte) (Owner, bool, error) {
 	if err := links.Err(); err != nil || id == "" {
 		return Owner{}, false, err
 	}
-	project, err := tx.projectOf(org, storage, id)
+	project, err := projectOf(tx, org, storage, id)
 	return Owner{id, project}, err == nil, err
 }
 
-// projectOf reads the project of a backup record and nothing else of it: lists of files
-// ask for it file by file.
-func (tx *Tx) projectOf(org, storage, id string) (string, error) {
-	at := backupShelf().of(org, storage)
+// projectOf reads only the project of a backup record: lists of files call it for each
+// file.
+func projectOf(tx *Tx, org, storage, id string) (string, error) {
+	at := backupKind().of(org, storage)
 	var record []byte
 	if b := tx.nested(at.bucket, at.nested); b != nil {
 		record = b.Get([]byte(id))
 	}
 	if record == nil {
-		return "", missing("backup", id)
+		return "", notFound("backup", id)
 	}
 	for len(record) > 0 {
 		field, kind, n := protowire.ConsumeTag(record)

@@ -16,7 +16,7 @@ func putBackup(tb testing.TB, c *Catalog, org string, b *pb.Backup) {
 	}
 }
 
-func putDestination(tb testing.TB, c *Catalog, d *pb.Destination, create bool) {
+func mustPut(tb testing.TB, c *Catalog, d *pb.Destination, create bool) {
 	tb.Helper()
 	if r := apply(tb, c, &pb.PutDestination{Destination: d, Create: create}); r.Code != "" {
 		tb.Fatal(r)
@@ -49,7 +49,7 @@ func wantLinks(tb testing.TB, c *Catalog, bucketID string, want ...string) {
 
 func TestRecordInProgressLinks(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, testDestination("o", "d"), true)
 	for _, status := range []string{"in_progress", "failed", ""} {
 		putBackup(t, c, "o", &pb.Backup{Id: "b", StorageId: "d", Status: status, StoragePath: []byte("x.backup"), Files: [][]byte{[]byte("y")}})
 		wantLinks(t, c, "s3//bucket", "o b x.backup", "o b y")
@@ -60,8 +60,8 @@ func TestRecordInProgressLinks(t *testing.T) {
 
 func TestOrganisationsShareABucket(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("o1", "d1"), true)
-	putDestination(t, c, testDestination("o2", "d2"), true)
+	mustPut(t, c, testDestination("o1", "d1"), true)
+	mustPut(t, c, testDestination("o2", "d2"), true)
 	putBackup(t, c, "o1", &pb.Backup{Id: "b", StorageId: "d1", StoragePath: []byte("x.backup")})
 	putBackup(t, c, "o2", &pb.Backup{Id: "b", StorageId: "d2", StoragePath: []byte("x.backup")})
 	wantLinks(t, c, "s3//bucket", "o1 b x.backup", "o2 b x.backup")
@@ -81,7 +81,7 @@ func TestNamespacesOfLinks(t *testing.T) {
 		"ams3":     {Type: TypeSpaces, Region: "ams3"},
 	} {
 		d.Org, d.Id, d.Bucket = "o", id, "bucket"
-		putDestination(t, c, d, true)
+		mustPut(t, c, d, true)
 		putBackup(t, c, "o", &pb.Backup{Id: "in-" + id, StorageId: id, StoragePath: []byte("x")})
 	}
 	wantLinks(t, c, "gcs//bucket", "o in-firebase x", "o in-gcs x")
@@ -96,10 +96,10 @@ func TestNamespacesOfLinks(t *testing.T) {
 func TestLinksOutliveDestinations(t *testing.T) {
 	c := openTest(t)
 	d := testDestination("o", "d")
-	putDestination(t, c, d, true)
+	mustPut(t, c, d, true)
 	putBackup(t, c, "o", &pb.Backup{Id: "b1", StorageId: "d", StoragePath: []byte("x")})
 	d.Bucket = "elsewhere"
-	putDestination(t, c, d, false)
+	mustPut(t, c, d, false)
 	putBackup(t, c, "o", &pb.Backup{Id: "b2", StorageId: "d", StoragePath: []byte("y")})
 	wantLinks(t, c, "s3//bucket", "o b1 x", "o b2 y")
 	wantLinks(t, c, "s3//elsewhere", "o b1 x", "o b2 y")
@@ -122,8 +122,8 @@ func TestLinksOutliveDestinations(t *testing.T) {
 
 func TestOwner(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("o1", "d1"), true)
-	putDestination(t, c, testDestination("o2", "d2"), true)
+	mustPut(t, c, testDestination("o1", "d1"), true)
+	mustPut(t, c, testDestination("o2", "d2"), true)
 	putBackup(t, c, "o1", &pb.Backup{Id: "b1", StorageId: "d1", ProjectId: "p1", StoragePath: []byte("p/x.backup")})
 	putBackup(t, c, "o1", &pb.Backup{Id: "b2", StorageId: "d1", Files: [][]byte{[]byte("p/x.meta"), []byte("p/z")}})
 	putBackup(t, c, "o2", &pb.Backup{Id: "b3", StorageId: "d2", StoragePath: []byte("p/y.backup")})

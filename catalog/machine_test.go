@@ -166,7 +166,7 @@ func plain(t *rapid.T, r *pb.Result) *pb.Result {
 		}
 	}
 	r = proto.CloneOf(r)
-	r.Message, r.Rejected = "", wordless(r.GetRejected())
+	r.Message, r.Rejected = "", withoutMessages(r.GetRejected())
 	return r
 }
 

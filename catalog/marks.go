@@ -9,10 +9,10 @@ import (
 	"firescan/keyspace"
 )
 
-// A mark says that a file is being deleted: the intent of a deletion has it, and no
-// record may come to link it. Marks lie in a bucket per bucket identity, under the
-// object key; that bucket is there only while it holds one, so that records cost
-// nothing more where nothing is being deleted.
+// A mark states that a file is being deleted by an open intent: no record may begin to
+// link it. Marks lie in a bucket per bucket identity, by object key. That bucket exists
+// only while it has marks, so that records pay for the check only while files are being
+// deleted.
 
 // Marked reports whether a file of a bucket is being deleted (see BucketID).
 func (tx *Tx) Marked(bucketID string, path []byte) bool {
@@ -20,11 +20,11 @@ func (tx *Tx) Marked(bucketID string, path []byte) bool {
 	return marks != nil && marks.Get(path) != nil
 }
 
-func (b *batch) mark(n *pb.Intent) error {
+func putMarks(tx *writeTx, n *pb.Intent) error {
 	if len(n.GetPaths()) == 0 {
 		return nil
 	}
-	marks, err := b.bucket(inMarks).CreateBucketIfNotExists([]byte(n.GetBucketId()))
+	marks, err := tx.bucket(inMarks).CreateBucketIfNotExists([]byte(n.GetBucketId()))
 	if err != nil {
 		return err
 	}
@@ -36,8 +36,8 @@ func (b *batch) mark(n *pb.Intent) error {
 	return nil
 }
 
-func (b *batch) unmark(n *pb.Intent) error {
-	marks := b.nested(inMarks, n.GetBucketId())
+func clearMarks(tx *writeTx, n *pb.Intent) error {
+	marks := tx.nested(inMarks, n.GetBucketId())
 	if marks == nil {
 		return nil // it had no paths
 	}
@@ -49,19 +49,19 @@ func (b *batch) unmark(n *pb.Intent) error {
 	if k, _ := marks.Cursor().First(); k != nil {
 		return nil
 	}
-	return b.bucket(inMarks).DeleteBucket([]byte(n.GetBucketId()))
+	return tx.bucket(inMarks).DeleteBucket([]byte(n.GetBucketId()))
 }
 
-// checkClaim refuses a backup record that would link a file which is being deleted, in
-// any of the buckets that it is linked in.
-func (f *feed) checkClaim(s *storage, r *pb.Backup) error {
-	for _, bucketID := range s.homes {
-		marks := f.nested(inMarks, bucketID)
+// checkUnmarked refuses a backup record that would link a file that is being deleted in
+// one of the buckets.
+func checkUnmarked(tx *writeTx, buckets []string, r *pb.Backup) error {
+	for _, bucketID := range buckets {
+		marks := tx.nested(inMarks, bucketID)
 		if marks == nil {
 			continue
 		}
 		if p := r.GetStoragePath(); len(p) > 0 {
-			if marked := markedStem(marks, keyspace.Stem(p)); marked != nil {
+			if marked := markedFile(marks, keyspace.Stem(p)); marked != nil {
 				return beingDeleted(marked)
 			}
 		}
@@ -74,17 +74,17 @@ func (f *feed) checkClaim(s *storage, r *pb.Backup) error {
 	return nil
 }
 
-// checkClaimUnder refuses a prefix under which a file of the bucket is being deleted.
-func (b *batch) checkClaimUnder(bucketID string, prefix []byte) error {
-	for rest := range scan(b.nested(inMarks, bucketID), prefix) {
+// checkPrefixUnmarked refuses a prefix under which a file of the bucket is being deleted.
+func checkPrefixUnmarked(tx *writeTx, bucketID string, prefix []byte) error {
+	for rest := range scan(tx.nested(inMarks, bucketID), prefix) {
 		return beingDeleted(append(bytes.Clone(prefix), rest...))
 	}
 	return nil
 }
 
-// markedStem finds a marked file of a stem: the stem itself, or what follows it after a
-// '.' in the same folder.
-func markedStem(marks *bbolt.Bucket, stem []byte) []byte {
+// markedFile returns a marked file with a stem, nil if there is none: the stem itself, or
+// a key in the same folder that continues it with a dot.
+func markedFile(marks *bbolt.Bucket, stem []byte) []byte {
 	if marks.Get(stem) != nil {
 		return stem
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are what the catalog measures of itself. A nil *metrics measures nothing.
+// metrics are the metrics of a catalog. A nil *metrics measures nothing.
 type metrics struct {
 	registerer prometheus.Registerer
 	entries    prometheus.Histogram
@@ -15,7 +15,7 @@ type metrics struct {
 	registered []prometheus.Collector
 }
 
-func newMetrics(r prometheus.Registerer, c *Catalog) (*metrics, error) {
+func newMetrics(r prometheus.Registerer, path string, appliedIndex func() uint64) (*metrics, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -37,12 +37,12 @@ func newMetrics(r prometheus.Registerer, c *Catalog) (*metrics, error) {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "firescan_catalog_applied_index",
 			Help: "Index of the last log entry that the catalog has applied.",
-		}, func() float64 { return float64(c.AppliedIndex()) }),
+		}, func() float64 { return float64(appliedIndex()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "firescan_catalog_file_bytes",
 			Help: "Size of the catalog file, free pages included.",
 		}, func() float64 {
-			info, err := os.Stat(c.path)
+			info, err := os.Stat(path)
 			if err != nil {
 				return 0
 			}
@@ -65,7 +65,7 @@ func (m *metrics) observe(entries int, took time.Duration) {
 	}
 }
 
-// unregister lets another catalog of the same process register again.
+// unregister allows another catalog of the process to register.
 func (m *metrics) unregister() {
 	if m != nil {
 		for _, x := range m.registered {

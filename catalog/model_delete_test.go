@@ -178,9 +178,9 @@ func (m *model) storeAnswer(c *pb.StoreAnswer) string {
 	return ""
 }
 
-func (m *model) recall(r asked) (known *pb.Answer, refused string) {
+func (m *model) recall(r onceKey) (known *pb.Answer, refused string) {
 	a := m.answers[owned{r.GetOrg(), r.GetKey()}]
-	if a == nil || a.At < r.GetAt()-rememberedFor {
+	if a == nil || a.At < r.GetAt()-answerTTL {
 		return nil, ""
 	}
 	if !bytes.Equal(a.Fingerprint, r.GetFingerprint()) {
@@ -191,10 +191,10 @@ func (m *model) recall(r asked) (known *pb.Answer, refused string) {
 
 func (m *model) remember(a *pb.Answer) {
 	m.answers[owned{a.Org, a.Key}] = a
-	old := sorted(m.answers, func(o *pb.Answer) bool { return o.At < a.At-rememberedFor }, func(a, b *pb.Answer) int {
+	old := sorted(m.answers, func(o *pb.Answer) bool { return o.At < a.At-answerTTL }, func(a, b *pb.Answer) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Org, b.Org), cmp.Compare(a.Key, b.Key))
 	})
-	for _, o := range old[:min(len(old), forgottenAtOnce)] {
+	for _, o := range old[:min(len(old), expiredPerCommand)] {
 		delete(m.answers, owned{o.Org, o.Key})
 	}
 }

@@ -4,77 +4,89 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// shelf is where records of a kind lie: in one bucket by destination, since they
-// are listed by it, and in another the destination by id.
-type shelf struct{ records, ids, what string }
+// The kinds of records, as DeleteRecords names them.
+const (
+	KindProject  = "project"
+	KindBackup   = "backup"
+	KindSchedule = "schedule"
+	KindPitr     = "pitr"
+)
 
-func backupShelf() shelf   { return shelf{inBackups, inBackupIDs, "backup"} }
-func scheduleShelf() shelf { return shelf{inSchedules, inScheduleIDs, "schedule"} }
-func pitrShelf() shelf     { return shelf{inPitrs, inPitrIDs, "PITR configuration"} }
+// A recordKind names the buckets of a kind of records: in one they lie by destination,
+// since they are listed by it; another leads from id to destination.
+type recordKind struct{ records, ids, what string }
 
-func (s shelf) of(org, destID string) place { return place{s.records, org + "\x00" + destID} }
-func (s shelf) index(org string) place      { return place{s.ids, org} }
+func backupKind() recordKind { return recordKind{inBackups, inBackupIDs, "backup"} }
 
-// Project reads one project.
+func scheduleKind() recordKind { return recordKind{inSchedules, inScheduleIDs, "schedule"} }
+
+func pitrKind() recordKind { return recordKind{inPitrs, inPitrIDs, "PITR configuration"} }
+
+func (s recordKind) of(org, destID string) bucketPath {
+	return bucketPath{s.records, org + "\x00" + destID}
+}
+
+func (s recordKind) index(org string) bucketPath { return bucketPath{s.ids, org} }
+
+// Project returns one project.
 func (tx *Tx) Project(org, id string) (*pb.Project, error) {
 	p, err := load[pb.Project](tx.bucket(inProjects), join(org, id))
 	if err == nil && p == nil {
-		err = missing("project", id)
+		err = notFound("project", id)
 	}
 	return p, err
 }
 
-// Projects lists the projects of an organisation by id.
+// Projects returns the projects of an organization by id.
 func (tx *Tx) Projects(org string) ([]*pb.Project, error) {
 	return list[pb.Project](tx.bucket(inProjects), under(org), "", 0)
 }
 
-// Backup reads one backup record.
+// Backup returns one backup record.
 func (tx *Tx) Backup(org, id string) (*pb.Backup, error) {
-	return placed[pb.Backup](tx, backupShelf(), org, id)
+	return loadRecord[pb.Backup](tx, backupKind(), org, id)
 }
 
-// Backups lists backup records by id: those of a destination, or of the whole
-// organisation when destID is empty. after is the last id seen; limit <= 0
-// lists all.
+// Backups returns backup records by id: those of a destination, or of the whole
+// organization when destID is empty. after is the last id seen; limit <= 0 returns all.
 func (tx *Tx) Backups(org, destID, after string, limit int) ([]*pb.Backup, error) {
-	return listPlaced[pb.Backup](tx, backupShelf(), org, destID, after, limit)
+	return listRecords[pb.Backup](tx, backupKind(), org, destID, after, limit)
 }
 
-// Schedule reads one schedule.
+// Schedule returns one schedule.
 func (tx *Tx) Schedule(org, id string) (*pb.Schedule, error) {
-	return placed[pb.Schedule](tx, scheduleShelf(), org, id)
+	return loadRecord[pb.Schedule](tx, scheduleKind(), org, id)
 }
 
-// Schedules lists the schedules of a destination, or of the whole organisation
-// when destID is empty, by id.
+// Schedules returns the schedules of a destination, or of the whole organization when
+// destID is empty, by id.
 func (tx *Tx) Schedules(org, destID string) ([]*pb.Schedule, error) {
-	return listPlaced[pb.Schedule](tx, scheduleShelf(), org, destID, "", 0)
+	return listRecords[pb.Schedule](tx, scheduleKind(), org, destID, "", 0)
 }
 
-// Pitr reads one PITR configuration.
+// Pitr returns one PITR configuration.
 func (tx *Tx) Pitr(org, id string) (*pb.Pitr, error) {
-	return placed[pb.Pitr](tx, pitrShelf(), org, id)
+	return loadRecord[pb.Pitr](tx, pitrKind(), org, id)
 }
 
-// Pitrs lists the PITR configurations of a destination, or of the whole
-// organisation when destID is empty, by id.
+// Pitrs returns the PITR configurations of a destination, or of the whole organization
+// when destID is empty, by id.
 func (tx *Tx) Pitrs(org, destID string) ([]*pb.Pitr, error) {
-	return listPlaced[pb.Pitr](tx, pitrShelf(), org, destID, "", 0)
+	return listRecords[pb.Pitr](tx, pitrKind(), org, destID, "", 0)
 }
 
-// placed reads a record by its id.
-func placed[T any, M message[T]](tx *Tx, s shelf, org, id string) (M, error) {
+// loadRecord returns a record by its id.
+func loadRecord[T any, M message[T]](tx *Tx, s recordKind, org, id string) (M, error) {
 	m, err := lookup[T, M](tx, nil, s, org, id)
 	if err == nil && m == nil {
-		err = missing(s.what, id)
+		err = notFound(s.what, id)
 	}
 	return m, err
 }
 
-// lookup reads a record by its id, as it will be after the changes; nil when
-// there is none.
-func lookup[T any, M message[T]](tx *Tx, c changes, s shelf, org, id string) (M, error) {
+// lookup returns a record by its id, as it will be after the changes; nil when there is
+// none.
+func lookup[T any, M message[T]](tx *Tx, c changes, s recordKind, org, id string) (M, error) {
 	dest := c.get(tx, s.index(org), id)
 	if dest == nil {
 		return nil, nil
@@ -82,8 +94,8 @@ func lookup[T any, M message[T]](tx *Tx, c changes, s shelf, org, id string) (M,
 	return parse[T, M]([]byte(id), c.get(tx, s.of(org, string(dest)), id))
 }
 
-// listPlaced lists records by id, past after.
-func listPlaced[T any, M message[T]](tx *Tx, s shelf, org, destID, after string, limit int) ([]M, error) {
+// listRecords returns records by id, after the id after.
+func listRecords[T any, M message[T]](tx *Tx, s recordKind, org, destID, after string, limit int) ([]M, error) {
 	if destID != "" {
 		at := s.of(org, destID)
 		return list[T, M](tx.nested(at.bucket, at.nested), nil, after, limit)

@@ -12,16 +12,13 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// restoreSuffix, and digits, end the name of a file that Restore is writing.
-const restoreSuffix = ".restore-"
-
-// Restore replaces the whole catalog by a snapshot. Until that is complete and
-// found whole, the old catalog stays; a failed Restore changes nothing. Views
-// that run finish on the old one first, then the file is swapped at once.
+// Restore replaces the whole catalog by a snapshot. Until the snapshot is complete and
+// verified, the old catalog stays; a failed Restore changes nothing. Running Views finish
+// on the old file first, then the file is replaced.
 //
-// Entries up to the index of the snapshot count as applied from then on, also
-// when that is less, or more, than before: whoever restores a snapshot of
-// another log must give the next entries greater indexes (see ReadSnapshotInfo).
+// Entries up to the index of the snapshot count as applied from then on, also when that
+// is less, or more, than before. After restoring a snapshot of another log, the next
+// entries must have greater indexes (see ReadSnapshotInfo).
 func (c *Catalog) Restore(r io.Reader) error {
 	name, info, err := c.receive(r)
 	if err != nil {
@@ -43,7 +40,7 @@ func (c *Catalog) Restore(r io.Reader) error {
 	return nil
 }
 
-// swap puts the fresh file in the place of the old one, with no transaction running.
+// swap replaces the old file by the new one, with no transaction running.
 func (c *Catalog) swap(fresh *bbolt.DB, name string) (old *bbolt.DB, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,14 +52,15 @@ func (c *Catalog) swap(fresh *bbolt.DB, name string) (old *bbolt.DB, err error) 
 	}
 	old, c.db = c.db, fresh
 	if err := syncDir(filepath.Dir(c.path)); err != nil {
-		// The new file is in place. Should the power fail now, the old one may
-		// be back, which the log then brings up to date again.
-		c.log.Warn("the directory of the catalog could not be synced after a restore", "error", err)
+		// The new file is in place. After a power failure now, the old one may be
+		// back, and the log brings it up to date again.
+		c.log.Warn("could not sync the directory of the catalog after a restore", "error", err)
 	}
 	return old, nil
 }
 
-// receive writes the file in a snapshot beside the catalog's, and checks its sum.
+// receive writes the file of a snapshot beside the catalog file and verifies its
+// checksum.
 func (c *Catalog) receive(r io.Reader) (name string, info SnapshotInfo, err error) {
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	info, err = ReadSnapshotInfo(io.TeeReader(r, sum))
@@ -98,7 +96,7 @@ func cutShort(err error, what string) error {
 	return err
 }
 
-// openReceived opens the file of a snapshot and holds it against the header.
+// openReceived opens the file of a snapshot and compares it with the header.
 func openReceived(name string, info SnapshotInfo) (*bbolt.DB, error) {
 	db, err := openFile(name)
 	if err != nil {
@@ -106,18 +104,10 @@ func openReceived(name string, info SnapshotInfo) (*bbolt.DB, error) {
 	}
 	index, err := prepare(db)
 	if err == nil && index != info.Index {
-		err = fmt.Errorf("its header says index %d, its file %d: %w", info.Index, index, ErrDamaged)
+		err = fmt.Errorf("the header has index %d, the file %d: %w", info.Index, index, ErrDamaged)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

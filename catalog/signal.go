@@ -1,6 +1,8 @@
 package catalog
 
-import "sync"
+import (
+	"sync"
+)
 
 // A Signal wakes all goroutines that wait for a change. The zero value is ready; it is safe
 // for concurrent use and costs next to nothing while nobody waits.

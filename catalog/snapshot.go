@@ -18,7 +18,7 @@ const (
 	snapshotHeader = len(snapshotMagic) + 4 + 8 + 8 + 8
 )
 
-// SnapshotInfo is what the header of a snapshot says.
+// SnapshotInfo is the header of a snapshot.
 type SnapshotInfo struct {
 	// Version is the format version of the catalog file in it.
 	Version uint32
@@ -28,16 +28,15 @@ type SnapshotInfo struct {
 	Size int64
 }
 
-// Snapshot is a promise to give the catalog as it is at Index, or later: the file
-// is durable, so nothing is copied until WriteTo.
+// A Snapshot can write the state of the catalog at Index, or later: the file is durable,
+// so nothing is copied until WriteTo.
 type Snapshot struct {
-	// Index and Term are those of the last entry applied when it was taken.
+	// Index and Term are those of the last entry applied when the snapshot was taken.
 	Index, Term uint64
 	catalog     *Catalog
 }
 
-// Snapshot takes a snapshot. It costs a read of one key, however large the
-// catalog is.
+// Snapshot takes a snapshot. It reads one key, however large the catalog is.
 func (c *Catalog) Snapshot() (Snapshot, error) {
 	s := Snapshot{catalog: c}
 	err := c.View(func(tx *Tx) error {
@@ -47,9 +46,9 @@ func (c *Catalog) Snapshot() (Snapshot, error) {
 	return s, err
 }
 
-// WriteTo streams the state of the moment at which it begins, which includes
-// Index. Apply and Views go on meanwhile; pages that they free are used again
-// only when it has finished, so the file may grow. A Restore or Close waits for it.
+// WriteTo writes the state at the time of the call, which includes Index. Apply and Views
+// continue meanwhile; pages that they free are reused only when it has finished, so the
+// file may grow. A Restore or Close waits for it.
 func (s Snapshot) WriteTo(w io.Writer) (int64, error) {
 	tx, err := s.catalog.begin()
 	if err != nil {
@@ -62,12 +61,11 @@ func (s Snapshot) WriteTo(w io.Writer) (int64, error) {
 	return n, nil
 }
 
-// Release ends the use of the snapshot. It holds nothing, so this does nothing;
-// the log's library asks for it.
+// Release does nothing: a snapshot holds no resources. The raft library requires it.
 func (s Snapshot) Release() {}
 
-// begin opens a read transaction that outlives the lock: its file is not closed
-// before it ends, because bbolt's Close waits.
+// begin opens a read transaction that outlives the lock. Its file is not closed before it
+// ends, because Close of bbolt waits.
 func (c *Catalog) begin() (*bbolt.Tx, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -78,7 +76,7 @@ func (c *Catalog) begin() (*bbolt.Tx, error) {
 }
 
 func writeSnapshot(w io.Writer, tx *bbolt.Tx) (int64, error) {
-	sum := &summer{w: w, hash: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+	sum := &checksumWriter{w: w, hash: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
 	index, term := applied(tx)
 	if _, err := sum.Write(appendHeader(nil, SnapshotInfo{formatVersion, index, term, tx.Size()})); err != nil {
 		return sum.n, err
@@ -98,21 +96,21 @@ func appendHeader(dst []byte, i SnapshotInfo) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(i.Size))
 }
 
-// summer counts and sums what passes through.
-type summer struct {
+// A checksumWriter counts and checksums what passes through.
+type checksumWriter struct {
 	w    io.Writer
 	hash hash.Hash32
 	n    int64
 }
 
-func (s *summer) Write(p []byte) (int, error) {
+func (s *checksumWriter) Write(p []byte) (int, error) {
 	n, err := s.w.Write(p)
 	s.hash.Write(p[:n])
 	s.n += int64(n)
 	return n, err
 }
 
-// ReadSnapshotInfo reads the header of a snapshot, and no further. It fails with
+// ReadSnapshotInfo reads the header of a snapshot and nothing else. It fails with
 // ErrFormat on anything else, and on a snapshot of a newer version.
 func ReadSnapshotInfo(r io.Reader) (SnapshotInfo, error) {
 	header := make([]byte, snapshotHeader)
@@ -136,7 +134,7 @@ func ReadSnapshotInfo(r io.Reader) (SnapshotInfo, error) {
 		Size:    int64(binary.BigEndian.Uint64(rest[20:])),
 	}
 	if info.Size <= 0 {
-		return SnapshotInfo{}, fmt.Errorf("the header of the catalog snapshot says %d bytes: %w", info.Size, ErrDamaged)
+		return SnapshotInfo{}, fmt.Errorf("the header of the catalog snapshot has a length of %d bytes: %w", info.Size, ErrDamaged)
 	}
 	return info, nil
 }

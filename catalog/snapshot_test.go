@@ -36,7 +36,7 @@ func TestSnapshotRestore(t *testing.T) {
 	if _, err := a.Apply(goldenLog(t)); err != nil {
 		t.Fatal(err)
 	}
-	putDestination(t, b, testDestination("other", "x"), true)
+	mustPut(t, b, testDestination("other", "x"), true)
 	changed := b.Changed()
 	if err := b.Restore(bytes.NewReader(snapshotBytes(t, a))); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestSnapshotRestore(t *testing.T) {
 		t.Error("the restored catalog is not the one that the snapshot was taken of")
 	}
 	// It goes on, and is the one that is found after a restart.
-	putDestination(t, b, testDestination("o", "after"), true)
+	mustPut(t, b, testDestination("o", "after"), true)
 	want := dump(t, b)
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestDamagedSnapshots(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := openTest(t)
-			putDestination(t, c, testDestination("o", "d"), true)
+			mustPut(t, c, testDestination("o", "d"), true)
 			before := dump(t, c)
 			if err := c.Restore(bytes.NewReader(tc.stream)); !errors.Is(err, tc.want) {
 				t.Errorf("restored: %v, want %v", err, tc.want)
@@ -101,7 +101,7 @@ func TestDamagedSnapshots(t *testing.T) {
 			if left, _ := filepath.Glob(c.path + restoreSuffix + "*"); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
-			putDestination(t, c, testDestination("o", "d2"), true)
+			mustPut(t, c, testDestination("o", "d2"), true)
 		})
 	}
 }
@@ -141,7 +141,7 @@ func (g *gate) Write(p []byte) (int, error) {
 // not even when the file grows, and what it gets is one state.
 func TestApplyGoesOnDuringSnapshot(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("org", "storage_1"), true)
+	mustPut(t, c, testDestination("org", "storage_1"), true)
 	want := dump(t, c)
 	s, err := c.Snapshot()
 	if err != nil {
@@ -181,8 +181,8 @@ func TestApplyGoesOnDuringSnapshot(t *testing.T) {
 // TestViewsDuringRestore: each sees one catalog, old or new, and none a closed one.
 func TestViewsDuringRestore(t *testing.T) {
 	source, c := openTest(t), openTest(t)
-	putDestination(t, source, testDestination("o", "new"), true)
-	putDestination(t, c, testDestination("o", "old"), true)
+	mustPut(t, source, testDestination("o", "new"), true)
+	mustPut(t, c, testDestination("o", "old"), true)
 	stream := snapshotBytes(t, source)
 	done := make(chan struct{})
 	var wg sync.WaitGroup

@@ -15,7 +15,7 @@ func scanned(t *testing.T) *Catalog {
 	c := openTest(t)
 	d := testDestination("o", "d")
 	d.Path = "p"
-	putDestination(t, c, d, true)
+	mustPut(t, c, d, true)
 	if r := apply(t, c, &pb.StartSync{Org: "o", DestinationId: "d", SyncId: "s"}); r.SyncId != "s" {
 		t.Fatal(r)
 	}
@@ -144,7 +144,7 @@ func TestChangedDestinationForgetsItsScans(t *testing.T) {
 
 	d := testDestination("o", "d")
 	d.Path, d.Name = "p", "another name"
-	putDestination(t, c, d, false)
+	mustPut(t, c, d, false)
 	view := func(check func(tx *Tx, d *pb.Destination, s *pb.Sync)) {
 		t.Helper()
 		err := c.View(func(tx *Tx) error {
@@ -163,7 +163,7 @@ func TestChangedDestinationForgetsItsScans(t *testing.T) {
 		}
 	})
 	d.Path = "q"
-	putDestination(t, c, d, false)
+	mustPut(t, c, d, false)
 	view(func(tx *Tx, d *pb.Destination, s *pb.Sync) {
 		if d.Verified || d.Revision != 2 || s.Status != SyncCancelled {
 			t.Errorf("a new path left %v, %v", d, s)
@@ -203,7 +203,7 @@ func TestSyncHistoryIsBounded(t *testing.T) {
 
 func TestDestinationInUse(t *testing.T) {
 	c := openTest(t)
-	putDestination(t, c, testDestination("o", "d"), true)
+	mustPut(t, c, testDestination("o", "d"), true)
 	apply(t, c, &pb.PutRecords{Org: "o", Records: []*pb.Record{{Kind: &pb.Record_Schedule{Schedule: &pb.Schedule{Id: "x", StorageId: "d"}}}}})
 	r := apply(t, c, &pb.DeleteDestination{Org: "o", Id: "d"})
 	if err := ResultError(r); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "1 schedules") {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Role is what the bearer of a token may do.
+// A Role defines what the bearer of a token may do.
 type Role string
 
 // The roles.
@@ -23,11 +23,11 @@ const (
 	// RoleService writes the catalog feed: projects, backups, schedules, PITR
 	// configurations.
 	RoleService Role = "service"
-	// RoleRoot makes tokens and runs the cluster. It belongs to no organisation.
+	// RoleRoot makes tokens and runs the cluster. It belongs to no organization.
 	RoleRoot Role = "root"
 )
 
-// Roles lists every role.
+// Roles returns every role.
 func Roles() []Role {
 	return []Role{RoleViewer, RoleMember, RoleAdmin, RoleOwner, RoleService, RoleRoot}
 }
@@ -42,8 +42,8 @@ const (
 	base62      = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// NewToken makes a bearer token: "fsk_" and 32 random bytes in base62, always
-// 47 characters. Only its hash (HashToken) may be stored.
+// NewToken returns a new bearer token: "fsk_" and 32 random bytes in base62, always 47
+// characters. Only its hash (HashToken) may be stored.
 func NewToken() string {
 	var raw [32]byte
 	_, _ = rand.Read(raw[:]) // never fails (crypto/rand)
@@ -56,8 +56,8 @@ func NewToken() string {
 	return string(text)
 }
 
-// HashToken is what is stored of a token and what it is looked up by: SHA-256.
-// A plain hash does, because the token has 256 bits of its own.
+// HashToken returns the SHA-256 hash by which a token is stored and found. A plain hash
+// suffices, because a token has 256 random bits.
 func HashToken(plain string) []byte {
 	sum := sha256.Sum256([]byte(plain))
 	return sum[:]

@@ -21,7 +21,7 @@ func checkID(what, id string) error {
 	return checkText(what, id, maxID)
 }
 
-// checkText refuses what could not be a part of a key.
+// checkText refuses text that cannot be a part of a key.
 func checkText(what, s string, longest int) error {
 	switch {
 	case len(s) > longest:

@@ -8,7 +8,7 @@ import (
 	"firescan/keyspace"
 )
 
-// Destination types, as they are stored and shown.
+// The types of destinations, as they are stored and shown.
 const (
 	TypeS3       = "S3"
 	TypeGCS      = "gcs"
@@ -16,14 +16,13 @@ const (
 	TypeFirebase = "firebase-storage"
 )
 
-// BucketID names the bucket of a destination as the world knows it, so that
-// destinations which share a bucket share its links. gcs and firebase-storage
-// are one namespace; S3 names are global per endpoint; Spaces are per region.
+// BucketID returns the identity of the bucket of a destination. Destinations that share a
+// bucket share its links. gcs and firebase-storage are one namespace; S3 names are global
+// per endpoint; Spaces names are per region.
 //
-// It would be dangerous to tell apart what is one bucket (the files of one
-// destination would be orphans to the other) and is harmless to confuse two, so
-// the vendors' own endpoints count as the vendor, and neither scheme nor
-// default port matters.
+// Treating one bucket as two is dangerous: files of one destination would be orphans to
+// the other. Treating two as one is harmless. So the vendors' own endpoints count as the
+// vendor, and neither scheme nor default port matters.
 func BucketID(d *pb.Destination) string {
 	host := endpointHost(d.GetEndpoint())
 	space, where := "s3", host
@@ -44,13 +43,13 @@ func BucketID(d *pb.Destination) string {
 	return space + "/" + url.PathEscape(where) + "/" + d.GetBucket()
 }
 
-// isOf reports whether host is the domain or lies in it.
+// isOf reports whether host is domain or a subdomain of it.
 func isOf(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
 }
 
-// endpointHost is the host of an endpoint, lower case, with its port unless
-// that is the default of http or https. Empty without an endpoint.
+// endpointHost returns the host of an endpoint in lower case, with its port unless that
+// is the default of http or https.
 func endpointHost(endpoint string) string {
 	host := strings.ToLower(strings.TrimSpace(endpoint))
 	if _, rest, ok := strings.Cut(host, "://"); ok {
@@ -61,8 +60,8 @@ func endpointHost(endpoint string) string {
 	return strings.TrimSuffix(host, ".")
 }
 
-// KeySpace is the half-open range [start, end) of object keys that belong to a
-// destination: those under its path, or all of the bucket. A nil end is no bound.
+// KeySpace returns the range [start, end) of object keys that belong to a destination:
+// those under its path, or the whole bucket. A nil end is unbounded.
 func KeySpace(d *pb.Destination) (start, end []byte) {
 	path := strings.Trim(d.GetPath(), "/")
 	if path == "" {

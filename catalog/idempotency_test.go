@@ -10,7 +10,7 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-func applyOnce(t *testing.T, c *Catalog, m proto.Message, once *pb.Once) *pb.Result {
+func proposeOnce(t *testing.T, c *Catalog, m proto.Message, once *pb.Once) *pb.Result {
 	t.Helper()
 	data, err := EncodeOnce(m, once)
 	if err != nil {
@@ -31,20 +31,20 @@ func TestOnce(t *testing.T) {
 		return &pb.PutDestination{Create: true, Destination: testDestination("o", id)}
 	}
 	// A refusal is not remembered.
-	if r := applyOnce(t, c, &pb.DeleteDestination{Org: "o", Id: "d"}, once); r.Code != CodeNotFound {
+	if r := proposeOnce(t, c, &pb.DeleteDestination{Org: "o", Id: "d"}, once); r.Code != CodeNotFound {
 		t.Fatal(r)
 	}
 	for _, id := range []string{"first", "second"} {
-		if r := applyOnce(t, c, create(id), once); r.Code != "" || r.Id != "first" {
+		if r := proposeOnce(t, c, create(id), once); r.Code != "" || r.Id != "first" {
 			t.Errorf("%s: %v", id, r)
 		}
 	}
 	other := proto.CloneOf(once)
 	other.Fingerprint = []byte("g")
-	if err := ResultError(applyOnce(t, c, create("third"), other)); !errors.Is(err, ErrConflict) {
+	if err := ResultError(proposeOnce(t, c, create("third"), other)); !errors.Is(err, ErrConflict) {
 		t.Errorf("another request with the key: %v", err)
 	}
-	if err := ResultError(applyOnce(t, c, create("third"), &pb.Once{Org: "o"})); !errors.Is(err, ErrInvalid) {
+	if err := ResultError(proposeOnce(t, c, create("third"), &pb.Once{Org: "o"})); !errors.Is(err, ErrInvalid) {
 		t.Errorf("no key: %v", err)
 	}
 	// What was answered joins what was made.
@@ -70,8 +70,8 @@ func TestOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	// After a day the key is free.
-	once.At += rememberedFor + 1
-	if r := applyOnce(t, c, create("next day"), once); r.Id != "next day" {
+	once.At += answerTTL + 1
+	if r := proposeOnce(t, c, create("next day"), once); r.Id != "next day" {
 		t.Error(r)
 	}
 }
@@ -79,7 +79,7 @@ func TestOnce(t *testing.T) {
 // TestAnswersAreForgotten: no command forgets many, and in the end none is left.
 func TestAnswersAreForgotten(t *testing.T) {
 	c := openTest(t)
-	const answers = 2*forgottenAtOnce + 50
+	const answers = 2*expiredPerCommand + 50
 	at := int64(1000)
 	store := func(key string) {
 		r := apply(t, c, &pb.StoreAnswer{Org: "o", Key: key, Status: 200, At: at})
@@ -105,8 +105,8 @@ func TestAnswersAreForgotten(t *testing.T) {
 	if n := left(); n != answers {
 		t.Fatalf("%d of %d are left", n, answers)
 	}
-	at += rememberedFor + 1
-	for i, want := range []int{answers - forgottenAtOnce + 1, answers - 2*forgottenAtOnce + 2, 3, 4} {
+	at += answerTTL + 1
+	for i, want := range []int{answers - expiredPerCommand + 1, answers - 2*expiredPerCommand + 2, 3, 4} {
 		store(fmt.Sprintf("new %d", i))
 		if n := left(); n != want {
 			t.Errorf("%d are left, want %d", n, want)

@@ -1,0 +1,76 @@
+package catalog
+
+import (
+	pb "firescan/catalog/catalogpb"
+)
+
+func (w *recordWriter) putBackup(n *pb.Backup) error {
+	if err := checkBackup(n); err != nil {
+		return err
+	}
+	s, err := w.existingStorage(n.GetStorageId())
+	if err != nil {
+		return err
+	}
+	if err := checkUnmarked(w.tx, s.homes, n); err != nil {
+		return err
+	}
+	old, err := lookup[pb.Backup](w.tx.read, w.tx.changes, backupKind(), w.org, n.GetId())
+	if err != nil {
+		return err
+	}
+	linked := old != nil && sameLinks(old, n)
+	if old != nil {
+		if err := w.subtract(old, !linked); err != nil {
+			return err
+		}
+		if old.GetStorageId() != n.GetStorageId() {
+			w.unplace(backupKind(), old.GetStorageId(), old.GetId())
+		}
+	}
+	s.counters.Backups++
+	s.counters.BackupBytes += uint64(n.GetSize())
+	if !linked {
+		w.setLinks(s, n, []byte(n.GetStorageId()))
+	}
+	return w.place(backupKind(), n.GetStorageId(), n.GetId(), n)
+}
+
+func (w *recordWriter) removeBackup(old *pb.Backup) error {
+	if err := w.subtract(old, true); err != nil {
+		return err
+	}
+	w.unplace(backupKind(), old.GetStorageId(), old.GetId())
+	return nil
+}
+
+// subtract removes a record from the counters of its destination and, if unlink is set,
+// from the links.
+func (w *recordWriter) subtract(old *pb.Backup, unlink bool) error {
+	s, err := w.storage(old.GetStorageId())
+	if err != nil {
+		return err
+	}
+	s.counters.Backups--
+	s.counters.BackupBytes -= uint64(old.GetSize())
+	if unlink {
+		w.setLinks(s, old, nil)
+	}
+	return nil
+}
+
+// setLinks sets the links of a record in all homes of its destination, or removes them
+// when storageID is nil.
+func (w *recordWriter) setLinks(s *storage, r *pb.Backup, storageID []byte) {
+	keys, stems := linkKeys(r), linkStems(r)
+	if len(keys) == 0 {
+		return
+	}
+	for _, bucketID := range s.homes {
+		for _, key := range keys {
+			w.tx.changes.put(bucketPath{inLinks, bucketID}, string(key), storageID)
+		}
+		d := w.deltas.of(bucketID)
+		d.Stems = append(d.Stems, stems...)
+	}
+}

@@ -1,0 +1,121 @@
+package catalog
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
+)
+
+// A deleteCheck decides which files may be deleted, by the links of the bucket in this
+// transaction, whichever organization made them.
+type deleteCheck struct {
+	links      *LinkCursor
+	marks      *bbolt.Bucket // nil if there are none
+	prefixes   [][]byte      // that PITR configurations write or ever wrote under
+	start, end []byte        // of the destination's key space
+	org        string
+	records    map[string]bool // deleted with their files; nil if only orphans may be deleted
+	stems      map[string]*stemLinks
+}
+
+// stemLinks states which files of a stem are linked. The links of a stem are read once,
+// since the parts of a backup are many files of one stem.
+type stemLinks struct {
+	all   linkedBy // by the storagePath of a record
+	files map[string]linkedBy
+}
+
+// linkedBy states which records link a file.
+type linkedBy struct {
+	deleted bool // a record that is deleted with the file
+	others  bool
+}
+
+// checkDeletable splits the paths of a command into those that may be deleted and the
+// others.
+func checkDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed [][]byte, rejected []*pb.Rejection, err error) {
+	bucketID := BucketID(d)
+	c := &deleteCheck{links: tx.read.Links(bucketID), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}}
+	c.start, c.end = KeySpace(d)
+	if c.prefixes, err = tx.read.PitrPrefixes(bucketID); err != nil {
+		return nil, nil, err
+	}
+	for _, id := range m.GetBackupIds() {
+		if c.records == nil {
+			c.records = map[string]bool{}
+		}
+		c.records[id] = true
+	}
+	for i, path := range m.GetPaths() {
+		err := c.check(path)
+		if refusal, ok := errors.AsType[*Error](err); ok {
+			rejected = append(rejected, &pb.Rejection{Index: uint32(i), Code: refusal.Code, Message: refusal.Message})
+		} else if err != nil {
+			return nil, nil, err
+		} else {
+			allowed = append(allowed, path)
+		}
+	}
+	return allowed, rejected, nil
+}
+
+// check refuses, with an *Error, a path that must not be deleted.
+func (c *deleteCheck) check(path []byte) error {
+	if len(path) == 0 {
+		return refuse(CodeInvalid, "a path is empty")
+	}
+	if err := checkKey("a path", path); err != nil {
+		return err
+	}
+	if c.records == nil && (bytes.Compare(path, c.start) < 0 || !keyspace.BeforeEnd(path, c.end)) {
+		return refuse(CodeInvalid, "%q is not under the path of the storage destination", path)
+	}
+	if c.marks != nil && c.marks.Get(path) != nil {
+		return beingDeleted(path)
+	}
+	if slices.ContainsFunc(c.prefixes, func(p []byte) bool { return bytes.HasPrefix(path, p) }) {
+		return refuse(CodeNotOrphan, "%q is under a prefix of a PITR configuration", path)
+	}
+	n, err := c.linkedBy(path)
+	switch {
+	case err != nil:
+		return err
+	case n.others:
+		return refuse(CodeNotOrphan, "%q belongs to a backup", path)
+	case c.records != nil && !n.deleted:
+		return refuse(CodeInvalid, "%q belongs to none of the backups to delete", path)
+	}
+	return nil
+}
+
+// linkedBy returns which records link a file.
+func (c *deleteCheck) linkedBy(path []byte) (linkedBy, error) {
+	stem := string(keyspace.Stem(path))
+	n := c.stems[stem]
+	if n == nil {
+		n = &stemLinks{files: map[string]linkedBy{}}
+		for l, ok := c.links.Seek([]byte(stem)); ok && string(l.Stem) == stem; l, ok = c.links.Next() {
+			deleted := string(l.Org) == c.org && c.records[string(l.BackupID)]
+			by := linkedBy{deleted: deleted, others: !deleted}
+			if l.Kind == LinkPath {
+				n.all = n.all.or(by)
+			} else {
+				n.files[string(l.Path)] = n.files[string(l.Path)].or(by)
+			}
+		}
+		if err := c.links.Err(); err != nil {
+			return linkedBy{}, err
+		}
+		c.stems[stem] = n
+	}
+	return n.all.or(n.files[string(path)]), nil
+}
+
+func (n linkedBy) or(m linkedBy) linkedBy {
+	return linkedBy{deleted: n.deleted || m.deleted, others: n.others || m.others}
+}

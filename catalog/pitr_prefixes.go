@@ -1,0 +1,50 @@
+package catalog
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+// PitrPrefixes returns, sorted and without duplicates, the prefixes of a bucket that a
+// PITR configuration of any organization writes under or ever wrote under.
+func (tx *Tx) PitrPrefixes(bucketID string) ([][]byte, error) {
+	var all [][]byte
+	for k := range scan(tx.bucket(inPrefixes), under(bucketID)) {
+		parts := strings.SplitN(string(k), "\x00", 3)
+		all = append(all, []byte(parts[2]))
+	}
+	slices.SortFunc(all, bytes.Compare)
+	return slices.CompactFunc(all, bytes.Equal), nil
+}
+
+// addPitrPrefix records, once, that a configuration writes under its prefix in a bucket.
+func addPitrPrefix(tx *writeTx, p *pb.Pitr, bucketID string, all deltas) error {
+	key := join(bucketID, p.GetOrg(), p.GetId(), string(p.GetPrefix()))
+	if tx.bucket(inPrefixes).Get(key) != nil {
+		return nil
+	}
+	d := all.of(bucketID)
+	d.Prefixes = append(d.Prefixes, p.GetPrefix())
+	return firstError(
+		tx.bucket(inPrefixes).Put(key, []byte{}),
+		tx.bucket(inPrefixesByPitr).Put(join(p.GetOrg(), p.GetId(), bucketID, string(p.GetPrefix())), []byte{}),
+	)
+}
+
+// addPitrPrefixes records the prefixes of all PITR configurations of a destination for
+// its bucket.
+func addPitrPrefixes(tx *writeTx, d *pb.Destination, bucketID string, all deltas) error {
+	configs, err := tx.read.Pitrs(d.GetOrg(), d.GetId())
+	if err != nil {
+		return err
+	}
+	for _, p := range configs {
+		if err := addPitrPrefix(tx, p, bucketID, all); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package catalog
+
+import (
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// A recordWriter changes records of one organization during one command. State that many
+// records share is loaded once, and flush writes it once.
+type recordWriter struct {
+	tx       *writeTx
+	org      string
+	storages map[string]*storage
+	deltas   deltas
+}
+
+// A storage is a destination that records name. A deleted one takes no new records but
+// gives up old ones.
+type storage struct {
+	exists   bool
+	bucketID string // of its current bucket; empty when it is deleted
+	homes    []string
+	counters Counters
+}
+
+func newRecordWriter(tx *writeTx, org string) *recordWriter {
+	return &recordWriter{tx: tx, org: org, storages: map[string]*storage{}, deltas: deltas{}}
+}
+
+func (w *recordWriter) storage(id string) (*storage, error) {
+	if s := w.storages[id]; s != nil {
+		return s, nil
+	}
+	d, err := w.tx.read.Destination(w.org, id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	s := &storage{exists: err == nil, homes: homeBuckets(w.tx.read, w.org, id), counters: loadCounters(w.tx.read, w.org, id)}
+	if s.exists {
+		s.bucketID = BucketID(d)
+	}
+	w.storages[id] = s
+	return s, nil
+}
+
+// existingStorage returns the destination that a new record names.
+func (w *recordWriter) existingStorage(id string) (*storage, error) {
+	if err := checkID("storage id", id); err != nil {
+		return nil, err
+	}
+	s, err := w.storage(id)
+	if err == nil && !s.exists {
+		err = notFound("storage destination", id)
+	}
+	return s, err
+}
+
+// flush writes the state that the records share.
+func (w *recordWriter) flush() error {
+	for id, s := range w.storages {
+		if err := putCounters(w.tx, w.org, id, s.counters); err != nil {
+			return err
+		}
+		if err := dropHomes(w.tx, w.org, id); err != nil {
+			return err
+		}
+	}
+	return putDeltas(w.tx, w.deltas)
+}
+
+// place puts a record under its destination; unplace removes it.
+func (w *recordWriter) place(s recordKind, destID, id string, m proto.Message) error {
+	value, err := deterministic.Marshal(m)
+	if err != nil {
+		return err
+	}
+	w.tx.changes.put(s.of(w.org, destID), id, value)
+	w.tx.changes.put(s.index(w.org), id, []byte(destID))
+	return nil
+}
+
+func (w *recordWriter) unplace(s recordKind, destID, id string) {
+	w.tx.changes.put(s.of(w.org, destID), id, nil)
+	w.tx.changes.put(s.index(w.org), id, nil)
+}
+
+// remover returns a function that removes a record by id, and returns false when there is
+// none.
+func remover[T any, M message[T]](w *recordWriter, s recordKind, remove func(M) error) func(id string) (bool, error) {
+	return func(id string) (bool, error) {
+		old, err := lookup[T, M](w.tx.read, w.tx.changes, s, w.org, id)
+		if err != nil || old == nil {
+			return false, err
+		}
+		return true, remove(old)
+	}
+}
