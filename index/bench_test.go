@@ -106,7 +106,8 @@ func BenchmarkQuery(b *testing.B) {
 	}
 }
 
-// BenchmarkDelta applies one change that touches one file of a full segment, with its sync.
+// BenchmarkDelta applies one change that touches one file of a full segment, with its
+// sync.
 func BenchmarkDelta(b *testing.B) {
 	s := newStore(b, b.TempDir())
 	entries := flatEntries(segmentFiles)

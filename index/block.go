@@ -10,8 +10,8 @@ import (
 	"firescan/keyspace"
 )
 
-// A block is the value of one bbolt pair; its key is the path of its first entry. All numbers are unsigned varints unless a
-// width is given; fixed widths are little endian.
+// A block is the value of one bbolt pair; its key is the path of its first entry. All
+// numbers are unsigned varints unless a width is given; fixed widths are little endian.
 //
 //	checksum   8 bytes: xxhash64 of the key and of all that follows
 //	count
@@ -41,7 +41,7 @@ const (
 
 const hexDigits = "0123456789abcdef"
 
-// nibbles answers the value of a hexadecimal digit, or 0xff.
+// nibbles has the value of each hexadecimal digit, 0xff for other bytes.
 var nibbles = func() (t [256]uint8) {
 	for i := range t {
 		t[i] = 0xff
@@ -52,7 +52,8 @@ var nibbles = func() (t [256]uint8) {
 	return t
 }()
 
-// packHex appends the digits in text, two to a byte; ok is false, and dst unchanged, when text has anything else.
+// packHex appends the digits in text, two to a byte. It returns false, and dst unchanged,
+// if text has other characters.
 func packHex(dst, text []byte) (packed []byte, ok bool) {
 	n := len(dst)
 	for i := 0; i < len(text); i += 2 {
@@ -93,14 +94,14 @@ func blockSum(key, body []byte) uint64 {
 	return xxhash.Sum64(body) ^ bits.RotateLeft64(xxhash.Sum64(key), 31)
 }
 
-// head is a block's header. The summary is made of it too.
+// A head is the header of a block. The summary is made from it too.
 type head struct {
 	count  int
 	cells  cells
 	newest uint32 // minute of the newest entry; noMinute when one is unknown
 }
 
-// builder gathers the entries of one block. It allocates only while its buffers grow to their usual size.
+// A builder collects the entries of one block. It allocates only while its buffers grow.
 type builder struct {
 	head
 	key   []byte // first path
@@ -131,8 +132,8 @@ func (b *builder) full() bool {
 	return b.count == b.limit || len(b.text) >= maxBlockBytes
 }
 
-// add appends an entry whose path is after all before it and shares its first bytes with the path before. The caller has
-// checked the order and the bounds.
+// add appends an entry whose path follows all paths before it and shares its first bytes
+// with the previous one. The caller has checked order and bounds.
 func (b *builder) add(e *Entry, shared int) {
 	path := e.Path
 	if b.count == 0 {
@@ -169,7 +170,7 @@ func (b *builder) add(e *Entry, shared int) {
 	b.count++
 }
 
-// textBytes is how many bytes store mid characters.
+// textBytes returns how many bytes store mid characters.
 func textBytes(flags uint8, mid int) int {
 	if flags&flagPacked != 0 {
 		return (mid + 1) / 2
@@ -177,7 +178,8 @@ func textBytes(flags uint8, mid int) int {
 	return mid
 }
 
-// tail answers the number of the path's extension in the block's table (0 when it has none there) and where it begins.
+// tail returns the number of the path's extension in the table of the block (0 when it is
+// not there) and where the extension begins.
 func (b *builder) tail(path []byte) (n, begin int) {
 	begin = len(keyspace.Stem(path))
 	ext := path[begin:]

@@ -53,8 +53,8 @@ func goldenEntries() []Entry {
 	}
 }
 
-// golden compares got with a file of hexadecimal text. Set FIRESCAN_GOLDEN=write to accept a new format, together with a
-// new formatVersion.
+// golden compares got with a file of hexadecimal text. Set FIRESCAN_GOLDEN=write to
+// accept a new format, together with a new formatVersion.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -145,7 +145,8 @@ func TestBlockRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzBlock gives the decoder blocks that no checksum guards: it answers entries or an error, and never too much.
+// FuzzBlock gives the decoder blocks that no checksum guards: it returns entries or an
+// error, and never too much.
 func FuzzBlock(f *testing.F) {
 	key, block, _ := encodeBlock(goldenEntries())
 	f.Add(key, block)

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// commitBytes is how much goes into one bbolt transaction. Each one rewrites the last leaf and leaves a hole where that
-	// was, so larger ones make smaller files.
+	// commitBytes is how much goes into one bbolt transaction. Each one rewrites the last
+	// leaf and leaves a hole where that was, so larger ones make smaller files.
 	commitBytes = 1 << 20
 
-	// pageSize of the bbolt files. A leaf holds at least two blocks and is rounded up to whole pages, so small pages
-	// waste less. bbolt takes no smaller one.
+	// pageSize of the bbolt files. A leaf holds at least two blocks and is rounded up to
+	// whole pages, so small pages waste less. bbolt takes no smaller one.
 	pageSize = 1024
 )
 
@@ -28,7 +28,8 @@ const (
 	kindMissing
 )
 
-// appendRecord appends a pair: kind, 1 byte; length of key and value, 4 bytes each, little endian; key; value.
+// appendRecord appends a pair: kind, 1 byte; length of key and value, 4 bytes each,
+// little endian; key; value.
 func appendRecord(dst []byte, kind byte, key []byte, value func([]byte) []byte) []byte {
 	dst = append(dst, kind)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(key)))
@@ -43,8 +44,8 @@ func appendRecord(dst []byte, kind byte, key []byte, value func([]byte) []byte) 
 
 var arenas = sync.Pool{New: func() any { return new(make([]byte, 0, commitBytes+commitBytes/8)) }}
 
-// build makes the bbolt file from the plain one, syncs it once, and gives it its name. Few of these run at once, so that
-// what they hold in memory does not add up.
+// build makes the bbolt file from the plain one, syncs it once, and renames it into
+// place. The number of concurrent builds is limited to bound their memory.
 func (w *Writer) build() (size int64, err error) {
 	w.store.builds <- struct{}{}
 	defer func() { <-w.store.builds }()
@@ -65,8 +66,8 @@ func (w *Writer) build() (size int64, err error) {
 	return size + trailerBytes, syncDir(filepath.Dir(w.path))
 }
 
-// fill makes the bbolt file at path with everything in it, trailer and all, synced, and answers the size of its part that is
-// bbolt's.
+// fill writes the bbolt file at path with its trailer, syncs it, and returns the size of
+// the part that belongs to bbolt.
 func (w *Writer) fill(path string) (size int64, err error) {
 	// bbolt would sync a new file, so it is given one that is not new.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -111,14 +112,15 @@ func (w *Writer) fill(path string) (size int64, err error) {
 	if err = db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil }); err != nil {
 		return 0, err
 	}
-	// Nobody reads the map of the file any more, so it may be cut.
+	// The map of the file is no longer read, so it may be truncated.
 	if err := appendTrailer(f, size); err != nil {
 		return 0, err
 	}
 	return size, f.Sync()
 }
 
-// putSome moves records to the transaction until the arena is full; more is false when that was all.
+// putSome moves records to the transaction until the arena is full; more is false at the
+// end.
 func (w *Writer) putSome(tx *bolt.Tx, in io.Reader, arena *[]byte) (more bool, err error) {
 	blocks, err := tx.CreateBucketIfNotExists(bucketBlocks)
 	if err != nil {
@@ -138,7 +140,8 @@ func (w *Writer) putSome(tx *bolt.Tx, in io.Reader, arena *[]byte) (more bool, e
 			}
 			return false, err
 		}
-		// bbolt refers to values until it commits. Growing the arena leaves the old array to them.
+		// bbolt refers to values until it commits. Growing the arena leaves the old array
+		// to them.
 		k, v := int(binary.LittleEndian.Uint32(head[1:])), int(binary.LittleEndian.Uint32(head[5:]))
 		at := len(*arena)
 		*arena = slices.Grow(*arena, k+v)[:at+k+v]
@@ -165,7 +168,7 @@ func (w *Writer) putSome(tx *bolt.Tx, in io.Reader, arena *[]byte) (more bool, e
 	return true, nil
 }
 
-// putMeta writes meta and summary, when everything else is there.
+// putMeta writes meta and summary after everything else.
 func (w *Writer) putMeta(tx *bolt.Tx) error {
 	b, err := tx.CreateBucketIfNotExists(bucketMeta)
 	if err != nil {

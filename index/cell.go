@@ -2,8 +2,9 @@ package index
 
 import "math"
 
-// A cell is one combination of type and link: type*2, plus one for orphans. Headers, summaries and meta are kept by cell,
-// and a bit mask of cells says which ones occur or are wanted.
+// A cell is one combination of type and link: type*2, plus one for orphans. Headers,
+// summaries and meta are kept by cell, and a bit mask of cells says which ones occur or
+// are wanted.
 const numCells = 2 * numTypes
 
 const allCells = 1<<numCells - 1

@@ -13,7 +13,8 @@ import (
 	"firescan/keyspace"
 )
 
-// smallShard writes two segments with a few blocks and missing records, the second one as a delta left it.
+// smallShard writes two segments with a few blocks and missing records, the second one as
+// a delta left it.
 func smallShard(t testing.TB, dir string) (Manifest, []Entry) {
 	t.Helper()
 	s := newStore(t, dir)
@@ -32,7 +33,8 @@ func smallShard(t testing.TB, dir string) (Manifest, []Entry) {
 	return m, entries
 }
 
-// suspectEverywhere checks that the damage is named wherever one could meet it, and that nothing else is answered.
+// suspectEverywhere checks that the damage is named wherever one could meet it, and that
+// nothing else is returned.
 func suspectEverywhere(t fataler, s *Store, segment string) {
 	t.Helper()
 	_, err := s.View("d")

@@ -6,8 +6,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Cuts answers up to n-1 existing paths, ascending, that cut the shard into n ranges of equally many files, one more or less.
-// It answers fewer when there are fewer files than ranges.
+// Cuts returns up to n-1 existing paths, ascending, that divide the shard into n ranges
+// with equal numbers of files, plus or minus one. It returns fewer when there are fewer
+// files than ranges.
 func (v *View) Cuts(n int) ([][]byte, error) {
 	if v.gone.Load() {
 		return nil, ErrClosed
@@ -28,14 +29,14 @@ func (v *View) Cuts(n int) ([][]byte, error) {
 		}
 		paths, err := s.paths(at)
 		if err != nil {
-			return nil, v.store.damaged(s, err)
+			return nil, v.shard.damaged(s, err)
 		}
 		cuts = append(cuts, paths...)
 	}
 	return cuts, nil
 }
 
-// paths answers copies of the paths at ascending positions.
+// paths returns copies of the paths at ascending positions.
 func (s *segment) paths(at []uint64) (paths [][]byte, err error) {
 	err = s.pool.view(func(tx *bolt.Tx) error {
 		bl := s.blocks(tx)

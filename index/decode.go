@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 )
 
-// reader decodes one block. It trusts nothing: any input gives entries or an error that marks damage.
+// reader decodes one block. It trusts nothing: any input gives entries or an error that
+// marks damage.
 type reader struct {
 	head
 	err  error
@@ -17,7 +18,7 @@ type reader struct {
 	tail [maxTails][]byte
 }
 
-// checkBlock answers the block's checksum after comparing it.
+// checkBlock verifies and returns the checksum of a block.
 func checkBlock(key, block []byte) (uint64, error) {
 	if len(block) < checksumBytes {
 		return 0, corruptf("block at %q is cut short", key)
@@ -29,7 +30,8 @@ func checkBlock(key, block []byte) (uint64, error) {
 	return sum, nil
 }
 
-// open reads the header and the tails. It does not compare the checksum. The block must stay unchanged while it is read.
+// open reads the header and the tails. It does not compare the checksum. The block must
+// stay unchanged while it is read.
 func (r *reader) open(key, block []byte) error {
 	if len(block) < checksumBytes {
 		return corruptf("block at %q is cut short", key)
@@ -81,7 +83,8 @@ func (r *reader) open(key, block []byte) error {
 	return r.err
 }
 
-// next decodes the next entry into e. e.Path is valid until the next call. It answers false at the end and on damage: see err.
+// next decodes the next entry into e. e.Path is valid until the next call. It returns
+// false at the end and on damage: see err.
 func (r *reader) next(e *Entry) bool {
 	flags, shared, mid, text, ok := r.row()
 	if !ok {
@@ -174,7 +177,7 @@ func (r *reader) rest(flags uint8, e *Entry) bool {
 	return true
 }
 
-// uvarint answers a number and its length, 0 when there is none.
+// uvarint returns a number and its length, 0 when there is none.
 func uvarint(buf []byte) (v uint64, n int) {
 	for i, b := range buf {
 		if b < 0x80 {
@@ -221,7 +224,7 @@ func (r *reader) bytes(n uint64) []byte {
 	return b
 }
 
-// fail ends the reading; r.err says why.
+// fail ends the reading with an error in r.err.
 func (r *reader) fail(why string) {
 	if r.err == nil {
 		r.err = corruptf("block: %s", why)

@@ -11,13 +11,17 @@ import (
 	"firescan/keyspace"
 )
 
-// ApplyChanges brings a shard up to the given changes, which ascend by Index; those that it holds already are skipped, and
-// so are those that a segment was classified after. For each file that a change may concern it asks look for type and link
-// as they are now, and for each stem it asks missing for the records whose storagePath has that stem as they are now, so
-// that applying a change twice is harmless; missing may be nil, then the lists of missing records stay as they are.
-// A segment in which something differs is written anew, in memory that does not grow with it, and synced once; then the
-// shard's readers get all of it at once. ErrStale when generation is not the promoted one; after an error, also one of look
-// or missing, nothing shows.
+// ApplyChanges brings a shard up to the given changes, which ascend by Index. It skips
+// changes that the shard has, and for each segment those from before its classification.
+// For each file that a change may affect it calls look for the current type and link, and
+// for each stem it calls missing for the current records whose storagePath has that stem;
+// so applying a change twice is harmless. A nil missing leaves the lists of missing
+// records as they are.
+//
+// A segment with differences is rewritten, in memory that does not grow with it, and
+// synced once; then readers get all changes at once. It returns ErrStale when generation
+// is not the promoted one. After an error, also one of look or missing, nothing has
+// changed.
 func (s *Store) ApplyChanges(destID, generation string, changes []Change,
 	look func(path []byte) (typ Type, linked bool, err error), missing func(stem []byte) ([]Missing, error),
 ) error {
@@ -47,7 +51,7 @@ func (s *Store) ApplyChanges(destID, generation string, changes []Change,
 		seg, err := p.apply(s, segs[i], applied)
 		if err != nil {
 			releaseAll(fresh)
-			return s.damaged(segs[i], err)
+			return sh.damaged(segs[i], err)
 		}
 		if seg != nil {
 			segs[i] = seg
@@ -56,7 +60,8 @@ func (s *Store) ApplyChanges(destID, generation string, changes []Change,
 	}
 	m := &Manifest{Generation: generation, Segments: sh.refs(), AppliedDelta: applied}
 	if len(fresh) > 0 {
-		// When nothing differed the manifest is not worth a sync: the changes are looked at again after a restart.
+		// When nothing differed the manifest is not worth a sync: the changes are read
+		// again after a restart.
 		if err := writeManifest(sh.dir, m); err != nil {
 			releaseAll(fresh)
 			return fmt.Errorf("index: applying changes to destination %s: %w", destID, err)
@@ -71,7 +76,7 @@ func (s *Store) ApplyChanges(destID, generation string, changes []Change,
 	return nil
 }
 
-// plan is what changes mean for one segment.
+// A plan is the effect of changes on one segment.
 type plan struct {
 	reach   []byte            // where the keys that belong to the segment end
 	ranges  keyspace.RangeSet // of the files to look up
@@ -81,10 +86,11 @@ type plan struct {
 	records func([]byte) ([]Missing, error)
 }
 
-// plans answers a plan for each segment, nil when the changes do not concern it.
+// plans returns a plan for each segment, nil when the changes do not affect it.
 func (s *snapshot) plans(changes []Change) []*plan {
 	plans := make([]*plan, len(s.segs))
-	// each calls fn with the plans of the segments in which the span may have keys and the change is news.
+	// each calls fn with the plans of the segments in which the span may have keys and
+	// the change is news.
 	each := func(index uint64, r keyspace.Range, fn func(*plan)) {
 		end := []byte(r.End)
 		for i := s.find([]byte(r.Start)); i < len(s.segs) && keyspace.BeforeEnd(s.segs[i].Start, end); i++ {
@@ -133,8 +139,9 @@ func keyRange(key []byte) keyspace.Range {
 	return keyspace.Range{Start: string(key), End: keyspace.After(string(key))}
 }
 
-// stemRanges returns ranges that hold all keys with a stem: the stem itself and those that
-// continue with a dot. They may hold other keys, which are then looked up needlessly.
+// stemRanges returns ranges that hold all keys with a stem: the stem itself and those
+// that continue with a dot. They may hold other keys, which are then looked up
+// needlessly.
 func stemRanges(stem []byte) [2]keyspace.Range {
 	return [2]keyspace.Range{keyRange(stem), keyspace.Prefix(string(stem) + ".")}
 }
@@ -150,7 +157,7 @@ func (p *plan) concerns(path []byte) bool {
 	return i >= 0 && (p.ranges[i].End == "" || string(path) < p.ranges[i].End)
 }
 
-// update brings e up to date; keep is false when the file is gone.
+// update brings e up to date; keep is false when the file was deleted.
 func (p *plan) update(e *Entry) (keep, changed bool, err error) {
 	if !p.concerns(e.Path) {
 		return true, false, nil
@@ -167,7 +174,7 @@ func (p *plan) update(e *Entry) (keep, changed bool, err error) {
 	return true, changed, nil
 }
 
-// apply answers the segment written anew, or nil when it is right as it is.
+// apply returns the rewritten segment, or nil when nothing differs.
 func (p *plan) apply(s *Store, seg *segment, applied uint64) (*segment, error) {
 	touched, err := p.touched(seg)
 	if err != nil {
@@ -185,7 +192,7 @@ func (p *plan) apply(s *Store, seg *segment, applied uint64) (*segment, error) {
 	return p.rewrite(s, seg, touched, lost, applied)
 }
 
-// touched lists the blocks that spans reach into, ascending.
+// touched returns the blocks that may have keys in the ranges, ascending.
 func (p *plan) touched(seg *segment) (list []int, err error) {
 	if seg.Blocks == 0 {
 		return nil, nil
@@ -216,7 +223,7 @@ func (p *plan) touched(seg *segment) (list []int, err error) {
 	return list, err
 }
 
-// differs says whether an entry in the touched blocks is to be changed.
+// differs reports whether an entry in the touched blocks must change.
 func (p *plan) differs(seg *segment, touched []int) (bool, error) {
 	sc := scratches.Get().(*scratch)
 	defer scratches.Put(sc)
@@ -242,7 +249,7 @@ func (p *plan) differs(seg *segment, touched []int) (bool, error) {
 	return false, nil
 }
 
-// rewrite writes the segment anew, puts it in the place of the old file and opens it.
+// rewrite writes a new file of the segment, replaces the old file and opens the new one.
 func (p *plan) rewrite(s *Store, seg *segment, touched []int, lost []Missing, applied uint64) (*segment, error) {
 	w, err := s.newWriter(seg.dest, segmentMeta{
 		Version: formatVersion, ID: seg.ID, Start: seg.Start, End: seg.End,
@@ -284,10 +291,10 @@ func (p *plan) rewrite(s *Store, seg *segment, touched []int, lost []Missing, ap
 	if _, err := w.finish(); err != nil {
 		return nil, err
 	}
-	return s.openSegment(seg.dest, seg.ID)
+	return s.shard(seg.dest).openSegment(seg.ID)
 }
 
-// copyEntries writes what remains of a block as one block.
+// copyEntries writes the remaining entries of a block as one block.
 func (p *plan) copyEntries(w *Writer, r *reader) error {
 	var e Entry
 	for r.next(&e) {

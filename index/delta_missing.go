@@ -9,7 +9,8 @@ import (
 	"firescan/keyspace"
 )
 
-// missing answers the records that the segment is to list for the plan's stems, and whether that differs from what it lists.
+// missing returns the records that the segment must list for the stems of the plan, and
+// whether they differ from the present list.
 func (p *plan) missing(seg *segment) (lost []Missing, changed bool, err error) {
 	if p.records == nil {
 		p.stems = nil
@@ -52,7 +53,7 @@ func (p *plan) missing(seg *segment) (lost []Missing, changed bool, err error) {
 	return lost, changed, nil
 }
 
-// missingWith answers the pairs of the missing records with a stem.
+// missingWith returns the pairs of the missing records with a stem.
 func (s *segment) missingWith(stem []byte) (pairs map[string]string, err error) {
 	if s.Missing == 0 {
 		return nil, nil
@@ -80,7 +81,8 @@ func (s *segment) missingWith(stem []byte) (pairs map[string]string, err error) 
 	return pairs, err
 }
 
-// copyMissing writes the segment's missing records, with lost in the place of those with the plan's stems.
+// copyMissing writes the missing records of the segment, with lost in place of those with
+// stems of the plan.
 func (p *plan) copyMissing(w *Writer, seg *segment, lost []Missing) error {
 	for _, m := range lost {
 		if err := w.AddMissing(m); err != nil {
@@ -90,7 +92,8 @@ func (p *plan) copyMissing(w *Writer, seg *segment, lost []Missing) error {
 	if seg.Missing == 0 {
 		return nil
 	}
-	// The writer's file takes them as they come, so the transaction waits for the disk at most.
+	// The writer's file takes them as they come, so the transaction waits for the disk at
+	// most.
 	return seg.pool.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketMissing).Cursor()
 		for key, val := c.First(); key != nil; key, val = c.Next() {

@@ -10,25 +10,30 @@ var (
 	ErrNoShard = errors.New("index: no shard for this destination; it needs a sync")
 	// ErrNoSegment is returned when a sealed segment is not in the store.
 	ErrNoSegment = errors.New("index: no such segment")
-	// ErrExists is returned by NewSegment when a sealed segment of that name is already there.
+	// ErrExists is returned by NewSegment when a sealed segment of that name is already
+	// there.
 	ErrExists = errors.New("index: the segment exists already")
-	// ErrOrder is returned by Add when paths do not ascend strictly or fall outside the segment's range.
+	// ErrOrder is returned by Add when paths do not ascend strictly or fall outside the
+	// segment's range.
 	ErrOrder = errors.New("index: path out of order")
-	// ErrInvalid is returned for an argument that can never be right: an empty path, a negative size, a bad name.
+	// ErrInvalid is returned for an argument that can never be right: an empty path, a
+	// negative size, a bad name.
 	ErrInvalid = errors.New("index: invalid argument")
 	// ErrStale is returned by ApplyChanges when the generation is not the promoted one.
 	ErrStale = errors.New("index: not the current generation")
 	// ErrClosed is returned by a store, writer or view that was closed.
 	ErrClosed = errors.New("index: closed")
 
-	// errCorrupt marks damage found by the decoders; the store wraps it in a CorruptError with the place.
+	// errCorrupt marks damage found by the decoders; the store wraps it in a CorruptError
+	// with the place.
 	errCorrupt = errors.New("damaged data")
 	// errFault marks damage that made bbolt panic or the processor fault.
 	errFault = errors.New("fault")
 )
 
-// CorruptError is returned when a segment or a manifest is torn or altered. The shard is suspect as a whole: nothing
-// must be deleted on its word. The file has been set aside as *.bad; fetch the segment again from a replica or rescan.
+// A CorruptError is returned when a segment or a manifest is torn or altered. The whole
+// shard is suspect: no file may be deleted because of it. The damaged file has been
+// renamed to *.bad; fetch the segment again from a replica or scan again.
 type CorruptError struct {
 	Destination string
 	Segment     string // empty when it is the shard's manifest
@@ -44,10 +49,10 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("index: %s of destination %s is damaged: %v; fetch it again or start a sync", what, e.Destination, e.Err)
 }
 
-// Unwrap answers the cause.
+// Unwrap returns the cause.
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-// corruptf makes an error that marks damage.
+// corruptf returns an error that marks damage.
 func corruptf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errCorrupt, fmt.Sprintf(format, args...))
 }

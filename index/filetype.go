@@ -23,8 +23,8 @@ var (
 	pitrEnd    = pitrFolder[:5]
 )
 
-// TypeOf returns the type of a file by its key, and reports whether the key lies under one
-// of the prefixes that PITR configurations write, which links the file.
+// TypeOf returns the type of a file by its key, and reports whether the key lies under
+// one of the prefixes that PITR configurations write, which links the file.
 func TypeOf(key []byte, pitr [][]byte) (typ Type, linked bool) {
 	for _, p := range pitr {
 		if bytes.HasPrefix(key, p) {

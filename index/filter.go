@@ -1,6 +1,6 @@
 package index
 
-// A filter is the part of a query that headers and summaries can answer.
+// A filter is the part of a query that headers and summaries can decide.
 type filter struct {
 	cells  uint16 // the cells that are wanted
 	aged   bool   // ModifiedBefore is on
@@ -17,18 +17,19 @@ func (q *Query) filter() filter {
 	}
 	if q.ModifiedBefore != 0 {
 		f.aged = true
-		// Flooring the bound and the times to the minute compares the same: time < bound ⇔ minute(time) < minute(bound).
+		// Flooring the bound and the times to the minute compares the same: time < bound
+		// ⇔ minute(time) < minute(bound).
 		f.minute = uint32(min(max(q.ModifiedBefore, 0)/60_000, noMinute-1))
 	}
 	return f
 }
 
-// matches says whether an entry matches.
+// matches reports whether an entry matches.
 func (f *filter) matches(e *Entry) bool {
 	return f.cells&(1<<cellOf(e.Type, e.Linked)) != 0 && (!f.aged || minuteOf(e.ModTime) < f.minute)
 }
 
-// matching answers those wanted cells that have a match.
+// matching returns the wanted cells that have a match.
 func (f *filter) matching(cs *cells) uint16 {
 	m := cs.mask() & f.cells
 	if f.aged {
@@ -41,7 +42,8 @@ func (f *filter) matching(cs *cells) uint16 {
 	return m
 }
 
-// whole says whether each entry of the matching cells of a group with this newest minute matches.
+// whole reports whether every entry in the matching cells of a group with this newest
+// minute matches.
 func (f *filter) whole(newest uint32) bool {
 	return !f.aged || newest < f.minute
 }

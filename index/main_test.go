@@ -15,7 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// flatEntries are files as a flat bucket has them: random ids, sizes around megabytes, times over years in no order.
+// flatEntries are files as a flat bucket has them: random ids, sizes around megabytes,
+// times over years in no order.
 func flatEntries(n int) []Entry {
 	rng := rand.New(rand.NewPCG(1, 2))
 	entries := make([]Entry, n)
@@ -32,7 +33,7 @@ func flatEntries(n int) []Entry {
 		}
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return slices.Compare(a.Path, b.Path) })
-	// Neighbours lie next to each other in memory, as they do in a page of a listing.
+	// Neighbors lie next to each other in memory, as they do in a page of a listing.
 	var all []byte
 	for i := range entries {
 		all = append(all, entries[i].Path...)
@@ -54,7 +55,8 @@ func newStore(t testing.TB, dir string) *Store {
 	return s
 }
 
-// fill writes entries as segments that begin at the given positions and promotes them as generation gen.
+// fill writes entries as segments that begin at the given positions and promotes them as
+// generation gen.
 func fill(t fataler, s *Store, dest, gen string, entries []Entry, missing []Missing, at uint64, cuts ...int) Manifest {
 	t.Helper()
 	m := Manifest{Generation: gen}
@@ -84,7 +86,8 @@ func fill(t fataler, s *Store, dest, gen string, entries []Entry, missing []Miss
 		}
 		start = end
 		if i%2 == 1 && end != nil {
-			// The range between the last file or missing record and the next segment is nobody's.
+			// The range between the last file or missing record and the next segment is
+			// nobody's.
 			end = keyspace.AfterBytes(entries[cuts[i+1]-1].Path)
 			for _, miss := range missing {
 				if keyspace.BeforeEnd(miss.Path, start) && !keyspace.BeforeEnd(miss.Path, end) {

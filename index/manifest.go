@@ -10,16 +10,16 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Manifest names the segments that make a generation.
+// A Manifest names the segments of a generation.
 type Manifest struct {
 	Generation string       `json:"generation"`
 	Segments   []SegmentRef `json:"segments"` // in key order
-	// AppliedDelta is the newest change that all segments hold. Promote ignores it and begins with the oldest index that a
-	// segment is classified at.
+	// AppliedDelta is the newest change that all segments hold. Promote ignores it and
+	// begins with the oldest index that a segment is classified at.
 	AppliedDelta uint64 `json:"appliedDelta"`
 }
 
-// SegmentRef names a segment and the checksum that Seal answered.
+// A SegmentRef names a segment and the checksum that Seal returned.
 type SegmentRef struct {
 	ID       string `json:"id"`
 	Checksum uint64 `json:"checksum"`
@@ -27,7 +27,8 @@ type SegmentRef struct {
 
 const manifestName = "manifest.json"
 
-// writeManifest replaces the manifest in dir, durably. The first line of the file is a checksum of the rest.
+// writeManifest replaces the manifest in dir durably. The first line of the file is a
+// checksum of the rest.
 func writeManifest(dir string, m *Manifest) error {
 	body, err := json.Marshal(m)
 	if err != nil {
@@ -48,7 +49,7 @@ func writeManifest(dir string, m *Manifest) error {
 	return syncDir(dir)
 }
 
-// readManifest answers nil when there is none.
+// readManifest returns nil when there is no manifest.
 func readManifest(dir string) (*Manifest, error) {
 	buf, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if os.IsNotExist(err) {

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 )
 
-// formatVersion is the version of the file format that this code writes and reads.
+// formatVersion is the version of the file format that this code reads and writes.
 const formatVersion = 1
 
 // The buckets of a segment's bbolt file.
@@ -16,7 +16,7 @@ var (
 	keySummary    = []byte("summary")
 )
 
-// segmentMeta is what a segment says of itself.
+// segmentMeta is the metadata in the file of a segment.
 type segmentMeta struct {
 	Version      int    `json:"version"`
 	ID           string `json:"id"`
@@ -46,7 +46,7 @@ func decodeMeta(buf []byte) (*segmentMeta, error) {
 	return m, nil
 }
 
-// horizon is the catalog index that the segment is true to.
+// horizon returns the catalog index up to which the segment includes changes.
 func (m *segmentMeta) horizon() uint64 { return max(m.ClassifiedAt, m.Applied) }
 
 func (m *segmentMeta) info(fileSize int64) SegmentInfo {

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the store's figures. They are kept also when nobody reads them.
+// metrics are the metrics of a store. They are kept also without a registerer.
 type metrics struct {
 	segments prometheus.Gauge
 	bytes    prometheus.Gauge
@@ -58,12 +58,12 @@ func (m *metrics) unregister() {
 	}
 }
 
-func (m *metrics) open(s *segment) {
+func (m *metrics) open(size int64) {
 	m.segments.Inc()
-	m.bytes.Add(float64(s.size))
+	m.bytes.Add(float64(size))
 }
 
-func (m *metrics) close(s *segment) {
+func (m *metrics) close(size int64) {
 	m.segments.Dec()
-	m.bytes.Sub(float64(s.size))
+	m.bytes.Sub(float64(size))
 }

@@ -10,8 +10,8 @@ import (
 	"firescan/keyspace"
 )
 
-// encode answers the pair that lists m. The key sorts by path; the value begins with the length of the path, for a path may
-// hold any byte.
+// encode returns the pair that lists m. The key sorts by path; the value begins with the
+// length of the path, since a path may contain any byte.
 func (m *Missing) encode() (key, val []byte) {
 	key = make([]byte, 0, len(m.Path)+1+len(m.BackupID))
 	key = append(key, m.Path...)
@@ -21,7 +21,7 @@ func (m *Missing) encode() (key, val []byte) {
 	return key, append(val, m.Org...)
 }
 
-// decodeMissing answers a record that points into key and val.
+// decodeMissing returns a record that points into key and val.
 func decodeMissing(key, val []byte) (Missing, error) {
 	n, size := binary.Uvarint(val)
 	if size <= 0 || n >= uint64(len(key)) {
@@ -30,7 +30,8 @@ func decodeMissing(key, val []byte) (Missing, error) {
 	return Missing{Org: val[size:], BackupID: key[n+1:], Path: key[:n]}, nil
 }
 
-// A missing cursor is the length of the path and then the pair's key.
+// encodeCursor returns the cursor after m: the length of the path and then the key of the
+// pair.
 func encodeCursor(m *Missing) []byte {
 	key, _ := m.encode()
 	return append(binary.AppendUvarint(nil, uint64(len(m.Path))), key...)
@@ -44,9 +45,10 @@ func decodeCursor(after []byte) (path, key []byte, err error) {
 	return after[size:][:n], after[size:], nil
 }
 
-// Missing lists records whose file is missing, by path and id, at most limit of them (0 = all). org, when given, selects
-// the records of one organisation. after is the cursor that the previous call answered, nil for the first; next is nil at
-// the end of the list. The records are copies.
+// Missing returns records without a file, by path and id, at most limit of them (0 =
+// all). A given org selects the records of one organization. after is the cursor that the
+// previous call returned, nil for the first; next is nil at the end of the list. The
+// records are copies.
 func (v *View) Missing(org string, after []byte, limit int) (list []Missing, next []byte, err error) {
 	if v.gone.Load() {
 		return nil, nil, ErrClosed
@@ -87,7 +89,7 @@ func (v *View) Missing(org string, after []byte, limit int) (list []Missing, nex
 			return nil
 		})
 		if err != nil {
-			return nil, nil, v.store.damaged(s, err)
+			return nil, nil, v.shard.damaged(s, err)
 		}
 		if next != nil {
 			break

@@ -13,7 +13,8 @@ import (
 	"firescan/keyspace"
 )
 
-// A world is the naive model: what is in the bucket, what the shard should say, and the links that decide it.
+// A world is the naive model: what is in the bucket, what the shard should say, and the
+// links that decide it.
 type world struct {
 	files   map[string]Entry
 	linked  map[string]bool   // by stem
@@ -79,7 +80,8 @@ func (w *world) matches(q *Query, e *Entry) bool {
 		(q.ModifiedBefore == 0 || e.ModTime > 0 && e.ModTime < q.ModifiedBefore/60_000*60_000)
 }
 
-// Few letters make stems collide, prefixes nest and dots, slashes and bytes next to them meet.
+// Few letters make stems collide, prefixes nest and dots, slashes and bytes next to them
+// meet.
 var (
 	genName = rapid.StringOfN(rapid.SampledFrom([]rune("ab0f.-/ é\x01")), 1, 7, -1)
 	genPath = rapid.Custom(func(t *rapid.T) string {
@@ -124,7 +126,7 @@ func (w *world) publish(t *rapid.T, s *Store, gen string, at uint64) {
 	fill(t, s, "d", gen, list, missing, at, cuts...)
 }
 
-// change alters the world at random and answers the change that tells of it.
+// change alters the world at random and returns the change that tells of it.
 func (w *world) change(t *rapid.T, index uint64) Change {
 	c := Change{Index: index}
 	list := w.sorted()
@@ -169,7 +171,7 @@ func (w *world) change(t *rapid.T, index uint64) Change {
 	return c
 }
 
-// check compares everything that a view answers with the model.
+// check compares everything that a view returns with the model.
 func (w *world) check(t *rapid.T, s *Store) {
 	v, err := s.View("d")
 	if err != nil {

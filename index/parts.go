@@ -3,67 +3,53 @@ package index
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 )
 
-// partSuffix is of files that are being copied from another node: <segment>.<tag>.part.
-const partSuffix = ".part"
-
-// partName takes the name of such a file apart.
-func partName(file string) (id, tag string, ok bool) {
-	name, ok := strings.CutSuffix(file, partSuffix)
-	at := strings.LastIndexByte(name, '.')
-	if !ok || at < 0 {
-		return "", "", false
-	}
-	return name[:at], name[at+1:], true
-}
-
-// parts knows what has come in part from other nodes, so that nobody has to look for it
-// among the files of a large shard, and lets a segment come once at a time.
+// parts keeps track of incomplete copies from other nodes, so that nobody has to search
+// for them among the files of a large shard, and permits one copy of a segment at a time.
 type parts struct {
 	mu   sync.Mutex
-	tags map[string]string // of what was broken off; may be swept meanwhile
-	busy map[string]*Incoming
+	tags map[string]string // of interrupted copies; Sweep may remove them meanwhile
+	busy map[string]bool
 }
 
 func newParts() *parts {
-	return &parts{tags: map[string]string{}, busy: map[string]*Incoming{}}
+	return &parts{tags: map[string]string{}, busy: map[string]bool{}}
 }
 
 func partKey(dest, id string) string { return filepath.Join(dest, id) }
 
-// found notes a file that was there when the store was opened.
+// found records a file that existed when the store was opened.
 func (p *parts) found(dest, id, tag string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tags[partKey(dest, id)] = tag
 }
 
-// take hands a segment to in, with the tag of what is here of it.
-func (p *parts) take(in *Incoming) error {
+// begin reserves a segment for one copy and returns the tag of an incomplete copy, empty
+// if there is none.
+func (p *parts) begin(dest, id string) (tag string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	key := partKey(in.dest, in.id)
-	if p.busy[key] != nil {
-		return in.wrap(fmt.Errorf("%w: it is under way already", ErrExists))
+	key := partKey(dest, id)
+	if p.busy[key] {
+		return "", fmt.Errorf("%w: a copy is in progress", ErrExists)
 	}
-	p.busy[key], in.tag = in, p.tags[key]
+	tag = p.tags[key]
+	p.busy[key] = true
 	delete(p.tags, key)
-	return nil
+	return tag, nil
 }
 
-// leave takes it back, when in still has it.
-func (p *parts) leave(in *Incoming) {
+// end ends the reservation. tag is that of the incomplete copy that stays, empty if none
+// does.
+func (p *parts) end(dest, id, tag string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	key := partKey(in.dest, in.id)
-	if p.busy[key] != in {
-		return
-	}
+	key := partKey(dest, id)
 	delete(p.busy, key)
-	if in.tag != "" {
-		p.tags[key] = in.tag
+	if tag != "" {
+		p.tags[key] = tag
 	}
 }

@@ -6,11 +6,14 @@ import (
 	"path/filepath"
 )
 
-// Promote makes a generation the one that is read. It checks that all of its segments are whole (else *CorruptError), are
-// the ones that it names (else ErrNoSegment), in order and without overlap (else ErrInvalid). Between two of them there may
-// be a range without files, which needs no segment; that the ranges tile is for the catalog to say. After an error the old
-// generation stays. Views of the old one stay good; its files are removed. Promoting the generation that is read already
-// does nothing; when the shard is suspect it is loaded again.
+// Promote makes a generation the one that is read. It checks that all its segments are
+// undamaged (else *CorruptError), match the manifest (else ErrNoSegment), and are in
+// order without overlap (else ErrInvalid). Between two segments there may be a range
+// without files, which needs no segment; the catalog checks that the ranges tile.
+//
+// After an error the old generation stays. Views of the old generation remain valid; its
+// files are removed. Promoting the current generation does nothing; when the shard is
+// suspect it is loaded again.
 func (s *Store) Promote(destID string, m Manifest) error {
 	if err := checkName(destID); err != nil {
 		return err
@@ -45,15 +48,17 @@ func (s *Store) Promote(destID string, m Manifest) error {
 	for _, ref := range m.Segments {
 		delete(drop, ref.ID)
 	}
-	// Readers of the old generation keep its inodes. A sealed segment that no generation names may belong to a running sync.
+	// Readers of the old generation keep its inodes. A sealed segment outside of all
+	// generations may belong to a running sync.
 	if err := sh.removeUnless(func(id string) bool { return !drop[id] }); err != nil {
-		s.log.Warn("index: old segments stay until the next sweep", "destination", destID, "error", err)
+		s.env.log.Warn("index: could not remove old segments; the next sweep will", "destination", destID, "error", err)
 	}
 	return nil
 }
 
-// Retire makes a destination one without a generation: its segments are removed, and View answers ErrNoShard. Sealed
-// segments that the generation does not name stay: they may belong to a running sync.
+// Retire removes the generation of a destination with its segments; View then returns
+// ErrNoShard. Sealed segments outside of the generation stay, since they may belong to a
+// running sync.
 func (s *Store) Retire(destID string) error {
 	if err := checkName(destID); err != nil {
 		return err
@@ -72,7 +77,7 @@ func (s *Store) Retire(destID string) error {
 	return sh.removeUnless(func(id string) bool { return !old[id] })
 }
 
-// Drop removes all that the store has of a destination. Views stay good.
+// Drop removes all files of a destination. Views remain valid.
 func (s *Store) Drop(destID string) error {
 	if err := checkName(destID); err != nil {
 		return err
@@ -81,7 +86,8 @@ func (s *Store) Drop(destID string) error {
 	sh.work.Lock()
 	defer sh.work.Unlock()
 	sh.swap(nil, nil)
-	// The manifest goes first: without it, a crash in between leaves only segments that nobody names.
+	// The manifest goes first: without it, a crash in between leaves only segments that
+	// nobody names.
 	if err := os.Remove(filepath.Join(sh.dir, manifestName)); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("index: dropping destination %s: %w", destID, err)
 	}
@@ -91,7 +97,8 @@ func (s *Store) Drop(destID string) error {
 	return nil
 }
 
-// Generation answers the promoted generation and the newest change that it holds; ok is false when there is none or it is suspect.
+// Generation returns the promoted generation and the newest change that it includes; ok
+// is false when there is none or it is suspect.
 func (s *Store) Generation(destID string) (gen string, appliedDelta uint64, ok bool) {
 	return s.shard(destID).generation()
 }

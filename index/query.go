@@ -10,10 +10,11 @@ import (
 	"firescan/keyspace"
 )
 
-// batchBlocks is how many blocks a query copies in one transaction once it is under way.
+// batchBlocks is the maximum number of blocks that a query copies in one transaction.
 const batchBlocks = 16
 
-// scratch is what a query needs; pooled, for a page of 100 files should not cost 100 KiB of garbage.
+// scratch is the memory of a query. It is pooled, so that a page of 100 files does not
+// cost 100 KiB of garbage.
 type scratch struct {
 	batch
 	r reader
@@ -22,7 +23,8 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// batch holds copies of blocks, so that no transaction is open while a slow consumer reads.
+// A batch has copies of blocks, so that no transaction is open while a slow consumer
+// reads.
 type batch struct {
 	buf  []byte
 	ends []int // key, block, key, block, …
@@ -39,8 +41,9 @@ func (b *batch) pair(i int) (key, val []byte) {
 
 func (b *batch) len() int { return len(b.ends) / 2 }
 
-// load copies up to n of the blocks that may match, from ordinal b.next on (from the block in which low lies when b.next is
-// negative), and checks them. Blocks that begin at or after end are left out.
+// load copies and verifies up to n of the blocks that may match, from ordinal b.next on
+// (from the block that contains low when b.next is negative). It leaves out blocks that
+// begin at or after end.
 func (b *batch) load(s *segment, f *filter, low, end []byte, n int) error {
 	b.buf, b.ends = b.buf[:0], b.ends[:0]
 	return s.pool.view(func(tx *bolt.Tx) (err error) {
@@ -74,10 +77,11 @@ func (b *batch) load(s *segment, f *filter, low, end []byte, n int) error {
 	})
 }
 
-// Query calls yield with each file that q selects, in ascending order of path, until the limit, the end, or until yield
-// answers false. The entry is valid during the call only. next is the cursor to go on from, the path of the last file that
-// was yielded (the query's own cursor when there was none); more says whether files that match come after it, and is always
-// true when yield stopped the query. No transaction is open during yield.
+// Query calls yield with each file that q selects, in ascending order of path, until the
+// limit, the end, or until yield returns false. The entry is valid during the call only.
+// next is the cursor to continue from, the path of the last file that was yielded (the
+// cursor of the query when there was none); more reports whether matching files follow,
+// and is always true when yield stopped the query. No transaction is open during yield.
 func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, err error) {
 	if v.gone.Load() {
 		return nil, false, ErrClosed
@@ -108,13 +112,13 @@ func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, 
 		}
 		for n := 1; sc.next < s.sum.len(); n = min(2*n, batchBlocks) {
 			if err := sc.load(s, &f, low, end, n); err != nil {
-				return next, false, v.store.damaged(s, err)
+				return next, false, v.shard.damaged(s, err)
 			}
 			s.read(sc.len())
 			for k := range sc.len() {
 				key, val := sc.pair(k)
 				if err := sc.r.open(key, val); err != nil {
-					return next, false, v.store.damaged(s, err)
+					return next, false, v.shard.damaged(s, err)
 				}
 				for sc.r.next(&sc.e) {
 					if !f.matches(&sc.e) || bytes.Compare(sc.e.Path, low) < 0 {
@@ -133,7 +137,7 @@ func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, 
 					}
 				}
 				if sc.r.err != nil {
-					return next, false, v.store.damaged(s, sc.r.err)
+					return next, false, v.shard.damaged(s, sc.r.err)
 				}
 			}
 		}
@@ -141,12 +145,13 @@ func (v *View) Query(q Query, yield func(*Entry) bool) (next []byte, more bool, 
 	return next, false, nil
 }
 
-// find answers the first segment that may have keys at or after low.
+// find returns the first segment that may have keys at or after low.
 func (s *snapshot) find(low []byte) int {
 	return sort.Search(len(s.segs), func(i int) bool { return keyspace.BeforeEnd(low, s.reach(i)) })
 }
 
-// reach is where the keys that belong to segment i end: a range without files, after it, needs no segment of its own.
+// reach returns where the keys that belong to segment i end: a range without files after
+// it needs no segment.
 func (s *snapshot) reach(i int) []byte {
 	if i+1 < len(s.segs) {
 		return s.segs[i+1].Start
@@ -154,7 +159,7 @@ func (s *snapshot) reach(i int) []byte {
 	return s.segs[i].End
 }
 
-// has says whether the segment holds a path.
+// has reports whether the segment has a path.
 func (s *segment) has(path []byte) (found bool, err error) {
 	sc := scratches.Get().(*scratch)
 	defer scratches.Put(sc)

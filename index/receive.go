@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Has tells whether the store has a sealed segment. Whether it is whole is seen when it is
-// opened.
+// Has reports whether the store has the file of a sealed segment, which is verified when
+// it is opened.
 func (s *Store) Has(destID, segmentID string) bool {
 	if checkName(destID, segmentID) != nil {
 		return false
@@ -19,11 +19,10 @@ func (s *Store) Has(destID, segmentID string) bool {
 	return err == nil
 }
 
-// OpenSealed opens the file of a sealed segment for copying it to another node, after it has
-// checked all of it: damage is not handed on. What is read from it never changes. tag tells
-// its content from that of every other file, also of the same segment after a delta. The
-// caller closes the file. ErrNoSegment when there is none; *CorruptError when it was found
-// damaged now, and set aside.
+// OpenSealed verifies the file of a sealed segment and opens it for copying to another
+// node. Its content never changes. tag differs between files of different content, also
+// of the same segment after a delta. The caller closes the file. It returns ErrNoSegment
+// when there is none, and *CorruptError when the file was damaged and has been set aside.
 func (s *Store) OpenSealed(destID, segmentID string) (f *os.File, tag string, err error) {
 	if err := checkName(destID, segmentID); err != nil {
 		return nil, "", err
@@ -52,40 +51,42 @@ func (s *Store) OpenSealed(destID, segmentID string) (f *os.File, tag string, er
 	return f, hex.EncodeToString(sum[:]), nil
 }
 
-// An Incoming is a sealed segment on its way from another node. It is for one goroutine.
+// An Incoming is a copy of a sealed segment from another node. It is for one goroutine.
 type Incoming struct {
 	store    *Store
 	dest, id string
-	f        *os.File // nil: nothing is here
+	f        *os.File // nil if there is no copy
 	tag      string
 	offset   int64
+	ended    bool
 }
 
-// Receive begins to take in a copy of a segment, or goes on with one that was broken off,
-// also by a restart: see Tag and Offset. ErrExists while one is under way. The caller ends it
-// with Commit or Close.
+// Receive starts a copy of a segment, or resumes an interrupted one, also after a
+// restart: see Tag and Offset. It returns ErrExists while a copy is in progress. The
+// caller ends it with Commit or Close.
 func (s *Store) Receive(destID, segmentID string) (*Incoming, error) {
 	if err := checkName(destID, segmentID); err != nil {
 		return nil, err
 	}
 	in := &Incoming{store: s, dest: destID, id: segmentID}
-	if err := s.parts.take(in); err != nil {
-		return nil, err
+	var err error
+	if in.tag, err = s.parts.begin(destID, segmentID); err != nil {
+		return nil, in.wrap(err)
 	}
 	if err := in.resume(); err != nil {
-		s.parts.leave(in)
+		in.end()
 		return nil, in.wrap(err)
 	}
 	return in, nil
 }
 
-// resume opens what an earlier Incoming left.
+// resume opens the file of an earlier Incoming.
 func (in *Incoming) resume() error {
 	if err := os.MkdirAll(filepath.Join(in.store.dir, in.dest), 0o700); err != nil || in.tag == "" {
 		return err
 	}
 	f, err := os.OpenFile(in.path(), os.O_WRONLY|os.O_APPEND, 0o600)
-	if os.IsNotExist(err) { // it was swept
+	if os.IsNotExist(err) { // it was removed by Sweep
 		in.tag = ""
 		return nil
 	}
@@ -105,20 +106,21 @@ func (in *Incoming) path() string {
 }
 
 func (in *Incoming) wrap(err error) error {
-	return fmt.Errorf("index: taking in segment %s of destination %s: %w", in.id, in.dest, err)
+	return fmt.Errorf("index: copying segment %s of destination %s: %w", in.id, in.dest, err)
 }
 
-// Tag is that of the file of which the first Offset bytes are here; empty is none.
+// Tag returns the tag of the file of which the first Offset bytes were copied, empty if
+// none.
 func (in *Incoming) Tag() string { return in.tag }
 
-// Offset is how many bytes are here.
+// Offset returns the number of bytes copied.
 func (in *Incoming) Offset() int64 { return in.offset }
 
-// Begin begins anew with a file of the given tag, which is a plain name of at most 64
+// Begin starts the copy again with a file of the given tag, a plain name of at most 64
 // letters and digits.
 func (in *Incoming) Begin(tag string) error {
 	if len(tag) > 64 || checkName(tag) != nil || strings.Contains(tag, ".") {
-		return in.wrap(fmt.Errorf("%w: %q is no tag", ErrInvalid, tag))
+		return in.wrap(fmt.Errorf("%w: %q is not a tag", ErrInvalid, tag))
 	}
 	if err := in.discard(); err != nil {
 		return in.wrap(err)
@@ -133,11 +135,11 @@ func (in *Incoming) Begin(tag string) error {
 	return nil
 }
 
-// Write implements io.Writer. What cannot be written is given up as a whole: a full disk is
-// not kept full by what is of no use yet.
+// Write implements io.Writer. After a failed write the copy is removed: a useless file
+// must not keep a full disk full.
 func (in *Incoming) Write(p []byte) (int, error) {
 	if in.f == nil {
-		return 0, in.wrap(errors.New("nothing was begun"))
+		return 0, in.wrap(errors.New("Begin was not called"))
 	}
 	n, err := in.f.Write(p)
 	in.offset += int64(n)
@@ -147,11 +149,20 @@ func (in *Incoming) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close breaks off; what is here stays for a later Receive. After Commit it does nothing.
+// Close interrupts the copy, which stays for a later Receive. After Commit it does
+// nothing.
 func (in *Incoming) Close() error {
 	err := in.close()
-	in.store.parts.leave(in)
+	in.end()
 	return err
+}
+
+// end releases the segment for the next Receive, once.
+func (in *Incoming) end() {
+	if !in.ended {
+		in.ended = true
+		in.store.parts.end(in.dest, in.id, in.tag)
+	}
 }
 
 func (in *Incoming) close() (err error) {
@@ -162,7 +173,7 @@ func (in *Incoming) close() (err error) {
 	return err
 }
 
-// discard removes what is here.
+// discard removes the incomplete copy.
 func (in *Incoming) discard() error {
 	if in.tag == "" {
 		return nil
@@ -175,19 +186,19 @@ func (in *Incoming) discard() error {
 	return err
 }
 
-// Commit makes the copy a sealed segment of the store, durably, if it is whole and the one
-// whose Seal answered the checksum sealed. Otherwise what is here is removed, and the error
+// Commit makes the copy a sealed segment of the store, durably, if it is complete and
+// Seal returned the checksum sealed for it. Otherwise the copy is removed, and the error
 // is a *CorruptError.
 func (in *Incoming) Commit(sealed uint64) error {
-	defer in.store.parts.leave(in)
+	defer in.end()
 	if in.f == nil {
-		return in.wrap(errors.New("nothing was begun"))
+		return in.wrap(errors.New("Begin was not called"))
 	}
-	// After a failed sync nobody knows what is on the disk.
+	// After a failed sync the content of the disk is undefined.
 	if err := errors.Join(in.f.Sync(), in.close()); err != nil {
 		return in.wrap(errors.Join(err, in.discard()))
 	}
-	seg, err := openSegment(in.path(), in.dest, in.id, in.store.met, &in.store.res)
+	seg, err := openSegment(in.path(), in.dest, in.id, in.store.env.met, &in.store.env.res)
 	if err == nil {
 		if seg.Sealed != sealed {
 			err = corruptf("its checksum is %016x, not %016x", seg.Sealed, sealed)

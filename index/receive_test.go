@@ -50,7 +50,7 @@ func copySegment(t *testing.T, from *Store, dir, dest string, ref SegmentRef, li
 	}
 }
 
-// TestReceive: a shard that was copied in pieces answers as its origin does, with the
+// TestReceive: a shard that was copied in pieces returns as its origin does, with the
 // deltas that the origin had applied and those that come after.
 func TestReceive(t *testing.T) {
 	const dest = "storage_1"
@@ -93,7 +93,8 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// TestReceiveRefuses what is not the segment that was asked for, and leaves nothing of it.
+// TestReceiveRefuses what is not the segment that was asked for, and leaves nothing of
+// it.
 func TestReceiveRefuses(t *testing.T) {
 	const dest = "storage_1"
 	from := newStore(t, t.TempDir())

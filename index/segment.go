@@ -11,13 +11,14 @@ import (
 	"firescan/keyspace"
 )
 
-// A segment is an open sealed file. The file never changes: a delta writes a new one and renames it over the old, whose
-// readers keep the inode until they let go. Safe for concurrent use.
+// A segment is an open sealed file. The file never changes: a delta writes a new one and
+// renames it over the old one, whose readers keep the inode. It is safe for concurrent
+// use.
 type segment struct {
-	*segmentMeta
+	segmentMeta
 	dest string
 	size int64
-	stat os.FileInfo // tells the file from one that replaces it
+	stat os.FileInfo // identifies the file after it has been replaced
 	pool txPool
 	sum  *summary
 	refs atomic.Int64
@@ -25,7 +26,8 @@ type segment struct {
 	res  *residency
 }
 
-// openSegment checks the whole file and opens it with one reference. Damage is marked by errCorrupt.
+// openSegment verifies the whole file and opens it with one reference. errCorrupt marks
+// damage.
 func openSegment(path, dest, id string, met *metrics, res *residency) (*segment, error) {
 	f, err := os.Open(path)
 	if os.IsNotExist(err) {
@@ -51,7 +53,7 @@ func openSegment(path, dest, id string, met *metrics, res *residency) (*segment,
 		return nil, err
 	}
 	s.refs.Store(1)
-	met.open(s)
+	met.open(s.size)
 	return s, nil
 }
 
@@ -61,9 +63,11 @@ func (s *segment) load(id string) error {
 		if b == nil || tx.Bucket(bucketBlocks) == nil || tx.Bucket(bucketMissing) == nil {
 			return corruptf("a bucket is missing")
 		}
-		if s.segmentMeta, err = decodeMeta(b.Get(keyMeta)); err != nil {
+		meta, err := decodeMeta(b.Get(keyMeta))
+		if err != nil {
 			return err
 		}
+		s.segmentMeta = *meta
 		if s.ID != id {
 			return corruptf("the file is segment %q", s.ID)
 		}
@@ -75,15 +79,15 @@ func (s *segment) load(id string) error {
 // read counts blocks that were read.
 func (s *segment) read(blocks int) {
 	s.met.blocks.Add(float64(blocks))
-	s.res.touch(s, blocks)
+	s.res.touch(&s.pool, s.size, blocks)
 }
 
 func (s *segment) retain() { s.refs.Add(1) }
 
 func (s *segment) release() {
 	if s.refs.Add(-1) == 0 {
-		s.met.close(s)
-		s.res.forget(s)
+		s.met.close(s.size)
+		s.res.forget(&s.pool)
 		s.pool.close()
 	}
 }
@@ -100,7 +104,7 @@ func (s *segment) blocks(tx *bolt.Tx) *blocks {
 	return &blocks{seg: s, cur: tx.Bucket(bucketBlocks).Cursor(), at: -1}
 }
 
-// seek goes to block i, which must exist.
+// seek moves to block i, which must exist.
 func (b *blocks) seek(i int) error {
 	if b.at < 0 || i < b.at || i/fenceEvery > b.at/fenceEvery+1 {
 		f := i / fenceEvery
@@ -117,7 +121,8 @@ func (b *blocks) seek(i int) error {
 	return nil
 }
 
-// locate answers the only block in which a key can be: the last one that begins at or before it, or 0.
+// locate returns the only block that can contain a key: the last one that begins at or
+// before it, or 0.
 func (b *blocks) locate(key []byte) (int, error) {
 	if b.seg.Blocks == 0 {
 		return 0, nil
@@ -137,7 +142,7 @@ func (b *blocks) locate(key []byte) (int, error) {
 	}
 }
 
-// verify reads all of the segment and compares it with what its meta says.
+// verify reads the whole segment and compares it with its metadata.
 func (s *segment) verify() error {
 	defer s.read(s.Blocks)
 	return s.pool.view(func(tx *bolt.Tx) error {
@@ -185,7 +190,7 @@ func (s *segment) verify() error {
 		}
 		if m.Content != s.Content || m.Entries != s.Entries || m.Blocks != s.Blocks || m.Missing != s.Missing ||
 			m.Cells != s.Cells || m.Newest != s.Newest || string(sum.encode()) != string(s.sum.encode()) {
-			return corruptf("meta or summary do not fit the blocks")
+			return corruptf("metadata or summary do not match the blocks")
 		}
 		return nil
 	})

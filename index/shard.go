@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,22 +14,30 @@ import (
 	"sync/atomic"
 )
 
-// A shard is what the store has of one destination.
+// environment is shared by all shards of a store.
+type environment struct {
+	log *slog.Logger
+	met *metrics
+	res residency
+}
+
+// A shard is the data of one destination.
 type shard struct {
-	store *Store
-	id    string
-	dir   string
+	env *environment
+	id  string
+	dir string
 
-	work sync.Mutex // held by whoever changes the shard: Promote, ApplyChanges, Drop, Sweep
+	work sync.Mutex // held by changes of the shard: Promote, ApplyChanges, Drop, Sweep
 
-	mu   sync.Mutex // guards what follows; held shortly
+	mu   sync.Mutex // guards the fields below; held briefly
 	snap *snapshot  // nil when there is no generation, or a suspect one
 	err  error      // *CorruptError of a suspect shard
 	last *Manifest  // of the promoted generation, also when it is suspect
 }
 
-// A snapshot is one state of a shard: it never changes, so a reader sees one generation at one delta. It keeps a reference
-// to each of its segments and lets go of them with its own last reference.
+// A snapshot is one state of a shard. It never changes, so a reader sees one generation
+// at one delta. It holds a reference to each of its segments and releases them with its
+// last reference.
 type snapshot struct {
 	generation string
 	applied    uint64
@@ -38,7 +47,7 @@ type snapshot struct {
 	totals     totalsCache
 }
 
-// newSnapshot takes over one reference to each segment.
+// newSnapshot takes ownership of one reference to each segment.
 func newSnapshot(generation string, applied uint64, segs []*segment) *snapshot {
 	s := &snapshot{generation: generation, applied: applied, segs: segs}
 	for _, seg := range segs {
@@ -62,6 +71,36 @@ func releaseAll(segs []*segment) {
 	}
 }
 
+// openSegment opens and checks a segment. A damaged one is set aside and makes the shard
+// suspect if it uses it.
+func (sh *shard) openSegment(id string) (*segment, error) {
+	seg, err := openSegment(filepath.Join(sh.dir, id+sealedSuffix), sh.id, id, sh.env.met, &sh.env.res)
+	if errors.Is(err, errCorrupt) {
+		return nil, sh.suspect(id, nil, err)
+	}
+	return seg, err
+}
+
+// setAside renames a damaged file and returns the error that names it.
+func (sh *shard) setAside(segmentID, path string, cause error) *CorruptError {
+	sh.env.met.corrupt.Inc()
+	err := &CorruptError{Destination: sh.id, Segment: segmentID, Err: cause}
+	sh.env.log.Error("index: damaged file set aside", "destination", sh.id, "segment", segmentID, "file", path+badSuffix, "error", cause)
+	if e := os.Rename(path, path+badSuffix); e != nil && !os.IsNotExist(e) {
+		err.Err = errors.Join(cause, e)
+	}
+	return err
+}
+
+// damaged turns an error from reading seg that marks damage into a *CorruptError, and
+// makes the shard suspect if it uses seg. Other errors are returned as they are.
+func (sh *shard) damaged(seg *segment, cause error) error {
+	if _, done := errors.AsType[*CorruptError](cause); done || !errors.Is(cause, errCorrupt) {
+		return cause
+	}
+	return sh.suspect(seg.ID, seg.stat, cause)
+}
+
 // swap replaces the snapshot.
 func (sh *shard) swap(snap *snapshot, m *Manifest) {
 	sh.mu.Lock()
@@ -73,7 +112,7 @@ func (sh *shard) swap(snap *snapshot, m *Manifest) {
 	}
 }
 
-// acquire answers the snapshot with one more reference.
+// acquire returns the snapshot with one more reference.
 func (sh *shard) acquire() (*snapshot, error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -87,7 +126,7 @@ func (sh *shard) acquire() (*snapshot, error) {
 	return sh.snap, nil
 }
 
-// refs lists the segments of the promoted generation.
+// refs returns the segments of the promoted generation.
 func (sh *shard) refs() []SegmentRef {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -97,19 +136,20 @@ func (sh *shard) refs() []SegmentRef {
 	return sh.last.Segments
 }
 
-// suspect sets the file of a segment aside and makes the shard suspect when it uses it. damaged is the file in which the
-// damage was found, nil is the one that is there. It answers the *CorruptError.
+// suspect sets the file of a segment aside, makes the shard suspect if it uses the
+// segment, and returns the *CorruptError. damaged is the file in which the damage was
+// found, nil for the present one.
 func (sh *shard) suspect(id string, damaged os.FileInfo, cause error) error {
 	path := filepath.Join(sh.dir, id+sealedSuffix)
 	sh.mu.Lock()
 	if damaged != nil {
 		if info, err := os.Stat(path); err != nil || !os.SameFile(info, damaged) {
-			// It was set aside already, or a delta or a new copy has taken its place.
+			// It was set aside already, or replaced by a delta or a new copy.
 			sh.mu.Unlock()
 			return &CorruptError{Destination: sh.id, Segment: id, Err: cause}
 		}
 	}
-	err := sh.store.setAside(sh.id, id, path, cause)
+	err := sh.setAside(id, path, cause)
 	var old *snapshot
 	if sh.snap != nil && slices.ContainsFunc(sh.snap.segs, func(s *segment) bool { return s.ID == id }) {
 		old, sh.snap, sh.err = sh.snap, nil, err
@@ -121,7 +161,7 @@ func (sh *shard) suspect(id string, damaged os.FileInfo, cause error) error {
 	return err
 }
 
-// setSuspect makes the shard suspect for err.
+// setSuspect makes the shard suspect because of err.
 func (sh *shard) setSuspect(m *Manifest, err error) {
 	sh.swap(nil, m)
 	sh.mu.Lock()
@@ -129,12 +169,13 @@ func (sh *shard) setSuspect(m *Manifest, err error) {
 	sh.mu.Unlock()
 }
 
-// reopen loads the promoted generation from its manifest. Damage makes the shard suspect and is no error.
+// reopen loads the promoted generation from its manifest. Damage makes the shard suspect
+// and is not an error.
 func (sh *shard) reopen() error {
 	var damage *CorruptError
 	m, err := readManifest(sh.dir)
 	if errors.Is(err, errCorrupt) {
-		sh.setSuspect(nil, sh.store.setAside(sh.id, "", filepath.Join(sh.dir, manifestName), err))
+		sh.setSuspect(nil, sh.setAside("", filepath.Join(sh.dir, manifestName), err))
 		return nil
 	}
 	if m == nil || err != nil {
@@ -155,7 +196,7 @@ func (sh *shard) reopen() error {
 	return nil
 }
 
-// oldest is the catalog index that all segments are true to.
+// oldest returns the catalog index up to which all segments include changes.
 func oldest(segs []*segment) uint64 {
 	if len(segs) == 0 {
 		return 0
@@ -168,7 +209,7 @@ func oldest(segs []*segment) uint64 {
 	}).horizon()
 }
 
-// open opens the segments of a manifest and checks that they are the ones it means, in order.
+// open opens the segments of a manifest and checks that they match it, in order.
 func (sh *shard) open(m *Manifest) (segs []*segment, err error) {
 	segs = make([]*segment, len(m.Segments))
 	errs := make([]error, len(m.Segments))
@@ -183,7 +224,7 @@ func (sh *shard) open(m *Manifest) (segs []*segment, err error) {
 	for range min(runtime.GOMAXPROCS(0), len(segs)) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(segs); i = int(next.Add(1)) - 1 {
-				segs[i], errs[i] = sh.store.openSegment(sh.id, m.Segments[i].ID)
+				segs[i], errs[i] = sh.openSegment(m.Segments[i].ID)
 			}
 		})
 	}
@@ -204,7 +245,8 @@ func (sh *shard) open(m *Manifest) (segs []*segment, err error) {
 	return segs, nil
 }
 
-// removeUnless removes the sealed files that are not to be kept, and all that were set aside.
+// removeUnless removes sealed files and incomplete copies that keep does not select, and
+// all files that were set aside.
 func (sh *shard) removeUnless(keep func(id string) bool) error {
 	files, err := os.ReadDir(sh.dir)
 	if os.IsNotExist(err) {

@@ -16,48 +16,42 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-const (
-	sealedSuffix = ".seg"
-	openSuffix   = ".tmp"
-	badSuffix    = ".bad"
-)
-
-// Options configure a store. The zero value logs nothing and registers nothing.
+// Options configure a store. The zero value logs nothing and registers no metrics.
 type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
 
-// A Store keeps the segments of a node: <dir>/<destination>/<segment>.seg, and a manifest for each destination with a
-// promoted generation. Safe for concurrent use.
+// A Store has the segments of a node: <dir>/<destination>/<segment>.seg, and a manifest
+// for each destination with a promoted generation. It is safe for concurrent use.
 type Store struct {
 	dir   string
-	log   *slog.Logger
-	met   *metrics
-	res   residency
+	env   environment
 	blank []byte // an empty bbolt file
-	parts *parts // copies that were broken off, and those under way
+	parts *parts // incomplete copies
 
-	blockEntries int           // tests make it small
-	builds       chan struct{} // one slot for each segment that may be built at once
+	blockEntries int           // small in tests
+	builds       chan struct{} // one slot for each concurrent build
 
 	mu      sync.Mutex
 	shards  map[string]*shard
-	writers map[string]*Writer // by path of the unfinished file
+	writing map[string]bool // paths of unfinished segments
 	closed  bool
 }
 
-// Open opens the store in dir, which is made when it does not exist. Unfinished segments are removed. Sealed segments which
-// no generation names stay, for a sync may go on with them: Sweep drops them. Every file of a promoted generation is read
-// and checked; a damaged one is set aside and makes its shard suspect, which is no error here: see View.
+// Open opens the store in dir, which is created if it does not exist. It removes
+// unfinished segments. Sealed segments outside of a generation stay, since a sync may
+// continue with them: Sweep removes them. Every file of a promoted generation is read and
+// verified; a damaged one is set aside and makes its shard suspect, which is not an error
+// here: see View.
 func Open(dir string, opts Options) (*Store, error) {
 	s := &Store{
-		dir: dir, log: opts.Logger, shards: map[string]*shard{}, writers: map[string]*Writer{},
+		dir: dir, env: environment{log: opts.Logger}, shards: map[string]*shard{}, writing: map[string]bool{},
 		parts: newParts(), blockEntries: maxBlockEntries,
 		builds: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+	if s.env.log == nil {
+		s.env.log = slog.New(slog.DiscardHandler)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("index: opening the store: %w", err)
@@ -66,7 +60,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if s.blank, err = makeBlank(filepath.Join(dir, "blank"+openSuffix)); err != nil {
 		return nil, fmt.Errorf("index: opening the store in %s: %w", dir, err)
 	}
-	if s.met, err = newMetrics(opts.Registerer); err != nil {
+	if s.env.met, err = newMetrics(opts.Registerer); err != nil {
 		return nil, err
 	}
 	if err := s.load(); err != nil {
@@ -75,7 +69,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// makeBlank answers the bytes of an empty bbolt file.
+// makeBlank returns the bytes of an empty bbolt file.
 func makeBlank(path string) ([]byte, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, err
@@ -121,8 +115,8 @@ func (s *Store) load() error {
 	return nil
 }
 
-// Close releases all shards. Views that are still open stay good until they are released. Writers must have been sealed or
-// aborted; what they leave behind is removed by the next Open.
+// Close releases all shards. Open views remain valid until they are released. Writers
+// must have been sealed or aborted; the next Open removes their files.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -137,11 +131,11 @@ func (s *Store) Close() error {
 		sh.swap(nil, nil)
 		sh.work.Unlock()
 	}
-	s.met.unregister()
+	s.env.met.unregister()
 	return nil
 }
 
-// Destinations lists those that have files here, sorted.
+// Destinations returns the destinations that have files here, sorted.
 func (s *Store) Destinations() ([]string, error) {
 	dirs, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -156,25 +150,28 @@ func (s *Store) Destinations() ([]string, error) {
 	return ids, nil
 }
 
-// Verify reads all of a sealed segment: the file's checksum, each block's, and that meta and summary fit them. A damaged
-// one is set aside: *CorruptError. ErrNoSegment when there is none.
+// Verify reads a whole sealed segment and checks the checksums of the file and of each
+// block, metadata and summary. A damaged segment is set aside: *CorruptError. It returns
+// ErrNoSegment when there is none.
 func (s *Store) Verify(destID, segmentID string) (SegmentInfo, error) {
 	if err := checkName(destID, segmentID); err != nil {
 		return SegmentInfo{}, err
 	}
-	seg, err := s.openSegment(destID, segmentID)
+	sh := s.shard(destID)
+	seg, err := sh.openSegment(segmentID)
 	if err != nil {
 		return SegmentInfo{}, err
 	}
 	defer seg.release()
 	if err := seg.verify(); err != nil {
-		return SegmentInfo{}, s.damaged(seg, err)
+		return SegmentInfo{}, sh.damaged(seg, err)
 	}
 	return seg.info(seg.size), nil
 }
 
-// Sweep removes a destination's sealed segments that are neither kept, by id, nor part of its generation, and copies of such
-// that were broken off. keep is called only after the files were listed, so that what it looks up then is true for all of them.
+// Sweep removes sealed segments of a destination that are neither selected by keep nor
+// part of its generation, and incomplete copies of such segments. keep is called only
+// after the files were listed, so that the state that it reads covers all of them.
 func (s *Store) Sweep(destID string, keep func(segmentID string) bool) error {
 	if err := checkName(destID); err != nil {
 		return err
@@ -189,72 +186,33 @@ func (s *Store) Sweep(destID string, keep func(segmentID string) bool) error {
 	return sh.removeUnless(func(id string) bool { return wanted[id] || keep(id) })
 }
 
-// openSegment opens and checks a segment; a damaged one is set aside and makes a shard that uses it suspect.
-func (s *Store) openSegment(destID, segmentID string) (*segment, error) {
-	path := filepath.Join(s.dir, destID, segmentID+sealedSuffix)
-	seg, err := openSegment(path, destID, segmentID, s.met, &s.res)
-	if errors.Is(err, errCorrupt) {
-		return nil, s.shard(destID).suspect(segmentID, nil, err)
-	}
-	return seg, err
-}
-
-// setAside renames a damaged file and answers the error that names it.
-func (s *Store) setAside(destID, segmentID, path string, cause error) *CorruptError {
-	s.met.corrupt.Inc()
-	err := &CorruptError{Destination: destID, Segment: segmentID, Err: cause}
-	s.log.Error("index: damaged file set aside", "destination", destID, "segment", segmentID, "file", path+badSuffix, "error", cause)
-	if e := os.Rename(path, path+badSuffix); e != nil && !os.IsNotExist(e) {
-		err.Err = errors.Join(cause, e)
-	}
-	return err
-}
-
-// damaged turns an error from reading seg that marks damage into a CorruptError and makes the shard suspect when it uses seg.
-// Other errors pass, and so do those that have been turned already.
-func (s *Store) damaged(seg *segment, cause error) error {
-	if _, done := errors.AsType[*CorruptError](cause); done || !errors.Is(cause, errCorrupt) {
-		return cause
-	}
-	return s.shard(seg.dest).suspect(seg.ID, seg.stat, cause)
-}
-
 func (s *Store) shard(destID string) *shard {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sh := s.shards[destID]
 	if sh == nil {
-		sh = &shard{store: s, id: destID, dir: filepath.Join(s.dir, destID)}
+		sh = &shard{env: &s.env, id: destID, dir: filepath.Join(s.dir, destID)}
 		s.shards[destID] = sh
 	}
 	return sh
 }
 
-func (s *Store) addWriter(w *Writer) error {
+// beginWriting reserves the path of an unfinished segment.
+func (s *Store) beginWriting(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return ErrClosed
 	}
-	if s.writers[w.tmp] != nil {
-		return fmt.Errorf("%w: %s of destination %s is being written", ErrExists, w.meta.ID, w.dest)
+	if s.writing[path] {
+		return fmt.Errorf("%w: %s is being written", ErrExists, path)
 	}
-	s.writers[w.tmp] = w
+	s.writing[path] = true
 	return nil
 }
 
-func (s *Store) removeWriter(w *Writer) {
+func (s *Store) endWriting(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.writers, w.tmp)
-}
-
-// checkName refuses ids that are no plain file names.
-func checkName(names ...string) error {
-	for _, n := range names {
-		if n == "" || len(n) > 128 || n[0] == '.' || strings.ContainsAny(n, "/\\\x00") {
-			return fmt.Errorf("%w: %q is no name for a destination or segment", ErrInvalid, n)
-		}
-	}
-	return nil
+	delete(s.writing, path)
 }

@@ -280,7 +280,7 @@ firescan_index_blocks_read_total 5
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if n := testutil.ToFloat64(s.met.segments) + testutil.ToFloat64(s.met.bytes); n != 0 {
+		if n := testutil.ToFloat64(s.env.met.segments) + testutil.ToFloat64(s.env.met.bytes); n != 0 {
 			t.Fatal("segments stay open: ", n)
 		}
 	}

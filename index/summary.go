@@ -8,10 +8,11 @@ import (
 	"slices"
 )
 
-// A summary tells of each block of a segment which cells occur in it, and for each of those the oldest minute. It is exact:
-// a block whose summary matches a filter on type, link and age has an entry that matches. So a query touches no block in
-// vain, however rare its matches are. It costs 4 bytes a block, 4 more for each cell that occurs, and the key of every
-// 16th block (the fence), from which the others are reached.
+// A summary has, for each block of a segment, the cells that occur in it, and for each of
+// those the oldest minute. It is exact: a block whose summary matches a filter on type,
+// link and age has a matching entry. So a query reads no block in vain, however rare its
+// matches are. It costs 4 bytes a block, 4 more for each cell that occurs, and the key of
+// every 16th block (the fence), from which the others are reached.
 type summary struct {
 	masks  []uint16
 	counts []uint16
@@ -41,7 +42,7 @@ func (s *summary) add(key []byte, h *head) {
 	}
 }
 
-// next answers the first block from i on that has a match, or len when there is none.
+// next returns the first block from i on that has a match, or len when there is none.
 func (s *summary) next(i int, f *filter) int {
 	if i >= s.len() {
 		return s.len()
@@ -67,7 +68,7 @@ func (s *summary) next(i int, f *filter) int {
 	return s.len()
 }
 
-// fenceBefore answers the last fence whose key is at or before key, or 0.
+// fenceBefore returns the last fence whose key is at or before key, or 0.
 func (s *summary) fenceBefore(key []byte) int {
 	i, found := slices.BinarySearchFunc(s.fences, key, func(f fence, k []byte) int { return bytes.Compare(f.key, k) })
 	if found {
@@ -76,8 +77,8 @@ func (s *summary) fenceBefore(key []byte) int {
 	return max(i-1, 0)
 }
 
-// encode writes what load reads: for each block the mask, the count and the mins, before each 16th the length and bytes
-// of its key.
+// encode returns the bytes that loadSummary reads: for each block the mask, the count and
+// the mins, before each 16th the length and bytes of its key.
 func (s *summary) encode() []byte {
 	var out []byte
 	at := 0
@@ -97,7 +98,7 @@ func (s *summary) encode() []byte {
 	return out
 }
 
-// loadSummary reads a summary of so many blocks.
+// loadSummary decodes a summary of a number of blocks.
 func loadSummary(buf []byte, blocks int) (*summary, error) {
 	if blocks < 0 || blocks > len(buf) || blocks > math.MaxInt32 {
 		return nil, corruptf("summary of %d blocks in %d bytes", blocks, len(buf))

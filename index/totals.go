@@ -2,16 +2,16 @@ package index
 
 import (
 	"bytes"
-	"sync"
 
 	bolt "go.etcd.io/bbolt"
 
 	"firescan/keyspace"
 )
 
-// Totals answers the exact sums over what the filter of q matches; cursor and limit do not count. It reads meta for whole
-// segments and headers for those that a prefix cuts. With ModifiedBefore it decodes the blocks whose times straddle the
-// bound, which may be all of them. Answers that cost more than meta are kept for as long as the shard stays the same.
+// Totals returns the exact sums over the matches of q, without cursor and limit. It reads
+// metadata for whole segments and headers for those that a prefix cuts. With
+// ModifiedBefore it decodes the blocks whose times straddle the bound, which may be all.
+// Results that cost more than metadata are cached while the shard stays the same.
 func (v *View) Totals(q Query) (Totals, error) {
 	if v.gone.Load() {
 		return Totals{}, ErrClosed
@@ -40,13 +40,14 @@ func (v *View) totals(prefix []byte, f *filter) (Totals, error) {
 			continue
 		}
 		if err := s.addTotals(&t, prefix, end, f); err != nil {
-			return Totals{}, v.store.damaged(s, err)
+			return Totals{}, v.shard.damaged(s, err)
 		}
 	}
 	return t, nil
 }
 
-// within says whether [start, end) lies within [low, high); an empty end or high is unbounded.
+// within reports whether [start, end) lies within [low, high); an empty end or high is
+// unbounded.
 func within(start, end, low, high []byte) bool {
 	return bytes.Compare(start, low) >= 0 && (len(high) == 0 || len(end) > 0 && bytes.Compare(end, high) <= 0)
 }
@@ -79,7 +80,8 @@ func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) error {
 			}
 			inside := len(low) == 0 && len(high) == 0
 			if !inside && bytes.HasPrefix(key, low) {
-				// The block's end is the next one's key; a prefix that holds both holds all between them.
+				// The block's end is the next one's key; a prefix that holds both holds
+				// all between them.
 				next := s.End
 				if i+1 < s.sum.len() {
 					if err := bl.seek(i + 1); err != nil {
@@ -111,7 +113,7 @@ func (s *segment) addTotals(t *Totals, low, high []byte, f *filter) error {
 	return err
 }
 
-// addRows adds the matches of a block without looking at paths.
+// addRows adds the matches of a block without decoding paths.
 func (r *reader) addRows(t *Totals, f *filter) error {
 	var e Entry
 	for r.nextRow(&e) {
@@ -131,46 +133,4 @@ func (r *reader) addRange(t *Totals, f *filter, low, high []byte) error {
 		}
 	}
 	return r.err
-}
-
-// maxTotals is how many answers a snapshot keeps.
-const maxTotals = 64
-
-type totalsKey struct {
-	prefix string
-	filter filter
-}
-
-// totalsCache keeps answers of Totals; callers that ask for the same one wait for the first. The zero value is ready.
-type totalsCache struct {
-	mu    sync.Mutex
-	calls map[totalsKey]*totalsCall
-	order []totalsKey // oldest first
-}
-
-type totalsCall struct {
-	once sync.Once
-	t    Totals
-	err  error
-}
-
-func (c *totalsCache) get(key totalsKey, compute func() (Totals, error)) (Totals, error) {
-	c.mu.Lock()
-	call := c.calls[key]
-	if call == nil {
-		if c.calls == nil {
-			c.calls = map[totalsKey]*totalsCall{}
-		}
-		if len(c.order) == maxTotals {
-			delete(c.calls, c.order[0])
-			c.order = append(c.order[:0], c.order[1:]...)
-		}
-		call = new(totalsCall)
-		c.calls[key] = call
-		c.order = append(c.order, key)
-	}
-	c.mu.Unlock()
-	// An error stays too: it means that the shard is suspect, and a new snapshot will follow.
-	call.once.Do(func() { call.t, call.err = compute() })
-	return call.t, call.err
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A sealed file ends with a trailer of 32 bytes, so that it can be proved whole before bbolt maps it; bbolt follows the
-// pointers of a damaged page to a panic or a fault. bbolt itself never reads behind its last page.
+// A sealed file ends with a trailer of 32 bytes, so that it can be proved whole before
+// bbolt maps it; bbolt follows the pointers of a damaged page to a panic or a fault.
+// bbolt itself never reads behind its last page.
 //
 //	magic  8 bytes
 //	format version, 8 bytes, little endian
@@ -23,7 +24,7 @@ const trailerMagic = "fscanseg"
 // copyBytes is the size of the buffers that files are hashed with.
 const copyBytes = 128 << 10
 
-// appendTrailer cuts f to its first size bytes and appends the trailer.
+// appendTrailer truncates f to its first size bytes and appends the trailer.
 func appendTrailer(f *os.File, size int64) error {
 	if err := f.Truncate(size); err != nil {
 		return err
@@ -41,7 +42,8 @@ func appendTrailer(f *os.File, size int64) error {
 	return err
 }
 
-// checkTrailer reads all of f, which has so many bytes, and answers an error that marks damage when it is not as it was sealed.
+// checkTrailer reads all of f, which has fileSize bytes, and returns an error that marks
+// damage when it is not as it was sealed.
 func checkTrailer(f *os.File, fileSize int64) error {
 	size := fileSize - trailerBytes
 	if size <= 0 {
@@ -60,7 +62,7 @@ func checkTrailer(f *os.File, fileSize int64) error {
 		return err
 	}
 	if n != fileSize-checksumBytes || h.Sum64() != binary.LittleEndian.Uint64(t[24:]) {
-		return corruptf("the file's checksum is wrong")
+		return corruptf("wrong checksum of the file")
 	}
 	if v := binary.LittleEndian.Uint64(t[8:]); v != formatVersion {
 		return corruptf("format version %d, this program reads version %d", v, formatVersion)

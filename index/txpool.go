@@ -9,14 +9,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// idleTxs is how many read transactions a segment keeps for the next readers.
+// idleTxs is the maximum number of read transactions that a segment keeps for later
+// readers.
 const idleTxs = 16
 
-// txPool hands out read transactions of a file that never changes, so that they may live on from reader to reader.
+// A txPool has read transactions of a file that never changes, which can therefore be
+// reused.
 //
-// A fault within bbolt, when the file is altered under its map, is turned into an error, but bbolt may have been holding a
-// lock at that moment, and who next asks it for anything would wait for ever. So bbolt is entered under our own lock only,
-// and never again after a fault.
+// A fault within bbolt, when the file is altered under its map, is turned into an error,
+// but bbolt may have held a lock at that moment, and the next call would block forever.
+// So bbolt is entered under our lock only, and never again after a fault.
 type txPool struct {
 	mu     sync.Mutex
 	file   *os.File
@@ -25,7 +27,7 @@ type txPool struct {
 	broken error
 }
 
-// open maps f, which belongs to the pool from here on, also after an error.
+// open maps f and takes ownership of it, also after an error.
 func (p *txPool) open(f *os.File) error {
 	p.file = f
 	err := guard(func() (err error) {
@@ -41,8 +43,8 @@ func (p *txPool) open(f *os.File) error {
 	return err
 }
 
-// view runs fn in a read transaction. A fault or panic becomes an error that marks damage, then and ever after. fn must
-// not call strange code.
+// view runs fn in a read transaction. A fault or panic becomes an error that marks
+// damage, for this and all later calls. fn must not call code of other packages' callers.
 func (p *txPool) view(fn func(*bolt.Tx) error) error {
 	tx, err := p.take()
 	if err != nil {
@@ -87,7 +89,8 @@ func (p *txPool) put(tx *bolt.Tx, err error) {
 	_ = tx.Rollback()
 }
 
-// close unmaps the file when the last reader has gone. After a fault the map is left, for bbolt cannot be asked any more.
+// close unmaps the file after the last reader. After a fault the map leaks, because bbolt
+// must not be called again.
 func (p *txPool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

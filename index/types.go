@@ -1,5 +1,6 @@
-// Package index keeps what a scan saw of a bucket, one entry a file, in sealed segments of front-coded blocks, and answers
-// queries and counts from them. See DESIGN.md.
+// Package index stores the files that a scan found in a bucket, one entry per file, in
+// sealed segments of front-coded blocks, and serves queries and counts from them. See
+// DESIGN.md.
 package index
 
 import (
@@ -7,10 +8,11 @@ import (
 	"strings"
 )
 
-// Type says what a file is, as its name tells.
+// A Type is the type of a file, by its name.
 type Type uint8
 
-// The types, in the order in which they are stored. The numbers are part of the file format.
+// The types, in the order in which they are stored. The numbers are part of the file
+// format.
 const (
 	Backup Type = iota
 	Meta
@@ -23,7 +25,7 @@ const (
 
 var typeNames = [numTypes]string{"backup", "meta", "auth", "pitr", "unknown"}
 
-// String answers the lower-case name that the API shows.
+// String returns the lower-case name that the API shows.
 func (t Type) String() string {
 	if int(t) < numTypes {
 		return typeNames[t]
@@ -31,7 +33,7 @@ func (t Type) String() string {
 	return fmt.Sprintf("type(%d)", uint8(t))
 }
 
-// ParseType reads a name as String writes it, in any case.
+// ParseType parses a name as String writes it, in any case.
 func ParseType(s string) (Type, error) {
 	for i, name := range typeNames {
 		if strings.EqualFold(s, name) {
@@ -41,7 +43,7 @@ func ParseType(s string) (Type, error) {
 	return Unknown, fmt.Errorf("index: no file type %q (one of %s)", s, strings.Join(typeNames[:], ", "))
 }
 
-// Entry is one file of a bucket.
+// An Entry is one file of a bucket.
 type Entry struct {
 	Path    []byte // the full object key, 1 to MaxPath bytes
 	Size    int64  // bytes, not negative
@@ -51,10 +53,10 @@ type Entry struct {
 	Linked  bool // a backup record needs it; false = orphan
 }
 
-// MaxPath is the longest path that a segment takes, in bytes. S3 and GCS allow 1,024.
+// MaxPath is the maximum length of a path in bytes. S3 and GCS allow 1,024.
 const MaxPath = 4096
 
-// Tally counts files and their bytes.
+// A Tally counts files and their bytes.
 type Tally struct {
 	Files uint64
 	Bytes uint64
@@ -83,7 +85,7 @@ func (s *Stats) Add(o Stats) {
 	}
 }
 
-// Totals sums s over all types.
+// Totals returns the sums of s over all types.
 func (s *Stats) Totals() Totals {
 	var t Totals
 	for i := range s.ByType {
@@ -93,19 +95,19 @@ func (s *Stats) Totals() Totals {
 	return t
 }
 
-// Files is the number of files of every type, orphans included.
+// Files returns the number of files of every type, orphans included.
 func (s *Stats) Files() uint64 { return s.Totals().Files }
 
-// Bytes is their size.
+// Bytes returns the size of all files.
 func (s *Stats) Bytes() uint64 { return s.Totals().Bytes }
 
-// OrphanFiles is the number of orphans of every type.
+// OrphanFiles returns the number of orphans of every type.
 func (s *Stats) OrphanFiles() uint64 { return s.Totals().OrphanFiles }
 
-// OrphanBytes is their size.
+// OrphanBytes returns the size of all orphans.
 func (s *Stats) OrphanBytes() uint64 { return s.Totals().OrphanBytes }
 
-// Totals are the sums over what a filter matches; the orphans are among the files.
+// Totals are the sums over the matches of a filter; Files and Bytes include orphans.
 type Totals struct {
 	Files, Bytes             uint64
 	OrphanFiles, OrphanBytes uint64
@@ -122,7 +124,7 @@ func (t *Totals) addOrphan(n Tally) {
 	t.OrphanBytes += n.Bytes
 }
 
-// Missing is a backup record whose file was not seen.
+// A Missing is a backup record whose file was not seen.
 type Missing struct {
 	Org, BackupID []byte
 	Path          []byte // the record's storagePath as an object key
@@ -139,19 +141,20 @@ type SegmentInfo struct {
 	FileSize     int64
 }
 
-// Query selects files. The zero Query selects all of them.
+// A Query selects files. The zero Query selects all files.
 type Query struct {
 	Prefix      []byte
 	Cursor      []byte // exclusive: the last path already seen
 	Limit       int    // 0 = no limit
 	Type        *Type  // nil = any
 	OrphansOnly bool
-	// ModifiedBefore is an exclusive bound in Unix milliseconds, rounded down to the minute (the direction in which
-	// no file counts as older than it is); 0 = off. Files of unknown time never match.
+	// ModifiedBefore is an exclusive bound in Unix milliseconds, rounded down to the
+	// minute (the direction in which no file counts as older than it is); 0 = off. Files
+	// of unknown time never match.
 	ModifiedBefore int64
 }
 
-// Change says what to look up again: it is harmless to apply it twice.
+// A Change states which files to look up again. Applying it twice is harmless.
 type Change struct {
 	Index    uint64   // of the catalog entry that made the change; ascending
 	Stems    [][]byte // the links of files with these stems may have changed

@@ -15,12 +15,14 @@ import (
 	"firescan/keyspace"
 )
 
-// flushBytes is how much a writer gathers before it writes.
+// flushBytes is the size of the buffer of a writer.
 const flushBytes = 64 << 10
 
-// A Writer builds one segment. It is not safe for concurrent use; several writers may be open at once. Add goes to a plain
-// file, from which Seal builds the bbolt file: so an open writer costs about 128 KiB of memory however large the segment is.
-// A small segment needs no plain file. After an error every call answers that error; Abort then removes what was written.
+// A Writer writes one segment. It is not safe for concurrent use; several writers may be
+// open at once. Add writes to a plain file, from which Seal builds the bbolt file, so
+// that an open writer needs about 128 KiB of memory however large the segment is. A small
+// segment needs no plain file. After an error every call returns that error; Abort then
+// removes the files.
 type Writer struct {
 	store *Store
 	dest  string
@@ -35,8 +37,9 @@ type Writer struct {
 	err   error
 }
 
-// NewSegment begins a segment of a destination. All paths added must be at or after start. ErrExists when a sealed segment
-// of that name is there already or one is being written.
+// NewSegment begins a segment of a destination. All paths added must be at or after
+// start. It returns ErrExists when a sealed segment of that name exists or one is being
+// written.
 func (s *Store) NewSegment(destID, segmentID string, start []byte) (*Writer, error) {
 	if err := checkName(destID, segmentID); err != nil {
 		return nil, err
@@ -48,12 +51,12 @@ func (s *Store) NewSegment(destID, segmentID string, start []byte) (*Writer, err
 	return s.newWriter(destID, segmentMeta{Version: formatVersion, ID: segmentID, Start: bytes.Clone(start)})
 }
 
-// newWriter begins a file that finish puts in its place, where one may be already.
+// newWriter begins a file that finish renames into place, where it may replace another.
 func (s *Store) newWriter(destID string, meta segmentMeta) (*Writer, error) {
 	path := filepath.Join(s.dir, destID, meta.ID+sealedSuffix)
 	w := &Writer{store: s, dest: destID, path: path, tmp: path + openSuffix, meta: meta}
 	w.block.limit = s.blockEntries
-	if err := s.addWriter(w); err != nil {
+	if err := s.beginWriting(w.tmp); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -62,8 +65,9 @@ func (s *Store) newWriter(destID string, meta segmentMeta) (*Writer, error) {
 	return w, nil
 }
 
-// Add appends a file. Paths ascend strictly, bytewise, and are not before the segment's start (ErrOrder). e and its path
-// may be reused at once. It does not allocate once its buffers have their size.
+// Add appends a file. Paths ascend strictly, bytewise, and are not before the start of
+// the segment (ErrOrder). The caller may reuse e and its path at once. Add does not
+// allocate once its buffers have grown.
 func (w *Writer) Add(e *Entry) error {
 	if w.err != nil {
 		return w.err
@@ -87,10 +91,10 @@ func (w *Writer) Add(e *Entry) error {
 	return nil
 }
 
-// Len is the number of files added.
+// Len returns the number of files added.
 func (w *Writer) Len() int { return int(w.meta.Entries) + w.block.count }
 
-// endBlock ends the block that is being built, if any.
+// endBlock ends the current block, if any.
 func (w *Writer) endBlock() error {
 	if w.err != nil || w.block.count == 0 {
 		return w.err
@@ -116,7 +120,8 @@ func (w *Writer) account(key []byte, sum uint64, h *head) {
 	w.sum.add(key, h)
 }
 
-// AddMissing lists a record whose file is not in the segment, in any order. A record that is listed already is ignored.
+// AddMissing adds a record whose file is not in the segment, in any order. Duplicates are
+// ignored.
 func (w *Writer) AddMissing(m Missing) error {
 	if w.err != nil {
 		return w.err
@@ -150,7 +155,7 @@ func (w *Writer) flush() (err error) {
 	return nil
 }
 
-// records reads what was added.
+// records returns a reader of the added records.
 func (w *Writer) records() (io.Reader, error) {
 	if w.file == nil {
 		return bytes.NewReader(w.buf), nil
@@ -161,9 +166,10 @@ func (w *Writer) records() (io.Reader, error) {
 	return io.MultiReader(bufio.NewReaderSize(w.file, flushBytes), bytes.NewReader(w.buf)), nil
 }
 
-// Seal ends the segment at end (exclusive; nil = unbounded) and makes it durable. classifiedAt is the catalog index that the
-// links were read at, the oldest one when there were several. The writer is done, whatever Seal answers; after an error
-// nothing is left of it.
+// Seal ends the segment at end (exclusive; nil = unbounded) and makes it durable.
+// classifiedAt is the catalog index at which the links were read, the oldest one when
+// there were several. The writer cannot be used afterwards; after an error its files are
+// removed.
 func (w *Writer) Seal(end []byte, classifiedAt uint64) (SegmentInfo, error) {
 	err := w.endBlock()
 	if err == nil && w.Len() > 0 && !keyspace.BeforeEnd(w.last, end) {
@@ -180,7 +186,7 @@ func (w *Writer) Seal(end []byte, classifiedAt uint64) (SegmentInfo, error) {
 	return w.meta.info(size), nil
 }
 
-// finish builds the sealed file. The writer is done afterwards.
+// finish builds the sealed file. The writer cannot be used afterwards.
 func (w *Writer) finish() (int64, error) {
 	if w.err != nil {
 		return 0, errors.Join(w.err, w.Abort())
@@ -192,7 +198,8 @@ func (w *Writer) finish() (int64, error) {
 	return size, errors.Join(err, w.Abort())
 }
 
-// Abort removes the unfinished segment. It may be called at any time, also after Seal, when it does nothing.
+// Abort removes the unfinished segment. It may be called at any time, and does nothing
+// after Seal.
 func (w *Writer) Abort() error {
 	if w.store == nil {
 		return nil
@@ -201,7 +208,7 @@ func (w *Writer) Abort() error {
 	if w.file != nil {
 		err = errors.Join(w.file.Close(), os.Remove(w.tmp))
 	}
-	w.store.removeWriter(w)
+	w.store.endWriting(w.tmp)
 	w.store = nil
 	if w.err == nil {
 		w.err = ErrClosed

@@ -156,7 +156,8 @@ func TestAddDoesNotAllocate(t *testing.T) {
 		}
 	}
 	add()
-	// What is left is the summary: a fence for each 4,096 files, and its slices as they grow.
+	// What is left is the summary: a fence for each 4,096 files, and its slices as they
+	// grow.
 	if n := testing.AllocsPerRun(1, add); n > 20 {
 		t.Fatalf("%v allocations for 10,000 files", n)
 	}
