@@ -85,7 +85,7 @@ func TestIgnoredEntriesAdvance(t *testing.T) {
 
 func TestEncodeRefuses(t *testing.T) {
 	if _, err := Encode(&emptypb.Empty{}); err == nil {
-		t.Error("encoded what is no command")
+		t.Error("encoded a message that is not a command")
 	}
 	if _, err := Encode(&pb.PutKeyset{Keyset: make([]byte, MaxEntry)}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("encoded too much: %v", err)
@@ -239,7 +239,7 @@ func TestClosedCatalog(t *testing.T) {
 	_, err3 := s.WriteTo(&bytes.Buffer{})
 	for _, err := range []error{err1, err2, err3, c.View(func(*Tx) error { return nil })} {
 		if !errors.Is(err, ErrClosed) {
-			t.Errorf("a closed catalog answers %v", err)
+			t.Errorf("a closed catalog returns %v", err)
 		}
 	}
 }

@@ -7,9 +7,8 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// TestChangesOfAnOldDestinationAreRefused: who changed what they read must not undo what
-// came in between.
-func TestChangesOfAnOldDestinationAreRefused(t *testing.T) {
+// TestStaleEditsAreRefused: an edit of an outdated destination must not undo later edits.
+func TestStaleEditsAreRefused(t *testing.T) {
 	c := openTest(t)
 	d := testDestination("o", "d")
 	d.UpdatedAt = 5
@@ -23,7 +22,7 @@ func TestChangesOfAnOldDestinationAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := change("second", 5, 7); !errors.Is(err, ErrConflict) {
-		t.Errorf("a change of the destination as it was: %v, want a conflict", err)
+		t.Errorf("an edit of an outdated destination: %v, want a conflict", err)
 	}
 	if err := change("third", 6, 7); err != nil {
 		t.Error(err)

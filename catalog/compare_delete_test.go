@@ -11,7 +11,7 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// compareDeletes holds intents, marks, audit records, answers and holders against the model.
+// compareDeletes compares intents, marks, audit records, stored responses and holders with the model.
 func (x *machine) compareDeletes(t *rapid.T, tx *Tx) {
 	m := x.model
 	intents, err := tx.Intents()
@@ -38,7 +38,7 @@ func (x *machine) compareDeletes(t *rapid.T, tx *Tx) {
 	}
 	times := keysOf(tx.bucket(inAnswersByTime), nil)
 	if len(times) != len(m.answers) {
-		t.Fatalf("%d answers by time, want %d", len(times), len(m.answers))
+		t.Fatalf("%d stored responses by time, want %d", len(times), len(m.answers))
 	}
 	for _, dest := range allDests {
 		var want []*pb.Holder

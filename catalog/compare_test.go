@@ -102,7 +102,7 @@ func (x *machine) compareSyncs(t *rapid.T, tx *Tx) {
 		segments, err := tx.Segments(id)
 		same(t, "segments", segments, err, x.model.segments[id])
 		if _, err := tx.Sync("stranger", id); !errors.Is(err, ErrNotFound) {
-			t.Fatalf("another organisation reads sync %s: %v", id, err)
+			t.Fatalf("another organization reads sync %s: %v", id, err)
 		}
 		got, err := tx.Sync(s.Org, id)
 		same(t, "sync", []*pb.Sync{got}, err, []*pb.Sync{s})
@@ -118,7 +118,7 @@ func (x *machine) compareSyncs(t *rapid.T, tx *Tx) {
 }
 
 // compareBuckets compares links and prefixes as sets, and checks that deltas
-// tell everything that changed since anybody looked, and nothing when nobody does.
+// contain every change since the oldest need, and are absent without one.
 func (x *machine) compareBuckets(t *rapid.T, tx *Tx) {
 	wantLinks, wantPrefixes := x.model.links(), x.model.prefixes()
 	for _, bucketID := range allBuckets {
@@ -172,18 +172,18 @@ func (x *machine) compareDeltas(t *rapid.T, tx *Tx, bucketID string) {
 		if c.bucketID != bucketID || !needed || c.index <= need {
 			continue
 		}
-		told := func(list [][]byte, what string) bool {
+		listed := func(list [][]byte, what string) bool {
 			return slices.ContainsFunc(list, func(b []byte) bool { return string(b) == what })
 		}
 		d := at[c.index]
 		known := false
 		switch c.kind {
 		case ofStem:
-			known = told(d.GetStems(), c.what) || told(d.GetPrefixes(), "")
+			known = listed(d.GetStems(), c.what) || listed(d.GetPrefixes(), "")
 		case ofPrefix:
-			known = told(d.GetPrefixes(), c.what) || told(d.GetPrefixes(), "")
+			known = listed(d.GetPrefixes(), c.what) || listed(d.GetPrefixes(), "")
 		case ofDeleted:
-			known = told(d.GetDeleted(), c.what)
+			known = listed(d.GetDeleted(), c.what)
 		}
 		if !known {
 			t.Fatalf("the change of %q in %s at %d is in no delta: %v", c.what, bucketID, c.index, d)

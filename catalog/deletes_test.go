@@ -68,9 +68,9 @@ func onePitr(storage, prefix string) *pb.PutRecords {
 	return &pb.PutRecords{Org: "o", Records: []*pb.Record{{Kind: &pb.Record_Pitr{Pitr: p}}}}
 }
 
-// TestNobodyClaimsWhatIsBeingDeleted tries each way in which a record comes to link a file,
+// TestMarkedPathsCannotBeLinked tries each way in which a record comes to link a file,
 // while the file is being deleted and afterwards.
-func TestNobodyClaimsWhatIsBeingDeleted(t *testing.T) {
+func TestMarkedPathsCannotBeLinked(t *testing.T) {
 	elsewhere := func(id string) *pb.Destination {
 		d := testDestination("o", id)
 		d.Bucket = "elsewhere"
@@ -156,9 +156,9 @@ func TestNobodyClaimsWhatIsBeingDeleted(t *testing.T) {
 	}
 }
 
-// TestNothingNeededIsMarked: links of every organisation on the bucket count, under
+// TestLinkedPathsAreNotMarked: links of every organization on the bucket count, under
 // whatever name they know it.
-func TestNothingNeededIsMarked(t *testing.T) {
+func TestLinkedPathsAreNotMarked(t *testing.T) {
 	c := openTest(t)
 	mine, theirs := testDestination("o", "d"), testDestination("o2", "d2")
 	mine.Type, mine.Path = TypeGCS, "a"
@@ -178,7 +178,7 @@ func TestNothingNeededIsMarked(t *testing.T) {
 	if got := begin(t, c, orphans, paths...); !slices.Equal(got, want) {
 		t.Errorf("rejected %q, want %q", got, want)
 	}
-	// A backup of the same name of another organisation still protects.
+	// A backup of the same name of another organization still protects.
 	backups := &pb.BeginDelete{Org: "o", DestinationId: "d", Id: "backups", Revision: 1, BackupIds: []string{"b"}}
 	want = []string{
 		"a/x.meta FILE_NOT_ORPHAN", "a/y.1 FILE_NOT_ORPHAN", "a/y.2 PATH_BEING_DELETED", "a/pitr/1 FILE_NOT_ORPHAN",

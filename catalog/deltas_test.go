@@ -46,8 +46,8 @@ func TestDeltas(t *testing.T) {
 		putBackup(t, c, "o", &pb.Backup{Id: id, StorageId: "d", Size: int64(c.AppliedIndex()), StoragePath: []byte(path)})
 	}
 	mustPut(t, c, testDestination("o", "d"), true) // 1
-	put("b", "x.backup")                                  // 2
-	wantDeltas(t, c)                                      // nobody looks yet
+	put("b", "x.backup")                           // 2
+	wantDeltas(t, c)                               // nobody looks yet
 
 	apply(t, c, &pb.StartSync{Org: "o", DestinationId: "d", SyncId: "s"}) // 3
 	put("b", "x.backup")                                                  // 4: links as before
@@ -65,8 +65,8 @@ func TestDeltas(t *testing.T) {
 	apply(t, c, &pb.DeleteRecords{Org: "o", Kind: KindBackup, Ids: []string{"b1", "b"}}) // 9
 	wantDeltas(t, c, `8 [p/1 q] ["pitr/"]`, `9 [p/1 y] []`)
 
-	// Another organisation's records of the same bucket matter as much.
-	mustPut(t, c, testDestination("o2", "d2"), true)                                  // 10
+	// Another organization's records of the same bucket matter as much.
+	mustPut(t, c, testDestination("o2", "d2"), true)                                         // 10
 	putBackup(t, c, "o2", &pb.Backup{Id: "b", StorageId: "d2", StoragePath: []byte("z.gz")}) // 11
 	wantDeltas(t, c, `8 [p/1 q] ["pitr/"]`, `9 [p/1 y] []`, `11 [z] []`)
 

@@ -6,9 +6,9 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// TestFactsOfAnotherPlace: what was found out about a bucket is not believed of another one,
+// TestFactsOfAnotherRevision: what was found out about a bucket is not believed of another one,
 // and stays where the destination does.
-func TestFactsOfAnotherPlace(t *testing.T) {
+func TestFactsOfAnotherRevision(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(d *pb.Destination)
 		kept   bool

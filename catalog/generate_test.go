@@ -54,7 +54,7 @@ var (
 	})
 )
 
-// genCommand draws a command; m tells what would make sense now, so that the
+// genCommand draws a command that often makes sense in the state of m, so that the
 // rare orders (seal, seal, promote) are not left to luck. Small numbers come more often.
 func genCommand(t *rapid.T, m *model) proto.Message {
 	if len(m.destinations) == 0 || len(m.destinations) < len(allDests) && rapid.IntRange(0, 9).Draw(t, "more") == 9 {

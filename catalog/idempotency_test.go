@@ -47,7 +47,7 @@ func TestOnce(t *testing.T) {
 	if err := ResultError(proposeOnce(t, c, create("third"), &pb.Once{Org: "o"})); !errors.Is(err, ErrInvalid) {
 		t.Errorf("no key: %v", err)
 	}
-	// What was answered joins what was made.
+	// The response is stored with the result.
 	answer := &pb.StoreAnswer{Org: "o", Key: "k", Fingerprint: []byte("f"), Status: 201, Body: []byte("first"), At: 2000}
 	apply(t, c, answer)
 	answer.Body = []byte("second")
@@ -58,7 +58,7 @@ func TestOnce(t *testing.T) {
 			t.Errorf("answer %v", a)
 		}
 		if _, err := tx.Answer("o2", "k"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("another organisation's key: %v", err)
+			t.Errorf("another organization's key: %v", err)
 		}
 		all, _ := tx.AllDestinations()
 		if len(all) != 1 {
@@ -76,8 +76,8 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// TestAnswersAreForgotten: no command forgets many, and in the end none is left.
-func TestAnswersAreForgotten(t *testing.T) {
+// TestKeysExpire: each command removes few expired keys, and in the end all are removed.
+func TestKeysExpire(t *testing.T) {
 	c := openTest(t)
 	const answers = 2*expiredPerCommand + 50
 	at := int64(1000)
@@ -91,7 +91,7 @@ func TestAnswersAreForgotten(t *testing.T) {
 		if err := c.View(func(tx *Tx) error {
 			n = len(keysOf(tx.bucket(inAnswers), nil))
 			if m := len(keysOf(tx.bucket(inAnswersByTime), nil)); m != n {
-				t.Errorf("%d answers, %d by time", n, m)
+				t.Errorf("%d stored responses, %d by time", n, m)
 			}
 			return nil
 		}); err != nil {

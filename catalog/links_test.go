@@ -58,7 +58,7 @@ func TestRecordInProgressLinks(t *testing.T) {
 	wantLinks(t, c, "s3//bucket")
 }
 
-func TestOrganisationsShareABucket(t *testing.T) {
+func TestOrganizationsShareABucket(t *testing.T) {
 	c := openTest(t)
 	mustPut(t, c, testDestination("o1", "d1"), true)
 	mustPut(t, c, testDestination("o2", "d2"), true)

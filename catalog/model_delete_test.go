@@ -12,7 +12,7 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// The part of the model that knows deletions, answers and what is found out.
+// The part of the model for deletions, stored responses and facts about destinations.
 
 // marks derives the marked paths of a bucket.
 func (m *model) marks(bucketID string) set {

@@ -144,7 +144,7 @@ func (m *model) need(bucketID string) (index uint64, needed bool) {
 	return index, needed
 }
 
-// apply carries out one command and gives the result that it must be answered with,
+// apply carries out one command and returns the result that it must have,
 // without messages.
 func (m *model) apply(msg proto.Message) *pb.Result {
 	switch c := proto.Clone(msg).(type) {

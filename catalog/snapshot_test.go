@@ -137,9 +137,9 @@ func (g *gate) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// TestApplyGoesOnDuringSnapshot: a slow reader of a snapshot holds up nobody,
+// TestApplyContinuesDuringSnapshot: a slow reader of a snapshot holds up nobody,
 // not even when the file grows, and what it gets is one state.
-func TestApplyGoesOnDuringSnapshot(t *testing.T) {
+func TestApplyContinuesDuringSnapshot(t *testing.T) {
 	c := openTest(t)
 	mustPut(t, c, testDestination("org", "storage_1"), true)
 	want := dump(t, c)
@@ -244,7 +244,7 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 	}
 }
 
-func TestOpenSweepsUnfinishedRestores(t *testing.T) {
+func TestOpenRemovesUnfinishedRestores(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	if err := os.WriteFile(path+restoreSuffix+"123", []byte("half"), 0o600); err != nil {
 		t.Fatal(err)

@@ -93,7 +93,7 @@ func TestSealRefuses(t *testing.T) {
 func TestSyncLifecycle(t *testing.T) {
 	c := scanned(t)
 	if r := apply(t, c, &pb.StartSync{Org: "o", DestinationId: "d", SyncId: "s2"}); r.Code != "" || r.SyncId != "s" {
-		t.Errorf("a second start answers %v, want the running sync", r)
+		t.Errorf("a second start returns %v, want the running sync", r)
 	}
 	for range 2 { // a command that was sent twice counts once
 		if r := seal(t, c, "s", "p/", "p/k"); r.Code != "" {

@@ -96,7 +96,7 @@ func checkToken(t *pb.Token) error {
 		return refuse(CodeInvalid, "role %q is none of %v", t.GetRole(), Roles())
 	}
 	if (t.GetOrg() == "") != (Role(t.GetRole()) == RoleRoot) {
-		return refuse(CodeInvalid, "a token belongs to an organisation, unless its role is %s", RoleRoot)
+		return refuse(CodeInvalid, "a token belongs to an organization, unless its role is %s", RoleRoot)
 	}
 	if t.GetExpiresAt() < 0 {
 		return refuse(CodeInvalid, "a token expires at %d", t.GetExpiresAt())

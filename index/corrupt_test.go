@@ -181,7 +181,7 @@ func TestDamageUnderAnOpenMapIsAnError(t *testing.T) {
 				}
 				suspectEverywhere(t, s, id)
 				if err := read(s, v, id); err == nil {
-					t.Fatal("the old view answers")
+					t.Fatal("the old view still returns data")
 				}
 			})
 		}

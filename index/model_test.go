@@ -126,7 +126,7 @@ func (w *world) publish(t *rapid.T, s *Store, gen string, at uint64) {
 	fill(t, s, "d", gen, list, missing, at, cuts...)
 }
 
-// change alters the world at random and returns the change that tells of it.
+// change alters the world at random and returns the change that describes it.
 func (w *world) change(t *rapid.T, index uint64) Change {
 	c := Change{Index: index}
 	list := w.sorted()
@@ -224,7 +224,7 @@ func (w *world) checkQuery(t *rapid.T, v *View, list []Entry) {
 			sums.addCell(cellOf(list[i].Type, list[i].Linked), Tally{1, uint64(list[i].Size)})
 		}
 	}
-	for range 2 { // the second answer may come from the cache
+	for range 2 { // the second result may come from the cache
 		if got, err := v.Totals(q); err != nil || got != sums {
 			t.Fatalf("totals of %+v: %+v, %v, want %+v", q, got, err, sums)
 		}
@@ -273,7 +273,7 @@ func (w *world) checkMissing(t *rapid.T, v *View) {
 		t.Fatalf("missing %q, want %q", got, want)
 	}
 	if list, _, err := v.Missing("other", nil, 0); len(list) > 0 || err != nil {
-		t.Fatalf("missing of another organisation: %v, %v", list, err)
+		t.Fatalf("missing of another organization: %v, %v", list, err)
 	}
 }
 

@@ -93,7 +93,7 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// TestReceiveRefuses what is not the segment that was asked for, and leaves nothing of
+// TestReceiveRefuses a file that is not the requested segment, and leaves nothing of
 // it.
 func TestReceiveRefuses(t *testing.T) {
 	const dest = "storage_1"
@@ -148,8 +148,8 @@ func TestReceiveRefuses(t *testing.T) {
 	}
 }
 
-// TestSweepTakesParts that are not needed any more.
-func TestSweepTakesParts(t *testing.T) {
+// TestSweepRemovesParts that are not needed any more.
+func TestSweepRemovesParts(t *testing.T) {
 	const dest = "storage_1"
 	s := newStore(t, t.TempDir())
 	for _, id := range []string{"kept", "gone"} {
@@ -169,9 +169,9 @@ func TestSweepTakesParts(t *testing.T) {
 	}
 }
 
-// TestDamageIsNotHandedOn: a file that rotted is set aside when another node asks for it,
+// TestDamageIsNotSent: a file that rotted is set aside when another node asks for it,
 // and the copy that comes in its place heals the shard.
-func TestDamageIsNotHandedOn(t *testing.T) {
+func TestDamageIsNotSent(t *testing.T) {
 	const dest = "storage_1"
 	from, to := newStore(t, t.TempDir()), newStore(t, t.TempDir())
 	entries := flatEntries(500)
@@ -249,7 +249,7 @@ func TestReceiveOnce(t *testing.T) {
 	}
 	in := begin()
 	if _, err := in.Write([]byte("x")); err == nil || in.Commit(1) == nil {
-		t.Error("wrote what was not begun")
+		t.Error("wrote before Begin")
 	}
 	in = begin()
 	err := in.Begin("tag")
@@ -284,8 +284,8 @@ func TestReceiveOnce(t *testing.T) {
 	_ = in.Close()
 }
 
-// TestSweepLooksFirst: a file that comes while it is looked up what is needed stays.
-func TestSweepLooksFirst(t *testing.T) {
+// TestSweepListsBeforeKeep: a file that comes while it is looked up what is needed stays.
+func TestSweepListsBeforeKeep(t *testing.T) {
 	const dest = "storage_1"
 	s := newStore(t, t.TempDir())
 	file := func(id string) string { return filepath.Join(s.dir, dest, id+sealedSuffix) }

@@ -142,7 +142,7 @@ func TestPromoteRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenAndSweepKeepWhatIsWanted(t *testing.T) {
+func TestOpenAndSweepKeepNeededFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := newStore(t, dir)
 	entries := flatEntries(100)
@@ -286,7 +286,7 @@ firescan_index_blocks_read_total 5
 	}
 }
 
-func TestRetireLeavesWhatASyncWrites(t *testing.T) {
+func TestRetireKeepsSegmentsOfARunningSync(t *testing.T) {
 	dir := t.TempDir()
 	s := newStore(t, dir)
 	fill(t, s, "d", "g", flatEntries(100), nil, 1, 50)

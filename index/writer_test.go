@@ -87,7 +87,7 @@ func TestSegmentNames(t *testing.T) {
 	}
 }
 
-func TestSealSaysWhatVerifySays(t *testing.T) {
+func TestSealAndVerifyAgree(t *testing.T) {
 	s := newStore(t, t.TempDir())
 	w, err := s.NewSegment("d", "s", []byte("a"))
 	if err != nil {

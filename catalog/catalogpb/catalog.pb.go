@@ -96,14 +96,14 @@ func (x *Envelope) GetOnce() *Once {
 }
 
 // Once makes a retried command exactly-once: the first that is carried out under
-// (org, key) leaves its Result, and the same key again is answered with it and changes
-// nothing. It is forgotten after a day. A refused command leaves nothing.
+// (org, key) stores its Result, and the same key again returns it and changes nothing. It
+// expires after a day. A refused command stores nothing.
 type Once struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// org is empty for the root role.
 	Org string `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// fingerprint tells requests apart: the same key with another one is a CONFLICT.
+	// fingerprint identifies the request: the same key with another one is a CONFLICT.
 	Fingerprint   []byte `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	At            int64  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -168,12 +168,12 @@ func (x *Once) GetAt() int64 {
 	return 0
 }
 
-// Result is what applying one command answers to its proposer.
+// Result is the result of one command for its proposer.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// code is empty on success, else one of the codes in catalog/errors.go.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// message says, for a person, what was refused and why.
+	// message explains the refusal to a person.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	// rejected lists the records of a PutRecords command that were not stored, and the
 	// paths of a BeginDelete command that must not be deleted.
@@ -182,7 +182,7 @@ type Result struct {
 	SyncId string `protobuf:"bytes,4,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
 	// deleted counts the records that a DeleteRecords or FinishDelete command removed.
 	Deleted uint32 `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	// id is that of the destination, token or sync that was made.
+	// id is the id of the created destination, token or sync.
 	Id string `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
 	// schedules and pitrs count what a Migrate command moved.
 	Schedules     uint32 `protobuf:"varint,7,opt,name=schedules,proto3" json:"schedules,omitempty"`
@@ -277,7 +277,7 @@ func (x *Result) GetPitrs() uint32 {
 	return 0
 }
 
-// Rejection says why the record or path at position `index` of a command was refused.
+// Rejection states why the record or path at position `index` of a command was refused.
 type Rejection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
@@ -510,8 +510,8 @@ func (x *Destination) GetReseals() uint64 {
 	return 0
 }
 
-// Conditions says whether a bucket deletes an object only if it still is the one that was
-// looked at (SetConditions).
+// Conditions states whether a bucket supports conditional deletes, which delete an object
+// only if it is unchanged (SetConditions).
 type Conditions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// single is for deletes one by one, batch for those of many.
@@ -944,8 +944,8 @@ type Token struct {
 	Role      string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
 	Name      string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
 	CreatedAt int64  `protobuf:"varint,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// expires_at is from when on it is good for nothing, 0 for never. Whoever looks the token
-	// up compares: the catalog knows no time.
+	// expires_at is when the token expires, 0 for never. The reader compares it: the catalog
+	// has no clock.
 	ExpiresAt     int64 `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1144,7 +1144,7 @@ func (x *TypeStats) GetOrphanBytes() uint64 {
 	return 0
 }
 
-// Segment is the fact that one key range [start, end) was listed whole.
+// Segment is the fact that one key range [start, end) was listed completely.
 type Segment struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Id      string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1154,7 +1154,7 @@ type Segment struct {
 	Bytes   uint64                 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	Orphans uint64                 `protobuf:"varint,6,opt,name=orphans,proto3" json:"orphans,omitempty"`
 	Missing uint64                 `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
-	// classified_at is the catalog index that its links were looked up at.
+	// classified_at is the catalog index at which its links were looked up.
 	ClassifiedAt uint64 `protobuf:"varint,8,opt,name=classified_at,json=classifiedAt,proto3" json:"classified_at,omitempty"`
 	Checksum     uint64 `protobuf:"varint,9,opt,name=checksum,proto3" json:"checksum,omitempty"`
 	// file_size is the length of the sealed segment file.
@@ -1567,7 +1567,7 @@ func (x *Generation) GetRevision() uint64 {
 	return 0
 }
 
-// Delta says which files of a bucket must be looked up again, and which are gone.
+// Delta lists the files of a bucket that must be looked up again or were deleted.
 type Delta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// stems: files with one of these stems (their links may have changed).
@@ -1631,8 +1631,7 @@ func (x *Delta) GetDeleted() [][]byte {
 	return nil
 }
 
-// Intent is a deletion that was begun and not finished: its paths are marked, so that no
-// record comes to link them.
+// Intent is an open deletion: its paths are marked, so that no record begins to link them.
 type Intent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -1647,9 +1646,9 @@ type Intent struct {
 	Revision uint64 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
 	// backup_ids are the records that are deleted with their files. Only they may link paths.
 	BackupIds []string `protobuf:"bytes,9,rep,name=backup_ids,json=backupIds,proto3" json:"backup_ids,omitempty"`
-	// paths are those that are marked: what was rejected is not among them.
+	// paths are the marked paths, without rejected ones.
 	Paths [][]byte `protobuf:"bytes,10,rep,name=paths,proto3" json:"paths,omitempty"`
-	// rejected is what the command was answered, for when it is sent again; without messages.
+	// rejected is the result of the command, for when it is sent again; without messages.
 	Rejected      []*Rejection `protobuf:"bytes,11,rep,name=rejected,proto3" json:"rejected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1762,13 +1761,13 @@ func (x *Intent) GetRejected() []*Rejection {
 	return nil
 }
 
-// Outcome is what became of one path.
+// Outcome is the outcome of one path.
 type Outcome struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Path    []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	Deleted bool                   `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	Size    int64                  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
-	// reason says why it was not deleted.
+	// reason is why it was not deleted.
 	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1832,7 +1831,7 @@ func (x *Outcome) GetReason() string {
 	return ""
 }
 
-// Audit is what a finished deletion leaves for good. Its id is the intent's.
+// Audit is the permanent record of a finished deletion. Its id is that of the intent.
 type Audit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -1943,8 +1942,8 @@ func (x *Audit) GetBackupIds() []string {
 	return nil
 }
 
-// Answer is what is remembered of a request with an Idempotency-Key: the result of its
-// command (Once), what it was answered (StoreAnswer), or both.
+// Answer is what is stored of a request with an Idempotency-Key: the result of its command
+// (Once), the response (StoreAnswer), or both.
 type Answer struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Org         string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -1953,7 +1952,7 @@ type Answer struct {
 	At          int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
 	// result is absent when no command was proposed with Once. Its rejections have no messages.
 	Result *Result `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
-	// status is 0 until the request was answered.
+	// status is 0 until the response is stored.
 	Status        uint32 `protobuf:"varint,6,opt,name=status,proto3" json:"status,omitempty"`
 	Body          []byte `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2039,7 +2038,7 @@ func (x *Answer) GetBody() []byte {
 	return nil
 }
 
-// Holder says that a node holds the whole shard of a generation.
+// Holder states that a node holds the whole shard of a generation.
 type Holder struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -2097,8 +2096,8 @@ type PutDestination struct {
 	Destination *Destination           `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
 	// create refuses an id that exists; otherwise the id must exist.
 	Create bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
-	// base_updated_at, when not 0, is the updated_at of the destination that the new one
-	// was made from: when it has another one by now, or other reseals, the answer is CONFLICT.
+	// base_updated_at, when not 0, is the updated_at of the destination that was edited: when
+	// it has changed since, or reseals has, the result is CONFLICT.
 	BaseUpdatedAt int64 `protobuf:"varint,3,opt,name=base_updated_at,json=baseUpdatedAt,proto3" json:"base_updated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2213,7 +2212,7 @@ type SetVerified struct {
 	Id       string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Verified bool                   `protobuf:"varint,3,opt,name=verified,proto3" json:"verified,omitempty"`
 	At       int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
-	// revision must be the destination's, or the answer is of other settings.
+	// revision must be that of the destination, or the result is CONFLICT.
 	Revision      uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2398,8 +2397,8 @@ func (*Record_Schedule) isRecord_Kind() {}
 
 func (*Record_Pitr) isRecord_Kind() {}
 
-// PutRecords stores records of one organisation: good ones land, bad ones are
-// answered by position.
+// PutRecords stores records of one organization: valid ones are stored, invalid ones are
+// rejected by position.
 type PutRecords struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -2655,7 +2654,7 @@ func (x *PutKeyset) GetReplaces() []byte {
 	return nil
 }
 
-// StartSync opens a sync of a destination, or answers the one that runs.
+// StartSync starts a sync of a destination, or returns the running one.
 type StartSync struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -2905,7 +2904,7 @@ func (x *FinishSync) GetAt() int64 {
 // than backup_ids links it, or it lies under a prefix of a PITR configuration),
 // PATH_BEING_DELETED (another intent has it), INVALID (not in the key space of the
 // destination; with backup_ids: none of them links it). When nothing is marked and there
-// are no backup_ids, no intent is made. The same command again is answered the same.
+// are no backup_ids, no intent is made. The same command again has the same result.
 type BeginDelete struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -2914,7 +2913,7 @@ type BeginDelete struct {
 	Who           string                 `protobuf:"bytes,4,opt,name=who,proto3" json:"who,omitempty"`
 	Node          string                 `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
 	At            int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
-	// revision must be the destination's, or the answer is CONFLICT.
+	// revision must be that of the destination, or the result is CONFLICT.
 	Revision uint64 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
 	// backup_ids are records that are to be deleted as well: their links do not protect.
 	BackupIds     []string `protobuf:"bytes,8,rep,name=backup_ids,json=backupIds,proto3" json:"backup_ids,omitempty"`
@@ -3016,14 +3015,14 @@ func (x *BeginDelete) GetPaths() [][]byte {
 	return nil
 }
 
-// FinishDelete says what became of an intent: its marks are cleared, the deleted files
-// leave the index, an audit record stays. CONFLICT when there is no such intent.
+// FinishDelete ends an intent: its marks are cleared, the deleted files leave the index, an
+// audit record stays. CONFLICT when there is no such intent.
 type FinishDelete struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
 	Id    string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	At    int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`
-	// outcomes of its paths; those that are not named count as not deleted.
+	// outcomes of its paths; paths without one count as not deleted.
 	Outcomes []*Outcome `protobuf:"bytes,4,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
 	// delete_backups are those of the intent's backup_ids whose records are removed.
 	DeleteBackups []string `protobuf:"bytes,5,rep,name=delete_backups,json=deleteBackups,proto3" json:"delete_backups,omitempty"`
@@ -3166,8 +3165,8 @@ func (x *Migrate) GetAt() int64 {
 	return 0
 }
 
-// StoreAnswer remembers what a request with an Idempotency-Key was answered, for a day.
-// The first one stays. CONFLICT when the key was used with another fingerprint.
+// StoreAnswer stores the response to a request with an Idempotency-Key for a day. The first
+// one stays. CONFLICT when the key was used with another fingerprint.
 type StoreAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -3252,12 +3251,12 @@ func (x *StoreAnswer) GetAt() int64 {
 	return 0
 }
 
-// SetConditions records what probing a bucket has shown.
+// SetConditions records the result of probing a bucket.
 type SetConditions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
 	Id    string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// revision must be the destination's, or the answer is CONFLICT.
+	// revision must be that of the destination, or the result is CONFLICT.
 	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	Single        bool   `protobuf:"varint,4,opt,name=single,proto3" json:"single,omitempty"`
 	Batch         bool   `protobuf:"varint,5,opt,name=batch,proto3" json:"batch,omitempty"`
@@ -3409,9 +3408,9 @@ func (x *Reseal) GetBaseUpdatedAt() int64 {
 	return 0
 }
 
-// SetHolder says that a node holds the whole shard of a generation, or of the running sync
-// that is to become one; or no longer. It is ignored when the destination has another
-// generation and runs another sync by now.
+// SetHolder records that a node holds the whole shard of a generation or of a running sync,
+// or no longer does. It is ignored when the destination has another generation and another
+// running sync by now.
 type SetHolder struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -3480,7 +3479,7 @@ func (x *SetHolder) GetWhole() bool {
 	return false
 }
 
-// ForgetNode drops all that a node holds.
+// ForgetNode removes a node from all holders.
 type ForgetNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -3525,8 +3524,8 @@ func (x *ForgetNode) GetNode() string {
 	return ""
 }
 
-// UnsealSegments takes segments of a running sync back, since the only node that had
-// them is gone: their ranges are to be listed again. Unknown ones are ignored.
+// UnsealSegments removes segments of a running sync that no node has any more: their ranges
+// are listed again. Unknown ids are ignored.
 type UnsealSegments struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SyncId        string                 `protobuf:"bytes,1,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`

@@ -10,7 +10,7 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// A Node is one member of a Log with a catalog of its own. It has the methods of a cluster
+// A Node is one member of a Log with its catalog. It has the methods of a cluster
 // through which commands are proposed.
 type Node struct {
 	ID string
