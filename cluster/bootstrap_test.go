@@ -130,11 +130,11 @@ func TestPromises(t *testing.T) {
 	r.expect = 3
 	n := r.node("n2").start()
 	ask := func(attempt, founder string, members ...string) string {
-		answer, err := (&service{bootstrap: n.bootstrap}).Promise(t.Context(), promise(attempt, founder, members...))
+		response, err := (&service{bootstrap: n.bootstrap}).Promise(t.Context(), promise(attempt, founder, members...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return answer.Refusal
+		return response.Refusal
 	}
 	for _, tc := range []struct {
 		what             string

@@ -41,9 +41,9 @@ func TestFullDiskWaitsForSpace(t *testing.T) {
 	m := &fullMachine{refuse: 1}
 	fatal := make(chan error, 1)
 	f := &fsm{catalog: m, logger: slog.New(slog.DiscardHandler), fatal: fatal, closing: t.Context().Done()}
-	answers := f.ApplyBatch([]*raft.Log{{Index: 1, Type: raft.LogCommand}, {Index: 2, Type: raft.LogConfiguration}})
-	if r, ok := answers[0].(*pb.Result); !ok || r.Code != "" || m.calls != 2 || f.full.Load() {
-		t.Errorf("returned %v after %d calls", answers, m.calls)
+	responses := f.ApplyBatch([]*raft.Log{{Index: 1, Type: raft.LogCommand}, {Index: 2, Type: raft.LogConfiguration}})
+	if r, ok := responses[0].(*pb.Result); !ok || r.Code != "" || m.calls != 2 || f.full.Load() {
+		t.Errorf("returned %v after %d calls", responses, m.calls)
 	}
 	if len(fatal) != 0 {
 		t.Error("a full disk stopped the node")
@@ -54,9 +54,9 @@ func TestFullDiskDoesNotBlockClose(t *testing.T) {
 	closing := make(chan struct{})
 	close(closing)
 	f := &fsm{catalog: &fullMachine{refuse: 1 << 30}, logger: slog.New(slog.DiscardHandler), fatal: make(chan error, 1), closing: closing}
-	answers := f.ApplyBatch([]*raft.Log{{Index: 1, Type: raft.LogCommand}})
-	if err, ok := answers[0].(error); !ok || !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("returned %v, want ENOSPC", answers)
+	responses := f.ApplyBatch([]*raft.Log{{Index: 1, Type: raft.LogCommand}})
+	if err, ok := responses[0].(error); !ok || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("returned %v, want ENOSPC", responses)
 	}
 	// The log must keep the entries that were not applied.
 	if _, err := f.Snapshot(); !errors.Is(err, errStopped) {

@@ -17,7 +17,7 @@ const maxGreeting = 4 << 10
 
 // greeter exchanges the greetings that a Raft stream begins with: the cluster, the caller,
 // and the node that it calls. So no node takes part in the log of another cluster, receives
-// what is meant for another node, or votes while its disk is empty and it may have voted before.
+// messages for another node, or votes with an empty disk when it may have voted before.
 type greeter struct{ members *members }
 
 // greet sends a greeting to node id, and returns an error if it is refused.

@@ -25,7 +25,7 @@ const (
 // itself, streamed when a follower needs it. That may be newer than the metadata, and the
 // catalog skips entries that it has applied already.
 //
-// A snapshot from another node has content of its own until it is restored.
+// A snapshot from another node has separate content until it is restored.
 type snapshots struct {
 	dir     string
 	catalog *catalog.Catalog

@@ -11,7 +11,7 @@ const (
 	ProtocolHTTP = protocolHTTP
 )
 
-// CheckNow makes the next use of the certificate look at the files.
+// CheckNow makes the next use of the certificate check the files.
 func (r *Reloader) CheckNow() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func TestHandshake(t *testing.T) {
 			if !errors.Is(err, tc.is) {
 				t.Errorf("%s: %v, want %v", tc.what, err, tc.is)
 			}
-		case tc.want == "" && err != nil, tc.want != "" && (err == nil || !bytes.Contains([]byte(err.Error()), []byte(tc.want))):
+		case tc.want == "" && err != nil, tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
 			t.Errorf("%s: %v, want %q", tc.what, err, tc.want)
 		}
 	}
