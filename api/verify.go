@@ -18,7 +18,7 @@ func (h *destinations) verify(c *call) error {
 	if err != nil {
 		return err
 	}
-	permissions, conditions, err := h.probe(c, d)
+	permissions, conditions, fault, err := h.probe(c, d)
 	if err != nil {
 		// That it cannot be reached now says nothing against its settings.
 		if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) && !known.Kind.Temporary() {
@@ -32,7 +32,10 @@ func (h *destinations) verify(c *call) error {
 		return err
 	}
 	message := "Storage verified successfully"
-	if !permissions.Read {
+	switch {
+	case fault != nil:
+		message += ". Scans take longer, because each lists the whole bucket in one stream: " + fault.Error()
+	case !permissions.Read:
 		message = "The bucket was reached, but the credentials may not list it"
 	}
 	return c.answer(envelope{Message: message, Data: struct {
@@ -49,27 +52,35 @@ type conditionsView struct {
 	Batch  bool `json:"batch"`
 }
 
-// probe tries what may be done in the bucket of a destination.
-func (h *destinations) probe(c *call, d *pb.Destination) (provider.Permissions, *conditionsView, error) {
+// probe tries what the credentials of a destination permit, how its server lists (fault is
+// what it does wrong, nil if nothing), and which conditions of deletes it honors.
+func (h *destinations) probe(c *call, d *pb.Destination) (permissions provider.Permissions, conditions *conditionsView, fault, err error) {
 	bucket, err := h.buckets.Open(c.context(), d)
 	if err != nil {
-		return provider.Permissions{}, nil, err
+		return permissions, nil, nil, err
 	}
 	start, _ := catalog.KeySpace(d)
-	permissions, err := provider.Probe(c.context(), bucket, string(start))
-	if err != nil || !permissions.Write || !permissions.Delete {
-		return permissions, nil, err
+	if permissions, err = provider.Probe(c.context(), bucket, string(start)); err != nil {
+		return permissions, nil, nil, err
+	}
+	if permissions.Read {
+		if fault, err = provider.CheckLists(c.context(), bucket, string(start)); err != nil {
+			return permissions, nil, nil, err
+		}
+	}
+	if !permissions.Write || !permissions.Delete {
+		return permissions, nil, fault, nil
 	}
 	// Anew each time, so that a verification also tells of a server that was replaced.
-	conditions, err := provider.ProbeConditions(c.context(), bucket, string(start))
+	honored, err := provider.ProbeConditions(c.context(), bucket, string(start))
 	if err != nil {
-		return permissions, nil, err
+		return permissions, nil, nil, err
 	}
 	_, err = c.propose(&pb.SetConditions{
-		Org: d.Org, Id: d.Id, Revision: d.Revision, Single: conditions.Single, Batch: conditions.Batch, At: c.backend.now().UnixMilli(),
+		Org: d.Org, Id: d.Id, Revision: d.Revision, Single: honored.Single, Batch: honored.Batch, At: c.backend.now().UnixMilli(),
 	})
-	view := conditionsView(conditions)
-	return permissions, &view, orNotFound(err, storageNotFound())
+	view := conditionsView(honored)
+	return permissions, &view, fault, orNotFound(err, storageNotFound())
 }
 
 func (c *call) setVerified(d *pb.Destination, verified bool) error {

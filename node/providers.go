@@ -23,6 +23,7 @@ type buckets struct {
 	egress   *provider.Egress
 	metrics  *provider.Metrics
 	limiters provider.Limiters
+	memory   *provider.SerialMemory
 	// gcsKeyDir is where destinations may name key files of Google's; empty is nowhere.
 	gcsKeyDir string
 
@@ -38,7 +39,7 @@ type openBucket struct {
 }
 
 func newBuckets(c *catalog.Catalog, k *keys, egress *provider.Egress, metrics *provider.Metrics, gcsKeyDir string) *buckets {
-	return &buckets{catalog: c, keys: k, egress: egress, metrics: metrics, gcsKeyDir: gcsKeyDir, open: map[string]openBucket{}}
+	return &buckets{catalog: c, keys: k, egress: egress, metrics: metrics, memory: provider.NewSerialMemory(provider.MaxSerialMemory), gcsKeyDir: gcsKeyDir, open: map[string]openBucket{}}
 }
 
 // Open is the bucket of a destination, surrounded by retries, pace and metrics. All
@@ -62,7 +63,7 @@ func (b *buckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, e
 		return nil, err
 	}
 	limiter := b.limiters.For(catalog.BucketID(d), ceiling(d))
-	bucket := provider.Compose(account.Bucket(d.Bucket), d.Type, limiter, b.metrics, provider.RetryOptions{})
+	bucket := provider.Compose(account.Bucket(d.Bucket), d.Type, limiter, b.metrics, provider.RetryOptions{}, b.memory)
 	b.open[d.Id] = openBucket{d.Revision, d.UpdatedAt, bucket}
 	return bucket, b.forget()
 }
@@ -80,7 +81,7 @@ func (b *buckets) Account(_ context.Context, providerType, endpoint, region stri
 	return tried{account, func(bucket provider.Bucket) provider.Bucket {
 		// A pace of its own: names that were only tried must not be remembered.
 		pace := provider.NewLimiter(ceiling(&pb.Destination{Type: providerType, Endpoint: endpoint}))
-		return provider.Compose(bucket, providerType, pace, b.metrics, tryHard)
+		return provider.Compose(bucket, providerType, pace, b.metrics, tryHard, b.memory)
 	}}, nil
 }
 

@@ -16,6 +16,20 @@ func (a around) List(ctx context.Context, req ListRequest, page *Page) error {
 	return a.run(ctx, "list", func(ctx context.Context) error { return a.inner.List(ctx, req, page) })
 }
 
+// ListSerial implements SerialLister. It returns errors.ErrUnsupported when the inner bucket
+// is none.
+func (a around) ListSerial(ctx context.Context, prefix, token string, page *Page) (next string, err error) {
+	lister, ok := a.inner.(SerialLister)
+	if !ok {
+		return "", errors.ErrUnsupported
+	}
+	err = a.run(ctx, "list", func(ctx context.Context) error {
+		next, err = lister.ListSerial(ctx, prefix, token, page)
+		return err
+	})
+	return next, err
+}
+
 func (a around) Stat(ctx context.Context, key string) (info Info, err error) {
 	err = a.run(ctx, "stat", func(ctx context.Context) error {
 		info, err = a.inner.Stat(ctx, key)

@@ -1,11 +1,12 @@
 package provider
 
-// Compose surrounds an implementation with what every bucket in production has. It is
-// the one place where the order of the decorators is decided:
+// Compose returns an implementation with the decorators that every bucket in production
+// has. It is the one place where their order is decided:
 //
-//   - Measure is innermost, so that what is measured is the provider and not our waiting.
-//   - Limit comes next, so that each attempt takes its place in the bucket's pace.
-//   - Retry is outermost, so that its pauses hold no place.
-func Compose(b Bucket, providerType string, l *Limiter, m *Metrics, opts RetryOptions) Bucket {
-	return Retry(Limit(Measure(b, m, providerType), l), opts)
+//   - Measure is innermost, so that it measures the provider and not our waiting.
+//   - Limit comes next, so that each attempt counts against the bucket's rate.
+//   - Retry comes next, so that its pauses do not count against it.
+//   - Serial is outermost, so that each page of a serial listing has all of this.
+func Compose(b Bucket, providerType string, l *Limiter, m *Metrics, opts RetryOptions, memory *SerialMemory) Bucket {
+	return Serial(Retry(Limit(Measure(b, m, providerType), l), opts), memory)
 }

@@ -3,6 +3,8 @@ package provider
 import (
 	"sort"
 	"strings"
+
+	"firescan/keyspace"
 )
 
 // Fill makes the page that answers req out of a whole list: n objects in ascending order
@@ -14,20 +16,17 @@ func (p *Page) Fill(n int, at func(i int) Object, req ListRequest, limit int) {
 	if req.MaxKeys > 0 {
 		limit = min(limit, req.MaxKeys)
 	}
-	end := PrefixEnd(req.Prefix)
-	if req.End != "" && (end == "" || req.End < end) {
-		end = req.End
-	}
+	wanted := req.Range()
 	// from is the first object from lo on whose key is not less.
 	from := func(lo int, key string) int {
 		return lo + sort.Search(n-lo, func(i int) bool { return string(at(lo+i).Key) >= key })
 	}
 
-	i := from(0, max(req.Start, req.Prefix))
+	i := from(0, wanted.Start)
 	for entries := 0; i < n; entries++ {
 		o := at(i)
 		key := string(o.Key)
-		if end != "" && key >= end {
+		if !keyspace.BeforeEnd(key, wanted.End) {
 			break
 		}
 		if entries == limit {
@@ -36,7 +35,7 @@ func (p *Page) Fill(n int, at func(i int) Object, req ListRequest, limit int) {
 		}
 		if folded, ok := fold(key, req); ok {
 			p.Prefixes = append(p.Prefixes, folded)
-			if p.Next = PrefixEnd(folded); p.Next == "" {
+			if p.Next = keyspace.PrefixEnd(folded); p.Next == "" {
 				return // nothing can follow it
 			}
 			i = from(i, p.Next)
@@ -47,7 +46,7 @@ func (p *Page) Fill(n int, at func(i int) Object, req ListRequest, limit int) {
 		} else {
 			p.Add(o.Key, o.Tag, o.Size, o.ModTime)
 		}
-		p.Next = After(key)
+		p.Next = keyspace.After(key)
 		i++
 	}
 	p.Next = ""

@@ -53,7 +53,7 @@ func Folders(ctx context.Context, b Bucket, limits FolderLimits) (FolderList, er
 	limits = limits.withDefaults()
 	looking, cancel := context.WithTimeout(ctx, limits.Time)
 	defer cancel()
-	f := finder{bucket: b, limits: limits, late: func() bool { return looking.Err() != nil && ctx.Err() == nil }}
+	f := finder{bucket: b, limits: limits, began: time.Now(), late: func() bool { return looking.Err() != nil && ctx.Err() == nil }}
 	var found FolderList
 	level := []string{""}
 	for len(level) > 0 && found.Depth < limits.Depth && !f.truncated.Load() {
@@ -77,6 +77,7 @@ func Folders(ctx context.Context, b Bucket, limits FolderLimits) (FolderList, er
 type finder struct {
 	bucket    Bucket
 	limits    FolderLimits
+	began     time.Time
 	late      func() bool // its time is over
 	requests  atomic.Int64
 	truncated atomic.Bool
@@ -115,7 +116,7 @@ func (f *finder) below(ctx context.Context, level []string, count int) ([]string
 func (f *finder) list(ctx context.Context, folder string, count int) ([]string, error) {
 	var found []string
 	var page Page
-	req := ListRequest{Prefix: folder, Delimiter: "/"}
+	req := ListRequest{Prefix: folder, Delimiter: "/", Since: f.began}
 	for {
 		if f.requests.Add(1) > int64(f.limits.Requests) {
 			f.truncated.Store(true)

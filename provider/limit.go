@@ -68,8 +68,8 @@ func (l *Limiter) Rate() float64 {
 func Limit(b Bucket, l *Limiter) Bucket { return around{b, l.run} }
 
 func (l *Limiter) run(ctx context.Context, op string, do func(context.Context) error) error {
-	if wait := l.reserve(time.Now()); wait > 0 {
-		if pause(ctx, wait) != nil {
+	if due := l.reserve(time.Now()); due > 0 {
+		if wait(ctx, due) != nil {
 			return Ended(ctx, op, "")
 		}
 	}

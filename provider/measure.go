@@ -74,6 +74,14 @@ type measured struct {
 	keys prometheus.Counter
 }
 
+func (m measured) ListSerial(ctx context.Context, prefix, token string, page *Page) (string, error) {
+	next, err := m.around.ListSerial(ctx, prefix, token, page)
+	if err == nil {
+		m.keys.Add(float64(len(page.Objects)))
+	}
+	return next, err
+}
+
 func (m measured) List(ctx context.Context, req ListRequest, page *Page) error {
 	err := m.around.List(ctx, req, page)
 	if err == nil {

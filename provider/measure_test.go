@@ -57,7 +57,7 @@ func TestComposePassesEverythingOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := mem.New(mem.Options{}, "bucket")
-	b := provider.Compose(a.Bucket("bucket"), "S3", provider.NewLimiter(provider.CeilingS3), m, provider.RetryOptions{})
+	b := provider.Compose(a.Bucket("bucket"), "S3", provider.NewLimiter(provider.CeilingS3), m, provider.RetryOptions{}, provider.NewSerialMemory(provider.MaxSerialMemory))
 	got, err := provider.Probe(t.Context(), b, "p/")
 	if want := (provider.Permissions{Read: true, Write: true, Delete: true}); err != nil || got != want {
 		t.Errorf("permissions %+v, %v", got, err)

@@ -23,8 +23,7 @@ const probeCleanup = 10 * time.Second
 // Probe finds out by trying: it lists under prefix, writes an object
 // <prefix>.firescan-probe-<random>, looks at it and deletes it again. To read is to list,
 // and to look at an object where one could be written. What the provider denies is
-// false; any other failure is the error, with what was found up to then. On the way it
-// surveys the bucket (see Surveyor).
+// false; any other failure is the error, with what was found up to then.
 //
 // A provider that tells permissions itself (Permissioner) is believed in what it denies,
 // so that no object is written which could not be deleted. With another the probe object
@@ -44,11 +43,6 @@ func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
 		return p, err
 	}
 	p.Read = p.Read && may.Read
-	if s, ok := As[Surveyor](b); ok && p.Read {
-		if err := s.Survey(ctx, prefix); err != nil {
-			return p, err
-		}
-	}
 	if !may.Write || !may.Delete {
 		p.Write, p.Delete = may.Write, may.Delete
 		return p, nil

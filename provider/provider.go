@@ -10,6 +10,8 @@ package provider
 import (
 	"context"
 	"time"
+
+	"firescan/keyspace"
 )
 
 // Bucket is a bucket that can be listed and probed. It is safe for concurrent use.
@@ -87,17 +89,23 @@ type ListRequest struct {
 	// Prefix limits the list to keys that begin with it; empty is the whole bucket.
 	Prefix string
 	// Start is the first key wanted, inclusive; empty is from the beginning. The form
-	// After(key), a key with a zero byte behind it, is the cheapest for every provider.
+	// keyspace.After(key), a key with a zero byte behind it, is the cheapest for every provider.
 	Start string
 	// End is the first key no longer wanted; empty is to the end of the prefix.
 	End string
 	// Delimiter, when not empty, folds keys that share a part up to the delimiter
 	// into Page.Prefixes.
 	Delimiter string
-	// MaxKeys bounds the page; 0 is the provider's own most.
+	// MaxKeys bounds the page; 0 is the provider's own maximum.
 	MaxKeys int
+	// Since permits Serial to serve the page from a listing that began at Since or later.
+	// The zero time requests the state at the time of the call. A caller that lists many
+	// pages sets it to the time when it began.
+	Since time.Time
 }
 
-// After returns the least key that is greater than key: what follows a page that
-// ended with key.
-func After(key string) string { return key + "\x00" }
+// Range returns the keys of the request: those that begin with Prefix and lie in
+// [Start, End).
+func (r ListRequest) Range() keyspace.Range {
+	return keyspace.Prefix(r.Prefix).Intersect(keyspace.Range{Start: r.Start, End: r.End})
+}

@@ -2,19 +2,21 @@ package provider
 
 import (
 	"context"
-	"math/rand/v2"
+	"errors"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 )
 
 // RetryOptions bound what Retry does. A zero field takes its default.
 type RetryOptions struct {
-	// Attempts is how often a call is made at most; 6.
+	// Attempts is the maximum number of attempts; default 6.
 	Attempts int
-	// Base is the pause after the first failure; it doubles with each one, up to Max.
-	// 100 ms and 10 s. A throttled call waits four times as long.
+	// Base is the pause after the first failure, which doubles with each further one up to
+	// Max; defaults 100 ms and 10 s. A throttled call waits four times as long.
 	Base, Max time.Duration
-	// Timeout bounds one attempt, so that an answer which dries up in the middle
-	// fails and is asked for again; 60 s.
+	// Timeout bounds one attempt, so that a response that stalls is requested again;
+	// default 60 s.
 	Timeout time.Duration
 }
 
@@ -34,51 +36,78 @@ func (o RetryOptions) withDefaults() RetryOptions {
 	return o
 }
 
-// Retry makes a bucket whose calls are tried again while they fail for a temporary
-// reason (Kind.Temporary). Pauses grow exponentially and are jittered, so that streams
-// which were throttled together do not come back together. The last failure is the
-// call's. It stops at once when ctx ends.
-func Retry(b Bucket, opts RetryOptions) Bucket {
+// Retry returns a bucket whose calls are retried while they fail for a temporary reason
+// (Kind.Temporary). Pauses grow exponentially and have jitter, so that streams that were
+// throttled together do not return together. A call that fails to the end returns its last
+// failure. It stops at once when ctx ends.
+func Retry(b Bucket, opts RetryOptions) SerialLister {
 	return around{b, retrier{opts.withDefaults()}.run}
 }
 
-type retrier struct{ RetryOptions }
+type retrier struct{ options RetryOptions }
 
 func (r retrier) run(ctx context.Context, op string, do func(context.Context) error) error {
-	for attempt := 1; ; attempt++ {
+	pauses := r.pauses()
+	attempt := func() (struct{}, error) {
 		err := r.once(ctx, op, do)
-		if err == nil || attempt == r.Attempts || !KindOf(err).Temporary() {
-			return err
+		if err != nil && !KindOf(err).Temporary() {
+			return struct{}{}, backoff.Permanent(err)
 		}
-		if ended := pause(ctx, r.delay(attempt, KindOf(err))); ended != nil {
-			return Ended(ctx, op, "")
-		}
+		pauses.throttled = KindOf(err) == Throttled
+		return struct{}{}, err
 	}
-}
-
-// once makes one attempt in bounded time.
-func (r retrier) once(ctx context.Context, op string, do func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
-	err := do(bounded)
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return &Error{Kind: Unavailable, Op: op, Reason: "the provider did not answer within " + r.Timeout.String()}
+	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses),
+		backoff.WithMaxTries(uint(r.options.Attempts)), backoff.WithMaxElapsedTime(0))
+	if permanent, ok := errors.AsType[*backoff.PermanentError](err); ok { // the last attempt
+		return permanent.Unwrap()
+	}
+	if err != nil && err == context.Cause(ctx) { //nolint:errorlint // backoff returns it as it is when a pause ends early
+		return Ended(ctx, op, "")
 	}
 	return err
 }
 
-// delay is between half of the full pause and all of it.
-func (r retrier) delay(attempt int, kind Kind) time.Duration {
-	full := r.Base << min(attempt-1, 16)
-	if kind == Throttled {
-		full *= 4
+// once makes one attempt in bounded time.
+func (r retrier) once(ctx context.Context, op string, do func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, r.options.Timeout)
+	defer cancel()
+	err := do(bounded)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return &Error{Kind: Unavailable, Op: op, Reason: "the provider did not respond within " + r.options.Timeout.String()}
 	}
-	full = min(full, r.Max)
-	return full/2 + rand.N(full/2+1)
+	return err
 }
 
-// pause waits, and tells why when ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
+// pauses are exponential pauses between half of the full pause and all of it.
+func (r retrier) pauses() *pauses {
+	growing := backoff.NewExponentialBackOff()
+	growing.InitialInterval = r.options.Base * 3 / 4
+	growing.MaxInterval = r.options.Max * 3 / 4
+	growing.RandomizationFactor = 1.0 / 3
+	growing.Multiplier = 2
+	return &pauses{growing: growing, max: r.options.Max}
+}
+
+type pauses struct {
+	growing   *backoff.ExponentialBackOff
+	max       time.Duration
+	throttled bool // the last attempt was
+}
+
+// NextBackOff implements backoff.BackOff.
+func (p *pauses) NextBackOff() time.Duration {
+	pause := p.growing.NextBackOff()
+	if p.throttled {
+		pause *= 4
+	}
+	return min(pause, p.max)
+}
+
+// Reset implements backoff.BackOff.
+func (p *pauses) Reset() { p.growing.Reset() }
+
+// wait waits for d, and returns ctx's error when ctx ends first.
+func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

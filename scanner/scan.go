@@ -37,6 +37,9 @@ type scan struct {
 	recorder    recorder
 	group       *errgroup.Group
 
+	began          time.Time
+	appliedAtBegin uint64 // the catalog index before the scan began
+
 	listed   tally
 	expected atomic.Uint64   // keys of the whole sync, 0 is unknown
 	unsealed atomic.Int64    // keys that the streams have gathered and not sealed
@@ -100,6 +103,13 @@ func (s *scan) list() (err error) {
 	if s.bucket, err = s.Buckets.Open(s.ctx, s.destination); err != nil {
 		return fmt.Errorf("open the bucket of destination %s: %w", s.destination.Id, err)
 	}
+	if err := s.Catalog.View(func(tx *catalog.Tx) error {
+		s.appliedAtBegin = tx.AppliedIndex()
+		return nil
+	}); err != nil {
+		return err
+	}
+	s.began = time.Now()
 	group, ctx := errgroup.WithContext(s.ctx)
 	s.group = group
 	group.Go(func() error { return s.recorder.run(ctx) })

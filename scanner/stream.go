@@ -145,9 +145,13 @@ func (l *lister) fetch(ctx context.Context, asked keyspace.Range) error {
 			return err
 		}
 	}
-	err := l.bucket.List(ctx, provider.ListRequest{Prefix: l.prefix, Start: asked.Start, End: asked.End}, &l.page)
+	err := l.bucket.List(ctx, provider.ListRequest{Prefix: l.prefix, Start: asked.Start, End: asked.End, Since: l.scan.began}, &l.page)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", asked, err)
+	}
+	if provider.IsSerial(l.bucket) {
+		// The page is part of a listing that may be as old as the scan.
+		l.classifiedAt = l.appliedAtBegin
 	}
 	return nil
 }

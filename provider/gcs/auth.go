@@ -1,46 +1,35 @@
 package gcs
 
 import (
-	"bytes"
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/storage"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/jwt"
 
 	"firescan/provider"
 )
 
-// tokenURL is where Google exchanges signatures of service accounts for access tokens.
+// tokenURL is where Google exchanges signatures of service accounts for access tokens. It
+// is the only such address that is dialed, whatever a key file says.
 const tokenURL = "https://oauth2.googleapis.com/token"
 
 const (
-	// lifetime is what is asked for, and the most that Google gives.
-	lifetime = time.Hour
-	// early is how long before its end a token is not used any more.
+	// early is how long before its expiry a token is no longer used.
 	early = 2 * time.Minute
-	// skew is how much the clocks may differ.
-	skew = 10 * time.Second
-	// calm is how long a refused exchange is not tried again: all streams of a scan ask for
-	// a token at the same moment.
+	// calm is how long a failed exchange is not repeated: all streams of a scan need a token
+	// at the same moment.
 	calm = time.Second
-	// maxToken bounds the answer of an exchange.
-	maxToken = 64 << 10
 )
 
 var errStray = errors.New("a token of Google's is for Google alone")
 
-// authorizer signs the requests to Cloud Storage, and refuses to make any other.
+// authorizer signs requests to Cloud Storage, and refuses any other.
 type authorizer struct {
 	next   http.RoundTripper
 	tokens *tokens
@@ -63,143 +52,120 @@ func (a *authorizer) RoundTrip(request *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(request)
 }
 
-// tokens are the access tokens of one service account, one after the other. They are
-// fetched when a call needs one, in the time that the call has.
+// tokens are the access tokens of one service account. One is fetched when a call needs it,
+// in the time that the call has, and shared by all calls.
 type tokens struct {
-	key    *key
+	config jwt.Config
 	client *http.Client
-	now    func() time.Time
 
-	current atomic.Pointer[token]
-	// turn is held by the one who fetches, and guards what follows.
-	turn    chan struct{}
-	failed  error
-	failure time.Time
-}
-
-type token struct {
-	text string
-	ends time.Time
+	current  atomic.Pointer[oauth2.Token]
+	fetching chan struct{} // held while a token is fetched; guards what follows
+	failure  error
+	failedAt time.Time
 }
 
 func newTokens(k *key, client *http.Client) *tokens {
-	return &tokens{key: k, client: client, now: time.Now, turn: make(chan struct{}, 1)}
+	return &tokens{
+		config: jwt.Config{
+			Email: k.email, PrivateKey: k.private, PrivateKeyID: k.id,
+			Scopes: []string{storage.ScopeReadWrite}, TokenURL: tokenURL,
+		},
+		client: client, fetching: make(chan struct{}, 1),
+	}
 }
 
-// get is a token that is good for a while.
+// get returns a token that is valid for a while.
 func (t *tokens) get(ctx context.Context) (string, error) {
-	if text, ok := t.known(); ok {
-		return text, nil
+	if token, ok := t.known(); ok {
+		return token, nil
 	}
 	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
+	case t.fetching <- struct{}{}:
+		defer func() { <-t.fetching }()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	if text, ok := t.known(); ok {
-		return text, nil
+	if token, ok := t.known(); ok {
+		return token, nil
 	}
-	if t.failed != nil && t.now().Sub(t.failure) < calm {
-		return "", t.failed
+	if t.failure != nil && time.Since(t.failedAt) < calm {
+		return "", t.failure
 	}
-	fetched, err := t.fetch(ctx)
+	token, err := t.fetch(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			t.failed, t.failure = err, t.now()
+			t.failure, t.failedAt = err, time.Now()
 		}
 		return "", err
 	}
-	t.failed = nil
-	t.current.Store(fetched)
-	return fetched.text, nil
+	t.failure = nil
+	t.current.Store(token)
+	return token.AccessToken, nil
 }
 
 func (t *tokens) known() (string, bool) {
-	if current := t.current.Load(); current != nil && t.now().Add(early).Before(current.ends) {
-		return current.text, true
+	if token := t.current.Load(); token != nil && time.Now().Add(early).Before(token.Expiry) {
+		return token.AccessToken, true
 	}
 	return "", false
 }
 
-// fetch exchanges a signature for a token.
-// https://developers.google.com/identity/protocols/oauth2/service-account#authorizingrequests
-func (t *tokens) fetch(ctx context.Context) (*token, error) {
-	asked := t.now()
-	assertion, err := t.key.assertion(asked.Add(-skew))
-	if err != nil {
-		return nil, err
-	}
-	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {assertion}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, tokenURL, bytes.NewBufferString(form.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("User-Agent", agent)
-	response, err := t.client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxToken))
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		AccessToken string `json:"access_token"`
-		ExpiresIn   int64  `json:"expires_in"`
-		Error       string `json:"error"`
-	}
-	understood := json.Unmarshal(body, &answer) == nil
-	if response.StatusCode != http.StatusOK {
-		return nil, refusal(response.StatusCode, answer.Error)
-	}
-	if !understood || answer.AccessToken == "" || answer.ExpiresIn <= 0 {
+// fetch exchanges a signature for a token. The library's errors are not kept: they hold the
+// response, and not the reason why there was none.
+func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
+	client := *t.client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	sent := &recorder{next: client.Transport, ctx: ctx}
+	client.Transport = sent
+	token, err := t.config.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, &client)).Token()
+	refused, isRefused := errors.AsType[*oauth2.RetrieveError](err)
+	switch {
+	case sent.err != nil:
+		return nil, sent.err
+	case isRefused:
+		return nil, refusal(refused)
+	case err != nil || token.AccessToken == "" || token.Expiry.IsZero():
 		return nil, &provider.Untrusted{Cause: errors.New("signing in gave no access token")}
 	}
-	return &token{answer.AccessToken, asked.Add(time.Duration(answer.ExpiresIn) * time.Second)}, nil
+	return token, nil
 }
 
-// refusal is the error of an exchange that was answered with a status and an error code
+// recorder sends the one request of an exchange in the context of the call, which the library
+// does not pass on, and keeps its error, which the library only quotes.
+type recorder struct {
+	next http.RoundTripper
+	ctx  context.Context //nolint:containedctx // of the one request
+	err  error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (r *recorder) RoundTrip(request *http.Request) (response *http.Response, err error) {
+	next := r.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	response, r.err = next.RoundTrip(request.WithContext(r.ctx))
+	return response, r.err
+}
+
+// refusal returns the error of an exchange that ended with an error status and an error code
 // of OAuth (RFC 6749, section 5.2).
-func refusal(status int, code string) error {
-	e := &provider.Error{Kind: provider.Credentials, Op: "sign in", Err: &statusError{status, word(code)}}
+func refusal(refused *oauth2.RetrieveError) error {
+	var body struct {
+		Error string `json:"error"`
+	}
+	_ = json.Unmarshal(refused.Body, &body)
+	status := refused.Response.StatusCode
+	e := &provider.Error{Kind: provider.Credentials, Op: "sign in", Err: &statusError{status, word(body.Error)}}
 	switch {
 	case status == http.StatusTooManyRequests:
 		e.Kind, e.Reason = provider.Throttled, "Google asks to slow down with signing in"
 	case status >= 500:
 		e.Kind, e.Reason = provider.Unavailable, "Google's sign-in failed"
-	case code == "invalid_grant":
-		e.Reason = "Google does not accept the service account's key: it may have been deleted, or this machine's clock be off"
+	case body.Error == "invalid_grant":
+		e.Reason = "Google does not accept the service account's key: it may have been deleted, or this machine's clock may be wrong"
 	default:
 		e.Reason = "Google does not sign the service account in"
 	}
 	return e
-}
-
-// assertion is a claim to be the service account, signed with its key (RFC 7523).
-func (k *key) assertion(at time.Time) (string, error) {
-	encode := func(v any) (string, error) {
-		text, err := json.Marshal(v)
-		return base64.RawURLEncoding.EncodeToString(text), err
-	}
-	header, err := encode(map[string]string{"alg": "RS256", "typ": "JWT", "kid": k.id})
-	if err != nil {
-		return "", err
-	}
-	claims, err := encode(map[string]any{
-		"iss": k.email, "scope": storage.ScopeReadWrite, "aud": tokenURL,
-		"iat": at.Unix(), "exp": at.Add(lifetime).Unix(),
-	})
-	if err != nil {
-		return "", err
-	}
-	claimed := header + "." + claims
-	digest := sha256.Sum256([]byte(claimed))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, k.private, crypto.SHA256, digest[:])
-	if err != nil {
-		return "", err
-	}
-	return claimed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }

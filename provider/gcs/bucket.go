@@ -21,7 +21,7 @@ type bucket struct {
 }
 
 var (
-	_ provider.Bucket       = (*bucket)(nil)
+	_ provider.SerialLister = (*bucket)(nil)
 	_ provider.Permissioner = (*bucket)(nil)
 )
 

@@ -23,7 +23,7 @@ type key struct {
 	email   string
 	id      string
 	project string
-	private *rsa.PrivateKey
+	private []byte // PEM
 }
 
 var serviceAccount = regexp.MustCompile(`^[a-z0-9._-]+@[a-z0-9.-]+\.gserviceaccount\.com$`)
@@ -58,34 +58,34 @@ func parseKey(text []byte) (*key, error) {
 	case given.Project != "" && !projectID.MatchString(given.Project):
 		return nil, unfit("the key's project_id is not valid")
 	}
-	private, err := parsePrivate([]byte(given.PrivateKey))
-	if err != nil {
+	private := []byte(given.PrivateKey)
+	if err := checkPrivate(private); err != nil {
 		return nil, err
 	}
 	return &key{email: given.Email, id: given.ID, project: given.Project, private: private}, nil
 }
 
-// parsePrivate reads an RSA key in PEM.
-func parsePrivate(text []byte) (*rsa.PrivateKey, error) {
+// checkPrivate refuses what is no RSA key in PEM.
+func checkPrivate(text []byte) error {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, unfit("the key's private_key is no PEM text; its line breaks are written \\n in JSON")
+		return unfit("the key's private_key is no PEM text; its line breaks are written \\n in JSON")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		// The older of the two forms.
 		if parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes); err != nil {
-			return nil, unfit("the key's private_key cannot be read")
+			return unfit("the key's private_key cannot be read")
 		}
 	}
 	private, ok := parsed.(*rsa.PrivateKey)
 	if !ok {
-		return nil, unfit("the key's private_key is no RSA key")
+		return unfit("the key's private_key is no RSA key")
 	}
 	if bits := private.N.BitLen(); bits < minKeyBits || bits > maxKeyBits {
-		return nil, unfit("the key's private_key does not have 2,048 to 4,096 bits")
+		return unfit("the key's private_key does not have 2,048 to 4,096 bits")
 	}
-	return private, nil
+	return nil
 }
 
 // unfit says why credentials are refused.

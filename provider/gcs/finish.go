@@ -3,6 +3,7 @@ package gcs
 import (
 	"slices"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -32,10 +33,10 @@ func (d *decoder) finish() bool {
 func (d *decoder) known() string {
 	known := ""
 	if d.last != "" && d.last >= d.start {
-		known = provider.After(d.last)
+		known = keyspace.After(d.last)
 	}
 	if d.lastPrefix != "" {
-		if beyond := provider.PrefixEnd(d.lastPrefix); beyond > d.start && (known == "" || beyond < known) {
+		if beyond := keyspace.PrefixEnd(d.lastPrefix); beyond > d.start && (known == "" || beyond < known) {
 			known = beyond
 		}
 	}
@@ -65,12 +66,12 @@ func (d *decoder) bound() {
 		last := n == d.most-1
 		if len(prefixes) == 0 || len(objects) > 0 && string(objects[0].Key) < prefixes[0] {
 			if last {
-				next = provider.After(string(objects[0].Key))
+				next = keyspace.After(string(objects[0].Key))
 			}
 			objects = objects[1:]
 		} else {
 			if last {
-				next = provider.PrefixEnd(prefixes[0])
+				next = keyspace.PrefixEnd(prefixes[0])
 			}
 			prefixes = prefixes[1:]
 		}

@@ -4,11 +4,9 @@ package gcs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,6 +76,7 @@ func New(c Config) (provider.Account, error) {
 	}
 	client := *c.HTTPClient
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	a.emulator = emulator
 	var project string
 	if emulator {
 		text, err := c.text()
@@ -100,7 +99,7 @@ func New(c Config) (provider.Account, error) {
 	if a.project == "" {
 		a.project = project
 	}
-	a.base, a.http = root+"/storage/v1/", &client
+	a.root, a.base, a.http = root, root+"/storage/v1/", &client
 	// Credentials and settings come from the configuration alone, never from the machine's
 	// environment, files or metadata: one process serves many organisations. Without
 	// authentication of its own the library asks none of them; our client has what it needs.
@@ -138,41 +137,14 @@ func (c *Config) key() (*key, error) {
 	return parseKey(text)
 }
 
-// origin is the scheme, host and port of an endpoint, and whether it is an emulator's.
-func origin(endpoint string) (root string, emulator bool, err error) {
-	const google = "https://" + googleHost
-	if endpoint == "" {
-		return google, false, nil
-	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" ||
-		u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", false, &provider.Error{Kind: provider.Invalid, Op: "connect", Reason: "the endpoint of an emulator is a URL such as https://host:port, without a path"}
-	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	if u.Scheme == "https" && host == googleHost && (u.Port() == "" || u.Port() == "443") {
-		return google, false, nil
-	}
-	return u.Scheme + "://" + u.Host, true, nil
-}
-
-// projectOf is the project that a key names; "" when it names none.
-func projectOf(key []byte) string {
-	var given struct {
-		Project string `json:"project_id"`
-	}
-	if json.Unmarshal(key, &given) != nil || !projectID.MatchString(given.Project) {
-		return ""
-	}
-	return given.Project
-}
-
 type account struct {
 	client            *storage.Client
 	http              *http.Client // signs where that is needed
+	root              string       // of the server
 	base              string       // of the JSON API, with a slash behind it
 	project, location string
 	firebase          bool
+	emulator          bool
 }
 
 func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }
@@ -181,19 +153,30 @@ func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 	if err := a.hasProject(opBuckets); err != nil {
 		return nil, err
 	}
-	var infos []provider.BucketInfo
-	for found := a.client.Buckets(ctx, a.project); ; {
-		b, err := found.Next()
-		if errors.Is(err, iterator.Done) {
-			break
+	infos, err := a.listBuckets(ctx)
+	if err != nil && a.emulator {
+		if others, otherErr := a.listEmulatedBuckets(ctx); otherErr == nil {
+			infos, err = others, nil
 		}
-		if err != nil {
-			return nil, a.failed(ctx, opBuckets, "", err)
-		}
-		infos = append(infos, provider.BucketInfo{Name: b.Name, Region: strings.ToLower(b.Location), CreatedAt: b.Created})
+	}
+	if err != nil {
+		return nil, a.failed(ctx, opBuckets, "", err)
 	}
 	slices.SortFunc(infos, func(x, y provider.BucketInfo) int { return strings.Compare(x.Name, y.Name) })
 	return infos, nil
+}
+
+func (a *account) listBuckets(ctx context.Context) (infos []provider.BucketInfo, err error) {
+	for found := a.client.Buckets(ctx, a.project); ; {
+		b, err := found.Next()
+		if errors.Is(err, iterator.Done) {
+			return infos, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, provider.BucketInfo{Name: b.Name, Region: strings.ToLower(b.Location), CreatedAt: b.Created})
+	}
 }
 
 func (a *account) CreateBucket(ctx context.Context, name, region string) error {

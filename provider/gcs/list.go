@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/api/googleapi"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -56,6 +57,25 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 	return b.failed(ctx, opList, &provider.Untrusted{Cause: errBarren})
 }
 
+// ListSerial fills page by the server's own token; see provider.SerialLister. Google lists
+// correctly. The Firebase Storage emulator ignores startOffset and endOffset, and sorts
+// names by UTF-16 (firebase-tools 14, src/emulator/storage/files.ts).
+func (b *bucket) ListSerial(ctx context.Context, prefix, token string, page *provider.Page) (next string, err error) {
+	if !b.account.emulator {
+		return "", errors.ErrUnsupported
+	}
+	if err := b.usable(opList); err != nil {
+		return "", err
+	}
+	w, _ := newWindow(provider.ListRequest{Prefix: prefix})
+	w.loose = true
+	d := decoder{window: w, page: page, token: token}
+	if err := b.answer(ctx, &d); err != nil {
+		return "", b.failed(ctx, opList, err)
+	}
+	return d.token, nil
+}
+
 // answer asks for one answer, the one behind d's token, and reads it.
 func (b *bucket) answer(ctx context.Context, d *decoder) error {
 	query := url.Values{
@@ -86,7 +106,7 @@ func (b *bucket) answer(ctx context.Context, d *decoder) error {
 	}
 	next := decoder{window: d.window, page: d.page, least: d.least}
 	if d.last != "" {
-		next.least = provider.After(d.last)
+		next.least = keyspace.After(d.last)
 	}
 	*d = next
 	return bodies.Lend(response.Body, response.ContentLength, func(body []byte) error {

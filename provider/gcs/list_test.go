@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"firescan/keyspace"
 	"firescan/provider"
 	"firescan/provider/gcs"
 )
@@ -230,7 +231,7 @@ func TestListsThatLie(t *testing.T) {
 			provider.ListRequest{}, func(int, *http.Request) string { return page("token") },
 		},
 		"back to the beginning": {
-			provider.ListRequest{Start: provider.After("m")}, func(int, *http.Request) string { return page("token", "m") },
+			provider.ListRequest{Start: keyspace.After("m")}, func(int, *http.Request) string { return page("token", "m") },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -28,18 +29,18 @@ type window struct {
 	prefix, from, until string // sent as prefix, startOffset and endOffset
 	count               int    // sent as maxResults
 	most                int    // entries of a page; 0 is as they come
+	// loose accepts names in any order.
+	loose bool
 }
 
 // newWindow works out the window of a request, or that no key lies in it.
 func newWindow(req provider.ListRequest) (w window, some bool) {
+	wanted := req.Range()
 	w = window{
-		start: max(req.Start, req.Prefix), end: provider.PrefixEnd(req.Prefix),
+		start: wanted.Start, end: wanted.End,
 		delimiter: req.Delimiter, prefix: valid(req.Prefix), count: maxPage, most: req.MaxKeys,
 	}
-	if req.End != "" && (w.end == "" || req.End < w.end) {
-		w.end = req.End
-	}
-	if w.end != "" && w.start >= w.end {
+	if wanted.IsEmpty() {
 		return w, false
 	}
 	if w.start > w.prefix {
@@ -47,7 +48,7 @@ func newWindow(req provider.ListRequest) (w window, some bool) {
 			return w, false
 		}
 	}
-	if own := provider.PrefixEnd(w.prefix); w.end != own {
+	if own := keyspace.PrefixEnd(w.prefix); w.end != own {
 		w.until = endOffset(w.end)
 	}
 	if w.most > 0 && w.most < maxPage {

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -19,9 +20,9 @@ var (
 		name := names.Draw(t, "name")
 		switch rapid.IntRange(0, 3).Draw(t, "form") {
 		case 0:
-			return provider.After(name)
+			return keyspace.After(name)
 		case 1:
-			return provider.PrefixEnd(name)
+			return keyspace.PrefixEnd(name)
 		case 2:
 			return name[:rapid.IntRange(0, len(name)).Draw(t, "cut")]
 		default:
@@ -89,14 +90,14 @@ func TestBounds(t *testing.T) {
 		{provider.ListRequest{Prefix: "dir/"}, "dir/", "", ""},
 		{provider.ListRequest{Prefix: "dir/", Start: "a", End: "z"}, "dir/", "", ""},
 		{provider.ListRequest{Prefix: "dir/", Start: "dir/m", End: "dir/x"}, "dir/", "dir/m", "dir/x"},
-		{provider.ListRequest{Start: provider.After("k"), End: provider.After("m")}, "", "k", "m "},
+		{provider.ListRequest{Start: keyspace.After("k"), End: keyspace.After("m")}, "", "k", "m "},
 		{provider.ListRequest{Start: "caf\xc3"}, "", "caf\u00c0", ""},
 		{provider.ListRequest{End: "caf\xc3\xc0"}, "", "", "caf\u0100"},
 		{provider.ListRequest{End: "a\xff"}, "", "", "b"},
 		{provider.ListRequest{End: "\xff"}, "", "", ""},
 		{provider.ListRequest{Start: "\ud7ff\xff"}, "", "\ue000", ""},
 		{provider.ListRequest{Prefix: "caf\xc3"}, "caf", "caf\u00c0", "caf\u0100"},
-		{provider.ListRequest{Start: provider.After(long), End: long + "x"}, "", long, ""},
+		{provider.ListRequest{Start: keyspace.After(long), End: long + "x"}, "", long, ""},
 	} {
 		w, some := newWindow(c.req)
 		if !some || w.prefix != c.prefix || w.from != c.from || w.until != c.until {

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/api/googleapi"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -16,7 +17,6 @@ import (
 var (
 	errEmpty     = errors.New("the answer is empty")
 	errNotAPage  = errors.New("the answer is no list of objects")
-	errOrder     = errors.New("names are not in ascending order")
 	errOutside   = errors.New("a name lies outside of what was asked for")
 	errTwice     = errors.New("a field stands twice")
 	errTrailing  = errors.New("something follows the end of the answer")
@@ -159,10 +159,13 @@ func (d *decoder) item() error {
 // admit checks a name's place and tells whether it lies in the window.
 func (d *decoder) admit(name []byte) (bool, error) {
 	switch {
-	case d.lastName != nil && bytes.Compare(name, d.lastName) <= 0:
-		return false, errOrder
-	case len(name) < len(d.prefix) || string(name[:len(d.prefix)]) != d.prefix || string(name) < d.least:
+	case len(name) < len(d.prefix) || string(name[:len(d.prefix)]) != d.prefix:
 		return false, errOutside
+	case d.loose:
+	case d.lastName != nil && bytes.Compare(name, d.lastName) <= 0:
+		return false, provider.ErrUnordered
+	case string(name) < d.least:
+		return false, provider.ErrStartIgnored
 	}
 	d.lastName = name
 	return string(name) >= d.start && (d.end == "" || string(name) < d.end), nil
@@ -179,15 +182,15 @@ func (d *decoder) folded() error {
 	case d.delimiter == "":
 		return errUnfolded
 	case d.lastPrefix != "" && prefix <= d.lastPrefix:
-		return errOrder
+		return provider.ErrUnordered
 	case len(prefix) <= len(d.prefix) || !strings.HasPrefix(prefix, d.prefix):
 		return errOutside
 	case !strings.HasSuffix(prefix, d.delimiter):
 		return errBadFolded
 	}
-	beyond := provider.PrefixEnd(prefix)
+	beyond := keyspace.PrefixEnd(prefix)
 	if beyond <= d.least {
-		return errOutside
+		return provider.ErrStartIgnored
 	}
 	d.lastPrefix = prefix
 	if beyond > d.start && (d.end == "" || prefix < d.end) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -68,7 +69,7 @@ func TestPages(t *testing.T) {
 			want: []string{`"b" 1 2026-01-02T03:04:05.678Z 1700000000000001`, `prefix "a/"`, `prefix "c/"`},
 		},
 		"more than the window": {
-			req:  provider.ListRequest{Start: provider.After("a"), End: "c"},
+			req:  provider.ListRequest{Start: keyspace.After("a"), End: "c"},
 			body: `{"kind":"storage#objects","items":[` + item("a", "1") + "," + item("b", "1") + "," + item("c", "1") + `]}`,
 			want: []string{`"b" 1 2026-01-02T03:04:05.678Z 1700000000000001`},
 		},
@@ -116,14 +117,14 @@ func TestPagesThatAreRefused(t *testing.T) {
 		"a size as a number":        {body: list(`{"name":"a","size":1,"generation":"1"}`)},
 		"a generation that is none": {body: list(`{"name":"a","size":"1","generation":"x"}`), want: errNumber},
 		"a time that is none":       {body: list(`{"name":"a","size":"1","generation":"1","updated":"yesterday"}`), want: errTime},
-		"out of order":              {body: list(item("b", "1"), item("a", "1")), want: errOrder},
-		"a name told twice":         {body: list(item("a", "1"), item("a", "1")), want: errOrder},
-		"before the start":          {body: list(item("a", "1")), req: provider.ListRequest{Start: "b"}, want: errOutside},
+		"out of order":              {body: list(item("b", "1"), item("a", "1")), want: provider.ErrUnordered},
+		"a name told twice":         {body: list(item("a", "1"), item("a", "1")), want: provider.ErrUnordered},
+		"before the start":          {body: list(item("a", "1")), req: provider.ListRequest{Start: "b"}, want: provider.ErrStartIgnored},
 		"beside the prefix":         {body: list(item("b/x", "1")), req: provider.ListRequest{Prefix: "a/"}, want: errOutside},
 		"prefixes not asked for":    {body: `{"kind":"storage#objects","prefixes":["a/"]}`, want: errUnfolded},
-		"prefixes out of order":     {body: `{"kind":"storage#objects","prefixes":["b/","a/"]}`, req: provider.ListRequest{Delimiter: "/"}, want: errOrder},
+		"prefixes out of order":     {body: `{"kind":"storage#objects","prefixes":["b/","a/"]}`, req: provider.ListRequest{Delimiter: "/"}, want: provider.ErrUnordered},
 		"a prefix without end":      {body: `{"kind":"storage#objects","prefixes":["a"]}`, req: provider.ListRequest{Delimiter: "/"}, want: errBadFolded},
-		"a prefix before the start": {body: `{"kind":"storage#objects","prefixes":["a/"]}`, req: provider.ListRequest{Delimiter: "/", Start: "b"}, want: errOutside},
+		"a prefix before the start": {body: `{"kind":"storage#objects","prefixes":["a/"]}`, req: provider.ListRequest{Delimiter: "/", Start: "b"}, want: provider.ErrStartIgnored},
 		"a prefix beside another": {
 			body: `{"kind":"storage#objects","prefixes":["b/"]}`, req: provider.ListRequest{Delimiter: "/", Prefix: "a/"}, want: errOutside,
 		},

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -44,8 +45,8 @@ func testLists(t *testing.T, open Open, quirks Quirks) {
 	t.Run("resumed at each key", func(t *testing.T) {
 		for _, key := range keys {
 			check(t, provider.ListRequest{Start: key})
-			check(t, provider.ListRequest{Start: provider.After(key)})
-			check(t, provider.ListRequest{Start: key, End: provider.After(key)})
+			check(t, provider.ListRequest{Start: keyspace.After(key)})
+			check(t, provider.ListRequest{Start: key, End: keyspace.After(key)})
 			check(t, provider.ListRequest{Prefix: key})
 		}
 	})
@@ -85,7 +86,7 @@ func request(t *rapid.T, keys []string) provider.ListRequest {
 		case 1:
 			return key
 		case 2:
-			return provider.After(key)
+			return keyspace.After(key)
 		case 3:
 			return key[:rapid.IntRange(0, len(key)).Draw(t, "cut")]
 		case 4:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -31,7 +32,7 @@ func expect(keys []string, req provider.ListRequest) answer {
 				if inside {
 					a.prefixes = append(a.prefixes, folded)
 				}
-				if folded < req.Start || req.End != "" && provider.PrefixEnd(folded) > req.End {
+				if folded < req.Start || req.End != "" && keyspace.PrefixEnd(folded) > req.End {
 					a.maybe = append(a.maybe, folded)
 				}
 				continue
@@ -89,7 +90,7 @@ func walk(ctx context.Context, b provider.Bucket, req provider.ListRequest) (ans
 			if key < last {
 				return got, fmt.Errorf("key %q after a start or key %q", key, last)
 			}
-			last = provider.After(key)
+			last = keyspace.After(key)
 			got.keys = append(got.keys, key)
 		}
 		for _, p := range page.Prefixes {

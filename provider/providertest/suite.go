@@ -76,3 +76,23 @@ func wantKind(t *testing.T, err error, kinds ...provider.Kind) {
 	}
 	t.Errorf("error %q of kind %v, want kind %v", err, provider.KindOf(err), kinds)
 }
+
+// Decorate returns an account whose buckets are decorated.
+func Decorate(a provider.Account, decorate func(provider.Bucket) provider.Bucket) provider.Account {
+	return decorated{a, decorate}
+}
+
+type decorated struct {
+	provider.Account
+	decorate func(provider.Bucket) provider.Bucket
+}
+
+// Bucket implements provider.Account.
+func (d decorated) Bucket(name string) provider.Bucket { return d.decorate(d.Account.Bucket(name)) }
+
+// WithFallback decorates a bucket as in production, for servers that cannot be listed by
+// ranges.
+func WithFallback(b provider.Bucket) provider.Bucket {
+	quick := provider.RetryOptions{Base: 1}
+	return provider.Serial(provider.Retry(b, quick), provider.NewSerialMemory(provider.MaxSerialMemory))
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -15,20 +16,11 @@ type bucket struct {
 	account *account
 	name    string
 
-	ways     ways
-	looking  chan struct{} // held by the one who looks what the server does
-	paths    paths
-	snapshot snapshot
+	firstVersion atomic.Bool // the server knows only version 1 of lists
+	start        startCheck
 }
 
-var (
-	_ provider.Bucket   = (*bucket)(nil)
-	_ provider.Surveyor = (*bucket)(nil)
-)
-
-func newBucket(a *account, name string) *bucket {
-	return &bucket{account: a, name: name, looking: make(chan struct{}, 1), paths: newPaths(), snapshot: newSnapshot()}
-}
+var _ provider.SerialLister = (*bucket)(nil)
 
 func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 	var out *s3.HeadObjectOutput
@@ -46,7 +38,6 @@ func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 }
 
 func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
-	b.snapshot.outdated()
 	err := b.regional(ctx, func(in func(*s3.Options)) error {
 		_, err := b.account.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(body)}, in)
 		return err

@@ -19,7 +19,6 @@ func (b *bucket) Delete(ctx context.Context, key, tag string) error {
 }
 
 func (b *bucket) remove(ctx context.Context, op string, d provider.Deletion) error {
-	b.snapshot.outdated()
 	err := b.regional(ctx, func(in func(*s3.Options)) error {
 		_, err := b.account.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &d.Key, IfMatch: quoted(d.Tag)}, in)
 		return err
@@ -55,7 +54,6 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 	if len(batch) == 0 {
 		return errs
 	}
-	b.snapshot.outdated()
 	told, err := b.deleteObjects(ctx, batch)
 	if err != nil {
 		err = b.failed(ctx, op, err)

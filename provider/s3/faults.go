@@ -9,9 +9,7 @@ import (
 // what the server sent.
 var (
 	errEmpty     = errors.New("the answer is empty")
-	errOrder     = errors.New("keys are not in ascending order")
 	errOutside   = errors.New("a key lies outside of what was asked for")
-	errBefore    = errors.New("a key lies before what was asked for")
 	errMissing   = errors.New("an element that every page has is missing")
 	errTwice     = errors.New("an element stands twice")
 	errCount     = errors.New("the number of keys is not the one that is told")

@@ -24,7 +24,8 @@ type Flavour struct {
 	constrains bool
 	// pathStyle: the bucket stands in the path rather than in the host name.
 	pathStyle bool
-	// exact: start-after is known to be taken as it is, so that no probe is needed.
+	// exact: lists are known to be ordered and to begin where they are asked to, so a page
+	// that is not is damaged, and there is no fallback.
 	exact bool
 }
 

@@ -3,6 +3,7 @@ package s3
 import (
 	"strings"
 
+	"firescan/keyspace"
 	"firescan/provider"
 )
 
@@ -47,15 +48,15 @@ func (d *decoder) commonPrefixes(parent []byte) error {
 func (d *decoder) fold(folded string) error {
 	switch {
 	case d.prefixes > 0 && folded <= d.lastPrefix:
-		return errOrder
+		return provider.ErrUnordered
 	case len(folded) <= len(d.prefix) || !strings.HasPrefix(folded, d.prefix):
 		return errOutside
 	case !strings.HasSuffix(folded, d.delimiter):
 		return errBadFolded
 	}
-	behind := provider.PrefixEnd(folded)
+	behind := keyspace.PrefixEnd(folded)
 	if d.after != "" && behind != "" && behind <= d.after {
-		return errBefore
+		d.early = true
 	}
 	d.prefixes++
 	d.lastPrefix = folded

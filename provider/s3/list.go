@@ -15,71 +15,49 @@ import (
 
 var errRepeated = errors.New("the same token came twice")
 
-// smallPage is how many keys at least show whether a list is in order.
-const smallPage = 100
-
 // List fills page; see provider.Bucket.
-//
-// A page that is out of order, lies before what was asked for or is one of version 1 is an
-// error, unless a look at the server shows that its lists are like that: then they are made in
-// another way from now on, this one included.
 func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
-	if end := endOf(req.Prefix, req.End); end != "" && max(req.Start, req.Prefix) >= end {
+	if req.Range().IsEmpty() {
 		page.Reset()
 		return nil
 	}
-	if req.MaxKeys > 0 && req.MaxKeys < smallPage {
-		if err := b.Survey(ctx, req.Prefix); err != nil {
-			return err
-		}
-	}
-	before := b.ways.seen()
-	err := b.list(ctx, req, page, before)
-	if errors.Is(err, errOrder) || errors.Is(err, errBefore) || errors.Is(err, errVersion) {
-		if now := b.learn(ctx, req.Prefix, before); now != before {
-			err = b.list(ctx, req, page, now)
-		}
-	}
-	if err != nil {
+	if err := b.list(ctx, req, page); err != nil {
 		return b.failed(ctx, "list", err)
 	}
 	return nil
 }
 
-// list makes a list in the way that the server needs.
-func (b *bucket) list(ctx context.Context, req provider.ListRequest, page *provider.Page, seen seen) error {
-	switch {
-	case seen.unordered:
-		return b.sorted(ctx, req, page)
-	case seen.ignores:
-		return b.walk(ctx, req, "", page)
+// ListSerial fills page by the server's own token; see provider.SerialLister.
+func (b *bucket) ListSerial(ctx context.Context, prefix, token string, page *provider.Page) (next string, err error) {
+	if b.account.flavour.exact {
+		return "", errors.ErrUnsupported
 	}
-	after := startAfter(req.Prefix, req.Start)
-	if strings.ContainsAny(after, decoded) && !b.account.flavour.exact {
-		exact, err := b.exact(ctx, req.Prefix)
-		if err != nil {
-			return err
-		}
-		if !exact {
-			return b.walk(ctx, req, plain(req.Prefix, after), page)
-		}
+	out, err := b.page(ctx, window{prefix: prefix, loose: true}, 0, token, page)
+	if err != nil {
+		return "", b.failed(ctx, "list", err)
 	}
-	return b.byKey(ctx, req, after, page)
+	if !out.truncated {
+		return "", nil
+	}
+	return out.token, nil
 }
 
-// byKey goes on by key, which any server should be able to do. Only when every key of an
-// answer lies before req.Start (startAfter explains how that comes) does it follow the
-// server's token, inside this one call.
-func (b *bucket) byKey(ctx context.Context, req provider.ListRequest, after string, page *provider.Page) error {
+// list continues by key, which any server should be able to do. Only when every key of a
+// page lies before req.Start (startAfter explains why) does it follow the server's token,
+// within this one call.
+func (b *bucket) list(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
 	w := windowOf(req)
-	w.after = after
+	if strings.ContainsAny(w.after, decoded) {
+		if exact, err := b.takesStartAsIs(ctx, req.Prefix); err != nil {
+			return err
+		} else if !exact {
+			return &provider.Untrusted{Cause: provider.ErrStartMoved}
+		}
+	}
 	for token := ""; ; {
 		out, err := b.page(ctx, w, req.MaxKeys, token, page)
 		if err != nil {
 			return err
-		}
-		if out.inclusive {
-			b.ways.add(seen{inclusive: true})
 		}
 		next, more := w.following(out)
 		switch {
@@ -95,24 +73,23 @@ func (b *bucket) byKey(ctx context.Context, req provider.ListRequest, after stri
 	}
 }
 
-func windowOf(req provider.ListRequest) window {
-	return window{prefix: req.Prefix, start: req.Start, end: endOf(req.Prefix, req.End), delimiter: req.Delimiter}
-}
-
-// following is the first key that can follow an answer, and whether any does.
-func (w window) following(out outcome) (next string, more bool) {
-	if !out.truncated || out.ended {
-		return "", false
-	}
-	next = out.next()
-	return next, next != "" && (w.end == "" || next < w.end)
-}
-
-// page asks for one answer and reads it into page.
+// page requests one page and reads it.
+//
+// A server that responds in version 1 is asked in version 1 from then on: Ceph before 14
+// (Nautilus) and Huawei OBS know no other.
 func (b *bucket) page(ctx context.Context, w window, maxKeys int, token string, page *provider.Page) (outcome, error) {
-	if b.ways.seen().first {
-		return b.firstVersion(ctx, w, maxKeys, token, page)
+	if !b.firstVersion.Load() {
+		out, err := b.secondPage(ctx, w, maxKeys, token, page)
+		if !errors.Is(err, errVersion) {
+			return out, err
+		}
+		b.firstVersion.Store(true)
 	}
+	return b.firstPage(ctx, w, maxKeys, token, page)
+}
+
+// secondPage requests a page by version 2 of lists.
+func (b *bucket) secondPage(ctx context.Context, w window, maxKeys int, token string, page *provider.Page) (outcome, error) {
 	in := &s3.ListObjectsV2Input{
 		Bucket:       &b.name,
 		EncodingType: types.EncodingTypeUrl,
@@ -133,9 +110,9 @@ func (b *bucket) page(ctx context.Context, w window, maxKeys int, token string, 
 	return out, err
 }
 
-// firstVersion asks as page does, by the first version of lists. Its marker is the later
-// start-after; a token in its place is made up here.
-func (b *bucket) firstVersion(ctx context.Context, w window, maxKeys int, token string, page *provider.Page) (outcome, error) {
+// firstPage requests a page by version 1 of lists. Its marker is the later start-after; it
+// has no token, so one is made here.
+func (b *bucket) firstPage(ctx context.Context, w window, maxKeys int, token string, page *provider.Page) (outcome, error) {
 	w.first = true
 	in := &s3.ListObjectsInput{
 		Bucket:       &b.name,
@@ -152,7 +129,7 @@ func (b *bucket) firstVersion(ctx context.Context, w window, maxKeys int, token 
 		return err
 	})
 	if out.token = out.last; out.folded {
-		out.token += lastCharacter // behind all that is folded
+		out.token += lastCharacter // after all that is folded
 	}
 	return out, err
 }
@@ -160,7 +137,7 @@ func (b *bucket) firstVersion(ctx context.Context, w window, maxKeys int, token 
 // lastCharacter is greater than all others that keys have.
 const lastCharacter = "\U0010fffd"
 
-// decoding reads an answer into page and out.
+// decoding reads a response into page and out.
 func decoding(w window, page *provider.Page, out *outcome) func(body []byte) error {
 	return func(body []byte) (err error) {
 		if *out, err = decode(body, w, page); err != nil {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"firescan/keyspace"
 	"firescan/provider"
 	"firescan/provider/s3"
 )
@@ -86,7 +87,7 @@ func TestFailuresByKind(t *testing.T) {
 		{200, "", "", provider.Corrupt, "empty"},
 		{200, "<html>login</html>", "", provider.Corrupt, "no list"},
 		{204, "", "", provider.Corrupt, ""},
-		{200, page(false, "b", "a", "a"), "", provider.Corrupt, "twice"},
+		{200, page(false, "b", "a", "a"), "", provider.Corrupt, "out of order"},
 	} {
 		t.Run(fmt.Sprint(c.status, " ", c.want, " ", c.reason), func(t *testing.T) {
 			a := answering(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -223,7 +224,7 @@ func TestRequests(t *testing.T) {
 		{provider.ListRequest{}, map[string]string{}},
 		{provider.ListRequest{Prefix: "a b/"}, map[string]string{"prefix": "a b/"}},
 		{provider.ListRequest{Prefix: "a/", Start: "a/"}, map[string]string{"prefix": "a/"}},
-		{provider.ListRequest{Start: provider.After("k+%&é")}, map[string]string{"start-after": "k+%&é"}},
+		{provider.ListRequest{Start: keyspace.After("k+%&é")}, map[string]string{"start-after": "k+%&é"}},
 		{provider.ListRequest{Start: "k"}, map[string]string{"start-after": "j~"}},
 		{provider.ListRequest{Delimiter: "/", MaxKeys: 7}, map[string]string{"delimiter": "/", "max-keys": "7"}},
 		{provider.ListRequest{MaxKeys: 70_000}, map[string]string{"max-keys": "1000"}},
@@ -285,7 +286,7 @@ func TestPagesBeforeTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"a~|", "|token-a~y", "|token-a%F4%8F%BF%BD"}
-	if !slices.Equal(asked, want) || len(p.Objects) != 2 || p.Next != provider.After("c") || !p.More {
+	if !slices.Equal(asked, want) || len(p.Objects) != 2 || p.Next != keyspace.After("c") || !p.More {
 		t.Errorf("page %+v after %q", p, asked)
 	}
 }
@@ -310,7 +311,7 @@ func TestPageOfPlaceholders(t *testing.T) {
 	if err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{}, &p); err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Objects) != 0 || p.Skipped != 2 || !p.More || p.Next != provider.After("b/") {
+	if len(p.Objects) != 0 || p.Skipped != 2 || !p.More || p.Next != keyspace.After("b/") {
 		t.Errorf("page %+v", p)
 	}
 }

@@ -1,6 +1,10 @@
 package s3
 
-import "bytes"
+import (
+	"bytes"
+
+	"firescan/provider"
+)
 
 // object reads one Contents element.
 func (d *decoder) object(parent []byte) error {
@@ -77,14 +81,11 @@ func (d *decoder) admit(key []byte) (bool, error) {
 	switch {
 	case len(key) < len(d.prefix) || string(key[:len(d.prefix)]) != d.prefix:
 		return false, errOutside
+	case d.loose:
 	case d.objects > 0 && bytes.Compare(key, d.lastKey) <= 0:
-		if d.out.unordered = true; !d.loose {
-			return false, errOrder
-		}
-	case string(key) <= d.after && d.after != "" && !d.loose:
-		if d.out.inclusive = d.objects == 0 && string(key) == d.after; !d.out.inclusive {
-			return false, errBefore
-		}
+		return false, provider.ErrUnordered
+	case string(key) < d.after, d.objects > 0 && string(key) == d.after:
+		d.early = true
 	}
 	d.objects++
 	d.lastKey = key

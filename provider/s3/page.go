@@ -1,18 +1,36 @@
 package s3
 
-import "firescan/provider"
+import (
+	"firescan/keyspace"
+	"firescan/provider"
+)
 
 // window is what of a page the caller asked for.
 type window struct {
 	prefix, start, end, delimiter string
-	// after is the start-after that was sent: the server must answer greater keys. (Some
-	// answer that one too; it is dropped as any key before start.)
+	// after is the start-after that was sent: the server must return greater keys, and may
+	// return that one, which is dropped as any key before start.
 	after string
-	// loose takes keys in any order, and folder placeholders as objects; it is for servers
-	// whose order is in question.
+	// loose accepts keys in any order, and placeholders as objects.
 	loose bool
-	// first takes an answer of version 1, which has no tokens.
+	// first is set for version 1 of lists, which has no tokens.
 	first bool
+}
+
+func windowOf(req provider.ListRequest) window {
+	return window{
+		prefix: req.Prefix, start: req.Start, end: req.Range().End, delimiter: req.Delimiter,
+		after: startAfter(req.Prefix, req.Start),
+	}
+}
+
+// following returns the first key that can follow a page, and whether any does.
+func (w window) following(out outcome) (next string, more bool) {
+	if !out.truncated || out.ended {
+		return "", false
+	}
+	next = out.next()
+	return next, next != "" && keyspace.BeforeEnd(next, w.end)
 }
 
 // outcome is what a page tells beyond its objects.
@@ -27,19 +45,14 @@ type outcome struct {
 	last string
 	// folded: last is a folded prefix.
 	folded bool
-	// unordered: the keys are in no ascending order. Other than in a loose window that is
-	// an error.
-	unordered bool
-	// inclusive: the first key is the one that start-after names.
-	inclusive bool
 }
 
 // next is the first key that can follow in the bucket; "" is none.
 func (o outcome) next() string {
 	if o.folded {
-		return provider.PrefixEnd(o.last)
+		return keyspace.PrefixEnd(o.last)
 	}
-	return provider.After(o.last)
+	return keyspace.After(o.last)
 }
 
 // decoder turns one list answer into a page.
@@ -51,7 +64,8 @@ type decoder struct {
 
 	url, encodingKnown bool
 	hasTruncated       bool
-	marker             bool  // it has a Marker, which only answers of version 1 have
+	marker             bool  // it has a Marker, as only pages of version 1 have
+	early              bool  // it has keys before start-after
 	count              int64 // KeyCount; -1 while not told
 	objects, prefixes  int64 // seen, dropped ones included
 	lastKey            []byte
@@ -228,8 +242,10 @@ func (d *decoder) finish() error {
 		return errMissing
 	case d.count >= 0 && d.count != d.objects && d.count != d.objects+d.prefixes:
 		return errCount
-	case d.out.truncated && d.out.token == "" && !d.first && d.marker:
+	case !d.first && d.marker && (d.early || d.out.truncated && d.out.token == ""):
 		return errVersion
+	case d.early:
+		return provider.ErrStartIgnored
 	case d.out.truncated && d.out.token == "" && !d.first:
 		return errToken
 	case d.out.truncated && d.objects+d.prefixes == 0:

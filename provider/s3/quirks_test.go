@@ -3,6 +3,7 @@ package s3_test
 import (
 	"cmp"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -23,12 +25,32 @@ import (
 	"firescan/provider/s3"
 )
 
-// mangler stands before a healthy server and answers its lists as servers with a quirk do:
-// it takes the whole list from the healthy one and makes the pages itself.
+// A quirk is something that a server does wrong when it lists.
+type quirk string
+
+const (
+	onlyFirstVersion quirk = "knows only version 1 of lists"
+	startInclusive   quirk = "includes start-after"
+	startDecoded     quirk = "decodes start-after twice"
+	startIgnored     quirk = "ignores start-after"
+	unordered        quirk = "lists keys out of order"
+	pagesOrdered     quirk = "orders each page but not the list"
+)
+
+var allQuirks = []quirk{onlyFirstVersion, startInclusive, startDecoded, startIgnored, unordered}
+
+// faults are the quirks for which lists by ranges are impossible.
+var faults = map[quirk]error{
+	startDecoded: provider.ErrStartMoved, startIgnored: provider.ErrStartIgnored, unordered: provider.ErrUnordered,
+	pagesOrdered: provider.ErrUnordered,
+}
+
+// mangler stands before a healthy server and lists as servers with a quirk do: it takes the
+// whole list from the healthy one and makes the pages itself.
 type mangler struct {
 	healthy http.Handler
-	quirk   provider.Quirk
-	// pageSize is the most entries of a page; 0 is 1,000.
+	quirk   quirk
+	// pageSize is the maximum number of entries of a page; 0 is 1,000.
 	pageSize int
 	lists    atomic.Int64
 
@@ -57,7 +79,7 @@ func (m *mangler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.lists.Add(1)
-	if m.quirk == provider.FirstVersion {
+	if m.quirk == onlyFirstVersion {
 		// What it does not know it does not look at.
 		for _, name := range []string{"list-type", "start-after", "continuation-token"} {
 			q.Del(name)
@@ -72,18 +94,18 @@ func (m *mangler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(refused.Body.Bytes())
 		return
 	}
-	if m.quirk == provider.Unordered {
+	if m.quirk == unordered || m.quirk == pagesOrdered {
 		slices.SortFunc(whole, func(x, y entry) int { return cmp.Compare(scrambled(x.name()), scrambled(y.name())) })
 	}
 	// A token tells how many entries of the whole list lie behind.
 	behind, _ := strconv.Atoi(q.Get("continuation-token"))
 	entries := whole[behind:]
-	if after := q.Get("start-after"); behind == 0 && after != "" && m.quirk != provider.StartIgnored {
-		if m.quirk == provider.StartDecoded {
+	if after := q.Get("start-after"); behind == 0 && after != "" && m.quirk != startIgnored {
+		if m.quirk == startDecoded {
 			after, _ = url.QueryUnescape(after)
 		}
 		entries = slices.DeleteFunc(slices.Clone(whole), func(e entry) bool {
-			return e.name() < after || e.name() == after && m.quirk != provider.StartInclusive
+			return e.name() < after || e.name() == after && m.quirk != startInclusive
 		})
 		behind = len(whole) - len(entries)
 	}
@@ -94,6 +116,9 @@ func (m *mangler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	most = min(most, cmp.Or(m.pageSize, 1000))
 	page := entries[:min(most, len(entries))]
 	truncated := len(page) < len(entries)
+	if m.quirk == pagesOrdered {
+		slices.SortFunc(page, func(x, y entry) int { return cmp.Compare(x.name(), y.name()) })
+	}
 	fmt.Fprintf(w, `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>%t</IsTruncated>`, truncated)
 	if truncated {
 		fmt.Fprintf(w, `<NextContinuationToken>%d</NextContinuationToken>`, behind+len(page))
@@ -148,13 +173,8 @@ func scrambled(s string) uint64 {
 	return h.Sum64()
 }
 
-var allQuirks = []provider.Quirk{
-	provider.FirstVersion,
-	provider.StartInclusive, provider.StartDecoded, provider.StartIgnored, provider.Unordered,
-}
-
 // quirky opens a server with a quirk.
-func quirky(t *testing.T, quirk provider.Quirk) (*mangler, provider.Account) {
+func quirky(t *testing.T, quirk quirk) (*mangler, provider.Account) {
 	t.Helper()
 	backend := s3mem.New()
 	if err := backend.CreateBucket("bucket"); err != nil {
@@ -163,7 +183,7 @@ func quirky(t *testing.T, quirk provider.Quirk) (*mangler, provider.Account) {
 	m := &mangler{healthy: gofakes3.New(backend).Server(), quirk: quirk, known: map[string][]entry{}}
 	server := httptest.NewServer(m)
 	t.Cleanup(server.Close)
-	return m, dial(t, server.URL, "id", "secret")
+	return m, providertest.Decorate(dial(t, server.URL, "id", "secret"), providertest.WithFallback)
 }
 
 func TestConformanceWithQuirks(t *testing.T) {
@@ -181,10 +201,10 @@ func TestConformanceWithQuirks(t *testing.T) {
 	}
 }
 
-// TestQuirksAreSeen: a server's quirk is told, by a survey as by the pages of a scan, and
-// nothing is told of a healthy one.
-func TestQuirksAreSeen(t *testing.T) {
-	for _, quirk := range append(allQuirks, "") {
+// TestCheckLists checks that a fault of the server is found before a scan, and that a scan
+// lists every key with or without that check.
+func TestCheckLists(t *testing.T) {
+	for _, quirk := range append(allQuirks, pagesOrdered, "") {
 		t.Run(string(quirk), func(t *testing.T) {
 			m, a := quirky(t, quirk)
 			m.pageSize = 100
@@ -195,47 +215,42 @@ func TestQuirksAreSeen(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			var want []provider.Quirk
-			if quirk != "" {
-				want = []provider.Quirk{quirk}
+			checked := a.Bucket("bucket")
+			fault, err := provider.CheckLists(t.Context(), checked, "")
+			if err != nil || fault != faults[quirk] {
+				t.Errorf("check: fault %v, error %v; want fault %v", fault, err, faults[quirk])
 			}
-			surveyed := a.Bucket("bucket")
-			if _, err := provider.Probe(t.Context(), surveyed, ""); err != nil {
-				t.Fatal(err)
+			unchecked := a.Bucket("bucket")
+			if quirk == pagesOrdered {
+				unchecked = checked // no page shows it
 			}
-			if got := provider.QuirksOf(surveyed); !slices.Equal(got, want) {
-				t.Errorf("a survey sees %q", got)
-			}
-
-			m.lists.Store(0)
-			b := provider.Retry(a.Bucket("bucket"), provider.RetryOptions{})
-			listed := listRanges(t, b, "dir/%410050", "dir/%410070", "dir/%410199x")
-			if !slices.Equal(listed, keys) {
-				t.Errorf("%d keys are listed, want %d", len(listed), len(keys))
-			}
-			got := provider.QuirksOf(b)
-			if !slices.Equal(got, want) {
-				t.Errorf("a scan sees %q", got)
-			}
-			if one := quirk == provider.StartIgnored || quirk == provider.Unordered; provider.OneStream(b) != one {
-				t.Errorf("one stream: %t", !one)
-			}
-			if n := m.lists.Load(); n > 40 {
-				t.Errorf("%d lists for three pages of keys in four ranges", n)
+			for _, b := range []provider.Bucket{checked, unchecked} {
+				m.lists.Store(0)
+				listed := listRanges(t, b, "dir/%410050", "dir/%410070", "dir/%410199x")
+				if !slices.Equal(listed, keys) {
+					t.Errorf("%d keys listed, want %d", len(listed), len(keys))
+				}
+				if serial := provider.IsSerial(b); serial != (faults[quirk] != nil) {
+					t.Errorf("listed serially: %t", serial)
+				}
+				if n := m.lists.Load(); n > 60 {
+					t.Errorf("%d requests for three pages of keys in four ranges", n)
+				}
 			}
 		})
 	}
 }
 
-// listRanges lists the ranges between the cuts side by side, as scans do, and puts the keys
-// together.
+// listRanges lists the ranges between the cuts at the same time, as scans do, and
+// concatenates the keys.
 func listRanges(t *testing.T, b provider.Bucket, cuts ...string) []string {
 	t.Helper()
 	cuts = append(cuts, "")
 	found := make([][]string, len(cuts))
 	var group sync.WaitGroup
+	began := time.Now()
 	for i, end := range cuts {
-		req := provider.ListRequest{End: end}
+		req := provider.ListRequest{End: end, Since: began}
 		if i > 0 {
 			req.Start = cuts[i-1]
 		}
@@ -260,29 +275,8 @@ func listRanges(t *testing.T, b provider.Bucket, cuts ...string) []string {
 	return slices.Concat(found...)
 }
 
-func TestUnorderedBeyondMemory(t *testing.T) {
-	keys := strings.Split("d b a c e", " ")
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, page(false, keys...))
-	}))
-	t.Cleanup(server.Close)
-	for most, want := range map[int]string{5: "", 4: "more than 4"} {
-		a, err := s3.New(s3.Config{Endpoint: server.URL, AccessKeyID: "id", SecretAccessKey: "secret", HTTPClient: server.Client(), MaxUnordered: most})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var page provider.Page
-		err = a.Bucket("bucket").List(t.Context(), provider.ListRequest{}, &page)
-		if want == "" && (err != nil || len(page.Objects) != 5) {
-			t.Errorf("at most %d: %d objects, %v", most, len(page.Objects), err)
-		}
-		if want != "" && (provider.KindOf(err) != provider.Invalid || !strings.Contains(err.Error(), want)) {
-			t.Errorf("at most %d: %v", most, err)
-		}
-	}
-}
-
-// TestTransientDisorder: an answer that is spoilt once is no quirk.
+// TestTransientDisorder checks that a page that is damaged once does not count as a fault of
+// the server.
 func TestTransientDisorder(t *testing.T) {
 	var asked atomic.Int64
 	a := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -299,7 +293,22 @@ func TestTransientDisorder(t *testing.T) {
 	if err := b.List(t.Context(), provider.ListRequest{}, &provider.Page{}); provider.KindOf(err) != provider.Corrupt {
 		t.Errorf("error %v", err)
 	}
-	if quirks := provider.QuirksOf(b); len(quirks) > 0 {
-		t.Errorf("sees %q", quirks)
+	asked.Store(0)
+	b = providertest.WithFallback(b)
+	var p provider.Page
+	if err := b.List(t.Context(), provider.ListRequest{}, &p); err != nil || len(p.Objects) != 2 || provider.IsSerial(b) {
+		t.Errorf("%d objects, %v, serial: %t", len(p.Objects), err, provider.IsSerial(b))
+	}
+}
+
+// TestNoFallbackForAmazon checks that Amazon's lists are never believed to be out of order.
+func TestNoFallbackForAmazon(t *testing.T) {
+	a := answeringAs(t, s3.Amazon, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, page(false, "b", "a")) })
+	b := providertest.WithFallback(a.Bucket("bucket"))
+	if err := b.List(t.Context(), provider.ListRequest{}, &provider.Page{}); provider.KindOf(err) != provider.Corrupt {
+		t.Errorf("list: %v", err)
+	}
+	if _, err := provider.CheckLists(t.Context(), b, ""); provider.KindOf(err) != provider.Corrupt || !errors.Is(err, provider.ErrUnordered) {
+		t.Errorf("check: %v", err)
 	}
 }

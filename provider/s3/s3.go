@@ -38,9 +38,6 @@ type Config struct {
 	// PathStyle puts the bucket in the path rather than in the host name, also where the
 	// flavour does not need it.
 	PathStyle bool
-	// MaxUnordered is the most keys of a list that comes out of order, since such a list is
-	// sorted in memory; 0 is a million, which take about 200 MB.
-	MaxUnordered int
 	// HTTPClient sends every request. It is required, because it carries the rules of
 	// where we may connect to; see provider.Egress.
 	HTTPClient *http.Client
@@ -90,7 +87,7 @@ func New(c Config) (provider.Account, error) {
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 		APIOptions:                 []func(*middleware.Stack) error{hearRegion},
 	})
-	return &account{client: client, flavour: flavour, region: region, maxUnordered: cmp.Or(max(c.MaxUnordered, 0), 1_000_000)}, nil
+	return &account{client: client, flavour: flavour, region: region}, nil
 }
 
 type account struct {
@@ -98,11 +95,9 @@ type account struct {
 	flavour *Flavour
 	region  string
 	regions regions
-
-	maxUnordered int
 }
 
-func (a *account) Bucket(name string) provider.Bucket { return newBucket(a, name) }
+func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }
 
 func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 	var infos []provider.BucketInfo

@@ -3,8 +3,6 @@ package s3
 import (
 	"strings"
 	"unicode/utf8"
-
-	"firescan/provider"
 )
 
 // maxKey is the longest key that S3 takes.
@@ -75,24 +73,4 @@ func safe(r rune) bool {
 		return false
 	}
 	return utf8.ValidRune(r)
-}
-
-// plain is a start-after that comes before after, as startAfter's, and holds nothing that
-// decoding would alter.
-func plain(prefix, after string) string {
-	if at := strings.IndexAny(after, decoded); at >= 0 {
-		return startAfter(prefix, after[:at])
-	}
-	return after
-}
-
-// decoded are the characters that URL decoding alters.
-const decoded = "%+"
-
-// endOf is where a list of prefix up to end stops at the latest: the lesser of the two.
-func endOf(prefix, end string) string {
-	if own := provider.PrefixEnd(prefix); end == "" || own != "" && own < end {
-		return own
-	}
-	return end
 }

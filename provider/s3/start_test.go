@@ -7,7 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"firescan/provider"
+	"firescan/keyspace"
 )
 
 func TestStartAfter(t *testing.T) {
@@ -17,9 +17,9 @@ func TestStartAfter(t *testing.T) {
 		{"a/", "", ""},
 		{"a/", "a/", ""},
 		{"a/", "A", ""},
-		{"", provider.After("key"), "key"},
-		{"a/", provider.After("a/key"), "a/key"},
-		{"a/", provider.After("a/"), ""},
+		{"", keyspace.After("key"), "key"},
+		{"a/", keyspace.After("a/key"), "a/key"},
+		{"a/", keyspace.After("a/"), ""},
 		{"", "key\x00\x00", "key"},
 		{"", "\x00", ""},
 		{"", "b", "a~"},

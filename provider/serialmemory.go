@@ -1,0 +1,47 @@
+package provider
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/dustin/go-humanize"
+)
+
+// MaxSerialMemory is the default of NewSerialMemory: enough for about 1.5 million objects.
+const MaxSerialMemory = 256 << 20
+
+// objectSize is the memory of an Object in a listing, without its key and tag: its 64 bytes
+// and the spare room of a growing slice.
+const objectSize = 88
+
+// SerialMemory bounds the memory of all serial listings of a process together. It is safe
+// for concurrent use.
+type SerialMemory struct {
+	max int64
+
+	mu   sync.Mutex
+	used int64
+}
+
+// NewSerialMemory returns a SerialMemory of max bytes.
+func NewSerialMemory(max int64) *SerialMemory { return &SerialMemory{max: max} }
+
+func (m *SerialMemory) reserve(n int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.used+n > m.max {
+		return &Error{
+			Kind: Invalid, Op: "list",
+			Reason: fmt.Sprintf("the server cannot be listed by ranges, and its list exceeds the %s of memory for sorting lists: "+
+				"divide the bucket into destinations with paths of their own, or sync fewer such buckets at a time", humanize.IBytes(uint64(m.max))),
+		}
+	}
+	m.used += n
+	return nil
+}
+
+func (m *SerialMemory) release(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.used -= n
+}
