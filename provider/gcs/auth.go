@@ -15,10 +15,6 @@ import (
 	"firescan/provider"
 )
 
-// tokenURL is where Google exchanges signatures of service accounts for access tokens. It
-// is the only such address that is dialed, whatever a key file says.
-const tokenURL = "https://oauth2.googleapis.com/token"
-
 const (
 	// early is how long before its expiry a token is no longer used.
 	early = 2 * time.Minute
@@ -26,8 +22,6 @@ const (
 	// at the same moment.
 	calm = time.Second
 )
-
-var errStray = errors.New("a token of Google's is for Google alone")
 
 // authorizer signs requests to Cloud Storage, and refuses any other.
 type authorizer struct {

@@ -15,11 +15,6 @@ import (
 // requests answer each part by itself, too, and run no faster.
 const deletions = 32
 
-type bucket struct {
-	account *account
-	name    string
-}
-
 var (
 	_ provider.SerialLister = (*bucket)(nil)
 	_ provider.Permissioner = (*bucket)(nil)
@@ -138,8 +133,4 @@ func (b *bucket) TestPermissions(ctx context.Context) (provider.Permissions, err
 
 func (b *bucket) object(key string) *storage.ObjectHandle {
 	return b.account.client.Bucket(b.name).Object(key)
-}
-
-func (b *bucket) failed(ctx context.Context, op string, err error) error {
-	return b.account.failed(ctx, op, b.name, err)
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"regexp"
-
-	"firescan/provider"
 )
 
 // maxKeyJSON bounds the JSON of a key; Google's have 2.4 KiB.
@@ -15,6 +13,12 @@ const maxKeyJSON = 16 << 10
 
 // RSA keys of other sizes are not Google's; large ones would take seconds to sign with.
 const minKeyBits, maxKeyBits = 2048, 4096
+
+// tokenURL is where Google exchanges signatures of service accounts for access tokens. It
+// is the only such address that is dialed, whatever a key file says.
+const tokenURL = "https://oauth2.googleapis.com/token"
+
+var projectID = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]{0,126}[a-z0-9]$`)
 
 // key is what is taken of a service account's key. Nothing else in its JSON counts: it
 // comes from users, and some of its fields would have a client of Google's read files,
@@ -86,9 +90,4 @@ func checkPrivate(text []byte) error {
 		return unfit("the key's private_key does not have 2,048 to 4,096 bits")
 	}
 	return nil
-}
-
-// unfit says why credentials are refused.
-func unfit(why string) error {
-	return &provider.Error{Kind: provider.Credentials, Op: "connect", Reason: why}
 }

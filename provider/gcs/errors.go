@@ -1,7 +1,6 @@
 package gcs
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,18 @@ import (
 	"firescan/provider"
 )
 
+// Calls, as provider.Error names them.
+const (
+	opList    = "list"
+	opStat    = "stat"
+	opPut     = "put"
+	opDelete  = "delete"
+	opBatch   = "delete batch"
+	opTest    = "permissions"
+	opBuckets = "buckets"
+	opCreate  = "create bucket"
+)
+
 // statusError is what is kept of an answer with an error status. The library's own error
 // keeps the whole answer, which may quote the request.
 type statusError struct {
@@ -26,6 +37,31 @@ type statusError struct {
 func (e *statusError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("status %d %s", e.status, e.reason))
 }
+
+var errStray = errors.New("a token of Google's is for Google alone")
+
+// What can be wrong with a page. The texts reach people: they tell what, and nothing of
+// what the server sent.
+var (
+	errEmpty     = errors.New("the answer is empty")
+	errNotAPage  = errors.New("the answer is no list of objects")
+	errOutside   = errors.New("a name lies outside of what was asked for")
+	errTwice     = errors.New("a field stands twice")
+	errTrailing  = errors.New("something follows the end of the answer")
+	errNoName    = errors.New("an object has no name")
+	errNoSize    = errors.New("an object has no size")
+	errNoTag     = errors.New("an object has no generation")
+	errUnfolded  = errors.New("a folded prefix was not asked for")
+	errBadFolded = errors.New("a folded prefix does not end in the delimiter")
+)
+
+// inPlace is an error document under status 200.
+type inPlace struct {
+	status int
+	reason string
+}
+
+func (*inPlace) Error() string { return "the answer is an error" }
 
 type verdict struct {
 	kind   provider.Kind
@@ -54,27 +90,6 @@ var verdicts = map[string]verdict{
 
 	"conditionNotMet":    {provider.Changed, "the object has changed"},
 	"userProjectMissing": {provider.Invalid, "the bucket lets the requester pay, which firescan cannot"},
-}
-
-// failed makes the error of the seam out of whatever went wrong.
-func (a *account) failed(ctx context.Context, op, bucket string, err error) error {
-	if ended := provider.Ended(ctx, op, bucket); ended != nil {
-		return ended
-	}
-	// The egress rules and the signing in speak for themselves.
-	if e, ok := errors.AsType[*provider.Error](err); ok {
-		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: e.Err}
-	}
-	if e, ok := errors.AsType[*googleapi.Error](err); ok {
-		cause := &statusError{e.Code, word(firstReason(e))}
-		v := judgeStatus(op, cause, missingBucket(e))
-		if v.kind == provider.NoBucket && a.firebase {
-			v.reason += "; the default bucket of a Firebase project is <project>.firebasestorage.app or, of older ones, <project>.appspot.com"
-		}
-		return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause}
-	}
-	v := judge(op, err)
-	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: err}
 }
 
 func judge(op string, err error) verdict {
@@ -157,4 +172,9 @@ func word(s string) string {
 		return ""
 	}
 	return s
+}
+
+// unfit says why credentials are refused.
+func unfit(why string) error {
+	return &provider.Error{Kind: provider.Credentials, Op: "connect", Reason: why}
 }

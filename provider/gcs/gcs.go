@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,23 +15,6 @@ import (
 	"google.golang.org/api/option"
 
 	"firescan/provider"
-)
-
-const (
-	googleHost = "storage.googleapis.com"
-	agent      = "firescan"
-)
-
-// Calls, as provider.Error names them.
-const (
-	opList    = "list"
-	opStat    = "stat"
-	opPut     = "put"
-	opDelete  = "delete"
-	opBatch   = "delete batch"
-	opTest    = "permissions"
-	opBuckets = "buckets"
-	opCreate  = "create bucket"
 )
 
 // Config says where and as whom.
@@ -57,8 +39,6 @@ type Config struct {
 	// where we may connect to; see provider.Egress.
 	HTTPClient *http.Client
 }
-
-var projectID = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]{0,126}[a-z0-9]$`)
 
 // New makes an Account. It makes no request; credentials that Google does not know show
 // at the first call.
@@ -135,16 +115,6 @@ func (c *Config) key() (*key, error) {
 		return nil, unfit("the key of a service account is required: keyFilename, or projectId and credentials")
 	}
 	return parseKey(text)
-}
-
-type account struct {
-	client            *storage.Client
-	http              *http.Client // signs where that is needed
-	root              string       // of the server
-	base              string       // of the JSON API, with a slash behind it
-	project, location string
-	firebase          bool
-	emulator          bool
 }
 
 func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }

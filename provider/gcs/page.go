@@ -3,28 +3,12 @@ package gcs
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"google.golang.org/api/googleapi"
 
 	"firescan/keyspace"
 	"firescan/provider"
-)
-
-// What can be wrong with a page. The texts reach people: they tell what, and nothing of
-// what the server sent.
-var (
-	errEmpty     = errors.New("the answer is empty")
-	errNotAPage  = errors.New("the answer is no list of objects")
-	errOutside   = errors.New("a name lies outside of what was asked for")
-	errTwice     = errors.New("a field stands twice")
-	errTrailing  = errors.New("something follows the end of the answer")
-	errNoName    = errors.New("an object has no name")
-	errNoSize    = errors.New("an object has no size")
-	errNoTag     = errors.New("an object has no generation")
-	errUnfolded  = errors.New("a folded prefix was not asked for")
-	errBadFolded = errors.New("a folded prefix does not end in the delimiter")
 )
 
 // kindObjects is what a list of objects calls itself. An empty list is hardly more than
@@ -209,11 +193,3 @@ func (d *decoder) serverError() error {
 	}
 	return &inPlace{status: e.Code, reason: firstReason(&e)}
 }
-
-// inPlace is an error document under status 200.
-type inPlace struct {
-	status int
-	reason string
-}
-
-func (*inPlace) Error() string { return "the answer is an error" }

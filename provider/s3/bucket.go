@@ -4,21 +4,12 @@ import (
 	"bytes"
 	"context"
 	"strings"
-	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"firescan/provider"
 )
-
-type bucket struct {
-	account *account
-	name    string
-
-	firstVersion atomic.Bool // the server knows only version 1 of lists
-	start        startCheck
-}
 
 var _ provider.SerialLister = (*bucket)(nil)
 
@@ -46,12 +37,4 @@ func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
 		return b.failed(ctx, "put", err)
 	}
 	return nil
-}
-
-func (b *bucket) regional(ctx context.Context, call func(in func(*s3.Options)) error) error {
-	return b.account.regional(ctx, b.name, call)
-}
-
-func (b *bucket) failed(ctx context.Context, op string, err error) error {
-	return failed(ctx, op, b.name, err)
 }

@@ -76,3 +76,13 @@ var verdicts = map[string]verdict{
 	"OperationAborted":           {provider.Unavailable, "another operation on the bucket is under way"},
 	"XMinioServerNotInitialized": {provider.Unavailable, "the server is starting"},
 }
+
+// serverError is an <Error> document in place of the answer, under status 200.
+type serverError struct{ code string }
+
+func (e *serverError) Error() string {
+	if _, known := verdicts[e.code]; known {
+		return "the answer is an error: " + e.code
+	}
+	return "the answer is an error that is not known"
+}

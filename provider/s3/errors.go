@@ -28,6 +28,10 @@ func failed(ctx context.Context, op, bucket string, err error) error {
 	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause(err)}
 }
 
+func (b *bucket) failed(ctx context.Context, op string, err error) error {
+	return failed(ctx, op, b.name, err)
+}
+
 // cause is the part of an error that was made on this side.
 func cause(err error) error {
 	if e, ok := errors.AsType[*provider.Untrusted](err); ok {

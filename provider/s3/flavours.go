@@ -6,6 +6,10 @@ import (
 	"firescan/provider"
 )
 
+// DefaultRegion is used where a configuration names none. Compatible servers mostly
+// take it for their own.
+const DefaultRegion = "us-east-1"
+
 // Flavour is what is particular about one of the providers that speak S3. All that
 // differs between them stands in the table of flavours; the code asks no names.
 type Flavour struct {

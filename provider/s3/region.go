@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -14,13 +13,6 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
-
-// regions remember in which region a bucket was found, when it is not the account's. The
-// empty name is for the account as a whole. The zero value is ready.
-type regions struct {
-	mu     sync.RWMutex
-	byName map[string]string
-}
 
 func (r *regions) of(bucket string) string {
 	r.mu.RLock()
@@ -59,6 +51,10 @@ func (a *account) regional(ctx context.Context, bucket string, call func(in func
 	}
 	a.regions.remember(bucket, found)
 	return call(within(found))
+}
+
+func (b *bucket) regional(ctx context.Context, call func(in func(*s3.Options)) error) error {
+	return b.account.regional(ctx, b.name, call)
 }
 
 func within(region string) func(*s3.Options) {

@@ -19,10 +19,6 @@ import (
 	"firescan/provider"
 )
 
-// DefaultRegion is used where a configuration names none. Compatible servers mostly
-// take it for their own.
-const DefaultRegion = "us-east-1"
-
 // Config says where and as whom.
 type Config struct {
 	// Flavour is whose S3 it is; nil is Compatible where there is an endpoint, and Amazon
@@ -88,13 +84,6 @@ func New(c Config) (provider.Account, error) {
 		APIOptions:                 []func(*middleware.Stack) error{hearRegion},
 	})
 	return &account{client: client, flavour: flavour, region: region}, nil
-}
-
-type account struct {
-	client  *s3.Client
-	flavour *Flavour
-	region  string
-	regions regions
 }
 
 func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }

@@ -4,16 +4,12 @@ import (
 	"context"
 	"net/url"
 	"strings"
-	"sync/atomic"
 
 	"firescan/provider"
 )
 
 // decoded are the characters that URL decoding alters.
 const decoded = "%+"
-
-// startCheck is what is known of how a server takes start-after with such characters.
-type startCheck struct{ atomic.Int32 }
 
 const (
 	startUnknown = iota

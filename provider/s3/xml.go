@@ -295,3 +295,35 @@ func (s *scanner) skip(name []byte, depth int) error {
 		}
 	}
 }
+
+// serverError reads an error document, of which the root was read.
+func (s *scanner) serverError(root []byte) error {
+	found := &serverError{}
+	for {
+		more, err := s.more(root)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return found
+		}
+		name, closed, err := s.open()
+		if err != nil {
+			return err
+		}
+		if closed {
+			continue
+		}
+		if string(name) != "Code" {
+			if err := s.skip(name, 0); err != nil {
+				return err
+			}
+			continue
+		}
+		raw, _, err := s.text(name)
+		if err != nil {
+			return err
+		}
+		found.code = string(raw)
+	}
+}

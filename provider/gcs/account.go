@@ -1,0 +1,57 @@
+package gcs
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/googleapi"
+
+	"firescan/provider"
+)
+
+const (
+	googleHost = "storage.googleapis.com"
+	agent      = "firescan"
+)
+
+type account struct {
+	client            *storage.Client
+	http              *http.Client // signs where that is needed
+	root              string       // of the server
+	base              string       // of the JSON API, with a slash behind it
+	project, location string
+	firebase          bool
+	emulator          bool
+}
+
+type bucket struct {
+	account *account
+	name    string
+}
+
+// failed makes the error of the seam out of whatever went wrong.
+func (a *account) failed(ctx context.Context, op, bucket string, err error) error {
+	if ended := provider.Ended(ctx, op, bucket); ended != nil {
+		return ended
+	}
+	// The egress rules and the signing in speak for themselves.
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*googleapi.Error](err); ok {
+		cause := &statusError{e.Code, word(firstReason(e))}
+		v := judgeStatus(op, cause, missingBucket(e))
+		if v.kind == provider.NoBucket && a.firebase {
+			v.reason += "; the default bucket of a Firebase project is <project>.firebasestorage.app or, of older ones, <project>.appspot.com"
+		}
+		return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause}
+	}
+	v := judge(op, err)
+	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: err}
+}
+
+func (b *bucket) failed(ctx context.Context, op string, err error) error {
+	return b.account.failed(ctx, op, b.name, err)
+}
