@@ -110,7 +110,7 @@ func (b *buckets) account(providerType, endpoint, region string, credentials map
 		})
 	case catalog.TypeSpaces:
 		return s3.New(s3.Config{
-			Flavour: s3.Spaces, Endpoint: endpoint, Region: region,
+			Flavor: s3.Spaces, Endpoint: endpoint, Region: region,
 			AccessKeyID: credentials[accessKeyID], SecretAccessKey: credentials[secretAccessKey],
 			HTTPClient: b.egress.HTTPClient(),
 		})

@@ -47,7 +47,7 @@ func (a around) Delete(ctx context.Context, key, tag string) error {
 }
 
 // DeleteBatch runs the batch as one call, whose outcome is that of the object that went
-// worst. When it is run again, it is for the objects that failed for a temporary reason.
+// worst. A retry covers only the objects that failed for a temporary reason.
 func (a around) DeleteBatch(ctx context.Context, objects []Deletion) []error {
 	errs := make([]error, len(objects))
 	pending := make([]int, len(objects))
@@ -72,7 +72,7 @@ func (a around) DeleteBatch(ctx context.Context, objects []Deletion) []error {
 		pending = again
 		return worst
 	})
-	// What never came to an answer has the error of the call: it was given up, or timed out.
+	// Objects without a result have the error of the call: it was canceled, or timed out.
 	for _, i := range pending {
 		if err != nil && (errs[i] == nil || errors.Is(errs[i], context.Canceled) || errors.Is(errs[i], context.DeadlineExceeded)) {
 			errs[i] = err
@@ -81,8 +81,8 @@ func (a around) DeleteBatch(ctx context.Context, objects []Deletion) []error {
 	return errs
 }
 
-// worse is the error that says more about the call as a whole: throttling, then what
-// passes, then what does not.
+// worse returns the error that says more about the call as a whole: throttling, then other
+// temporary errors, then permanent ones.
 func worse(a, b error) error {
 	rank := func(err error) int {
 		switch kind := KindOf(err); {

@@ -6,13 +6,13 @@ import (
 	"errors"
 )
 
-// Conditions tell whether a bucket deletes an object only while it has the tag that the
-// call names: Single for Delete, Batch for DeleteBatch. Some servers honour the condition
-// of neither, some that of the single delete alone, and none of those says so.
+// Conditions report whether a bucket deletes an object only while it has the tag that the
+// call names: Single for Delete, Batch for DeleteBatch. Some servers honor the condition
+// of neither, some that of the single delete alone, and none of those shows it.
 type Conditions struct{ Single, Batch bool }
 
 // ProbeConditions finds out with canary objects, <prefix>.firescan-canary-<random>, one
-// for each form of deleting. A condition is honoured when a wrong tag leaves the object
+// for each form of deleting. A condition is honored when a wrong tag leaves the object
 // where it is and the right one deletes it. The canaries, and nothing else, are
 // removed in any case, also when ctx ends.
 //
@@ -33,7 +33,7 @@ func ProbeConditions(ctx context.Context, b Bucket, prefix string) (Conditions, 
 	return c, nil
 }
 
-// honours tries one form of deleting on a canary.
+// honors tries one form of deleting on a canary.
 func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx context.Context, key, tag string) error) (_ bool, err error) {
 	key := prefix + ".firescan-canary-" + rand.Text()
 	gone := false
@@ -49,8 +49,8 @@ func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx conte
 	if err != nil || info.Tag == "" {
 		return false, err
 	}
-	// What the calls answer is not asked for much: a server may claim either. What counts
-	// is whether the canary is there.
+	// The results of the calls do not count, since a server may claim anything: what counts is
+	// whether the canary is there.
 	there, err := survives(ctx, b, key, another(info.Tag), remove)
 	if gone = !there && err == nil; gone || err != nil {
 		return false, err
@@ -62,7 +62,7 @@ func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx conte
 
 // survives deletes with a tag and looks whether the object is still there.
 func survives(ctx context.Context, b Bucket, key, tag string, remove func(ctx context.Context, key, tag string) error) (bool, error) {
-	// A server that refuses the condition as such does not honour it, which shows when
+	// A server that refuses the condition as such does not honor it, which shows when
 	// the right tag does not delete either.
 	if err := remove(ctx, key, tag); err != nil && KindOf(err) != Changed && KindOf(err) != Invalid {
 		return false, err

@@ -122,8 +122,8 @@ func TestDeleteBatchRetries(t *testing.T) {
 	}
 }
 
-// TestDeleteBatchGivenUp: what was not tried has the error of the call, and what was done is
-// told as done.
+// TestDeleteBatchGivenUp: objects that were not tried have the error of the call, and deleted ones are
+// reported as deleted.
 func TestDeleteBatchGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	a := mem.New(mem.Options{Faults: mem.Faults{Delete: func(_ context.Context, _, key string) error {

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Egress are the rules of where firescan connects to on behalf of its users, who may
-// name endpoints of their own and must not reach with them into the network that
-// firescan runs in.
+// Egress is the rules of where firescan connects to on behalf of its users, who may
+// name endpoints and must not reach into the network that firescan runs in through
+// them.
 //
 // The public hosts of the providers are allowed, over TLS. Everything else must be
 // allowed explicitly. Link-local addresses and those at which clouds serve metadata and
@@ -34,7 +34,7 @@ const (
 	tlsTimeout    = 10 * time.Second
 	headerTimeout = 60 * time.Second // a list with a delimiter may take tens of seconds
 	idleTimeout   = 90 * time.Second
-	idlePerHost   = 256 // the most streams that a node lists one host with
+	idlePerHost   = 256 // the maximum number of streams of a node to one host
 	readBuffer    = 64 << 10
 )
 
@@ -105,7 +105,7 @@ func (e *Egress) Transport() http.RoundTripper { return e.client.Transport }
 // Close closes the connections that are not in use.
 func (e *Egress) Close() { e.client.CloseIdleConnections() }
 
-// Check tells whether an endpoint URL that a user configures may be used: an error of
+// Check reports whether an endpoint URL that a user configures may be used: an error of
 // kind Forbidden says why not, of kind Invalid that it is no endpoint. A name that only
 // an allowed network could cover passes here and is judged when it is connected to.
 func (e *Egress) Check(endpoint string) error {
@@ -153,7 +153,7 @@ func (e *Egress) DialContext(ctx context.Context, network, address string) (net.
 	return dialer.DialContext(ctx, network, address)
 }
 
-// judge tells whether host, which stands for or resolves to addr, may be connected to.
+// judge reports whether host, which stands for or resolves to addr, may be connected to.
 func (e *Egress) judge(host, port string, addr netip.Addr) error {
 	at := net.JoinHostPort(host, port)
 	addr = addr.WithZone("").Unmap()
@@ -196,7 +196,7 @@ func (e *Egress) covered(addr netip.Addr) bool {
 	return false
 }
 
-// match tells whether s is of the pattern, in which '*' is any run of characters.
+// match reports whether s is of the pattern, in which '*' is any run of characters.
 func match(pattern, s string) bool {
 	first, rest, wild := strings.Cut(pattern, "*")
 	if !wild {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Kind says what a failure means to the caller.
+// A Kind is what a failure means to the caller.
 type Kind uint8
 
 const (
@@ -28,7 +28,7 @@ const (
 	Throttled
 	// Unavailable says that the provider could not be reached or failed. Worth a retry.
 	Unavailable
-	// Corrupt says that the answer cannot be trusted. Worth a retry, then fail loudly.
+	// Corrupt says that the response cannot be trusted. Worth a retry, then fail loudly.
 	Corrupt
 	// Forbidden says that our own rules refuse the endpoint (see Egress).
 	Forbidden
@@ -41,10 +41,10 @@ var kindNames = [...]string{
 	"invalid", "throttled", "unavailable", "corrupt", "forbidden", "changed",
 }
 
-// String names the kind as metrics and logs do.
+// String returns the name of the kind in metrics and logs.
 func (k Kind) String() string { return kindNames[k] }
 
-// Temporary tells whether the same call may succeed later.
+// Temporary reports whether the same call may succeed later.
 func (k Kind) Temporary() bool { return k == Throttled || k == Unavailable || k == Corrupt }
 
 // Error is a failed call to a provider.
@@ -70,7 +70,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// KindOf tells the kind of err: Internal when it is no provider error.
+// KindOf returns the kind of err: Internal when it is no provider error.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
@@ -78,18 +78,17 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
-// Ended answers the error of a call that failed because ctx had ended, which wraps
-// ctx's own; nil while ctx has not ended. Implementations ask it before they judge a
-// failure.
+// Ended returns the error of a call that failed because ctx had ended, which wraps ctx's
+// own; nil while ctx has not ended. Implementations call it before they classify a failure.
 func Ended(ctx context.Context, op, bucket string) error {
 	err := ctx.Err()
 	if err == nil {
 		return nil
 	}
-	return &Error{Kind: Unavailable, Op: op, Bucket: bucket, Reason: "the call was given up", Err: err}
+	return &Error{Kind: Unavailable, Op: op, Bucket: bucket, Reason: "the call was canceled", Err: err}
 }
 
-// ForEach answers the same error for each of n objects: a batch that failed as a whole.
+// ForEach returns the same error for each of n objects: a batch that failed as a whole.
 func ForEach(n int, err error) []error {
 	errs := make([]error, n)
 	for i := range errs {

@@ -7,10 +7,9 @@ import (
 	"firescan/keyspace"
 )
 
-// Fill makes the page that answers req out of a whole list: n objects in ascending order
-// of their keys, folder placeholders among them. limit is the most entries of the page,
-// of which objects, placeholders and folded prefixes each are one, as at the providers.
-// It is for implementations that hold a list in memory.
+// Fill fills the page for req from a whole list: n objects in ascending order of their keys,
+// including folder placeholders. limit is the maximum number of entries of the page, which
+// are objects, placeholders and folded prefixes, as at the providers.
 func (p *Page) Fill(n int, at func(i int) Object, req ListRequest, limit int) {
 	p.Reset()
 	if req.MaxKeys > 0 {
@@ -52,7 +51,7 @@ func (p *Page) Fill(n int, at func(i int) Object, req ListRequest, limit int) {
 	p.Next = ""
 }
 
-// fold is the folded prefix that stands for key in the answer to req, if one does.
+// fold returns the folded prefix that represents key in the response to req, if any.
 func fold(key string, req ListRequest) (string, bool) {
 	if req.Delimiter == "" {
 		return "", false

@@ -12,16 +12,16 @@ import (
 
 // FolderLimits bound a search for folders. A zero field takes its default.
 type FolderLimits struct {
-	// Depth is how many levels of folders are looked at; 16.
+	// Depth is the maximum number of levels; default 16.
 	Depth int
-	// Count is how many folders are told at most; 10,000.
+	// Count is the maximum number of folders; default 10,000.
 	Count int
-	// Requests is how many lists are made at most; 2,000. A folder with millions of files
+	// Requests is the maximum number of lists; default 2,000. A folder with millions of files
 	// takes a list for each thousand of them.
 	Requests int
-	// Parallel is how many lists run at once; 32.
+	// Parallel is how many lists run at once; default 32.
 	Parallel int
-	// Time is how long it looks at most; 45 s.
+	// Time is the maximum duration; default 45 s.
 	Time time.Duration
 }
 
@@ -41,9 +41,9 @@ func (l FolderLimits) withDefaults() FolderLimits {
 type FolderList struct {
 	// Folders are prefixes that end in '/', ascending.
 	Folders []string
-	// Truncated tells that a limit kept folders from being found.
+	// Truncated is set when a limit was reached before all folders were found.
 	Truncated bool
-	// Depth is how many levels were looked at.
+	// Depth is the number of levels that were listed.
 	Depth int
 }
 
@@ -68,7 +68,7 @@ func Folders(ctx context.Context, b Bucket, limits FolderLimits) (FolderList, er
 	if err := Ended(ctx, "list", ""); err != nil {
 		return FolderList{}, err
 	}
-	// Whether the deepest folders have folders of their own was not asked.
+	// The deepest folders may have folders that were not listed.
 	found.Truncated = f.truncated.Load() || len(level) > 0
 	slices.Sort(found.Folders)
 	return found, nil
@@ -78,7 +78,7 @@ type finder struct {
 	bucket    Bucket
 	limits    FolderLimits
 	began     time.Time
-	late      func() bool // its time is over
+	late      func() bool // reports whether its time is over
 	requests  atomic.Int64
 	truncated atomic.Bool
 }
@@ -91,7 +91,7 @@ func (f *finder) below(ctx context.Context, level []string, count int) ([]string
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(f.limits.Parallel)
 	for i, folder := range level {
-		// Lists begin in order, so which folders are told does not depend on their speed.
+		// Lists begin in order, so the folders found do not depend on the speed of lists.
 		if total.Load() > int64(count) || ctx.Err() != nil {
 			break
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Requests a second that providers take for one bucket.
+// Requests per second that providers accept for one bucket.
 const (
 	// CeilingS3 is Amazon's figure for reads of one partitioned prefix.
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html
@@ -26,9 +26,9 @@ const (
 	slowest  = 1.0             // calls a second, however much the provider throttles
 )
 
-// Limiter paces the calls to one bucket: it slows down when the provider throttles, and
-// speeds up while calls succeed (additive increase, multiplicative decrease). Until the
-// first throttled call it stands in nobody's way, save for its ceiling. It is safe for
+// A Limiter limits the rate of calls to one bucket: it slows down when the provider throttles,
+// and speeds up while calls succeed (additive increase, multiplicative decrease). Until the
+// first throttled call only its ceiling applies. It is safe for
 // concurrent use, and meant to be shared by every stream that reads the bucket.
 type Limiter struct {
 	mu      sync.Mutex
@@ -43,8 +43,7 @@ type Limiter struct {
 	calls float64
 }
 
-// NewLimiter makes a limiter that never lets more than ceiling calls a second through;
-// 0 is no ceiling.
+// NewLimiter returns a limiter of at most ceiling calls per second; 0 is unlimited.
 func NewLimiter(ceiling float64) *Limiter { return &Limiter{ceiling: ceiling, rate: ceiling} }
 
 // SetCeiling changes the ceiling, as when several nodes share it.
@@ -57,14 +56,14 @@ func (l *Limiter) SetCeiling(ceiling float64) {
 	l.ceiling = ceiling
 }
 
-// Rate tells the calls a second that are let through now; 0 is no limit.
+// Rate returns the current limit in calls per second; 0 is unlimited.
 func (l *Limiter) Rate() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.rate
 }
 
-// Limit makes a bucket whose calls wait for the limiter and tell it how they went.
+// Limit returns a bucket whose calls wait for the limiter and report their results to it.
 func Limit(b Bucket, l *Limiter) Bucket { return around{b, l.run} }
 
 func (l *Limiter) run(ctx context.Context, op string, do func(context.Context) error) error {
@@ -84,7 +83,7 @@ func (l *Limiter) run(ctx context.Context, op string, do func(context.Context) e
 	return err
 }
 
-// reserve takes a place in the sequence of calls and tells how long it is until then.
+// reserve takes a place in the sequence of calls and returns how long to wait for it.
 func (l *Limiter) reserve(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +141,7 @@ type Limiters struct {
 	byID map[string]*Limiter
 }
 
-// For is the limiter of the bucket with that identity; ceiling is that of its first use.
+// For returns the limiter of the bucket with that identity; ceiling is that of its first use.
 func (l *Limiters) For(bucketID string, ceiling float64) *Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// scripted is a bucket whose every call is answered by one func.
+// scripted is a bucket whose every call calls one func.
 type scripted func(ctx context.Context) error
 
 var _ provider.Bucket = scripted(nil)

@@ -1,8 +1,8 @@
 package provider
 
-// Page is one answer of List. A caller owns it and may use it again for the next
-// call, which then allocates nothing once its buffers have grown; what it held
-// before is overwritten.
+// A Page is the result of one List. A caller owns it and may reuse it for the next
+// call, which allocates nothing once its buffers have grown; its former content is
+// overwritten.
 type Page struct {
 	// Objects are in ascending bytewise order of their keys. Folder placeholders
 	// (empty objects whose key ends in '/') are not among them, but count in
@@ -31,8 +31,8 @@ type Object struct {
 	Tag []byte
 }
 
-// Add appends an object and copies key and tag into the page's own store. It is how
-// an implementation of Bucket fills a page; the caller sees to the order.
+// Add appends an object and copies key and tag into the page's store. Implementations of
+// Bucket fill pages with it, in order.
 func (p *Page) Add(key, tag []byte, size, modTime int64) {
 	at := len(p.arena)
 	// When the store grows, objects added before keep the old one alive; the next

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Permissions tell what a set of credentials may do in a bucket.
+// Permissions are what a set of credentials may do in a bucket.
 type Permissions struct{ Read, Write, Delete bool }
 
-// Permissioner is a bucket whose provider tells permissions when it is asked.
+// A Permissioner is a bucket whose provider reports permissions.
 type Permissioner interface {
 	TestPermissions(ctx context.Context) (Permissions, error)
 }
@@ -25,16 +25,16 @@ const probeCleanup = 10 * time.Second
 // and to look at an object where one could be written. What the provider denies is
 // false; any other failure is the error, with what was found up to then.
 //
-// A provider that tells permissions itself (Permissioner) is believed in what it denies,
+// A provider that reports permissions (Permissioner) is believed in what it denies,
 // so that no object is written which could not be deleted. With another the probe object
 // stays behind where writing is permitted and deleting is not, since nothing can be
 // done about it; the next probe writes it again rather than another one.
 func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
 	may := Permissions{Read: true, Write: true, Delete: true}
 	if asked, ok := As[Permissioner](b); ok {
-		// What it cannot tell is tried.
-		if told, err := asked.TestPermissions(ctx); err == nil {
-			may = told
+		// Permissions that it cannot report are tried.
+		if reported, err := asked.TestPermissions(ctx); err == nil {
+			may = reported
 		}
 	}
 	var p Permissions

@@ -47,7 +47,7 @@ func TestProbeCleansUp(t *testing.T) {
 		Put: func(_ context.Context, _, key string) error {
 			put = append(put, key)
 			cancel() // the caller gives up, and the object was written all the same
-			return &provider.Error{Kind: provider.Unavailable, Op: "put", Reason: "the answer was lost"}
+			return &provider.Error{Kind: provider.Unavailable, Op: "put", Reason: "the response was lost"}
 		},
 		Delete: func(_ context.Context, _, key string) error {
 			deleted = append(deleted, key)
@@ -98,7 +98,7 @@ func TestProbeTouchesItsOwnAlone(t *testing.T) {
 	}
 }
 
-// asked is a bucket whose provider tells permissions.
+// asked is a bucket whose provider reports permissions.
 type asked struct {
 	provider.Bucket
 	permissions provider.Permissions
@@ -113,10 +113,10 @@ func (a asked) TestPermissions(context.Context) (provider.Permissions, error) {
 func TestProbeBelievesADenial(t *testing.T) {
 	all := provider.Permissions{Read: true, Write: true, Delete: true}
 	for _, c := range []struct {
-		told provider.Permissions
-		err  error
-		want provider.Permissions
-		puts int
+		reported provider.Permissions
+		err      error
+		want     provider.Permissions
+		puts     int
 	}{
 		{all, nil, all, 1},
 		{provider.Permissions{Read: true, Write: true}, nil, provider.Permissions{Read: true, Write: true}, 0},
@@ -126,10 +126,10 @@ func TestProbeBelievesADenial(t *testing.T) {
 	} {
 		puts := 0
 		a := mem.New(mem.Options{Faults: mem.Faults{Put: func(context.Context, string, string) error { puts++; return nil }}}, "bucket")
-		b := provider.Retry(provider.Limit(asked{a.Bucket("bucket"), c.told, c.err}, provider.NewLimiter(0)), provider.RetryOptions{})
+		b := provider.Retry(provider.Limit(asked{a.Bucket("bucket"), c.reported, c.err}, provider.NewLimiter(0)), provider.RetryOptions{})
 		got, err := provider.Probe(t.Context(), b, "")
 		if err != nil || got != c.want || puts != c.puts {
-			t.Errorf("told %+v, %v: permissions %+v after %d puts, %v; want %+v", c.told, c.err, got, puts, err, c.want)
+			t.Errorf("reported %+v, %v: permissions %+v after %d puts, %v; want %+v", c.reported, c.err, got, puts, err, c.want)
 		}
 	}
 }

@@ -1,10 +1,10 @@
 // Package provider is the seam between firescan and object storage.
 //
-// A Bucket is one bucket of one account at one provider. What an implementation
-// must promise is written at each method and proven by providertest, which every
+// A Bucket is one bucket of one account at one provider. The contract of an implementation
+// is written at each method and proven by providertest, which every
 // implementation passes, the in-memory one included. Retries, rate limits and
 // metrics are decorators over the same interface (see Retry, Limit and Measure), so an
-// implementation answers each call once and says what kind of failure it met.
+// implementation makes each call once and returns the kind of failure.
 package provider
 
 import (
@@ -22,12 +22,11 @@ type Bucket interface {
 	// List fills page with the objects that follow in req's range, in ascending
 	// bytewise order of their keys. See ListRequest and Page for what they hold.
 	//
-	// A page that the provider cut short, left empty, answered out of order or
-	// outside of the range is an error of kind Corrupt: it never reads as the end
-	// of the list. On error the page's content is undefined.
+	// A page that is cut short, empty, out of order or outside of the range is an error
+	// of kind Corrupt, never the end of the list. On error the page's content is undefined.
 	List(ctx context.Context, req ListRequest, page *Page) error
 
-	// Stat answers the object at key, or an error of kind NotFound.
+	// Stat returns the object at key, or an error of kind NotFound.
 	Stat(ctx context.Context, key string) (Info, error)
 
 	// Put stores a small object (up to 5 MiB), replacing what was there.
@@ -35,17 +34,17 @@ type Bucket interface {
 
 	// Delete removes the object at key. With a tag it does so only while the object has
 	// that tag, and fails with kind Changed otherwise; an empty tag is no condition. An
-	// object that does not exist is no error. Whether the server honours the condition is
+	// object that does not exist is no error. Whether the server honors the condition is
 	// for ProbeConditions to find out: some ignore it and delete.
 	Delete(ctx context.Context, key, tag string) error
 
 	// DeleteBatch removes up to MaxDeletions objects, each as Delete would, with as few
-	// requests as the provider can do with. It answers one error for each object, in the
-	// order of objects; nil is gone. More than MaxDeletions are refused, all of them.
+	// requests as the provider can do with. It returns one error for each object, in the
+	// order of objects; nil is deleted. More than MaxDeletions are refused, all of them.
 	DeleteBatch(ctx context.Context, objects []Deletion) []error
 }
 
-// MaxDeletions is the most objects of one DeleteBatch.
+// MaxDeletions is the maximum number of objects of one DeleteBatch.
 const MaxDeletions = 1000
 
 // Deletion names one object to be deleted. Tag is as in Bucket.Delete.
@@ -56,7 +55,7 @@ type Deletion struct{ Key, Tag string }
 type Account interface {
 	// Buckets lists the account's buckets in ascending order of name.
 	Buckets(ctx context.Context) ([]BucketInfo, error)
-	// CreateBucket makes a bucket in the account's region, or in region when it is
+	// CreateBucket creates a bucket in the account's region, or in region when it is
 	// not empty.
 	CreateBucket(ctx context.Context, name, region string) error
 	// Bucket binds the account to one bucket. It makes no request.
@@ -64,14 +63,14 @@ type Account interface {
 }
 
 // BucketInfo is one bucket of an account. CreatedAt and Region may be zero where
-// the provider does not tell.
+// the provider does not report them.
 type BucketInfo struct {
 	Name      string
 	Region    string
 	CreatedAt time.Time
 }
 
-// Info is what Stat tells of one object.
+// Info is the result of Stat.
 type Info struct {
 	Key     string
 	Size    int64

@@ -16,7 +16,7 @@ import (
 	"firescan/provider"
 )
 
-// resolver answers every name with the address that it is known by, over UDP on this
+// resolver resolves every name to the address that it is known by, over UDP on this
 // machine.
 func resolver(t *testing.T, names map[string]string) *net.Resolver {
 	t.Helper()

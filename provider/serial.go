@@ -55,7 +55,7 @@ const serialLifetime = time.Minute
 // (b has retried it by then), the whole prefix is listed once in one serial stream, through
 // the server's own tokens, and sorted in memory. All pages of requests with the same or an
 // earlier ListRequest.Since are then served from this listing. A request without Since is
-// served from a listing of its own.
+// served from a separate listing.
 //
 // Memory is bounded by m; a list that does not fit is an error.
 func Serial(b SerialLister, m *SerialMemory) Bucket {

@@ -19,7 +19,7 @@ import (
 	"firescan/provider"
 )
 
-// unsorted is a bucket whose server lists keys in an order of its own, by tokens alone. A
+// unsorted is a bucket whose server lists keys out of order, by tokens alone. A
 // token is the number of keys before it.
 type unsorted struct {
 	provider.Bucket

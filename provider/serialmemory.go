@@ -33,7 +33,7 @@ func (m *SerialMemory) reserve(n int64) error {
 		return &Error{
 			Kind: Invalid, Op: "list",
 			Reason: fmt.Sprintf("the server cannot be listed by ranges, and its list exceeds the %s of memory for sorting lists: "+
-				"divide the bucket into destinations with paths of their own, or sync fewer such buckets at a time", humanize.IBytes(uint64(m.max))),
+				"divide the bucket into destinations with separate paths, or sync fewer such buckets at a time", humanize.IBytes(uint64(m.max))),
 		}
 	}
 	m.used += n

@@ -80,11 +80,11 @@ func signedIn(t *testing.T, g *google) provider.Account {
 }
 
 // TestConformanceAsDocumented runs the suite against what Google documents: pages in one
-// order of names and prefixes, and with empty answers in between.
+// order of names and prefixes, and with empty responses in between.
 func TestConformanceAsDocumented(t *testing.T) {
-	for name, g := range map[string]*google{"google": newGoogle(), "barren answers": newGoogle(), "small pages": newGoogle()} {
+	for name, g := range map[string]*google{"google": newGoogle(), "barren responses": newGoogle(), "small pages": newGoogle()} {
 		t.Run(name, func(t *testing.T) {
-			g.barren = name == "barren answers"
+			g.barren = name == "barren responses"
 			if name == "small pages" {
 				g.pageSize = 2
 			}

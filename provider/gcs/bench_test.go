@@ -11,7 +11,7 @@ import (
 	"firescan/provider"
 )
 
-// googlePage is an answer as Google gives it, of n names like those of a backup.
+// googlePage is a response as Google gives it, of n names like those of a backup.
 func googlePage(n int, token string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"kind":"storage#objects","nextPageToken":%q,"items":[`, token)

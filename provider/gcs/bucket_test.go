@@ -143,7 +143,7 @@ func TestBuckets(t *testing.T) {
 	}
 }
 
-// TestFirebaseBuckets: whoever gives the project for the bucket is told the names.
+// TestFirebaseBuckets: who gives the project as the bucket gets both names in the error.
 func TestFirebaseBuckets(t *testing.T) {
 	endpoint := fakegcs.Start(t)
 	for firebase, want := range map[bool]bool{true: true, false: false} {

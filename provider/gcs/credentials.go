@@ -69,7 +69,7 @@ func parseKey(text []byte) (*key, error) {
 	return &key{email: given.Email, id: given.ID, project: given.Project, private: private}, nil
 }
 
-// checkPrivate refuses what is no RSA key in PEM.
+// checkPrivate refuses anything but an RSA key in PEM.
 func checkPrivate(text []byte) error {
 	block, _ := pem.Decode(text)
 	if block == nil {

@@ -27,7 +27,7 @@ const (
 	opCreate  = "create bucket"
 )
 
-// statusError is what is kept of an answer with an error status. The library's own error
+// statusError is what is kept of a response with an error status. The library's own error
 // keeps the whole answer, which may quote the request.
 type statusError struct {
 	status int
@@ -40,14 +40,13 @@ func (e *statusError) Error() string {
 
 var errStray = errors.New("a token of Google's is for Google alone")
 
-// What can be wrong with a page. The texts reach people: they tell what, and nothing of
-// what the server sent.
+// What can be wrong with a page. People read the texts, which quote nothing of the server.
 var (
-	errEmpty     = errors.New("the answer is empty")
-	errNotAPage  = errors.New("the answer is no list of objects")
+	errEmpty     = errors.New("the response is empty")
+	errNotAPage  = errors.New("the response is no list of objects")
 	errOutside   = errors.New("a name lies outside of what was asked for")
 	errTwice     = errors.New("a field stands twice")
-	errTrailing  = errors.New("something follows the end of the answer")
+	errTrailing  = errors.New("something follows the end of the response")
 	errNoName    = errors.New("an object has no name")
 	errNoSize    = errors.New("an object has no size")
 	errNoTag     = errors.New("an object has no generation")
@@ -61,7 +60,7 @@ type inPlace struct {
 	reason string
 }
 
-func (*inPlace) Error() string { return "the answer is an error" }
+func (*inPlace) Error() string { return "the response is an error" }
 
 type verdict struct {
 	kind   provider.Kind
@@ -86,7 +85,7 @@ var verdicts = map[string]verdict{
 	"insufficientPermissions":   {provider.Denied, "the credentials do not permit this"},
 	"retentionPolicyNotMet":     {provider.Denied, "the bucket's retention policy forbids it still"},
 	"objectUnderActiveHold":     {provider.Denied, "the object is under a hold"},
-	"orgPolicyConstraintFailed": {provider.Denied, "a policy of the Google organisation forbids it"},
+	"orgPolicyConstraintFailed": {provider.Denied, "a policy of the Google organization forbids it"},
 
 	"conditionNotMet":    {provider.Changed, "the object has changed"},
 	"userProjectMissing": {provider.Invalid, "the bucket lets the requester pay, which firescan cannot"},
@@ -97,7 +96,7 @@ func judge(op string, err error) verdict {
 		if e.status >= 400 {
 			return judgeStatus(op, &statusError{e.status, word(e.reason)}, false)
 		}
-		return verdict{provider.Corrupt, "an error in place of an answer"}
+		return verdict{provider.Corrupt, "an error in place of a response"}
 	}
 	if e, ok := errors.AsType[*provider.Untrusted](err); ok {
 		return verdict{provider.Corrupt, e.Error()}
@@ -114,17 +113,17 @@ func judge(op string, err error) verdict {
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, typ := errors.AsType[*json.UnmarshalTypeError](err)
 	if syntax || typ {
-		return verdict{provider.Corrupt, "the answer cannot be understood"}
+		return verdict{provider.Corrupt, "the response cannot be understood"}
 	}
 	return verdict{provider.Internal, "the request could not be made"}
 }
 
-// judgeStatus is for answers with an error status.
+// judgeStatus is for responses with an error status.
 func judgeStatus(op string, e *statusError, missingBucket bool) verdict {
 	if v, known := verdicts[e.reason]; known {
 		return v
 	}
-	says := "the provider answered " + e.Error()
+	says := "the provider returned " + e.Error()
 	switch status := e.status; {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		return verdict{provider.Throttled, slowDown}
@@ -149,7 +148,7 @@ func judgeStatus(op string, e *statusError, missingBucket bool) verdict {
 	case status >= 300:
 		return verdict{provider.Invalid, "the endpoint redirects elsewhere, which is not followed"}
 	}
-	return verdict{provider.Corrupt, "the answer cannot be understood"}
+	return verdict{provider.Corrupt, "the response cannot be understood"}
 }
 
 func firstReason(e *googleapi.Error) string {
@@ -159,7 +158,7 @@ func firstReason(e *googleapi.Error) string {
 	return e.Errors[0].Reason
 }
 
-// missingBucket tells whether what was not found is the bucket. Only the message says.
+// missingBucket reports whether the bucket is missing. Only the message shows it.
 func missingBucket(e *googleapi.Error) bool {
 	return strings.HasPrefix(e.Message, "The specified bucket does not exist")
 }

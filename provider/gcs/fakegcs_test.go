@@ -33,7 +33,7 @@ func dial(t *testing.T, endpoint string, firebase bool) provider.Account {
 	return a
 }
 
-// TestProjectOfTheKey: an emulator is told whose project it is by the key alone, as Google is.
+// TestProjectOfTheKey: the project comes from the key, also with an emulator.
 func TestProjectOfTheKey(t *testing.T) {
 	endpoint, dir := fakegcs.Start(t), t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "k.json"), []byte(`{"project_id":"a-project"}`), 0o600); err != nil {

@@ -7,9 +7,9 @@ import (
 	"firescan/provider"
 )
 
-// finish makes a whole page of an answer that was read: nothing in it that the next page
+// finish makes a whole page of a response that was read: nothing in it that the next page
 // tells again, no more entries than were asked for, no placeholders, and where the next
-// page starts. It answers false when the page tells nothing and the list has to go on by
+// page starts. It returns false when the page has nothing and the list has to continue by
 // token.
 func (d *decoder) finish() bool {
 	if d.token != "" {
@@ -26,8 +26,8 @@ func (d *decoder) finish() bool {
 	return true
 }
 
-// known is up to where an answer with more behind it tells everything; "" is nowhere in
-// the window. Names and folded prefixes stand in lists of their own. That both end at
+// known is up to where a response with more behind it tells everything; "" is nowhere in
+// the window. Names and folded prefixes are separate lists. That both end at
 // the same place is promised nowhere, and is not so with emulators, so it is the lesser
 // end. A list that has not come to the window ends nothing.
 func (d *decoder) known() string {

@@ -19,8 +19,8 @@ import (
 
 // Config says where and as whom.
 type Config struct {
-	// Firebase tells that the account is one of Firebase Storage. It is the same service;
-	// what differs is what people are told about bucket names.
+	// Firebase is set for an account of Firebase Storage. It is the same service; only errors
+	// about bucket names differ.
 	Firebase bool
 	// ProjectID is the project whose buckets are listed and made; empty is the key's own.
 	ProjectID string
@@ -81,8 +81,8 @@ func New(c Config) (provider.Account, error) {
 	}
 	a.root, a.base, a.http = root, root+"/storage/v1/", &client
 	// Credentials and settings come from the configuration alone, never from the machine's
-	// environment, files or metadata: one process serves many organisations. Without
-	// authentication of its own the library asks none of them; our client has what it needs.
+	// environment, files or metadata: one process serves many organizations. Without
+	// authentication the library uses none of them; our client has what it needs.
 	a.client, err = storage.NewClient(context.Background(),
 		option.WithHTTPClient(a.http), option.WithEndpoint(a.base), option.WithoutAuthentication(),
 		option.WithLogger(slog.New(slog.DiscardHandler)), storage.WithDisabledClientMetrics(),

@@ -41,7 +41,7 @@ type google struct {
 	buckets    map[string]map[string]object
 	generation int64
 	tokens     map[string]time.Time
-	// refuse, when set, answers in its place.
+	// refuse, when set, handles a request in its place.
 	refuse func(w http.ResponseWriter, r *http.Request) bool
 	// permissions are what everybody has; nil is all.
 	permissions []string
@@ -317,7 +317,7 @@ func answer(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// fail answers as Google does, with a message that quotes what it should not.
+// fail responds as Google does, with a message that quotes what it should not.
 func fail(w http.ResponseWriter, status int, reason, message string) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.WriteHeader(status)

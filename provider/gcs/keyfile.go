@@ -12,7 +12,7 @@ const unreadable = "the file of keyFilename cannot be read: it must be a readabl
 
 // readKeyFile reads a key from the directory that the node's operator chose for keys.
 // The name comes from users. It is that of a file in the directory and no path; links
-// that lead out of the directory, and what is no plain file, are refused.
+// that lead out of the directory, and anything but a plain file, are refused.
 func readKeyFile(dir, name string) ([]byte, error) {
 	if dir == "" {
 		return nil, unfit("keyFilename cannot be used: the node was started without --gcs-key-dir")

@@ -16,20 +16,20 @@ import (
 // fields are all that is asked for of a list: an object has 20 more.
 const fields = "kind,nextPageToken,prefixes,items(name,size,updated,generation)"
 
-// maxBarren is how many answers without a name are followed by token.
+// maxBarren is how many responses without a name are followed by token.
 const maxBarren = 1000
 
 var (
 	errRepeated = errors.New("the same token came twice")
-	errBarren   = errors.New("answers hold no names, and never end")
+	errBarren   = errors.New("responses have no names, and never end")
 )
 
-// bodies are buffers for list answers; a page of 1,000 usual names needs 170 KiB.
+// bodies are buffers for lists; a page of 1,000 usual names needs 170 KiB.
 var bodies = provider.NewBodies(256 << 10)
 
 // List fills page; see provider.Bucket.
 //
-// It always goes on by name. Only from an answer with nothing of the window, as Cloud
+// It always goes on by name. Only from a response with nothing of the window, as Cloud
 // Storage gives where many objects were deleted, does it follow the server's token,
 // inside this one call.
 func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provider.Page) error {

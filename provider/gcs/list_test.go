@@ -19,7 +19,7 @@ import (
 // secret stands for what a server's message may quote.
 const secret = "wJalrXUtnFEMI-SECRET"
 
-// answering is a bucket at a server that answers every request as told.
+// answering is a bucket at a server with that handler.
 func answering(t *testing.T, handler http.HandlerFunc) provider.Bucket {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -166,11 +166,11 @@ func TestBrokenConnections(t *testing.T) {
 		}
 	}
 	for name, handler := range map[string]http.HandlerFunc{
-		"before the answer": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"after the header":  cut(0, false),
-		"in the middle":     cut(len(whole)/2, false),
-		"at the last byte":  cut(len(whole)-1, false),
-		"in a chunked body": cut(len(whole)/2, true),
+		"before the response": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"after the header":    cut(0, false),
+		"in the middle":       cut(len(whole)/2, false),
+		"at the last byte":    cut(len(whole)-1, false),
+		"in a chunked body":   cut(len(whole)/2, true),
 		// The document is whole, but HTTP says that more was to come.
 		"after a whole page": cut(len(whole), true),
 	} {
@@ -216,7 +216,7 @@ func TestNoServer(t *testing.T) {
 }
 
 // TestListsThatLie has servers that ignore what was asked for, or never end. None of
-// their answers reads as a shorter list.
+// their responses reads as a shorter list.
 func TestListsThatLie(t *testing.T) {
 	for name, c := range map[string]struct {
 		req     provider.ListRequest

@@ -30,7 +30,7 @@ func fieldsOf(body []byte, into map[string]any) error {
 	return nil
 }
 
-// oracle is what encoding/json reads in a page, in the form of told, with the token behind.
+// oracle is what encoding/json reads in a page, in the form of a page of ours, with the token after it.
 func oracle(body []byte) ([]string, error) {
 	var (
 		page            provider.Page
@@ -55,7 +55,7 @@ func oracle(body []byte) ([]string, error) {
 		}
 		page.Add([]byte(name), []byte(tag), bytes, updated.UnixMilli())
 	}
-	return append(told(&page), token), nil
+	return append(content(&page), token), nil
 }
 
 // FuzzDecode: no body makes the scanner panic, and whatever it accepts encoding/json
@@ -72,7 +72,7 @@ func FuzzDecode(f *testing.F) {
 				continue
 			}
 			want, err := oracle(body)
-			if got := append(told(d.page), d.token); err != nil || !slices.Equal(got, want) {
+			if got := append(content(d.page), d.token); err != nil || !slices.Equal(got, want) {
 				t.Fatalf("got %q, want %q, %v: %q", got, want, err, body)
 			}
 		}
@@ -108,7 +108,7 @@ func TestValidPagesAreRead(t *testing.T) {
 		if err := d.decode(body); err != nil {
 			t.Fatalf("%v: %s", err, body)
 		}
-		if got := told(d.page); !slices.Equal(got, want) {
+		if got := content(d.page); !slices.Equal(got, want) {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	})

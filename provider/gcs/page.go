@@ -25,7 +25,7 @@ type decoder struct {
 
 	hasKind, hasToken, hasItems, hasPrefixes bool
 	token                                    string
-	// last and lastPrefix are the greatest name and prefix of the answer, inside the
+	// last and lastPrefix are the greatest name and prefix of the response, inside the
 	// window or not.
 	last, lastPrefix string
 
@@ -57,7 +57,7 @@ func (d *decoder) decode(body []byte) error {
 	return nil
 }
 
-// member reads one member of the answer.
+// member reads one member of the response.
 func (d *decoder) member(name []byte) error {
 	switch string(name) {
 	case "kind":
@@ -140,7 +140,7 @@ func (d *decoder) item() error {
 	return err
 }
 
-// admit checks a name's place and tells whether it lies in the window.
+// admit checks a name's place and reports whether it lies in the window.
 func (d *decoder) admit(name []byte) (bool, error) {
 	switch {
 	case len(name) < len(d.prefix) || string(name[:len(d.prefix)]) != d.prefix:

@@ -17,8 +17,8 @@ func item(name, size string) string {
 	return fmt.Sprintf(`{"name":%q,"size":%q,"updated":"2026-01-02T03:04:05.678Z","generation":"1700000000000001"}`, name, size)
 }
 
-// told writes down what a page holds.
-func told(page *provider.Page) []string {
+// content returns the content of a page.
+func content(page *provider.Page) []string {
 	var out []string
 	for _, o := range page.Objects {
 		out = append(out, fmt.Sprintf("%q %d %s %s", o.Key, o.Size, time.UnixMilli(o.ModTime).UTC().Format(time.RFC3339Nano), o.Tag))
@@ -79,7 +79,7 @@ func TestPages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := told(d.page); !slices.Equal(got, c.want) || d.token != c.token {
+			if got := content(d.page); !slices.Equal(got, c.want) || d.token != c.token {
 				t.Errorf("got %q, token %q; want %q, %q", got, d.token, c.want, c.token)
 			}
 		})
@@ -118,7 +118,7 @@ func TestPagesThatAreRefused(t *testing.T) {
 		"a generation that is none": {body: list(`{"name":"a","size":"1","generation":"x"}`), want: errNumber},
 		"a time that is none":       {body: list(`{"name":"a","size":"1","generation":"1","updated":"yesterday"}`), want: errTime},
 		"out of order":              {body: list(item("b", "1"), item("a", "1")), want: provider.ErrUnordered},
-		"a name told twice":         {body: list(item("a", "1"), item("a", "1")), want: provider.ErrUnordered},
+		"a name listed twice":       {body: list(item("a", "1"), item("a", "1")), want: provider.ErrUnordered},
 		"before the start":          {body: list(item("a", "1")), req: provider.ListRequest{Start: "b"}, want: provider.ErrStartIgnored},
 		"beside the prefix":         {body: list(item("b/x", "1")), req: provider.ListRequest{Prefix: "a/"}, want: errOutside},
 		"prefixes not asked for":    {body: `{"kind":"storage#objects","prefixes":["a/"]}`, want: errUnfolded},
@@ -149,7 +149,7 @@ func TestPagesThatAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, err := read(t, c.body, c.req)
 			if err == nil || c.want != nil && !errors.Is(err, c.want) {
-				t.Errorf("got %q, %v; want %v", told(d.page), err, c.want)
+				t.Errorf("got %q, %v; want %v", content(d.page), err, c.want)
 			}
 		})
 	}
@@ -160,12 +160,12 @@ func TestNoBeginningIsAPage(t *testing.T) {
 	body := `{"kind":"storage#objects","nextPageToken":"t","prefixes":["x/"],"n":[1.5e3,true,null,{"a":"\u00e9"}],"items":[` + item("a", "1") + "," + item("b", "2") + `]}`
 	for n := range body {
 		if d, err := read(t, body[:n], provider.ListRequest{Delimiter: "/"}); err == nil {
-			t.Fatalf("%q is taken for %q", body[:n], told(d.page))
+			t.Fatalf("%q is taken for %q", body[:n], content(d.page))
 		}
 	}
 }
 
-// TestErrorsInPlaceOfPages are recognised under status 200.
+// TestErrorsInPlaceOfPages are recognized under status 200.
 func TestErrorsInPlaceOfPages(t *testing.T) {
 	_, err := read(t, `{"error":{"code":503,"message":"quotes a secret","errors":[{"reason":"backendError"}]}}`, provider.ListRequest{})
 	if e, ok := errors.AsType[*inPlace](err); !ok || e.status != 503 || e.reason != "backendError" || strings.Contains(err.Error(), "secret") {

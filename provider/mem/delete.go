@@ -6,7 +6,7 @@ import (
 	"firescan/provider"
 )
 
-// Ignored are the conditions that a bucket does not honour, as some servers do not: it
+// Ignored are the conditions that a bucket does not honor, as some servers do not: it
 // deletes whatever is there.
 type Ignored struct{ Single, Batch bool }
 

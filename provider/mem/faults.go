@@ -28,7 +28,7 @@ type Faults struct {
 	CreateBucket func(ctx context.Context, bucket, key string) error
 }
 
-// Always makes a fault that answers every call with an error of that kind: a revoked
+// Always returns a fault that fails every call with an error of that kind: a revoked
 // key, say, or a provider that is down.
 func Always(kind provider.Kind, op string) func(context.Context, string, string) error {
 	return func(_ context.Context, bucket, _ string) error {

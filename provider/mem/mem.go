@@ -1,5 +1,5 @@
 // Package mem is object storage in memory: the fake that stands in for a provider in
-// tests. It keeps every promise of the seam and breaks them only where Faults says so.
+// tests. It keeps every promise of the seam and breaks them only by Faults.
 package mem
 
 import (
@@ -20,7 +20,7 @@ const maxPage = 1000
 // Options set up an Account. The zero value is a healthy account.
 type Options struct {
 	Faults Faults
-	// Ignore are the conditions of deletes that are not honoured.
+	// Ignore are the conditions of deletes that are not honored.
 	Ignore Ignored
 	// PageSize bounds every page; 0 is 1,000.
 	PageSize int

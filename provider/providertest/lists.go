@@ -76,7 +76,7 @@ func testLists(t *testing.T, open Open, quirks Quirks) {
 	})
 }
 
-// request draws a range whose bounds are keys, cuts of keys and their neighbours.
+// request draws a range whose bounds are keys, cuts of keys and their neighbors.
 func request(t *rapid.T, keys []string) provider.ListRequest {
 	bound := rapid.Custom(func(t *rapid.T) string {
 		key := rapid.SampledFrom(keys).Draw(t, "key")

@@ -13,12 +13,12 @@ import (
 // answer is what a list of a range comes to, over all of its pages.
 type answer struct {
 	keys, prefixes []string
-	// maybe are folded prefixes that the range cuts through: they may be told or not.
+	// maybe are folded prefixes that the range cuts through: they may be listed or not.
 	maybe   []string
 	skipped int
 }
 
-// expect works out the answer in the plainest way.
+// expect works out the response in the plainest way.
 func expect(keys []string, req provider.ListRequest) answer {
 	var a answer
 	for _, key := range keys {
@@ -47,7 +47,7 @@ func expect(keys []string, req provider.ListRequest) answer {
 	return a
 }
 
-// differs tells how got differs from what is expected; "" if it does not.
+// differs returns how got differs from what is expected; "" if it does not.
 func (a answer) differs(got answer) string {
 	if diff := apart("keys", got.keys, a.keys); diff != "" {
 		return diff
@@ -58,7 +58,7 @@ func (a answer) differs(got answer) string {
 	return apart("prefixes", sure(got.prefixes), sure(a.prefixes))
 }
 
-// apart tells where two lists part; "" if they do not.
+// apart returns where two lists differ; "" if they do not.
 func apart(what string, got, want []string) string {
 	if slices.Equal(got, want) {
 		return ""

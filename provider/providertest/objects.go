@@ -19,7 +19,7 @@ func testObjects(t *testing.T, open Open, quirks Quirks) {
 	_, err := b.Stat(ctx, "nothing")
 	wantKind(t, err, provider.NotFound)
 	if err := b.Delete(ctx, "nothing", ""); err != nil {
-		t.Errorf("delete of what is not there: %v", err)
+		t.Errorf("delete of a missing object: %v", err)
 	}
 	wantKind(t, b.Put(ctx, strings.Repeat("x", 2000), nil), provider.Invalid)
 	for _, key := range fitting(quirks) {
@@ -76,7 +76,7 @@ func testMissingBucket(t *testing.T, open Open) {
 	ctx := t.Context()
 	wantKind(t, b.List(ctx, provider.ListRequest{}, &provider.Page{}), provider.NoBucket)
 	wantKind(t, b.Put(ctx, "key", nil), provider.NoBucket)
-	// S3 answers HEAD without a body, so that it cannot say which of the two is missing.
+	// S3 returns HEAD without a body, so that it cannot say which of the two is missing.
 	_, err := b.Stat(ctx, "key")
 	wantKind(t, err, provider.NoBucket, provider.NotFound)
 	if _, err := provider.Probe(ctx, b, ""); provider.KindOf(err) != provider.NoBucket {
@@ -120,7 +120,7 @@ func testProbe(t *testing.T, open Open) {
 	}
 }
 
-// testReadOnly: what is refused is told as that, also of each object of a batch, and by the
+// testReadOnly: refusals are reported as such, also of each object of a batch, and by the
 // probe.
 func testReadOnly(t *testing.T, open Open, quirks Quirks) {
 	t.Helper()

@@ -11,18 +11,18 @@ import (
 // Quirks declare what a server, not an implementation, does wrong, so that it is seen
 // in the test that runs against it. The zero value is a server without fault.
 type Quirks struct {
-	// Unfit tells that the server refuses or alters a key. Such a key is left out.
+	// Unfit reports that the server refuses or alters a key. Such a key is left out.
 	Unfit func(key string) bool
 	// Stranger opens the server with credentials that it does not know. Nil is a server
 	// that lets everybody in.
 	Stranger func(t *testing.T) provider.Account
-	// IgnoresCondition and IgnoresBatchCondition tell that the server deletes an object in
+	// IgnoresCondition and IgnoresBatchCondition are set when the server deletes an object in
 	// spite of a tag that it does not have.
 	IgnoresCondition, IgnoresBatchCondition bool
 	// ReadOnly opens the bucket with credentials that may list and read and nothing else.
 	// Nil is a server that knows no such credentials.
 	ReadOnly func(t *testing.T, bucket string) provider.Account
-	// SmallPages tells that a list has fewer than 1,000 keys a page.
+	// SmallPages is set when a list has fewer than 1,000 keys a page.
 	SmallPages bool
 }
 

@@ -9,7 +9,7 @@ import (
 
 type account struct {
 	client  *s3.Client
-	flavour *Flavour
+	flavor  *Flavor
 	region  string
 	regions regions
 }

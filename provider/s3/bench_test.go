@@ -11,7 +11,7 @@ import (
 	"firescan/provider"
 )
 
-// amazonPage is an answer as Amazon S3 gives it, of n keys like those of a backup.
+// amazonPage is a response as Amazon S3 gives it, of n keys like those of a backup.
 func amazonPage(n int, truncated bool) []byte {
 	var b bytes.Buffer
 	b.WriteString("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" +

@@ -6,9 +6,9 @@ import (
 )
 
 // steady sends requests whose bodies can be read and closed and nothing else. The SDK closes
-// a body as soon as the answer has begun, and its WriteTo then fails where Read would
+// a body as soon as the response has begun, and its WriteTo then fails where Read would
 // tell the end; net/http may just be asking whether the body has ended, and would
-// break the connection off in the middle of the answer.
+// break the connection off in the middle of the response.
 type steady struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.

@@ -77,12 +77,12 @@ var verdicts = map[string]verdict{
 	"XMinioServerNotInitialized": {provider.Unavailable, "the server is starting"},
 }
 
-// serverError is an <Error> document in place of the answer, under status 200.
+// serverError is an <Error> document in place of the response, under status 200.
 type serverError struct{ code string }
 
 func (e *serverError) Error() string {
 	if _, known := verdicts[e.code]; known {
-		return "the answer is an error: " + e.code
+		return "the response is an error: " + e.code
 	}
-	return "the answer is an error that is not known"
+	return "the response is an error that is not known"
 }

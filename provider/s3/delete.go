@@ -26,7 +26,7 @@ func (b *bucket) remove(ctx context.Context, op string, d provider.Deletion) err
 	if err == nil {
 		return nil
 	}
-	// Amazon answers a key that does not exist as deleted, unless there is a condition;
+	// Amazon reports a key that does not exist as deleted, unless there is a condition;
 	// others say always that it is missing.
 	if err = b.failed(ctx, op, err); provider.KindOf(err) == provider.NotFound {
 		return nil
@@ -54,12 +54,12 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 	if len(batch) == 0 {
 		return errs
 	}
-	told, err := b.deleteObjects(ctx, batch)
+	results, err := b.deleteObjects(ctx, batch)
 	if err != nil {
 		err = b.failed(ctx, op, err)
 	}
 	for i, o := range objects {
-		switch code, known := told[o.Key]; {
+		switch code, known := results[o.Key]; {
 		case !writable(o.Key):
 		case err != nil:
 			errs[i] = err
@@ -74,10 +74,10 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 	return errs
 }
 
-func (b *bucket) deleteObjects(ctx context.Context, batch []types.ObjectIdentifier) (told deleted, err error) {
+func (b *bucket) deleteObjects(ctx context.Context, batch []types.ObjectIdentifier) (results deleted, err error) {
 	in := &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: batch}}
 	reading := taking(&s3.DeleteObjectsOutput{}, func(body []byte) (err error) {
-		if told, err = decodeDeleted(body); err != nil {
+		if results, err = decodeDeleted(body); err != nil {
 			err = &provider.Untrusted{Cause: err}
 		}
 		return err
@@ -86,7 +86,7 @@ func (b *bucket) deleteObjects(ctx context.Context, batch []types.ObjectIdentifi
 		_, err := b.account.client.DeleteObjects(ctx, in, within, adding(withMD5), reading)
 		return err
 	})
-	return told, err
+	return results, err
 }
 
 // withMD5 sends the checksum that every server knows in the place of the newer ones, which
@@ -98,7 +98,7 @@ func withMD5(stack *middleware.Stack) error {
 	return smithyhttp.AddContentChecksumMiddleware(stack)
 }
 
-// writable tells whether XML can hold a key so that every server reads it as it is.
+// writable reports whether XML can hold a key so that every server reads it as it is.
 // Carriage returns, line feeds and tabs could be written, but some servers alter them.
 func writable(key string) bool {
 	return utf8.ValidString(key) && !strings.ContainsFunc(key, func(r rune) bool {

@@ -32,8 +32,8 @@ func TestDeleteBatchOutcomes(t *testing.T) {
 		{"missing", result(a + failure("b &amp; &lt;c&gt;", "NoSuchKey") + c), [3]string{}},
 		{"failed", result(failure("a", "InternalError") + b + c), [3]string{"unavailable"}},
 		{"not known", result(failure("a", secret) + b + c), [3]string{"internal"}},
-		{"not told", result(a + b), [3]string{2: "corrupt"}},
-		{"told as another", result(a + b + "<Deleted><Key>a\ufffd</Key></Deleted>"), [3]string{2: "corrupt"}},
+		{"missing", result(a + b), [3]string{2: "corrupt"}},
+		{"as another", result(a + b + "<Deleted><Key>a\ufffd</Key></Deleted>"), [3]string{2: "corrupt"}},
 		{"contradicted", result(a + b + c + failure("a", "AccessDenied")), [3]string{"corrupt", "corrupt", "corrupt"}},
 		{"no code", result(b + c + "<Error><Key>a</Key></Error>"), [3]string{"corrupt", "corrupt", "corrupt"}},
 		{"no key", result(a + b + c + "<Deleted/>"), [3]string{"corrupt", "corrupt", "corrupt"}},
@@ -137,7 +137,7 @@ func TestConditionalDelete(t *testing.T) {
 	}
 }
 
-// TestQuickAnswers: an answer that comes while the end of the request is still being asked for
+// TestQuickAnswers: a response that comes while the end of the request is still being asked for
 // is read to its end.
 func TestQuickAnswers(t *testing.T) {
 	account := answering(t, func(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,6 @@
 package s3
 
-// deleted is the answer to a batch of deletes: for each key that it tells of the error
+// deleted is the response to a batch of deletes: for each key in it the error
 // code, which is empty for a key that is gone.
 type deleted map[string]string
 
@@ -14,7 +14,7 @@ func decodeDeleted(body []byte) (deleted, error) {
 	if s.i >= len(s.b) {
 		return nil, errEmpty
 	}
-	told := deleted{}
+	results := deleted{}
 	root, closed, err := s.open()
 	switch {
 	case err != nil:
@@ -24,17 +24,17 @@ func decodeDeleted(body []byte) (deleted, error) {
 	case string(root) != "DeleteResult":
 		return nil, errNotDeleted
 	case !closed:
-		if err := s.outcomes(root, told); err != nil {
+		if err := s.outcomes(root, results); err != nil {
 			return nil, err
 		}
 	}
 	if s.space(); s.i < len(s.b) {
 		return nil, errTrailing
 	}
-	return told, nil
+	return results, nil
 }
 
-func (s *scanner) outcomes(root []byte, told deleted) error {
+func (s *scanner) outcomes(root []byte, results deleted) error {
 	for {
 		more, err := s.more(root)
 		if err != nil || !more {
@@ -48,7 +48,7 @@ func (s *scanner) outcomes(root []byte, told deleted) error {
 			if closed {
 				return errNoKey
 			}
-			if err := s.outcome(name, told); err != nil {
+			if err := s.outcome(name, results); err != nil {
 				return err
 			}
 		case !closed:
@@ -60,7 +60,7 @@ func (s *scanner) outcomes(root []byte, told deleted) error {
 }
 
 // outcome reads one Deleted or Error element.
-func (s *scanner) outcome(parent []byte, told deleted) error {
+func (s *scanner) outcome(parent []byte, results deleted) error {
 	var values [2]string // key and code
 	for {
 		more, err := s.more(parent)
@@ -106,12 +106,12 @@ func (s *scanner) outcome(parent []byte, told deleted) error {
 	} else if code == "" {
 		return errNoCode
 	}
-	if before, known := told[key]; known && before != code {
+	if before, known := results[key]; known && before != code {
 		return errNoOutcome
 	}
 	if key == "" {
 		return errNoKey
 	}
-	told[key] = code
+	results[key] = code
 	return nil
 }

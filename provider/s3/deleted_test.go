@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzDeleted holds what is read of the answer to a batch against encoding/xml.
+// FuzzDeleted holds what is read of the response to a batch against encoding/xml.
 func FuzzDeleted(f *testing.F) {
 	for _, seed := range []string{
 		`<?xml version="1.0" encoding="UTF-8"?>` + "\n" + `<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Deleted><Key>a</Key></Deleted></DeleteResult>`,
@@ -42,7 +42,7 @@ func FuzzDeleted(f *testing.F) {
 	})
 }
 
-// TestDeletedCutShort: no beginning of an answer passes for one.
+// TestDeletedCutShort: no beginning of a response passes for one.
 func TestDeletedCutShort(t *testing.T) {
 	const whole = `<?xml version="1.0"?><DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>b</Key><Code>x</Code></Error></DeleteResult>`
 	for n := range len(whole) {

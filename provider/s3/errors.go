@@ -54,7 +54,7 @@ func judge(err error) verdict {
 		if v, known := verdicts[e.code]; known {
 			return v
 		}
-		return verdict{provider.Corrupt, "an error that is not known stands in place of the answer"}
+		return verdict{provider.Corrupt, "an error that is not known stands in place of the response"}
 	}
 	if e, ok := errors.AsType[*provider.Untrusted](err); ok {
 		return verdict{provider.Corrupt, e.Error()}
@@ -76,15 +76,15 @@ func judge(err error) verdict {
 	return verdict{provider.Invalid, "the request cannot be made: check endpoint, region and bucket name"}
 }
 
-// judgeCode is for an error that the provider tells of one object, under status 200.
+// judgeCode is for an error of one object, under status 200.
 func judgeCode(code string) verdict {
 	if v, known := verdicts[code]; known {
 		return v
 	}
-	return verdict{provider.Internal, "the provider answered an error that is not known"}
+	return verdict{provider.Internal, "the provider returned an unknown error"}
 }
 
-// judgeStatus is for answers with an error status.
+// judgeStatus is for responses with an error status.
 func judgeStatus(response *smithyhttp.ResponseError, err error) verdict {
 	status := response.HTTPStatusCode()
 	if misplaced(err) {
@@ -102,7 +102,7 @@ func judgeStatus(response *smithyhttp.ResponseError, err error) verdict {
 			return v
 		}
 	}
-	says := fmt.Sprintf("the provider answered status %d", status)
+	says := fmt.Sprintf("the provider returned status %d", status)
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		return verdict{provider.Throttled, says}
@@ -122,7 +122,7 @@ func judgeStatus(response *smithyhttp.ResponseError, err error) verdict {
 		return verdict{provider.Invalid, says}
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
-		return verdict{provider.Unavailable, "the connection broke in the middle of an answer"}
+		return verdict{provider.Unavailable, "the connection broke in the middle of a response"}
 	}
-	return verdict{provider.Corrupt, "the answer cannot be understood"}
+	return verdict{provider.Corrupt, "the response cannot be understood"}
 }

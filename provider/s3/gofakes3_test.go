@@ -23,12 +23,12 @@ func dial(t *testing.T, endpoint, id, secret string) provider.Account {
 	return dialAs(t, s3.Compatible, endpoint, id, secret)
 }
 
-func dialAs(t *testing.T, flavour *s3.Flavour, endpoint, id, secret string) provider.Account {
+func dialAs(t *testing.T, flavor *s3.Flavor, endpoint, id, secret string) provider.Account {
 	t.Helper()
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
 	t.Cleanup(transport.CloseIdleConnections)
 	a, err := s3.New(s3.Config{
-		Flavour: flavour, Endpoint: endpoint, AccessKeyID: id, SecretAccessKey: secret, PathStyle: true,
+		Flavor: flavor, Endpoint: endpoint, AccessKeyID: id, SecretAccessKey: secret, PathStyle: true,
 		HTTPClient: &http.Client{Transport: transport},
 	})
 	if err != nil {

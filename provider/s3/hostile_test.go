@@ -121,7 +121,7 @@ func everyTextOf(err error) []string {
 	return append(texts, everyTextOf(errors.Unwrap(err))...)
 }
 
-// hijack answers with raw bytes and closes the connection.
+// hijack sends raw bytes and closes the connection.
 func hijack(t *testing.T, w http.ResponseWriter, answer string) {
 	t.Helper()
 	conn, buffered, err := w.(http.Hijacker).Hijack()

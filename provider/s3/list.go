@@ -29,7 +29,7 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 
 // ListSerial fills page by the server's own token; see provider.SerialLister.
 func (b *bucket) ListSerial(ctx context.Context, prefix, token string, page *provider.Page) (next string, err error) {
-	if b.account.flavour.exact {
+	if b.account.flavor.exact {
 		return "", errors.ErrUnsupported
 	}
 	out, err := b.page(ctx, window{prefix: prefix, loose: true}, 0, token, page)

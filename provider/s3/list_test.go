@@ -23,17 +23,17 @@ import (
 
 const secret = "wJalrXUtnFEMI-SECRET"
 
-// answering is an account at a server that answers every request as told.
+// answering is an account at a server with that handler.
 func answering(t *testing.T, handler http.HandlerFunc) provider.Account {
 	t.Helper()
 	return answeringAs(t, s3.Compatible, handler)
 }
 
-func answeringAs(t *testing.T, flavour *s3.Flavour, handler http.HandlerFunc) provider.Account {
+func answeringAs(t *testing.T, flavor *s3.Flavor, handler http.HandlerFunc) provider.Account {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return dialAs(t, flavour, server.URL, "AKIDEXAMPLE", secret)
+	return dialAs(t, flavor, server.URL, "AKIDEXAMPLE", secret)
 }
 
 func page(truncated bool, keys ...string) string {
@@ -122,11 +122,11 @@ func TestBrokenConnections(t *testing.T) {
 		}
 	}
 	for name, handler := range map[string]http.HandlerFunc{
-		"before the answer": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"after the header":  cut(0, false),
-		"in the middle":     cut(len(whole)/2, false),
-		"at the last byte":  cut(len(whole)-1, false),
-		"in a chunked body": cut(len(whole)/2, true),
+		"before the response": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"after the header":    cut(0, false),
+		"in the middle":       cut(len(whole)/2, false),
+		"at the last byte":    cut(len(whole)-1, false),
+		"in a chunked body":   cut(len(whole)/2, true),
 		// The document is whole, but HTTP says that more was to come.
 		"after a whole page": cut(len(whole), true),
 	} {

@@ -76,7 +76,7 @@ func (d *decoder) object(parent []byte) error {
 	return nil
 }
 
-// admit checks a key's place and tells whether it lies in the window.
+// admit checks a key's place and reports whether it lies in the window.
 func (d *decoder) admit(key []byte) (bool, error) {
 	switch {
 	case len(key) < len(d.prefix) || string(key[:len(d.prefix)]) != d.prefix:

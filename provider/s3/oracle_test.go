@@ -31,8 +31,8 @@ type theirs struct {
 	CommonPrefixes []struct{ Prefix []string }
 }
 
-// told gives the page in the form of the func of that name.
-func (p theirs) told() ([]string, error) {
+// content returns the page in the form of the func of that name.
+func (p theirs) content() ([]string, error) {
 	encoded := slices.Contains(p.EncodingType, "url")
 	plain := func(key string) (string, error) {
 		if !encoded {
@@ -80,7 +80,7 @@ func (p theirs) told() ([]string, error) {
 			page.Prefixes = append(page.Prefixes, prefix)
 		}
 	}
-	return append(told(&page), fmt.Sprint("skipped ", page.Skipped)), nil
+	return append(content(&page), fmt.Sprint("skipped ", page.Skipped)), nil
 }
 
 // FuzzDecode: no body makes the scanner panic, and whatever it accepts encoding/xml
@@ -115,11 +115,11 @@ func FuzzDecode(f *testing.F) {
 				}
 				t.Fatalf("accepted, but %v: %q", err, body)
 			}
-			want, err := p.told()
+			want, err := p.content()
 			if err != nil {
 				t.Fatalf("accepted, but %v: %q", err, body)
 			}
-			if got := append(told(&page), fmt.Sprint("skipped ", page.Skipped)); !slices.Equal(got, want) {
+			if got := append(content(&page), fmt.Sprint("skipped ", page.Skipped)); !slices.Equal(got, want) {
 				t.Fatalf("got %q, want %q: %q", got, want, body)
 			}
 			if out.truncated != (p.IsTruncated[0] == "true") {
@@ -176,13 +176,13 @@ func TestValidPagesAreRead(t *testing.T) {
 		if _, err := decode([]byte(body), window{}, &page); err != nil {
 			t.Fatalf("%v: %s", err, body)
 		}
-		if got := told(&page); !slices.Equal(got, want) {
+		if got := content(&page); !slices.Equal(got, want) {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	})
 }
 
-// xmlText tells whether XML can carry s.
+// xmlText reports whether XML can carry s.
 func xmlText(s string) bool {
 	for _, r := range s {
 		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff {

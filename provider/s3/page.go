@@ -33,7 +33,7 @@ func (w window) following(out outcome) (next string, more bool) {
 	return next, next != "" && keyspace.BeforeEnd(next, w.end)
 }
 
-// outcome is what a page tells beyond its objects.
+// outcome is what a page has beyond its objects.
 type outcome struct {
 	// truncated: the server has more.
 	truncated bool
@@ -66,7 +66,7 @@ type decoder struct {
 	hasTruncated       bool
 	marker             bool  // it has a Marker, as only pages of version 1 have
 	early              bool  // it has keys before start-after
-	count              int64 // KeyCount; -1 while not told
+	count              int64 // KeyCount; -1 while unknown
 	objects, prefixes  int64 // seen, dropped ones included
 	lastKey            []byte
 	lastPrefix         string

@@ -14,8 +14,8 @@ import (
 	"firescan/provider"
 )
 
-// told is a page in a form that can be compared.
-func told(page *provider.Page) []string {
+// content returns a page in a form that can be compared.
+func content(page *provider.Page) []string {
 	var out []string
 	for _, o := range page.Objects {
 		at := "-"
@@ -89,7 +89,7 @@ func TestGoldenPages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := told(&page); !slices.Equal(got, c.want) || page.Skipped != c.skipped || out != c.out {
+			if got := content(&page); !slices.Equal(got, c.want) || page.Skipped != c.skipped || out != c.out {
 				t.Errorf("page\n got %s\nwant %s\nskipped %d, outcome %+v", strings.Join(got, "\n     "), strings.Join(c.want, "\n     "), page.Skipped, out)
 			}
 		})
@@ -178,7 +178,7 @@ func TestCorruptPages(t *testing.T) {
 			var page provider.Page
 			_, err := decode([]byte(c.body), c.w, &page)
 			if err == nil {
-				t.Fatalf("accepted, as %q", told(&page))
+				t.Fatalf("accepted, as %q", content(&page))
 			}
 			if c.want != nil && !errors.Is(err, c.want) {
 				t.Errorf("error %q, want %q", err, c.want)

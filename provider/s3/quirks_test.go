@@ -97,7 +97,7 @@ func (m *mangler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if m.quirk == unordered || m.quirk == pagesOrdered {
 		slices.SortFunc(whole, func(x, y entry) int { return cmp.Compare(scrambled(x.name()), scrambled(y.name())) })
 	}
-	// A token tells how many entries of the whole list lie behind.
+	// A token is the number of entries before it.
 	behind, _ := strconv.Atoi(q.Get("continuation-token"))
 	entries := whole[behind:]
 	if after := q.Get("start-after"); behind == 0 && after != "" && m.quirk != startIgnored {

@@ -10,11 +10,11 @@ import (
 	"firescan/provider"
 )
 
-// bodies are buffers for answers; a page of 1,000 usual keys needs 300 KiB.
+// bodies are buffers for responses; a page of 1,000 usual keys needs 300 KiB.
 var bodies = provider.NewBodies(512 << 10)
 
 // taking makes an option of a call with which the SDK sends the request as ever, with its
-// endpoint rules, credentials and signature, but hands the answer's body to read
+// endpoint rules, credentials and signature, but hands the response's body to read
 // instead of decoding it: its XML decoder takes twenty times as long, and lets pass what
 // we refuse. The body is only lent. result is the empty output of the call.
 func taking(result any, read func(body []byte) error) func(*s3.Options) {
@@ -28,7 +28,7 @@ func adding(change func(*middleware.Stack) error) func(*s3.Options) {
 	}
 }
 
-// takeOver puts our reading of good answers in the place of the SDK's. Answers with an
+// takeOver puts our reading of good responses in the place of the SDK's. Responses with an
 // error status are still left to the SDK.
 func takeOver(stack *middleware.Stack, result any, read func([]byte) error) error {
 	taken := &reader{result: result, read: read}
@@ -37,7 +37,7 @@ func takeOver(stack *middleware.Stack, result any, read func([]byte) error) erro
 		return err
 	}
 	taken.theirs = theirs
-	// It looks for an error document under status 200 with a decoder of its own; our
+	// It looks for an error document under status 200 with a separate decoder; our
 	// reading finds one anyhow.
 	_, err = stack.Deserialize.Remove("S3:ProcessResponseFor200Error")
 	return err
@@ -64,7 +64,7 @@ func (r *reader) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 	return out, metadata, bodies.Lend(response.Body, response.ContentLength, r.read)
 }
 
-// given hands on an answer that was had before.
+// given hands on a response that was had before.
 type given struct {
 	out      middleware.DeserializeOutput
 	metadata middleware.Metadata

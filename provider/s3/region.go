@@ -33,13 +33,13 @@ func (r *regions) remember(bucket, region string) {
 }
 
 // regional makes a call in the region of a bucket, or of the account when bucket is
-// empty. When the answer is that it is another region, the call is made once more there.
-// Only the region's name is taken from the answer, never an address: the SDK's endpoint
+// empty. When the response is that it is another region, the call is made once more there.
+// Only the region's name is taken from the response, never an address: the SDK's endpoint
 // rules make one of it, which the rules of egress judge as any other.
 func (a *account) regional(ctx context.Context, bucket string, call func(in func(*s3.Options)) error) error {
 	region := a.regions.of(bucket)
 	err := call(within(region))
-	if err == nil || !a.flavour.finds {
+	if err == nil || !a.flavor.finds {
 		return err
 	}
 	if region == "" {
@@ -77,7 +77,7 @@ func (a *account) elsewhere(ctx context.Context, bucket, asked string, err error
 	if !misplaced(err) || bucket == "" {
 		return ""
 	}
-	// The answer to this one names the region whether it is permitted or not.
+	// The response to this one names the region whether it is permitted or not.
 	out, err := a.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
 	region := regionOf(err)
 	if err == nil && aRegion.MatchString(aws.ToString(out.BucketRegion)) {
@@ -103,7 +103,7 @@ func regionOf(err error) string {
 	return ""
 }
 
-// misplaced tells whether an error says that the region is wrong.
+// misplaced reports whether an error says that the region is wrong.
 func misplaced(err error) bool {
 	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && redirects(e.HTTPStatusCode()) {
 		return true
@@ -120,7 +120,7 @@ func redirects(status int) bool {
 const maxErrorBody = 64 << 10
 
 // hearRegion has the SDK's calls put the region that an error document names into the
-// answer's header, where Amazon puts it too, but not with every error.
+// response's header, where Amazon puts it too, but not with every error.
 func hearRegion(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("HearRegion",
 		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
@@ -145,7 +145,7 @@ func hearRegion(stack *middleware.Stack) error {
 		}), middleware.After)
 }
 
-// regionIn is what an error document says of the region; empty if nothing.
+// regionIn is the region in an error document; empty if nothing.
 func regionIn(body []byte) string {
 	s := scanner{b: body}
 	if s.prolog() != nil {

@@ -28,7 +28,7 @@ func TestRegionIsFound(t *testing.T) {
 	const right = "eu-central-1"
 	for _, c := range []struct {
 		name  string
-		wrong http.HandlerFunc // the answer to a request for another region
+		wrong http.HandlerFunc // the response to a request for another region
 		found bool
 	}{
 		{"redirected", func(w http.ResponseWriter, _ *http.Request) {
@@ -42,32 +42,32 @@ func TestRegionIsFound(t *testing.T) {
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		}, true},
-		{"told in the body", func(w http.ResponseWriter, _ *http.Request) {
+		{"in the body", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprintf(w, malformed, right)
 		}, true},
-		{"told to HEAD alone", func(w http.ResponseWriter, r *http.Request) {
+		{"to HEAD only", func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodHead {
 				w.Header().Set("X-Amz-Bucket-Region", right)
 			}
 			w.WriteHeader(http.StatusMovedPermanently)
 			fmt.Fprint(w, errorDocument("PermanentRedirect"))
 		}, true},
-		{"told with a refusal", func(w http.ResponseWriter, _ *http.Request) {
+		{"with a refusal", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Amz-Bucket-Region", right)
 			w.WriteHeader(http.StatusForbidden)
 			fmt.Fprint(w, errorDocument("AccessDenied"))
 		}, true},
-		{"not told", func(w http.ResponseWriter, _ *http.Request) {
+		{"missing", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(http.StatusMovedPermanently)
 		}, false},
-		{"told as no region", func(w http.ResponseWriter, _ *http.Request) {
+		{"invalid", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Amz-Bucket-Region", "evil.example/?")
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprintf(w, malformed, "evil.example#")
 		}, false},
-		{"told as the same one", func(w http.ResponseWriter, _ *http.Request) {
+		{"the same one", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Amz-Bucket-Region", "us-east-1")
 			w.WriteHeader(http.StatusMovedPermanently)
 		}, false},
@@ -103,7 +103,7 @@ func TestRegionIsFound(t *testing.T) {
 	}
 }
 
-// roundTripper answers requests without a network.
+// roundTripper responds without a network.
 type roundTripper func(*http.Request) *http.Response
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
@@ -147,7 +147,7 @@ func TestSpaces(t *testing.T) {
 		host, region = r.URL.Host, signedFor(r)
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page(false, "a"))), Request: r}
 	})}
-	config := s3.Config{Flavour: s3.Spaces, Region: "nyc3", AccessKeyID: "id", SecretAccessKey: "secret", HTTPClient: client}
+	config := s3.Config{Flavor: s3.Spaces, Region: "nyc3", AccessKeyID: "id", SecretAccessKey: "secret", HTTPClient: client}
 	a, err := s3.New(config)
 	if err != nil {
 		t.Fatal(err)

@@ -21,10 +21,10 @@ import (
 
 // Config says where and as whom.
 type Config struct {
-	// Flavour is whose S3 it is; nil is Compatible where there is an endpoint, and Amazon
+	// Flavor is whose S3 it is; nil is Compatible where there is an endpoint, and Amazon
 	// where there is none.
-	Flavour *Flavour
-	// Endpoint is the server's URL (scheme, host, port); empty is the flavour's own.
+	Flavor *Flavor
+	// Endpoint is the server's URL (scheme, host, port); empty is the flavor's own.
 	Endpoint string
 	// Region is the account's region; empty is DefaultRegion. Amazon's buckets are found
 	// in any other region as well; Spaces has no server without one.
@@ -32,7 +32,7 @@ type Config struct {
 	AccessKeyID     string
 	SecretAccessKey string
 	// PathStyle puts the bucket in the path rather than in the host name, also where the
-	// flavour does not need it.
+	// flavor does not need it.
 	PathStyle bool
 	// HTTPClient sends every request. It is required, because it carries the rules of
 	// where we may connect to; see provider.Egress.
@@ -47,22 +47,22 @@ func New(c Config) (provider.Account, error) {
 	if c.AccessKeyID == "" || c.SecretAccessKey == "" {
 		return nil, &provider.Error{Kind: provider.Credentials, Op: "connect", Reason: "access key id and secret access key are required"}
 	}
-	flavour, region, endpoint := c.Flavour, c.Region, c.Endpoint
-	if flavour == nil {
-		if flavour = Compatible; endpoint == "" {
-			flavour = Amazon
+	flavor, region, endpoint := c.Flavor, c.Region, c.Endpoint
+	if flavor == nil {
+		if flavor = Compatible; endpoint == "" {
+			flavor = Amazon
 		}
 	}
-	if region != "" && !aRegion.MatchString(region) || region == "" && endpoint == "" && flavour.regionRequired {
-		return nil, &provider.Error{Kind: provider.Invalid, Op: "connect", Reason: flavour.name + " needs a region, by its short name"}
+	if region != "" && !aRegion.MatchString(region) || region == "" && endpoint == "" && flavor.regionRequired {
+		return nil, &provider.Error{Kind: provider.Invalid, Op: "connect", Reason: flavor.name + " needs a region, by its short name"}
 	}
-	if endpoint == "" && flavour.endpoint != nil {
-		endpoint = flavour.endpoint(region)
+	if endpoint == "" && flavor.endpoint != nil {
+		endpoint = flavor.endpoint(region)
 	}
-	if region == "" || flavour.signsFor != "" {
-		region = cmp.Or(flavour.signsFor, DefaultRegion)
+	if region == "" || flavor.signsFor != "" {
+		region = cmp.Or(flavor.signsFor, DefaultRegion)
 	}
-	// A redirect is an answer, which regional reads; its address is nowhere to go to.
+	// A redirect is a response, which regional reads; its address is nowhere to go to.
 	direct := *c.HTTPClient
 	if direct.Transport == nil {
 		direct.Transport = http.DefaultTransport
@@ -70,12 +70,12 @@ func New(c Config) (provider.Account, error) {
 	direct.Transport = steady{direct.Transport}
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	// Credentials and settings come from the configuration alone, never from the
-	// machine's environment or files: one process serves many organisations.
+	// machine's environment or files: one process serves many organizations.
 	client := s3.New(s3.Options{
 		AppID:                      "firescan",
 		Region:                     region,
 		BaseEndpoint:               optional(endpoint),
-		UsePathStyle:               c.PathStyle || flavour.pathStyle,
+		UsePathStyle:               c.PathStyle || flavor.pathStyle,
 		Credentials:                credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
 		HTTPClient:                 &direct,
 		Retryer:                    aws.NopRetryer{}, // provider.Retry is the one that retries
@@ -83,7 +83,7 @@ func New(c Config) (provider.Account, error) {
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 		APIOptions:                 []func(*middleware.Stack) error{hearRegion},
 	})
-	return &account{client: client, flavour: flavour, region: region}, nil
+	return &account{client: client, flavor: flavor, region: region}, nil
 }
 
 func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }
@@ -113,7 +113,7 @@ func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 func (a *account) CreateBucket(ctx context.Context, name, region string) error {
 	in := &s3.CreateBucketInput{Bucket: &name}
 	var err error
-	if a.flavour.constrains {
+	if a.flavor.constrains {
 		region = cmp.Or(region, a.region)
 		// It is the one region that must not be named.
 		if region != DefaultRegion {
@@ -126,7 +126,7 @@ func (a *account) CreateBucket(ctx context.Context, name, region string) error {
 		}
 		_, err = a.client.CreateBucket(ctx, in, within(region))
 	} else {
-		// A server has ideas of its own about regions, and one alone.
+		// A compatible server has one region only.
 		err = a.regional(ctx, "", func(within func(*s3.Options)) error {
 			_, err := a.client.CreateBucket(ctx, in, within)
 			return err

@@ -11,7 +11,7 @@ const maxKey = 1024
 // startAfter is the start-after with which a list has every key k >= start that begins
 // with prefix, and few others; "" is none.
 //
-// A start of the form After(key) is answered exactly. For any other, S3 has no inclusive
+// A start of the form After(key) is exact. For any other, S3 has no inclusive
 // form, so a predecessor of start is made up and the keys between the two are dropped
 // when the page is read. What is made up holds no control character, no noncharacter
 // and neither '%' nor '+': there are servers that refuse, alter or decode those a second
@@ -64,7 +64,7 @@ func cutLong(long, short string) string {
 	return long
 }
 
-// safe tells whether r may stand in a made-up key.
+// safe reports whether r may stand in a made-up key.
 func safe(r rune) bool {
 	switch {
 	case r < ' ', r == '%', r == '+', r >= 0x7f && r < 0xa0:

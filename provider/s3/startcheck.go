@@ -25,7 +25,7 @@ const (
 // decodes it nothing does, so a key in the page shows that it does not. Without a key, one
 // may be hidden.
 func (b *bucket) takesStartAsIs(ctx context.Context, prefix string) (bool, error) {
-	if b.account.flavour.exact {
+	if b.account.flavor.exact {
 		return true, nil
 	}
 	if known := b.start.Load(); known != startUnknown {

@@ -19,7 +19,7 @@ func (s *scanner) plain(raw []byte, seen uint8) ([]byte, error) {
 	return unescape(raw), nil
 }
 
-// check tells whether character data that was seen to have these traits is well-formed.
+// check reports whether character data that was seen to have these traits is well-formed.
 func (s *scanner) check(raw []byte, seen uint8) error {
 	if seen&hasHigh != 0 && !allowed(raw) {
 		return s.fault("a character is not allowed before this place")
@@ -40,7 +40,7 @@ func (s *scanner) check(raw []byte, seen uint8) error {
 	}
 }
 
-// allowed tells whether text is UTF-8 and free of the two code points beyond ASCII that
+// allowed reports whether text is UTF-8 and free of the two code points beyond ASCII that
 // XML forbids.
 func allowed(text []byte) bool {
 	for i := 0; i < len(text); {

@@ -18,18 +18,18 @@ import (
 
 func TestConformanceVersityGW(t *testing.T) {
 	endpoint, id, secret := versitygw.Start(t)
-	for name, flavour := range map[string]*s3.Flavour{"S3": s3.Compatible, "do-spaces": s3.Spaces, "Amazon": s3.Amazon} {
-		t.Run(name, func(t *testing.T) { conform(t, flavour, endpoint, id, secret) })
+	for name, flavor := range map[string]*s3.Flavor{"S3": s3.Compatible, "do-spaces": s3.Spaces, "Amazon": s3.Amazon} {
+		t.Run(name, func(t *testing.T) { conform(t, flavor, endpoint, id, secret) })
 	}
 }
 
 var buckets atomic.Int64
 
-func conform(t *testing.T, flavour *s3.Flavour, endpoint, id, secret string) {
+func conform(t *testing.T, flavor *s3.Flavor, endpoint, id, secret string) {
 	t.Helper()
 	open := func(t *testing.T) (provider.Account, string) {
 		t.Helper()
-		a := dialAs(t, flavour, endpoint, id, secret)
+		a := dialAs(t, flavor, endpoint, id, secret)
 		name := fmt.Sprintf("bucket-%d", buckets.Add(1))
 		if err := a.CreateBucket(t.Context(), name, ""); err != nil {
 			t.Fatal(err)
@@ -41,14 +41,14 @@ func conform(t *testing.T, flavour *s3.Flavour, endpoint, id, secret string) {
 		IgnoresBatchCondition: true,
 		Stranger: func(t *testing.T) provider.Account {
 			t.Helper()
-			return dialAs(t, flavour, endpoint, "nobody", secret)
+			return dialAs(t, flavor, endpoint, "nobody", secret)
 		},
 		ReadOnly: func(t *testing.T, bucket string) provider.Account {
 			t.Helper()
 			reader := fmt.Sprintf("reader-%d", buckets.Add(1))
 			versitygw.AddUser(t, endpoint, reader, "reader-secret")
 			allow(t, endpoint, id, secret, bucket, reader, "s3:ListBucket", "s3:GetObject")
-			return dialAs(t, flavour, endpoint, reader, "reader-secret")
+			return dialAs(t, flavor, endpoint, reader, "reader-secret")
 		},
 	})
 }

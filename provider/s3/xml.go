@@ -61,7 +61,7 @@ var names = func() (t [256]bool) {
 	return t
 }()
 
-// fault makes an error that says where, never what: the answer's content stays out of it.
+// fault makes an error that says where, never what: the response's content stays out of it.
 func (s *scanner) fault(what string) error {
 	if s.i >= len(s.b) {
 		return provider.ErrCutShort
@@ -244,7 +244,7 @@ func (s *scanner) close(name []byte) error {
 	return nil
 }
 
-// more passes white space and tells whether another child of the element name follows;
+// more passes white space and reports whether another child of the element name follows;
 // when none does, the element's end tag is passed.
 func (s *scanner) more(name []byte) (bool, error) {
 	if s.i < len(s.b) && s.b[s.i] != '<' {

@@ -1,5 +1,5 @@
-// Package fakegcs runs a fake Google Cloud Storage, fake-gcs-server, as a process of its
-// own for tests.
+// Package fakegcs runs a fake Google Cloud Storage, fake-gcs-server, as a separate
+// process for tests.
 package fakegcs
 
 import (

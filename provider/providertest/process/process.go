@@ -1,4 +1,4 @@
-// Package process runs real storage servers, each as a process of its own, for tests.
+// Package process runs real storage servers, each as a separate process, for tests.
 package process
 
 import (
@@ -91,7 +91,7 @@ func (s Server) start(tb testing.TB, program string) (string, error) {
 	return "http://" + address, nil
 }
 
-// await asks the server until it answers anything at all, or has ended.
+// await asks the server until it responds at all, or has ended.
 func await(ended context.Context, url string) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
 	deadline := time.After(startTimeout)
@@ -117,7 +117,7 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// build answers the path of the program. Test processes run side by side, so it is
+// build returns the path of the program. Test processes run side by side, so it is
 // built aside and renamed into place.
 func (s Server) build() (string, error) {
 	cache, err := os.UserCacheDir()

@@ -1,5 +1,5 @@
 // Package versitygw runs a real S3 server, Versity's S3 gateway over a directory, as a
-// process of its own for tests.
+// separate process for tests.
 package versitygw
 
 import (

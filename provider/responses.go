@@ -10,31 +10,31 @@ import (
 	"syscall"
 )
 
-// What implementations share of reading answers.
+// This file has what implementations share in reading responses.
 
-// Untrusted marks an answer that cannot be trusted. Its text is ours, not the server's.
+// Untrusted marks a response that cannot be trusted. Its text is ours, not the server's.
 type Untrusted struct{ Cause error }
 
 func (u *Untrusted) Error() string { return u.Cause.Error() }
 func (u *Untrusted) Unwrap() error { return u.Cause }
 
-// maxAnswer bounds one answer. A list of a thousand names of 1,024 bytes, each byte written
-// as six, with all that is told of an object, stays below 8 MiB.
-const maxAnswer = 16 << 20
+// maxResponse bounds one response. A list of a thousand names of 1,024 bytes, each byte written
+// as six, with all properties of an object, stays below 8 MiB.
+const maxResponse = 16 << 20
 
 // maxKept is the largest buffer that is used again: one rare page must not cost memory
 // for good.
 const maxKept = 2 << 20
 
-// Why an answer cannot be trusted, inside of an Untrusted.
+// Why a response cannot be trusted, inside of an Untrusted.
 var (
-	// ErrTooLong is for an answer that is longer than any honest one.
-	ErrTooLong = fmt.Errorf("the answer is longer than %d MiB", maxAnswer>>20)
-	// ErrCutShort is for an answer that ends before it should.
-	ErrCutShort = errors.New("the answer ends too early")
+	// ErrTooLong is for a response that is longer than any honest one.
+	ErrTooLong = fmt.Errorf("the response is longer than %d MiB", maxResponse>>20)
+	// ErrCutShort is for a response that ends before it should.
+	ErrCutShort = errors.New("the response ends too early")
 )
 
-// Bodies lends the bodies of answers in buffers that are used again. It is safe for
+// Bodies lends the bodies of responses in buffers that are reused. It is safe for
 // concurrent use.
 type Bodies struct{ buffers sync.Pool }
 
@@ -61,7 +61,7 @@ func (b *Bodies) Lend(body io.Reader, length int64, read func([]byte) error) err
 
 // readAll reads body to its end into buffer, which it may replace by a larger one.
 func readAll(buffer []byte, body io.Reader, length int64) ([]byte, error) {
-	if length > maxAnswer {
+	if length > maxResponse {
 		return buffer, &Untrusted{ErrTooLong}
 	}
 	if need := int(length) + 1; need > cap(buffer) {
@@ -69,7 +69,7 @@ func readAll(buffer []byte, body io.Reader, length int64) ([]byte, error) {
 	}
 	for {
 		if len(buffer) == cap(buffer) {
-			if len(buffer) > maxAnswer {
+			if len(buffer) > maxResponse {
 				return buffer, &Untrusted{ErrTooLong}
 			}
 			buffer = append(buffer, 0)[:len(buffer)]
@@ -99,7 +99,7 @@ func Unreached(err error) string {
 		return "the provider does not speak TLS at this port"
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return "the provider did not answer in time"
+		return "the provider did not respond in time"
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "the connection was refused"

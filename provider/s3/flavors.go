@@ -10,9 +10,9 @@ import (
 // take it for their own.
 const DefaultRegion = "us-east-1"
 
-// Flavour is what is particular about one of the providers that speak S3. All that
-// differs between them stands in the table of flavours; the code asks no names.
-type Flavour struct {
+// Flavor is what is particular about one of the providers that speak S3. All that
+// differs between them stands in the table of flavors; the code asks no names.
+type Flavor struct {
 	name string
 	// ceiling is how many calls a second a bucket takes; 0 is not known.
 	ceiling float64
@@ -33,28 +33,28 @@ type Flavour struct {
 	exact bool
 }
 
-// The flavours of S3. Whether a server honours conditions of deletes stands nowhere here:
-// none is believed, provider.ProbeConditions finds it out.
+// The flavors of S3. Whether a server honors conditions of deletes is not here:
+// provider.ProbeConditions finds it out.
 var (
-	Amazon = &Flavour{
+	Amazon = &Flavor{
 		name: "Amazon S3", ceiling: provider.CeilingS3,
 		finds: true, constrains: true, exact: true,
 	}
 	// Spaces is DigitalOcean's. It signs for Amazon's default region everywhere, and its
 	// certificates do not cover bucket names with dots.
 	// https://docs.digitalocean.com/products/spaces/reference/s3-compatibility/
-	Spaces = &Flavour{
+	Spaces = &Flavor{
 		name: "DigitalOcean Spaces", ceiling: provider.CeilingSpaces,
 		endpoint:       func(region string) string { return "https://" + region + ".digitaloceanspaces.com" },
 		regionRequired: true, signsFor: DefaultRegion, pathStyle: true, exact: true,
 	}
 	// Compatible is any other server.
-	Compatible = &Flavour{name: "S3-compatible server", finds: true, pathStyle: true}
+	Compatible = &Flavor{name: "S3-compatible server", finds: true, pathStyle: true}
 )
 
-// Ceiling is how many calls a second a bucket takes when it is reached at the flavour's own
+// Ceiling is how many calls a second a bucket takes when it is reached at the flavor's own
 // endpoint; 0 is no limit that we know. See provider.NewLimiter.
-func (f *Flavour) Ceiling() float64 { return f.ceiling }
+func (f *Flavor) Ceiling() float64 { return f.ceiling }
 
 // aRegion is what regions look like everywhere. A server's word for one becomes a part of
 // a host name, so it must not be anything else.
