@@ -83,10 +83,3 @@ func another(tag string) string {
 	return head + "1"
 }
 
-// cleanUp removes what a probe wrote, or may have written, also when the caller has
-// given up.
-func cleanUp(ctx context.Context, b Bucket, key string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
-	defer cancel()
-	return b.Delete(ctx, key, "")
-}

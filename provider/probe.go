@@ -102,3 +102,11 @@ func permitted(err error) (bool, error) {
 	}
 	return false, err
 }
+
+// cleanUp removes what a probe wrote, or may have written, also when the caller has
+// given up.
+func cleanUp(ctx context.Context, b Bucket, key string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
+	defer cancel()
+	return b.Delete(ctx, key, "")
+}

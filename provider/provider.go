@@ -50,6 +50,16 @@ const MaxDeletions = 1000
 // Deletion names one object to be deleted. Tag is as in Bucket.Delete.
 type Deletion struct{ Key, Tag string }
 
+// A SerialLister is a Bucket that can also be listed by the server's own continuation
+// tokens.
+type SerialLister interface {
+	Bucket
+	// ListSerial fills page with the objects with prefix that follow token, in any order,
+	// including folder placeholders. An empty token begins the list; an empty next ends it.
+	// It returns errors.ErrUnsupported when the provider is known to list correctly.
+	ListSerial(ctx context.Context, prefix, token string, page *Page) (next string, err error)
+}
+
 // Account is what one set of credentials can do at one provider. It is safe for
 // concurrent use.
 type Account interface {

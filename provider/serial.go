@@ -35,16 +35,6 @@ func listFault(err error) error {
 	return nil
 }
 
-// A SerialLister is a Bucket that can also be listed by the server's own continuation
-// tokens.
-type SerialLister interface {
-	Bucket
-	// ListSerial fills page with the objects with prefix that follow token, in any order,
-	// including folder placeholders. An empty token begins the list; an empty next ends it.
-	// It returns errors.ErrUnsupported when the provider is known to list correctly.
-	ListSerial(ctx context.Context, prefix, token string, page *Page) (next string, err error)
-}
-
 // serialLifetime is how long a listing is kept after its last use.
 const serialLifetime = time.Minute
 
