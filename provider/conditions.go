@@ -82,4 +82,3 @@ func another(tag string) string {
 	}
 	return head + "1"
 }
-

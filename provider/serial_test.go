@@ -190,8 +190,11 @@ func TestSerialListsNoMoreThanNeeded(t *testing.T) {
 	_ = b.List(t.Context(), provider.ListRequest{}, &provider.Page{})
 	asked = nil
 	for _, req := range []provider.ListRequest{
-		{Start: keys[0], End: keyspace.After(keys[0])}, {Prefix: "dir-0", Start: keys[0], End: keys[1]}, {Prefix: "dir-03/"},
-		{Start: "\u672b/a", End: "\u672c/b"}, {Start: "b", End: "a"},
+		{Start: keys[0], End: keyspace.After(keys[0])},
+		{Prefix: "dir-0", Start: keys[0], End: keys[1]},
+		{Prefix: "dir-03/"},
+		{Start: "\u672b/a", End: "\u672c/b"},
+		{Start: "b", End: "a"},
 	} {
 		if err := b.List(t.Context(), req, &provider.Page{}); err != nil {
 			t.Error(err)
