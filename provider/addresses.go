@@ -68,8 +68,8 @@ const region = `[a-z]{2,4}(-[a-z]+)+-[0-9]+`
 var amazonS3 = regexp.MustCompile(`^([a-z0-9.-]+\.)?(s3(-fips)?(\.dualstack)?(\.` + region + `)?|s3-` + region +
 	`|s3-accelerate(\.dualstack)?)\.amazonaws\.com(\.cn)?$`)
 
-// publicHost reports whether a host, in lower case, belongs to a provider's object storage
-// and is reached over TLS.
+// publicHost reports whether a host, in lower case, belongs to a provider's object
+// storage and is reached over TLS.
 func publicHost(host, port string) bool {
 	if port != "443" {
 		return false

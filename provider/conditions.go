@@ -49,8 +49,8 @@ func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx conte
 	if err != nil || info.Tag == "" {
 		return false, err
 	}
-	// The results of the calls do not count, since a server may claim anything: what counts is
-	// whether the canary is there.
+	// The results of the calls do not count, since a server may claim anything: what
+	// counts is whether the canary is there.
 	there, err := survives(ctx, b, key, another(info.Tag), remove)
 	if gone = !there && err == nil; gone || err != nil {
 		return false, err

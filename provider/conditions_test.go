@@ -39,8 +39,8 @@ func keysOf(t *testing.T, b provider.Bucket) []string {
 	return keys
 }
 
-// TestProbeConditionsAlwaysCleansUp fails or gives up at each call in turn. Canaries are never
-// left, and nothing else is ever touched.
+// TestProbeConditionsAlwaysCleansUp fails or gives up at each call in turn. Canaries are
+// never left, and nothing else is ever touched.
 func TestProbeConditionsAlwaysCleansUp(t *testing.T) {
 	for _, way := range []string{"fails", "gives up", "fails after the work"} {
 		for failing := 1; ; failing++ {
@@ -85,7 +85,8 @@ func TestProbeConditionsAlwaysCleansUp(t *testing.T) {
 	}
 }
 
-// TestDeleteBatchRetries tries again those objects alone that failed for a temporary reason.
+// TestDeleteBatchRetries tries again those objects alone that failed for a temporary
+// reason.
 func TestDeleteBatchRetries(t *testing.T) {
 	failures := map[string][]provider.Kind{
 		"throttled": {provider.Throttled, provider.Unavailable},
@@ -122,8 +123,8 @@ func TestDeleteBatchRetries(t *testing.T) {
 	}
 }
 
-// TestDeleteBatchGivenUp: objects that were not tried have the error of the call, and deleted ones are
-// reported as deleted.
+// TestDeleteBatchGivenUp: objects that were not tried have the error of the call, and
+// deleted ones are reported as deleted.
 func TestDeleteBatchGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	a := mem.New(mem.Options{Faults: mem.Faults{Delete: func(_ context.Context, _, key string) error {

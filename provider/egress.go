@@ -107,7 +107,7 @@ func (e *Egress) Close() { e.client.CloseIdleConnections() }
 
 // Check reports whether an endpoint URL that a user configures may be used: an error of
 // kind Forbidden says why not, of kind Invalid that it is no endpoint. A name that only
-// an allowed network could cover passes here and is judged when it is connected to.
+// an allowed network could cover passes here and is checked when it is connected to.
 func (e *Egress) Check(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -122,7 +122,7 @@ func (e *Egress) Check(endpoint string) error {
 	}
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return e.judge(host, port, addr)
+		return e.checkAddress(host, port, addr)
 	}
 	if e.named(host, port) || publicHost(host, port) || len(e.networks) > 0 {
 		return nil
@@ -147,14 +147,15 @@ func (e *Egress) DialContext(ctx context.Context, network, address string) (net.
 			if err != nil {
 				return forbidden(address, "its address is not understood")
 			}
-			return e.judge(host, port, at.Addr())
+			return e.checkAddress(host, port, at.Addr())
 		},
 	}
 	return dialer.DialContext(ctx, network, address)
 }
 
-// judge reports whether host, which stands for or resolves to addr, may be connected to.
-func (e *Egress) judge(host, port string, addr netip.Addr) error {
+// checkAddress reports whether host, which stands for or resolves to addr, may be
+// connected to.
+func (e *Egress) checkAddress(host, port string, addr netip.Addr) error {
 	at := net.JoinHostPort(host, port)
 	addr = addr.WithZone("").Unmap()
 	if embedded, ok := embeddedIPv4(addr); ok && (never(embedded) || inside(embedded)) {

@@ -12,7 +12,8 @@ type Kind uint8
 const (
 	// Internal is a failure that no other kind names.
 	Internal Kind = iota
-	// Credentials says that the provider does not know the key, or finds the signature wrong.
+	// Credentials says that the provider does not know the key, or finds the signature
+	// wrong.
 	Credentials
 	// Denied says that the credentials are known and may not do this.
 	Denied
@@ -22,7 +23,8 @@ const (
 	NotFound
 	// Exists says that the bucket to be created exists.
 	Exists
-	// Invalid says that the provider refuses the request as malformed (a bad bucket name, say).
+	// Invalid says that the provider refuses the request as malformed (a bad bucket name,
+	// say).
 	Invalid
 	// Throttled says that the provider asks to slow down. Worth a retry after a pause.
 	Throttled
@@ -50,7 +52,8 @@ func (k Kind) Temporary() bool { return k == Throttled || k == Unavailable || k 
 // Error is a failed call to a provider.
 type Error struct {
 	Kind Kind
-	// Op is the call that failed: list, stat, put, delete, delete batch, buckets, create bucket.
+	// Op is the call that failed: list, stat, put, delete, delete batch, buckets, create
+	// bucket.
 	Op     string
 	Bucket string
 	// Reason is safe to show to a person: the provider's own short message where it
@@ -79,7 +82,8 @@ func KindOf(err error) Kind {
 }
 
 // Ended returns the error of a call that failed because ctx had ended, which wraps ctx's
-// own; nil while ctx has not ended. Implementations call it before they classify a failure.
+// own; nil while ctx has not ended. Implementations call it before they classify a
+// failure.
 func Ended(ctx context.Context, op, bucket string) error {
 	err := ctx.Err()
 	if err == nil {

@@ -7,9 +7,9 @@ import (
 	"firescan/keyspace"
 )
 
-// Fill fills the page for req from a whole list: n objects in ascending order of their keys,
-// including folder placeholders. limit is the maximum number of entries of the page, which
-// are objects, placeholders and folded prefixes, as at the providers.
+// Fill fills the page for req from a whole list: n objects in ascending order of their
+// keys, including folder placeholders. limit is the maximum number of entries of the
+// page, which are objects, placeholders and folded prefixes, as at the providers.
 func (p *Page) Fill(n int, at func(i int) Object, req ListRequest, limit int) {
 	p.Reset()
 	if req.MaxKeys > 0 {

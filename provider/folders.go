@@ -16,8 +16,8 @@ type FolderLimits struct {
 	Depth int
 	// Count is the maximum number of folders; default 10,000.
 	Count int
-	// Requests is the maximum number of lists; default 2,000. A folder with millions of files
-	// takes a list for each thousand of them.
+	// Requests is the maximum number of lists; default 2,000. A folder with millions of
+	// files takes a list for each thousand of them.
 	Requests int
 	// Parallel is how many lists run at once; default 32.
 	Parallel int

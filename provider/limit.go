@@ -26,9 +26,9 @@ const (
 	slowest  = 1.0             // calls a second, however much the provider throttles
 )
 
-// A Limiter limits the rate of calls to one bucket: it slows down when the provider throttles,
-// and speeds up while calls succeed (additive increase, multiplicative decrease). Until the
-// first throttled call only its ceiling applies. It is safe for
+// A Limiter limits the rate of calls to one bucket: it slows down when the provider
+// throttles, and speeds up while calls succeed (additive increase, multiplicative
+// decrease). Until the first throttled call only its ceiling applies. It is safe for
 // concurrent use, and meant to be shared by every stream that reads the bucket.
 type Limiter struct {
 	mu      sync.Mutex
@@ -64,7 +64,7 @@ func (l *Limiter) Rate() float64 {
 }
 
 // Limit returns a bucket whose calls wait for the limiter and report their results to it.
-func Limit(b Bucket, l *Limiter) Bucket { return around{b, l.run} }
+func Limit(b Bucket, l *Limiter) Bucket { return wrapper{b, l.run} }
 
 func (l *Limiter) run(ctx context.Context, op string, do func(context.Context) error) error {
 	if due := l.reserve(time.Now()); due > 0 {
@@ -141,7 +141,8 @@ type Limiters struct {
 	byID map[string]*Limiter
 }
 
-// For returns the limiter of the bucket with that identity; ceiling is that of its first use.
+// For returns the limiter of the bucket with that identity; ceiling is that of its first
+// use.
 func (l *Limiters) For(bucketID string, ceiling float64) *Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()

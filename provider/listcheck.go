@@ -9,14 +9,14 @@ import (
 	"firescan/keyspace"
 )
 
-// CheckLists lists the beginning of prefix, once from its start and once from a key in the
-// middle, and returns what the server does wrong: ErrUnordered, ErrStartIgnored or
+// CheckLists lists the beginning of prefix, once from its start and once from a key in
+// the middle, and returns what the server does wrong: ErrUnordered, ErrStartIgnored or
 // ErrStartMoved, or nil. What it finds, it has seen twice, since any response may be
 // damaged on its way.
 //
-// It makes two lists, and up to two more where a serial listing is possible. From then on a
-// bucket of Serial lists in the way that the check found right. Where it cannot, the fault
-// is the error.
+// It makes two lists, and up to two more where a serial listing is possible. From then on
+// a bucket of Serial lists in the way that the check found right. Where it cannot, the
+// fault is the error.
 func CheckLists(ctx context.Context, b Bucket, prefix string) (fault, err error) {
 	ranged := b
 	s, isSerial := As[*serial](b)
@@ -94,8 +94,8 @@ func startOf(objects []Object) int {
 	return 1
 }
 
-// checkOrder reads two pages by tokens. A server that sorts each page and not the whole list
-// is seen in no other way.
+// checkOrder reads two pages by tokens. A server that sorts each page and not the whole
+// list is seen in no other way.
 func checkOrder(ctx context.Context, b Bucket, prefix string) (fault, err error) {
 	lister, ok := b.(SerialLister)
 	if !ok {

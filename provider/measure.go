@@ -54,7 +54,7 @@ func Measure(b Bucket, m *Metrics, providerType string) Bucket {
 		}
 		return err
 	}
-	return measured{around{b, run}, m.keys.WithLabelValues(providerType)}
+	return measured{wrapper{b, run}, m.keys.WithLabelValues(providerType)}
 }
 
 const cancelled = "cancelled"
@@ -70,12 +70,12 @@ func outcomeOf(err error) string {
 }
 
 type measured struct {
-	around
+	wrapper
 	keys prometheus.Counter
 }
 
 func (m measured) ListSerial(ctx context.Context, prefix, token string, page *Page) (string, error) {
-	next, err := m.around.ListSerial(ctx, prefix, token, page)
+	next, err := m.wrapper.ListSerial(ctx, prefix, token, page)
 	if err == nil {
 		m.keys.Add(float64(len(page.Objects)))
 	}
@@ -83,7 +83,7 @@ func (m measured) ListSerial(ctx context.Context, prefix, token string, page *Pa
 }
 
 func (m measured) List(ctx context.Context, req ListRequest, page *Page) error {
-	err := m.around.List(ctx, req, page)
+	err := m.wrapper.List(ctx, req, page)
 	if err == nil {
 		m.keys.Add(float64(len(page.Objects) + page.Skipped))
 	}

@@ -75,7 +75,8 @@ func tryObject(ctx context.Context, b Bucket, prefix string, p Permissions) (_ P
 	return p, errors.Join(err, left)
 }
 
-// probeKey is the key of an object that an earlier probe had to leave behind, or a new one.
+// probeKey is the key of an object that an earlier probe had to leave behind, or a new
+// one.
 func probeKey(ctx context.Context, b Bucket, prefix string, mayList bool) (string, error) {
 	stem := prefix + ".firescan-probe-"
 	fresh := stem + rand.Text()

@@ -109,7 +109,8 @@ func (a asked) TestPermissions(context.Context) (provider.Permissions, error) {
 	return a.permissions, a.err
 }
 
-// TestProbeBelievesADenial: what the provider denies is not tried, so that nothing is left.
+// TestProbeBelievesADenial: what the provider denies is not tried, so that nothing is
+// left.
 func TestProbeBelievesADenial(t *testing.T) {
 	all := provider.Permissions{Read: true, Write: true, Delete: true}
 	for _, c := range []struct {

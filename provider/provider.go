@@ -1,10 +1,10 @@
 // Package provider is the seam between firescan and object storage.
 //
-// A Bucket is one bucket of one account at one provider. The contract of an implementation
-// is written at each method and proven by providertest, which every
-// implementation passes, the in-memory one included. Retries, rate limits and
-// metrics are decorators over the same interface (see Retry, Limit and Measure), so an
-// implementation makes each call once and returns the kind of failure.
+// A Bucket is one bucket of one account at one provider. The contract of an
+// implementation is written at each method and proven by providertest, which every
+// implementation passes, the in-memory one included. Retries, rate limits and metrics are
+// decorators over the same interface (see Retry, Limit and Measure), so an implementation
+// makes each call once and returns the kind of failure.
 package provider
 
 import (
@@ -98,7 +98,8 @@ type ListRequest struct {
 	// Prefix limits the list to keys that begin with it; empty is the whole bucket.
 	Prefix string
 	// Start is the first key wanted, inclusive; empty is from the beginning. The form
-	// keyspace.After(key), a key with a zero byte behind it, is the cheapest for every provider.
+	// keyspace.After(key), a key with a zero byte behind it, is the cheapest for every
+	// provider.
 	Start string
 	// End is the first key no longer wanted; empty is to the end of the prefix.
 	End string

@@ -18,8 +18,8 @@ type Untrusted struct{ Cause error }
 func (u *Untrusted) Error() string { return u.Cause.Error() }
 func (u *Untrusted) Unwrap() error { return u.Cause }
 
-// maxResponse bounds one response. A list of a thousand names of 1,024 bytes, each byte written
-// as six, with all properties of an object, stays below 8 MiB.
+// maxResponse bounds one response. A list of a thousand names of 1,024 bytes, each byte
+// written as six, with all properties of an object, stays below 8 MiB.
 const maxResponse = 16 << 20
 
 // maxKept is the largest buffer that is used again: one rare page must not cost memory

@@ -38,10 +38,10 @@ func (o RetryOptions) withDefaults() RetryOptions {
 
 // Retry returns a bucket whose calls are retried while they fail for a temporary reason
 // (Kind.Temporary). Pauses grow exponentially and have jitter, so that streams that were
-// throttled together do not return together. A call that fails to the end returns its last
-// failure. It stops at once when ctx ends.
+// throttled together do not return together. A call that fails to the end returns its
+// last failure. It stops at once when ctx ends.
 func Retry(b Bucket, opts RetryOptions) SerialLister {
-	return around{b, retrier{opts.withDefaults()}.run}
+	return wrapper{b, retrier{opts.withDefaults()}.run}
 }
 
 type retrier struct{ options RetryOptions }

@@ -25,7 +25,8 @@ var (
 	ErrStartMoved = errors.New("the server begins a list at another key than requested")
 )
 
-// listFault returns the reason why the server cannot be listed by ranges, if err names one.
+// listFault returns the reason why the server cannot be listed by ranges, if err names
+// one.
 func listFault(err error) error {
 	for _, fault := range []error{ErrUnordered, ErrStartIgnored, ErrStartMoved} {
 		if errors.Is(err, fault) {
@@ -41,11 +42,11 @@ const serialLifetime = time.Minute
 // Serial returns a bucket that can be listed by ranges although its server ignores the
 // start of a list, as the Firebase Storage emulator does, or lists keys out of order.
 //
-// While b.List works, Serial only passes it on. When it fails for one of the reasons above
-// (b has retried it by then), the whole prefix is listed once in one serial stream, through
-// the server's own tokens, and sorted in memory. All pages of requests with the same or an
-// earlier ListRequest.Since are then served from this listing. A request without Since is
-// served from a separate listing.
+// While b.List works, Serial only passes it on. When it fails for one of the reasons
+// above (b has retried it by then), the whole prefix is listed once in one serial stream,
+// through the server's own tokens, and sorted in memory. All pages of requests with the
+// same or an earlier ListRequest.Since are then served from this listing. A request
+// without Since is served from a separate listing.
 //
 // Memory is bounded by m; a list that does not fit is an error.
 func Serial(b SerialLister, m *SerialMemory) Bucket {

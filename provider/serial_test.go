@@ -113,8 +113,8 @@ func listAll(ctx context.Context, b provider.Bucket, req provider.ListRequest) (
 	}
 }
 
-// TestSerialServesRanges checks that ranges that are listed at the same time are served from
-// one listing, each key once.
+// TestSerialServesRanges checks that ranges that are listed at the same time are served
+// from one listing, each key once.
 func TestSerialServesRanges(t *testing.T) {
 	u, keys := newUnsorted(20_000)
 	b := serial(u)
@@ -150,8 +150,8 @@ func TestSerialServesRanges(t *testing.T) {
 	}
 }
 
-// TestSerialIsAsFreshAsRequested checks that a listing is never older than Since, or than the
-// call without it.
+// TestSerialIsAsFreshAsRequested checks that a listing is never older than Since, or than
+// the call without it.
 func TestSerialIsAsFreshAsRequested(t *testing.T) {
 	u, keys := newUnsorted(10)
 	b := serial(u)
@@ -182,7 +182,8 @@ func TestSerialIsAsFreshAsRequested(t *testing.T) {
 	}
 }
 
-// TestSerialListsNoMoreThanNeeded checks that a request for one key lists its prefix alone.
+// TestSerialListsNoMoreThanNeeded checks that a request for one key lists its prefix
+// alone.
 func TestSerialListsNoMoreThanNeeded(t *testing.T) {
 	u, keys := newUnsorted(10)
 	var asked []string
@@ -282,8 +283,8 @@ func TestSerialRefusesBrokenLists(t *testing.T) {
 	}
 }
 
-// TestSerialSurvivesOneLostToken checks that a listing begins again when a token is lost, as
-// when its object was deleted.
+// TestSerialSurvivesOneLostToken checks that a listing begins again when a token is lost,
+// as when its object was deleted.
 func TestSerialSurvivesOneLostToken(t *testing.T) {
 	u, keys := newUnsorted(1000)
 	u.fail = func(page int) error {
@@ -298,8 +299,8 @@ func TestSerialSurvivesOneLostToken(t *testing.T) {
 	}
 }
 
-// TestSerialMemoryIsBounded checks that all listings together keep to the bound, and release
-// what they had after a while.
+// TestSerialMemoryIsBounded checks that all listings together keep to the bound, and
+// release what they had after a while.
 func TestSerialMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := provider.NewSerialMemory(150_000) // one list of 1,000 keys, but not two

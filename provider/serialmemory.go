@@ -7,11 +7,12 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// MaxSerialMemory is the default of NewSerialMemory: enough for about 1.5 million objects.
+// MaxSerialMemory is the default of NewSerialMemory: enough for about 1.5 million
+// objects.
 const MaxSerialMemory = 256 << 20
 
-// objectSize is the memory of an Object in a listing, without its key and tag: its 64 bytes
-// and the spare room of a growing slice.
+// objectSize is the memory of an Object in a listing, without its key and tag: its 64
+// bytes and the spare room of a growing slice.
 const objectSize = 88
 
 // SerialMemory bounds the memory of all serial listings of a process together. It is safe

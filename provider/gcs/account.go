@@ -42,13 +42,13 @@ func (a *account) failed(ctx context.Context, op, bucket string, err error) erro
 	}
 	if e, ok := errors.AsType[*googleapi.Error](err); ok {
 		cause := &statusError{e.Code, word(firstReason(e))}
-		v := judgeStatus(op, cause, missingBucket(e))
+		v := classifyStatus(op, cause, missingBucket(e))
 		if v.kind == provider.NoBucket && a.firebase {
 			v.reason += "; the default bucket of a Firebase project is <project>.firebasestorage.app or, of older ones, <project>.appspot.com"
 		}
 		return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause}
 	}
-	v := judge(op, err)
+	v := classify(op, err)
 	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: err}
 }
 

@@ -46,8 +46,8 @@ func (a *authorizer) RoundTrip(request *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(request)
 }
 
-// tokens are the access tokens of one service account. One is fetched when a call needs it,
-// in the time that the call has, and shared by all calls.
+// tokens are the access tokens of one service account. One is fetched when a call needs
+// it, in the time that the call has, and shared by all calls.
 type tokens struct {
 	config jwt.Config
 	client *http.Client
@@ -104,8 +104,8 @@ func (t *tokens) known() (string, bool) {
 	return "", false
 }
 
-// fetch exchanges a signature for a token. The library's errors are not kept: they hold the
-// response, and not the reason why there was none.
+// fetch exchanges a signature for a token. The library's errors are not kept: they hold
+// the response, and not the reason why there was none.
 func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 	client := *t.client
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -124,8 +124,8 @@ func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 	return token, nil
 }
 
-// recorder sends the one request of an exchange in the context of the call, which the library
-// does not pass on, and keeps its error, which the library only quotes.
+// recorder sends the one request of an exchange in the context of the call, which the
+// library does not pass on, and keeps its error, which the library only quotes.
 type recorder struct {
 	next http.RoundTripper
 	ctx  context.Context //nolint:containedctx // of the one request
@@ -142,8 +142,8 @@ func (r *recorder) RoundTrip(request *http.Request) (response *http.Response, er
 	return response, r.err
 }
 
-// refusal returns the error of an exchange that ended with an error status and an error code
-// of OAuth (RFC 6749, section 5.2).
+// refusal returns the error of an exchange that ended with an error status and an error
+// code of OAuth (RFC 6749, section 5.2).
 func refusal(refused *oauth2.RetrieveError) error {
 	var body struct {
 		Error string `json:"error"`

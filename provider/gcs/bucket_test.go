@@ -58,7 +58,8 @@ func TestDeleteUnderACondition(t *testing.T) {
 	}
 }
 
-// TestBatchesAreBounded deletes a thousand objects, of which some fail, at most 32 at once.
+// TestBatchesAreBounded deletes a thousand objects, of which some fail, at most 32 at
+// once.
 func TestBatchesAreBounded(t *testing.T) {
 	var now, most atomic.Int64
 	b := answering(t, func(w http.ResponseWriter, r *http.Request) {

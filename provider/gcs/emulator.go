@@ -44,8 +44,8 @@ func projectOf(key []byte) string {
 // maxBuckets bounds the response with an emulator's buckets.
 const maxBuckets = 1 << 20
 
-// listEmulatedBuckets lists the buckets at /b, where alone the Firebase Storage emulator has
-// them (firebase-tools 14, src/emulator/storage/apis/gcloud.ts).
+// listEmulatedBuckets lists the buckets at /b, where alone the Firebase Storage emulator
+// has them (firebase-tools 14, src/emulator/storage/apis/gcloud.ts).
 func (a *account) listEmulatedBuckets(ctx context.Context) ([]provider.BucketInfo, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.root+"/b", nil)
 	if err != nil {

@@ -40,7 +40,8 @@ func (e *statusError) Error() string {
 
 var errStray = errors.New("a token of Google's is for Google alone")
 
-// What can be wrong with a page. People read the texts, which quote nothing of the server.
+// What can be wrong with a page. People read the texts, which quote nothing of the
+// server.
 var (
 	errEmpty     = errors.New("the response is empty")
 	errNotAPage  = errors.New("the response is no list of objects")
@@ -91,10 +92,10 @@ var verdicts = map[string]verdict{
 	"userProjectMissing": {provider.Invalid, "the bucket lets the requester pay, which firescan cannot"},
 }
 
-func judge(op string, err error) verdict {
+func classify(op string, err error) verdict {
 	if e, ok := errors.AsType[*inPlace](err); ok {
 		if e.status >= 400 {
-			return judgeStatus(op, &statusError{e.status, word(e.reason)}, false)
+			return classifyStatus(op, &statusError{e.status, word(e.reason)}, false)
 		}
 		return verdict{provider.Corrupt, "an error in place of a response"}
 	}
@@ -118,8 +119,8 @@ func judge(op string, err error) verdict {
 	return verdict{provider.Internal, "the request could not be made"}
 }
 
-// judgeStatus is for responses with an error status.
-func judgeStatus(op string, e *statusError, missingBucket bool) verdict {
+// classifyStatus is for responses with an error status.
+func classifyStatus(op string, e *statusError, missingBucket bool) verdict {
 	if v, known := verdicts[e.reason]; known {
 		return v
 	}

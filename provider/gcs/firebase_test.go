@@ -17,8 +17,8 @@ import (
 )
 
 // firebase behaves like the Storage emulator of firebase-tools 14 where that differs from
-// Google: it ignores startOffset and endOffset, sorts names by UTF-16, has the next name for
-// a token and begins again when it is gone, lists buckets at /b alone, reads no
+// Google: it ignores startOffset and endOffset, sorts names by UTF-16, has the next name
+// for a token and begins again when it is gone, lists buckets at /b alone, reads no
 // preconditions, and knows no testIamPermissions.
 type firebase struct{ *google }
 

@@ -19,8 +19,8 @@ import (
 
 // Config says where and as whom.
 type Config struct {
-	// Firebase is set for an account of Firebase Storage. It is the same service; only errors
-	// about bucket names differ.
+	// Firebase is set for an account of Firebase Storage. It is the same service; only
+	// errors about bucket names differ.
 	Firebase bool
 	// ProjectID is the project whose buckets are listed and made; empty is the key's own.
 	ProjectID string

@@ -57,9 +57,9 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 	return b.failed(ctx, opList, &provider.Untrusted{Cause: errBarren})
 }
 
-// ListSerial fills page by the server's own token; see provider.SerialLister. Google lists
-// correctly. The Firebase Storage emulator ignores startOffset and endOffset, and sorts
-// names by UTF-16 (firebase-tools 14, src/emulator/storage/files.ts).
+// ListSerial fills page by the server's own token; see provider.SerialLister. Google
+// lists correctly. The Firebase Storage emulator ignores startOffset and endOffset, and
+// sorts names by UTF-16 (firebase-tools 14, src/emulator/storage/files.ts).
 func (b *bucket) ListSerial(ctx context.Context, prefix, token string, page *provider.Page) (next string, err error) {
 	if !b.account.emulator {
 		return "", errors.ErrUnsupported

@@ -30,7 +30,8 @@ func fieldsOf(body []byte, into map[string]any) error {
 	return nil
 }
 
-// oracle is what encoding/json reads in a page, in the form of a page of ours, with the token after it.
+// oracle is what encoding/json reads in a page, in the form of a page of ours, with the
+// token after it.
 func oracle(body []byte) ([]string, error) {
 	var (
 		page            provider.Page

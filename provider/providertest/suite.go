@@ -16,8 +16,8 @@ type Quirks struct {
 	// Stranger opens the server with credentials that it does not know. Nil is a server
 	// that lets everybody in.
 	Stranger func(t *testing.T) provider.Account
-	// IgnoresCondition and IgnoresBatchCondition are set when the server deletes an object in
-	// spite of a tag that it does not have.
+	// IgnoresCondition and IgnoresBatchCondition are set when the server deletes an
+	// object in spite of a tag that it does not have.
 	IgnoresCondition, IgnoresBatchCondition bool
 	// ReadOnly opens the bucket with credentials that may list and read and nothing else.
 	// Nil is a server that knows no such credentials.

@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// steady sends requests whose bodies can be read and closed and nothing else. The SDK closes
-// a body as soon as the response has begun, and its WriteTo then fails where Read would
-// tell the end; net/http may just be asking whether the body has ended, and would
+// steady sends requests whose bodies can be read and closed and nothing else. The SDK
+// closes a body as soon as the response has begun, and its WriteTo then fails where Read
+// would tell the end; net/http may just be asking whether the body has ended, and would
 // break the connection off in the middle of the response.
 type steady struct{ http.RoundTripper }
 

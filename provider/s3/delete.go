@@ -66,7 +66,7 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 		case !known:
 			errs[i] = b.failed(ctx, op, &provider.Untrusted{Cause: errMissed})
 		case code != "":
-			if v := judgeCode(code); v.kind != provider.NotFound {
+			if v := classifyCode(code); v.kind != provider.NotFound {
 				errs[i] = &provider.Error{Kind: v.kind, Op: op, Bucket: b.name, Reason: v.reason}
 			}
 		}
@@ -89,8 +89,8 @@ func (b *bucket) deleteObjects(ctx context.Context, batch []types.ObjectIdentifi
 	return results, err
 }
 
-// withMD5 sends the checksum that every server knows in the place of the newer ones, which
-// some refuse. One is required.
+// withMD5 sends the checksum that every server knows in the place of the newer ones,
+// which some refuse. One is required.
 func withMD5(stack *middleware.Stack) error {
 	if _, err := stack.Initialize.Remove("AWSChecksum:SetupInputContext"); err != nil {
 		return err

@@ -72,8 +72,8 @@ func TestDeleteBatchOutcomes(t *testing.T) {
 	}
 }
 
-// TestDeleteBatchOfKeysThatXMLCannotHold: what would be written in their place are keys of
-// other objects.
+// TestDeleteBatchOfKeysThatXMLCannotHold: what would be written in their place are keys
+// of other objects.
 func TestDeleteBatchOfKeysThatXMLCannotHold(t *testing.T) {
 	var single []string
 	account := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -137,8 +137,8 @@ func TestConditionalDelete(t *testing.T) {
 	}
 }
 
-// TestQuickAnswers: a response that comes while the end of the request is still being asked for
-// is read to its end.
+// TestQuickAnswers: a response that comes while the end of the request is still being
+// asked for is read to its end.
 func TestQuickAnswers(t *testing.T) {
 	account := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadFull(r.Body, make([]byte, r.ContentLength))

@@ -24,7 +24,7 @@ func failed(ctx context.Context, op, bucket string, err error) error {
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: e}
 	}
-	v := judge(err)
+	v := classify(err)
 	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause(err)}
 }
 
@@ -49,7 +49,7 @@ func cause(err error) error {
 	return nil
 }
 
-func judge(err error) verdict {
+func classify(err error) verdict {
 	if e, ok := errors.AsType[*serverError](err); ok {
 		if v, known := verdicts[e.code]; known {
 			return v
@@ -63,7 +63,7 @@ func judge(err error) verdict {
 		return verdict{provider.Unavailable, provider.Unreached(e)}
 	}
 	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
-		return judgeStatus(e, err)
+		return classifyStatus(e, err)
 	}
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
 		if v, known := verdicts[e.ErrorCode()]; known {
@@ -76,16 +76,16 @@ func judge(err error) verdict {
 	return verdict{provider.Invalid, "the request cannot be made: check endpoint, region and bucket name"}
 }
 
-// judgeCode is for an error of one object, under status 200.
-func judgeCode(code string) verdict {
+// classifyCode is for an error of one object, under status 200.
+func classifyCode(code string) verdict {
 	if v, known := verdicts[code]; known {
 		return v
 	}
 	return verdict{provider.Internal, "the provider returned an unknown error"}
 }
 
-// judgeStatus is for responses with an error status.
-func judgeStatus(response *smithyhttp.ResponseError, err error) verdict {
+// classifyStatus is for responses with an error status.
+func classifyStatus(response *smithyhttp.ResponseError, err error) verdict {
 	status := response.HTTPStatusCode()
 	if misplaced(err) {
 		reason := "the bucket is in another region"

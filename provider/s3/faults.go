@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// What can be wrong with a page. People read the texts, which quote nothing of the server.
+// What can be wrong with a page. People read the texts, which quote nothing of the
+// server.
 var (
 	errEmpty     = errors.New("the response is empty")
 	errOutside   = errors.New("a key lies outside of what was asked for")

@@ -52,8 +52,8 @@ var (
 	Compatible = &Flavor{name: "S3-compatible server", finds: true, pathStyle: true}
 )
 
-// Ceiling is how many calls a second a bucket takes when it is reached at the flavor's own
-// endpoint; 0 is no limit that we know. See provider.NewLimiter.
+// Ceiling is how many calls a second a bucket takes when it is reached at the flavor's
+// own endpoint; 0 is no limit that we know. See provider.NewLimiter.
 func (f *Flavor) Ceiling() float64 { return f.ceiling }
 
 // aRegion is what regions look like everywhere. A server's word for one becomes a part of

@@ -110,8 +110,8 @@ func (b *bucket) secondPage(ctx context.Context, w window, maxKeys int, token st
 	return out, err
 }
 
-// firstPage requests a page by version 1 of lists. Its marker is the later start-after; it
-// has no token, so one is made here.
+// firstPage requests a page by version 1 of lists. Its marker is the later start-after;
+// it has no token, so one is made here.
 func (b *bucket) firstPage(ctx context.Context, w window, maxKeys int, token string, page *provider.Page) (outcome, error) {
 	w.first = true
 	in := &s3.ListObjectsInput{

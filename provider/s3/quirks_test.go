@@ -45,8 +45,8 @@ var faults = map[quirk]error{
 	pagesOrdered: provider.ErrUnordered,
 }
 
-// mangler stands before a healthy server and lists as servers with a quirk do: it takes the
-// whole list from the healthy one and makes the pages itself.
+// mangler stands before a healthy server and lists as servers with a quirk do: it takes
+// the whole list from the healthy one and makes the pages itself.
 type mangler struct {
 	healthy http.Handler
 	quirk   quirk
@@ -201,8 +201,8 @@ func TestConformanceWithQuirks(t *testing.T) {
 	}
 }
 
-// TestCheckLists checks that a fault of the server is found before a scan, and that a scan
-// lists every key with or without that check.
+// TestCheckLists checks that a fault of the server is found before a scan, and that a
+// scan lists every key with or without that check.
 func TestCheckLists(t *testing.T) {
 	for _, quirk := range append(allQuirks, pagesOrdered, "") {
 		t.Run(string(quirk), func(t *testing.T) {
@@ -275,8 +275,8 @@ func listRanges(t *testing.T, b provider.Bucket, cuts ...string) []string {
 	return slices.Concat(found...)
 }
 
-// TestTransientDisorder checks that a page that is damaged once does not count as a fault of
-// the server.
+// TestTransientDisorder checks that a page that is damaged once does not count as a fault
+// of the server.
 func TestTransientDisorder(t *testing.T) {
 	var asked atomic.Int64
 	a := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -301,7 +301,8 @@ func TestTransientDisorder(t *testing.T) {
 	}
 }
 
-// TestNoFallbackForAmazon checks that Amazon's lists are never believed to be out of order.
+// TestNoFallbackForAmazon checks that Amazon's lists are never believed to be out of
+// order.
 func TestNoFallbackForAmazon(t *testing.T) {
 	a := answeringAs(t, s3.Amazon, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, page(false, "b", "a")) })
 	b := providertest.WithFallback(a.Bucket("bucket"))

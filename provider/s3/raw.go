@@ -28,8 +28,8 @@ func adding(change func(*middleware.Stack) error) func(*s3.Options) {
 	}
 }
 
-// takeOver puts our reading of good responses in the place of the SDK's. Responses with an
-// error status are still left to the SDK.
+// takeOver puts our reading of good responses in the place of the SDK's. Responses with
+// an error status are still left to the SDK.
 func takeOver(stack *middleware.Stack, result any, read func([]byte) error) error {
 	taken := &reader{result: result, read: read}
 	theirs, err := stack.Deserialize.Swap("OperationDeserializer", taken)

@@ -33,9 +33,9 @@ func (r *regions) remember(bucket, region string) {
 }
 
 // regional makes a call in the region of a bucket, or of the account when bucket is
-// empty. When the response is that it is another region, the call is made once more there.
-// Only the region's name is taken from the response, never an address: the SDK's endpoint
-// rules make one of it, which the rules of egress judge as any other.
+// empty. When the response is that it is another region, the call is made once more
+// there. Only the region's name is taken from the response, never an address: the SDK's
+// endpoint rules make one of it, which the rules of egress check as any other.
 func (a *account) regional(ctx context.Context, bucket string, call func(in func(*s3.Options)) error) error {
 	region := a.regions.of(bucket)
 	err := call(within(region))
@@ -45,7 +45,7 @@ func (a *account) regional(ctx context.Context, bucket string, call func(in func
 	if region == "" {
 		region = a.region
 	}
-	found := a.elsewhere(ctx, bucket, region, err)
+	found := a.otherRegion(ctx, bucket, region, err)
 	if found == "" {
 		return err
 	}
@@ -65,9 +65,9 @@ func within(region string) func(*s3.Options) {
 	}
 }
 
-// elsewhere is the region that the bucket is in, when err says that it is another one
-// than was asked in; empty otherwise.
-func (a *account) elsewhere(ctx context.Context, bucket, asked string, err error) string {
+// otherRegion returns the region that the bucket is in, when err says that it is another
+// one than was asked in; empty otherwise.
+func (a *account) otherRegion(ctx context.Context, bucket, asked string, err error) string {
 	if region := regionOf(err); region != "" {
 		if region == asked {
 			return ""

@@ -22,8 +22,8 @@ const (
 // without a sign. No server in use today is known to do so.
 //
 // It asks once, for what follows the encoded form of lastCharacter: for a server that
-// decodes it nothing does, so a key in the page shows that it does not. Without a key, one
-// may be hidden.
+// decodes it nothing does, so a key in the page shows that it does not. Without a key,
+// one may be hidden.
 func (b *bucket) takesStartAsIs(ctx context.Context, prefix string) (bool, error) {
 	if b.account.flavor.exact {
 		return true, nil
@@ -39,7 +39,7 @@ func (b *bucket) takesStartAsIs(ctx context.Context, prefix string) (bool, error
 	w := windowOf(provider.ListRequest{Prefix: prefix})
 	w.after, w.loose = after, true
 	_, err := b.page(ctx, w, 1, "", &page)
-	if err != nil && (judge(err).kind.Temporary() || ctx.Err() != nil) {
+	if err != nil && (classify(err).kind.Temporary() || ctx.Err() != nil) {
 		return false, err
 	}
 	if len(page.Objects) > 0 && string(page.Objects[0].Key) > after {

@@ -61,7 +61,8 @@ var names = func() (t [256]bool) {
 	return t
 }()
 
-// fault makes an error that says where, never what: the response's content stays out of it.
+// fault makes an error that says where, never what: the response's content stays out of
+// it.
 func (s *scanner) fault(what string) error {
 	if s.i >= len(s.b) {
 		return provider.ErrCutShort

@@ -45,7 +45,8 @@ func (s Server) Start(tb testing.TB) (url string) {
 	return ""
 }
 
-// Run runs the server's program once with other arguments, as a tool, and waits for its end.
+// Run runs the server's program once with other arguments, as a tool, and waits for its
+// end.
 func (s Server) Run(tb testing.TB, args ...string) {
 	tb.Helper()
 	program, err := s.build()

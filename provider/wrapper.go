@@ -5,63 +5,63 @@ import (
 	"errors"
 )
 
-// around is a bucket every call of which runs inside of a func; the decorators differ in
-// that func alone. op is the call's name as in Error.Op.
-type around struct {
+// A wrapper is a bucket every call of which runs inside of a func; the decorators differ
+// in that func alone. op is the call's name as in Error.Op.
+type wrapper struct {
 	inner Bucket
 	run   func(ctx context.Context, op string, do func(context.Context) error) error
 }
 
-func (a around) List(ctx context.Context, req ListRequest, page *Page) error {
-	return a.run(ctx, "list", func(ctx context.Context) error { return a.inner.List(ctx, req, page) })
+func (w wrapper) List(ctx context.Context, req ListRequest, page *Page) error {
+	return w.run(ctx, "list", func(ctx context.Context) error { return w.inner.List(ctx, req, page) })
 }
 
-// ListSerial implements SerialLister. It returns errors.ErrUnsupported when the inner bucket
-// is none.
-func (a around) ListSerial(ctx context.Context, prefix, token string, page *Page) (next string, err error) {
-	lister, ok := a.inner.(SerialLister)
+// ListSerial implements SerialLister. It returns errors.ErrUnsupported when the inner
+// bucket is none.
+func (w wrapper) ListSerial(ctx context.Context, prefix, token string, page *Page) (next string, err error) {
+	lister, ok := w.inner.(SerialLister)
 	if !ok {
 		return "", errors.ErrUnsupported
 	}
-	err = a.run(ctx, "list", func(ctx context.Context) error {
+	err = w.run(ctx, "list", func(ctx context.Context) error {
 		next, err = lister.ListSerial(ctx, prefix, token, page)
 		return err
 	})
 	return next, err
 }
 
-func (a around) Stat(ctx context.Context, key string) (info Info, err error) {
-	err = a.run(ctx, "stat", func(ctx context.Context) error {
-		info, err = a.inner.Stat(ctx, key)
+func (w wrapper) Stat(ctx context.Context, key string) (info Info, err error) {
+	err = w.run(ctx, "stat", func(ctx context.Context) error {
+		info, err = w.inner.Stat(ctx, key)
 		return err
 	})
 	return info, err
 }
 
-func (a around) Put(ctx context.Context, key string, body []byte) error {
-	return a.run(ctx, "put", func(ctx context.Context) error { return a.inner.Put(ctx, key, body) })
+func (w wrapper) Put(ctx context.Context, key string, body []byte) error {
+	return w.run(ctx, "put", func(ctx context.Context) error { return w.inner.Put(ctx, key, body) })
 }
 
-func (a around) Delete(ctx context.Context, key, tag string) error {
-	return a.run(ctx, "delete", func(ctx context.Context) error { return a.inner.Delete(ctx, key, tag) })
+func (w wrapper) Delete(ctx context.Context, key, tag string) error {
+	return w.run(ctx, "delete", func(ctx context.Context) error { return w.inner.Delete(ctx, key, tag) })
 }
 
 // DeleteBatch runs the batch as one call, whose outcome is that of the object that went
 // worst. A retry covers only the objects that failed for a temporary reason.
-func (a around) DeleteBatch(ctx context.Context, objects []Deletion) []error {
+func (w wrapper) DeleteBatch(ctx context.Context, objects []Deletion) []error {
 	errs := make([]error, len(objects))
 	pending := make([]int, len(objects))
 	for i := range pending {
 		pending[i] = i
 	}
-	err := a.run(ctx, "delete batch", func(ctx context.Context) error {
+	err := w.run(ctx, "delete batch", func(ctx context.Context) error {
 		batch := make([]Deletion, len(pending))
 		for n, i := range pending {
 			batch[n] = objects[i]
 		}
 		var again []int
 		var worst error
-		for n, err := range a.inner.DeleteBatch(ctx, batch) {
+		for n, err := range w.inner.DeleteBatch(ctx, batch) {
 			i := pending[n]
 			errs[i] = err
 			if err != nil && KindOf(err).Temporary() {
@@ -81,8 +81,8 @@ func (a around) DeleteBatch(ctx context.Context, objects []Deletion) []error {
 	return errs
 }
 
-// worse returns the error that says more about the call as a whole: throttling, then other
-// temporary errors, then permanent ones.
+// worse returns the error that says more about the call as a whole: throttling, then
+// other temporary errors, then permanent ones.
 func worse(a, b error) error {
 	rank := func(err error) int {
 		switch kind := KindOf(err); {
@@ -102,7 +102,7 @@ func worse(a, b error) error {
 }
 
 // Unwrap is the bucket inside; see As.
-func (a around) Unwrap() Bucket { return a.inner }
+func (w wrapper) Unwrap() Bucket { return w.inner }
 
 // As finds what a bucket can do beyond the seam: the first T on the way from b through
 // its decorators to the implementation. A call of it is neither retried, paced nor
