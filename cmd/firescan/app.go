@@ -5,29 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 )
 
-// Exit codes.
 const (
-	exitOK = iota
-	exitFailed
-	exitUsage
+	// envPrefix starts the environment variable of each flag: --http-addr is
+	// FIRESCAN_HTTP_ADDR.
+	envPrefix   = "FIRESCAN_"
+	defaultAddr = "http://127.0.0.1:8080"
 )
 
-// envPrefix begins the environment variable of each flag: --http-addr is
-// FIRESCAN_HTTP_ADDR.
-const envPrefix = "FIRESCAN_"
-
-// app is one run of the program: where it reads and writes, and the flags that all
-// commands which talk to a node share.
+// An app is one run of the program: its streams and environment, and the flags that the
+// commands of a client share.
 type app struct {
-	program  string // as it was called
+	program  string // os.Args[0]
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) (string, bool)
@@ -37,82 +34,7 @@ type app struct {
 	json             bool
 }
 
-// usageError is a mistake on the command line.
-type usageError struct{ error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// run carries out a command line and answers the exit code.
-func (a *app) run(ctx context.Context, args []string) int {
-	root := a.rootCommand() //nolint:contextcheck // requests bring contexts of their own
-	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exitOK
-	}
-	code, text := exitFailed, err.Error()
-	_, unwatched := errors.AsType[*unwatchedError](err)
-	_, usage := errors.AsType[usageError](err)
-	switch {
-	case usage:
-		code, text = exitUsage, text+"; see `"+cmd.CommandPath()+" --help`"
-	case unwatched:
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		text = "stopped"
-	}
-	fmt.Fprintln(a.err, "firescan:", oneLine(text))
-	return code
-}
-
-func (a *app) rootCommand() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "firescan",
-		Short: "Knows what is in every backup bucket, and which files no backup needs",
-		Long: `firescan lists backup buckets, tells which files belong to a backup and which are
-orphans, keeps the answer in an index and serves it over HTTP.`,
-		Example: `  firescan demo
-  firescan serve --data-dir ./data
-  firescan sync --watch production`,
-		Version:      version(),
-		SilenceUsage: true, SilenceErrors: true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.flagsFromEnv(cmd.Flags()) },
-	}
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(
-		a.serveCommand(), a.demoCommand(), a.tokenCommand(), a.destinationCommand(), a.syncCommand(), a.filesCommand(), a.orphansCommand(),
-		a.statsCommand(), a.backupsCommand(), a.importCommand(), a.clusterCommand(), a.versionCommand(),
-	)
-	group(root)
-	root.SetVersionTemplate("firescan {{.Version}}\n")
-	root.SetUsageTemplate(root.UsageTemplate() + `
-Every flag is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.
-`)
-	return root
-}
-
-// group makes a command that only has others under it: without one it shows its help.
-func group(cmd *cobra.Command) *cobra.Command {
-	cmd.Args = takes(cobra.NoArgs)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	return cmd
-}
-
-// takes makes wrong arguments a usage error.
-func takes(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
-		}
-		return nil
-	}
-}
-
-// flagsFromEnv sets the flags that the command line does not, from the environment.
+// flagsFromEnv sets the flags that are not on the command line from the environment.
 func (a *app) flagsFromEnv(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -133,13 +55,123 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// terminal tells whether what is written to w is seen by a person at once, with room
-// for a bar: some terminals have no columns.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
+// connectionFlags adds the flags of commands that call a node.
+func (a *app) connectionFlags(cmd *cobra.Command) *cobra.Command {
+	f := cmd.Flags()
+	f.StringVar(&a.addr, "addr", defaultAddr, "URL of a node")
+	f.StringVar(&a.token, "token", "", "bearer token; prefer FIRESCAN_TOKEN, other users can see command lines")
+	f.StringVar(&a.caFile, "ca-file", "", "PEM file with the CA certificates that sign the node's certificate (default: those of the system)")
+	return cmd
+}
+
+// orgFlags adds the flags of commands that call a node for an organization.
+func (a *app) orgFlags(cmd *cobra.Command) *cobra.Command {
+	a.connectionFlags(cmd).Flags().StringVar(&a.org, "org", "", "organization of the token")
+	return cmd
+}
+
+// jsonFlag adds --json.
+func (a *app) jsonFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&a.json, "json", false, "print the response of the API unchanged")
+	return cmd
+}
+
+func dataDirFlag(cmd *cobra.Command, dir *string) *cobra.Command {
+	cmd.Flags().StringVar(dir, "data-dir", "./data", "data directory of a local node, to read its root token from")
+	return cmd
+}
+
+// orgClient returns a client for the node and the organization that the flags name.
+func (a *app) orgClient() (*client, error) {
+	if a.token == "" {
+		return nil, usagef("no token: set FIRESCAN_TOKEN, or create one with `firescan token create --org ORG --role ROLE`")
 	}
-	columns, _, err := term.GetSize(int(f.Fd()))
-	return err == nil && columns > 0
+	if a.org == "" {
+		return nil, usagef("no organization: set FIRESCAN_ORG or --org")
+	}
+	return newClient(a.addr, a.token, a.org, a.caFile)
+}
+
+// findDestination returns a client and the id of the destination that an id or a name
+// refers to.
+func (a *app) findDestination(ctx context.Context, ref string) (*client, string, error) {
+	c, err := a.orgClient()
+	if err != nil {
+		return nil, "", err
+	}
+	var all []struct{ ID, Name string }
+	if err := c.call(ctx, http.MethodGet, destinationsPath, nil, &all); err != nil {
+		return nil, "", err
+	}
+	var ids []string
+	for _, d := range all {
+		if d.ID == ref {
+			return c, ref, nil
+		}
+		if d.Name == ref {
+			ids = append(ids, d.ID)
+		}
+	}
+	switch len(ids) {
+	case 1:
+		return c, ids[0], nil
+	case 0:
+		return nil, "", fmt.Errorf("no destination %q: `firescan destination list` shows all destinations", ref)
+	}
+	return nil, "", usagef("%d destinations have the name %q: give an id (%s)", len(ids), ref, strings.Join(ids, ", "))
+}
+
+const needsRoot = "Needs the root token: FIRESCAN_ROOT_TOKEN, FIRESCAN_TOKEN, or the file root.token in --data-dir."
+
+// asRoot calls do with a client that has the root token. It tries FIRESCAN_ROOT_TOKEN,
+// the usual token and the file in the data directory, since a shell often has the token
+// of an organization in FIRESCAN_TOKEN.
+func (a *app) asRoot(dataDir string, do func(*client) error) error {
+	var tokens []string
+	if token, ok := a.getenv("FIRESCAN_ROOT_TOKEN"); ok && token != "" {
+		tokens = append(tokens, token)
+	}
+	if a.token != "" {
+		tokens = append(tokens, a.token)
+	}
+	file := filepath.Join(dataDir, "root.token")
+	text, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		tokens = append(tokens, strings.TrimSpace(string(text)))
+	case len(tokens) == 0 && errors.Is(err, os.ErrNotExist):
+		return usagef("no root token: set FIRESCAN_ROOT_TOKEN, or --data-dir to the data directory of a node (%s does not exist)", file)
+	case len(tokens) == 0:
+		return fmt.Errorf("read the root token: %w", err)
+	}
+	for _, token := range tokens {
+		var c *client
+		if c, err = newClient(a.addr, token, "", a.caFile); err != nil {
+			return err
+		}
+		err = do(c)
+		e, ok := errors.AsType[*apiError](err)
+		if !ok || !e.unauthorized() {
+			return err
+		}
+		err = fmt.Errorf("this command needs the root token: set FIRESCAN_ROOT_TOKEN or --data-dir (%s)", e.Code)
+	}
+	return err
+}
+
+// readSecret reads a secret from a file, or from standard input for "-".
+func (a *app) readSecret(file string) (string, error) {
+	var (
+		text []byte
+		err  error
+	)
+	if file == "-" {
+		text, err = io.ReadAll(io.LimitReader(a.in, 64<<10))
+	} else {
+		text, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read a secret: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// testApp is a run of the program without its process.
+// testApp returns an app with the given environment, and its output and errors.
 func testApp(env map[string]string) (*app, *bytes.Buffer, *bytes.Buffer) {
 	var out, err bytes.Buffer
 	return &app{in: strings.NewReader(""), out: &out, err: &err, getenv: func(name string) (string, bool) {
@@ -43,14 +43,14 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve", "--http-addr", "nowhere"}, exitUsage},
 	} {
 		a, out, errs := testApp(nil)
-		if got := a.run(t.Context(), c.args); got != c.want {
+		if got := run(t.Context(), a, c.args); got != c.want {
 			t.Errorf("firescan %s: exit code %d, want %d\n%s%s", strings.Join(c.args, " "), got, c.want, out, errs)
 		}
 		if lines := strings.Count(errs.String(), "\n"); c.want != exitOK && (lines != 1 || !strings.HasPrefix(errs.String(), "firescan: ")) {
 			t.Errorf("firescan %s: %d lines of errors: %s", strings.Join(c.args, " "), lines, errs)
 		}
 		if c.want == exitUsage && !strings.Contains(errs.String(), "--help") {
-			t.Errorf("firescan %s: the error does not lead to the help: %s", strings.Join(c.args, " "), errs)
+			t.Errorf("firescan %s: the error does not mention --help: %s", strings.Join(c.args, " "), errs)
 		}
 	}
 }
@@ -58,20 +58,20 @@ func TestExitCodes(t *testing.T) {
 func TestFlagsComeFromTheEnvironment(t *testing.T) {
 	env := map[string]string{"FIRESCAN_ADDR": "http://127.0.0.1:1", "FIRESCAN_TOKEN": "t", "FIRESCAN_ORG": "o", "FIRESCAN_LIMIT": "x"}
 	a, _, errs := testApp(env)
-	if code := a.run(t.Context(), []string{"stats"}); code != exitFailed || !strings.Contains(errs.String(), "127.0.0.1:1") {
+	if code := run(t.Context(), a, []string{"stats"}); code != exitFailed || !strings.Contains(errs.String(), "127.0.0.1:1") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	a, _, errs = testApp(env)
-	if code := a.run(t.Context(), []string{"sync", "list"}); code != exitUsage || !strings.Contains(errs.String(), "FIRESCAN_LIMIT") {
-		t.Errorf("a variable that is no number: exit code %d: %s", code, errs)
+	if code := run(t.Context(), a, []string{"sync", "list"}); code != exitUsage || !strings.Contains(errs.String(), "FIRESCAN_LIMIT") {
+		t.Errorf("invalid number in the environment: exit code %d: %s", code, errs)
 	}
 	a, _, errs = testApp(env)
-	if code := a.run(t.Context(), []string{"sync", "list", "--limit", "1"}); code != exitFailed {
-		t.Errorf("the command line does not win: exit code %d: %s", code, errs)
+	if code := run(t.Context(), a, []string{"sync", "list", "--limit", "1"}); code != exitFailed {
+		t.Errorf("the command line does not override the environment: exit code %d: %s", code, errs)
 	}
 }
 
-// Every command tells what it does and shows how, and each flag what it is for.
+// Every command has a description and an example, and every flag a description.
 func TestEveryCommandIsDescribed(t *testing.T) {
 	a, _, _ := testApp(nil)
 	var visit func(cmd *cobra.Command)
@@ -94,5 +94,5 @@ func TestEveryCommandIsDescribed(t *testing.T) {
 			visit(sub)
 		}
 	}
-	visit(a.rootCommand())
+	visit(rootCommand(a))
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// backupsAnswer is the answer of the list of backup records.
-type backupsAnswer struct {
+// A backupsPage is a page of the list of backup records.
+type backupsPage struct {
 	Data struct {
 		Backups               []backup
 		TotalCount, TotalSize uint64
@@ -19,50 +19,46 @@ type backupsAnswer struct {
 	Meta struct{ NextCursor string }
 }
 
-// backup is a backup record as the API shows it.
+// A backup is a backup record in the response of the API.
 type backup struct {
 	ID, ProjectName, ProjectID, Status, StoragePath string
 	Size                                            int64
 	CreatedAt                                       *time.Time
 }
 
-func (a *app) backupsCommand() *cobra.Command {
+func backupsCommand(a *app) *cobra.Command {
 	var (
-		missing, all bool
-		limit        int
-		cursor       string
+		page    pageFlags
+		missing bool
 	)
 	cmd := &cobra.Command{
-		Use: "backups DESTINATION", Short: "List the backup records of a destination", Args: takes(cobra.ExactArgs(1)),
+		Use: "backups DESTINATION", Short: "List the backup records of a destination", Args: positional(cobra.ExactArgs(1)),
 		Example: `  firescan backups production --missing
   firescan backups production --missing --all --json | jq -r '.data.backups[].id'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := pageQuery(limit, all, a.json)
+			q, err := page.query(a.json)
 			if err != nil {
 				return err
 			}
-			c, id, err := a.destination(cmd.Context(), args[0])
+			c, id, err := a.findDestination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			if missing {
 				q.Set("missing", "true")
 			}
-			if cursor != "" {
-				q.Set("cursor", cursor)
-			}
-			return a.backups(cmd, c, destinationPath(id, "/backups?"), q, all)
+			return a.listBackups(cmd, c, destinationPath(id, "/backups?"), q, page.all)
 		},
 	}
-	a.reads(a.ofOrg(cmd))
+	a.jsonFlag(a.orgFlags(cmd))
 	f := cmd.Flags()
-	f.BoolVar(&missing, "missing", false, "only those whose file was not in the bucket at the last sync")
-	pageFlags(f, &limit, &cursor, &all)
+	f.BoolVar(&missing, "missing", false, "only backups whose file was not in the bucket at the last sync")
+	page.add(f)
 	return cmd
 }
 
-// backups prints one page of records, or page after page.
-func (a *app) backups(cmd *cobra.Command, c *client, path string, q url.Values, all bool) error {
+// listBackups prints one page of records, or all pages.
+func (a *app) listBackups(cmd *cobra.Command, c *client, path string, q url.Values, all bool) error {
 	if a.json {
 		return a.pipe(cmd, c, path+q.Encode())
 	}
@@ -71,9 +67,9 @@ func (a *app) backups(cmd *cobra.Command, c *client, path string, q url.Values, 
 		if err != nil {
 			return err
 		}
-		var page backupsAnswer
+		var page backupsPage
 		if err := json.Unmarshal(raw, &page); err != nil {
-			return fmt.Errorf("the list of backups is not understood: %w", err)
+			return fmt.Errorf("decode the list of backups: %w", err)
 		}
 		if err := a.printBackups(page.Data.Backups, first); err != nil {
 			return err
@@ -82,7 +78,7 @@ func (a *app) backups(cmd *cobra.Command, c *client, path string, q url.Values, 
 		if !all || next == "" {
 			kind := "backups"
 			if q.Has("missing") {
-				kind = "backups miss their file"
+				kind = "backups have no file in the bucket"
 			}
 			fmt.Fprintf(a.err, "%s %s (%s)\n", count(page.Data.TotalCount), kind, bytesText(page.Data.TotalSize))
 			a.moreFooter(next)
@@ -92,7 +88,7 @@ func (a *app) backups(cmd *cobra.Command, c *client, path string, q url.Values, 
 	}
 }
 
-// printBackups prints a page, whose columns fit its own rows.
+// printBackups prints a page, with columns as wide as its rows need.
 func (a *app) printBackups(list []backup, header bool) error {
 	head := ""
 	if header && len(list) > 0 {

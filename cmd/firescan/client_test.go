@@ -17,11 +17,11 @@ func TestErrorsOfTheAPI(t *testing.T) {
 	}{
 		{400, `{"success":false,"error":{"code":"VALIDATION_ERROR","message":"Not valid; see details.fields","details":{"fields":{"b":"is wrong","a":"is missing"}}}}`, "Not valid: a is missing; b is wrong (VALIDATION_ERROR)"},
 		{400, `{"error":{"code":"INVALID_CREDENTIALS","message":"Failed","details":{"reason":"No such key"}}}`, "Failed: No such key (INVALID_CREDENTIALS); check the key"},
-		{401, `{"error":{"code":"UNAUTHORIZED","message":"Who?"}}`, "Who? (UNAUTHORIZED); set FIRESCAN_TOKEN to a token made with `firescan token create"},
-		{409, `{"error":{"code":"NEW","message":"A later version says so","details":{"fields":[1],"more":{}}}}`, "A later version says so (NEW)"},
-		{500, `{"error":{}}`, "no answer of a firescan node"},
-		{502, `<html>bad gateway</html>`, "502 Bad Gateway, and no answer of a firescan node"},
-		{200, `{"data":[`, "an answer that is not understood"},
+		{401, `{"error":{"code":"UNAUTHORIZED","message":"Who?"}}`, "Who? (UNAUTHORIZED); set FIRESCAN_TOKEN to a token of `firescan token create"},
+		{409, `{"error":{"code":"NEW","message":"Unknown to this client","details":{"fields":[1],"more":{}}}}`, "Unknown to this client (NEW)"},
+		{500, `{"error":{}}`, "not from a firescan node"},
+		{502, `<html>bad gateway</html>`, "502 Bad Gateway, not from a firescan node"},
+		{200, `{"data":[`, "unexpected response"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") != "Bearer tok" || r.Header.Get("X-Organization-Id") != "acme" {
@@ -44,15 +44,14 @@ func TestErrorsOfTheAPI(t *testing.T) {
 	}
 }
 
-// Where nothing answers, the next step is told, and a call that was given up is told
-// from one that the user stopped.
-func TestNoAnswer(t *testing.T) {
+// Errors without a response name the next step, and distinguish a timeout from an interrupt.
+func TestNoResponse(t *testing.T) {
 	refused, err := newClient("127.0.0.1:1", "t", "o", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = refused.call(t.Context(), http.MethodGet, "/x", nil, nil)
-	if err == nil || !strings.Contains(err.Error(), "nothing listens at http://127.0.0.1:1: is a node running there? Start one with `firescan serve`, or set FIRESCAN_ADDR") {
+	if err == nil || !strings.Contains(err.Error(), "cannot connect to http://127.0.0.1:1: connection refused; start a node with `firescan serve`, or set FIRESCAN_ADDR") {
 		t.Errorf("refused: %v", err)
 	}
 
@@ -72,16 +71,16 @@ func TestNoAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.call(t.Context(), http.MethodGet, "/cut", nil, nil); err == nil || !strings.Contains(err.Error(), "cut short") {
-		t.Errorf("half an answer: %v", err)
+		t.Errorf("truncated response: %v", err)
 	}
-	for _, cause := range []error{context.Canceled, errNoAnswer} {
+	for _, cause := range []error{context.Canceled, errTimeout} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		go func() {
 			<-asked
 			cancel(cause)
 		}()
-		if err := c.call(ctx, http.MethodGet, "/x", nil, nil); !errors.Is(err, cause) || !strings.Contains(err.Error(), "no answer from "+server.URL) {
-			t.Errorf("given up: %v, want %v", err, cause)
+		if err := c.call(ctx, http.MethodGet, "/x", nil, nil); !errors.Is(err, cause) || !strings.Contains(err.Error(), "no response from "+server.URL) {
+			t.Errorf("canceled call: %v, want %v", err, cause)
 		}
 	}
 }
@@ -94,7 +93,7 @@ func TestAddresses(t *testing.T) {
 		c, err := newClient(addr, "", "", "")
 		switch {
 		case want == "" && err == nil:
-			t.Errorf("%q was taken for an address", addr)
+			t.Errorf("%q was accepted as an address", addr)
 		case want != "" && (err != nil || c.base != want):
 			t.Errorf("%q: %v, %v", addr, c, err)
 		}
@@ -124,6 +123,6 @@ func TestReadEvents(t *testing.T) {
 	}
 	stop := errors.New("enough")
 	if err := readEvents(strings.NewReader("data: 1\n\n"), func(string, string) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("the reader's error is lost: %v", err)
+		t.Errorf("the error of the handler is lost: %v", err)
 	}
 }

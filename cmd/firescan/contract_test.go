@@ -7,16 +7,16 @@ import (
 	"firescan/api/contract"
 )
 
-// hold holds every call of a client against the API's OpenAPI document.
-func hold(t *testing.T, c *client) {
+// checkContract checks every call of a client against the OpenAPI document.
+func checkContract(t *testing.T, c *client) {
 	t.Helper()
 	document, err := api.OpenAPI()
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := contract.New(document, func(breach string) { t.Error(breach) })
+	checker, err := contract.New(document, func(breach string) { t.Error(breach) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.http.Transport = held.Transport(c.http.Transport)
+	c.http.Transport = checker.Transport(c.http.Transport)
 }

@@ -12,24 +12,24 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// TestFlippedBytes alters a promoted segment while the node is down: the shard is set
-// aside, never told as it is, and scanned again.
+// TestFlippedBytes alters a promoted segment while the node is down: the shard is never
+// served, and the bucket is scanned again.
 func TestFlippedBytes(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	data := filepath.Join(t.TempDir(), "data")
 	p := serve(t, data)
 	c := p.serveKeys(t, 20_000, bucketserver.Options{})
 	s := c.trySync(t, c.id)
-	c.right(t, &s)
+	c.verify(t, &s)
 	c.end(t, syscall.SIGTERM)
 
 	segment := largest(t, filepath.Join(data, "index", c.id, "*.seg"))
 	flip(t, segment)
 	before := c.bucket.Counts().Keys
 	c.restart(t)
-	// Until the scan is done there may be no answer, but never a wrong one.
+	// Until the scan ends, requests may fail, but never return wrong data.
 	await(t, "the bucket is scanned again", func() bool {
 		raw, err := c.owner.raw(t.Context(), http.MethodGet, destinationPath(c.id, "/files?")+url.Values{"limit": {"1"}}.Encode(), nil)
 		if err != nil && !isCode(err, "INDEX_UNAVAILABLE") {
@@ -37,14 +37,14 @@ func TestFlippedBytes(t *testing.T) {
 		}
 		return err == nil && len(raw) > 0
 	})
-	c.right(t, nil)
+	c.verify(t, nil)
 	if again := c.bucket.Counts().Keys - before; again < c.want.Digest.Files {
 		t.Errorf("%d files were listed again, want all %d", again, c.want.Digest.Files)
 	}
 	if _, err := os.Stat(segment); err == nil {
 		t.Errorf("the damaged segment %s is still in use", segment)
 	}
-	// The rest of the history is as it was, and one more sync is in it.
+	// The history has the earlier sync and the repairing one.
 	var syncs struct{ Syncs []syncRecord }
 	if err := c.owner.call(t.Context(), http.MethodGet, "/api/v1/storage/syncs?destinationId="+c.id, nil, &syncs); err != nil {
 		t.Fatal(err)
@@ -54,11 +54,11 @@ func TestFlippedBytes(t *testing.T) {
 	}
 	c.end(t, syscall.SIGTERM)
 	if !strings.Contains(c.log.String(), "damaged") {
-		t.Error("the log does not tell of the damage")
+		t.Error("the log does not report the damage")
 	}
 }
 
-// largest is the largest file of those that a pattern names.
+// largest returns the largest file that matches a pattern.
 func largest(t *testing.T, pattern string) (name string) {
 	t.Helper()
 	all, err := filepath.Glob(pattern)
@@ -76,7 +76,7 @@ func largest(t *testing.T, pattern string) (name string) {
 		}
 	}
 	if name == "" {
-		t.Fatalf("there is no %s", pattern)
+		t.Fatalf("no file matches %s", pattern)
 	}
 	return name
 }

@@ -34,7 +34,7 @@ func (p *process) putBackup(t *testing.T, id, storage, path string, files ...str
 	}, nil)
 }
 
-// paths lists what the index has.
+// paths lists the files in the index.
 func (p *process) paths(t *testing.T, id string) []string {
 	t.Helper()
 	var paths []string
@@ -50,11 +50,11 @@ func (s *store) keys(t *testing.T) []string {
 	return slices.Sorted(maps.Keys(s.list(t)))
 }
 
-// TestDeletes deletes in all ways at a real S3 server, and looks with another client what
-// is left there.
+// TestDeletes deletes in all ways at a real S3 server, and compares with the list of another
+// client.
 func TestDeletes(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	endpoint, access, secret := versitygw.Start(t)
 	s := newStore(t, endpoint, access, secret)
@@ -85,10 +85,10 @@ func TestDeletes(t *testing.T) {
 	if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/verify"), nil, &verified); err != nil || verified.ConditionalDelete == nil {
 		t.Fatalf("verify: %+v, %v", verified, err)
 	}
-	t.Logf("the server honours conditions: %+v", *verified.ConditionalDelete)
+	t.Logf("conditional deletes of the server: %+v", *verified.ConditionalDelete)
 	p.sync(t, id)
 
-	// A file that is needed stays, under whatever name it is asked for.
+	// A linked file stays, whatever alias of its path is requested.
 	remove := func(path string) error {
 		return p.owner.call(t.Context(), http.MethodDelete, destinationPath(id, "/files"), map[string]string{"path": path}, nil)
 	}
@@ -134,14 +134,14 @@ func TestDeletes(t *testing.T) {
 	}
 	gone("acme/one.backup", "acme/one.auth.gz")
 
-	// A file that was replaced since the scan is not what was decided about.
+	// A file that was replaced since the scan is not deleted.
 	s.put(t, map[string]int{"acme/one-more.backup": 2})
 	if err := remove("acme/one-more.backup"); !isCode(err, "CONFLICT") {
 		t.Errorf("delete a replaced file: %v", err)
 	}
-	var done cleanedUp
+	var done cleanupResult
 	if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/cleanup-orphans"), nil, &done); err != nil || done.DeletedCount != 0 {
-		t.Errorf("a cleanup of files that are younger than an hour: %+v, %v", done, err)
+		t.Errorf("cleanup of files younger than the minimum age: %+v, %v", done, err)
 	}
 	if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/cleanup-orphans?minAge=0s"), nil, &done); err != nil || done.DeletedCount != 29 || done.FailedCount != 1 {
 		t.Errorf("cleanup: %+v, %v", done, err)
@@ -162,34 +162,33 @@ func TestDeletes(t *testing.T) {
 	}
 }
 
-// TestKilledInMidDelete kills a node between the steps of a cleanup, and looks at what the
-// bucket and the next node have.
-func TestKilledInMidDelete(t *testing.T) {
+// TestKilledDuringDelete kills a node between the steps of a cleanup, and checks bucket and
+// index after a restart.
+func TestKilledDuringDelete(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
-	for name, executed := range map[string]bool{"before the provider has deleted": false, "before the provider has answered": true} {
+	for name, executed := range map[string]bool{"before the provider deletes": false, "before the provider responds": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			killInMidDelete(t, executed)
+			killDuringDelete(t, executed)
 		})
 	}
 }
 
-func killInMidDelete(t *testing.T, executed bool) {
+func killDuringDelete(t *testing.T, executed bool) {
 	t.Helper()
 	keys, err := bucketserver.NewKeys(bucketserver.Tree, 3000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	bucket := bucketserver.New(bucketserver.Options{Keys: keys, Bucket: "backups"})
-	// The second batch meets its fate on the way: the first file of it is one that a record
-	// will want.
+	// The node is killed during the second batch. A late record refers to its first file.
 	var mu sync.Mutex
 	batches := 0
-	met := make(chan struct{})
+	reached := make(chan struct{})
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && r.URL.Query().Has("delete") && r.ContentLength > 2000 { // no canary
+		if r.Method == http.MethodPost && r.URL.Query().Has("delete") && r.ContentLength > 2000 { // not a probe
 			mu.Lock()
 			batches++
 			second := batches == 2
@@ -198,8 +197,8 @@ func killInMidDelete(t *testing.T, executed bool) {
 				if executed {
 					bucket.ServeHTTP(httptest.NewRecorder(), r)
 				}
-				_, _ = io.Copy(io.Discard, r.Body) // else it is not seen that the client has gone
-				close(met)
+				_, _ = io.Copy(io.Discard, r.Body) // else the disconnect of the client goes unnoticed
+				close(reached)
 				<-r.Context().Done()
 				return
 			}
@@ -219,11 +218,11 @@ func killInMidDelete(t *testing.T, executed bool) {
 	if err := keys.WriteRecords(&lines, bucketserver.Catalog{Orphans: 0.45, StorageID: id}); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
+	response, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = answer.Close()
+	_ = response.Close()
 	p.sync(t, id)
 	needed := map[string]bool{}
 	orphans, _ := p.list(t, id, url.Values{"orphansOnly": {"true"}})
@@ -239,17 +238,17 @@ func killInMidDelete(t *testing.T, executed bool) {
 	go func() {
 		cleaned <- p.owner.call(ctx, http.MethodPost, destinationPath(id, "/cleanup-orphans"), nil, nil)
 	}()
-	<-met
+	<-reached
 	time.Sleep(200 * time.Millisecond) // for the other batches
 	p.end(t, syscall.SIGKILL)
 	cancel()
 	if err := <-cleaned; err == nil {
-		t.Error("a cleanup whose node was killed was answered")
+		t.Error("the cleanup of a killed node succeeded")
 	}
 	before := s.keys(t)
 
 	p = serve(t, p.dir)
-	// As long as it is not known what became of a file, no record may come to need it.
+	// While the outcome for a file is unknown, no record may refer to it.
 	indexed := p.paths(t, id)
 	var marked []string
 	for _, f := range orphans {
@@ -260,19 +259,19 @@ func killInMidDelete(t *testing.T, executed bool) {
 	switch {
 	case len(marked) > 0:
 		if err := p.putBackup(t, "late", id, marked[0]); err != nil && !isCode(err, "PATH_BEING_DELETED") {
-			t.Errorf("a record that claims a marked file: %v", err)
+			t.Errorf("a record of a marked file: %v", err)
 		}
-		await(t, "what was left open is settled", func() bool { return p.putBackup(t, "late", id, marked[0]) == nil })
+		await(t, "open intents are recovered", func() bool { return p.putBackup(t, "late", id, marked[0]) == nil })
 		needed[marked[0]] = !executed
-	case !executed: // else all was gone, which is settled at once
-		t.Error("nothing was under way")
+	case !executed: // else all files were gone and recovery has nothing to wait for
+		t.Error("no intent was open")
 	}
 	p.same(t, s, id, needed)
 	if left := s.keys(t); !slices.Equal(left, before) {
-		t.Errorf("the node that was started again has deleted something: %d files, %d before", len(left), len(before))
+		t.Errorf("the restarted node has deleted files: %d files, %d before", len(left), len(before))
 	}
-	// And the cleanup goes on.
-	var done cleanedUp
+	// A new cleanup deletes the rest.
+	var done cleanupResult
 	if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/cleanup-orphans"), nil, &done); err != nil || done.FailedCount > 0 {
 		t.Errorf("the cleanup after the restart: %+v, %v", done, err)
 	}
@@ -282,12 +281,12 @@ func killInMidDelete(t *testing.T, executed bool) {
 	}
 }
 
-// same checks that the bucket and the index have the same, the needed files among it.
+// same checks that bucket and index have the same files, including the needed ones.
 func (p *process) same(t *testing.T, s *store, id string, needed map[string]bool) {
 	t.Helper()
 	keys := s.keys(t)
 	var paths []string
-	await(t, "the index has what the bucket has", func() bool {
+	await(t, "index and bucket have the same files", func() bool {
 		paths = p.paths(t, id)
 		return slices.Equal(paths, keys)
 	})
@@ -298,10 +297,10 @@ func (p *process) same(t *testing.T, s *store, id string, needed map[string]bool
 	}
 }
 
-// TestDeletesThroughAnUnreliableProxy loses answers on the way from the provider.
+// TestDeletesThroughAnUnreliableProxy drops responses of the provider.
 func TestDeletesThroughAnUnreliableProxy(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	endpoint, access, secret := versitygw.Start(t)
 	s := newStore(t, endpoint, access, secret)
@@ -318,7 +317,7 @@ func TestDeletesThroughAnUnreliableProxy(t *testing.T) {
 	var mu sync.Mutex
 	n := 0
 	lossy := &httputil.ReverseProxy{
-		// The host is signed, so it is sent on as it came.
+		// The signature covers the host, so the proxy must not change it.
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, r.In.Host
 		},
@@ -345,7 +344,7 @@ func TestDeletesThroughAnUnreliableProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.sync(t, id)
-	var done cleanedUp
+	var done cleanupResult
 	if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/cleanup-orphans?minAge=0s"), nil, &done); err != nil || done.DeletedCount != 60 || done.FailedCount != 0 {
 		t.Errorf("cleanup: %+v, %v", done, err)
 	}

@@ -26,12 +26,12 @@ const (
 	demoBucket = "demo-backups"
 	demoNodes  = 3
 	demoKey    = "AKIADEMODEMODEMODEMO"
-	// Each page of the demo's bucket takes this long, several times what S3 takes, so
-	// that a bucket of its size is listed in seconds that can be watched.
+	// demoLatency is the latency of a list request, several times that of S3, so that the
+	// sync takes long enough to be watched.
 	demoLatency = 200 * time.Millisecond
 )
 
-func (a *app) demoCommand() *cobra.Command {
+func demoCommand(a *app) *cobra.Command {
 	var (
 		keys    uint64
 		addr    string
@@ -39,10 +39,10 @@ func (a *app) demoCommand() *cobra.Command {
 		streams int
 	)
 	cmd := &cobra.Command{
-		Use: "demo", Short: "Run three nodes on a bucket that they serve themselves, and show what they do", Args: takes(cobra.NoArgs),
-		Long: `Run three nodes in one process, on a bucket that they serve themselves: import a catalog
-of backups, sync with a progress bar, show statistics, orphans and backups that miss
-their file, and keep serving until interrupted. All they store is removed at the end.`,
+		Use: "demo", Short: "Run three nodes with a synthetic bucket and show what they do", Args: positional(cobra.NoArgs),
+		Long: `Run three nodes and a synthetic bucket in one process: import backup records, sync with a
+progress bar, show statistics, orphans and backups without a file, and serve until
+interrupted. All data is removed at the end.`,
 		Example: `  firescan demo
   firescan demo --keys 1000000 --once`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,14 +54,14 @@ their file, and keep serving until interrupted. All they store is removed at the
 		},
 	}
 	f := cmd.Flags()
-	f.Uint64Var(&keys, "keys", 100_000, "files in the bucket")
-	f.StringVar(&addr, "http-addr", "127.0.0.1:8080", "host:port of the first node's API; a free port when it is taken")
-	f.IntVar(&streams, "scan-streams", 16, "list requests of each node under way at once")
-	f.BoolVar(&once, "once", false, "end after the show")
+	f.Uint64Var(&keys, "keys", 100_000, "number of files in the bucket")
+	f.StringVar(&addr, "http-addr", "127.0.0.1:8080", "host:port of the API of the first node; the default falls back to a free port")
+	f.IntVar(&streams, "scan-streams", 16, "maximum number of concurrent list requests of each node")
+	f.BoolVar(&once, "once", false, "exit after the demonstration")
 	return cmd
 }
 
-// demo is the show.
+// A demo is one run of the demonstration.
 type demo struct {
 	app     *app
 	files   uint64
@@ -119,12 +119,12 @@ func (d *demo) run(ctx context.Context) (err error) {
 	})
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		err = nil // the usual end of a demo
+		err = nil // interrupted, the usual end of a demo
 	}
 	return err
 }
 
-// open makes the nodes, which begin a cluster together.
+// open creates the nodes, which form a cluster together.
 func (d *demo) open(dir, endpoint, root string) error {
 	logger, err := node.NewLogger(d.app.err, "text", "error")
 	if err != nil {
@@ -156,7 +156,7 @@ func (d *demo) open(dir, endpoint, root string) error {
 		}
 		n, err := node.New(c)
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" && i == 0 && d.anyPort {
-			c.HTTPAddr = "127.0.0.1:0" // nobody insists on the port that is taken
+			c.HTTPAddr = "127.0.0.1:0" // the default port is in use
 			n, err = node.New(c)
 		}
 		if err != nil {
@@ -167,7 +167,7 @@ func (d *demo) open(dir, endpoint, root string) error {
 	return nil
 }
 
-// freeAddr is an address that nobody listens on.
+// freeAddr returns an unused address.
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -176,49 +176,49 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// show does what a newcomer would, step by step.
+// show runs the steps of a first use.
 func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root string) error {
 	out := d.app.out
 	step := func(title string) { fmt.Fprintf(out, "\n%s\n", title) }
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d nodes serve, and a bucket with %s files at %s.\n", len(d.nodes), count(d.files), endpoint)
+	fmt.Fprintf(out, "%d nodes are serving, with a bucket of %s files at %s.\n", len(d.nodes), count(d.files), endpoint)
 	admin, err := d.login(ctx, root)
 	if err != nil {
 		return err
 	}
-	if err := showData(ctx, d.app, admin, http.MethodGet, "/api/v1/admin/cluster", nil, d.app.printNodes); err != nil {
+	if err := show(ctx, d.app, admin, http.MethodGet, "/api/v1/admin/cluster", nil, d.app.printNodes); err != nil {
 		return err
 	}
 	id, err := d.connect(ctx, endpoint)
 	if err != nil {
 		return err
 	}
-	step("Can the bucket be reached, read and written?")
+	step("Verifying that the bucket can be reached, read and written:")
 	if err := d.app.verify(ctx, d.owner, id); err != nil {
 		return err
 	}
-	step("Importing the records of the backups that should be in it …")
+	step("Importing the backup records …")
 	if err := d.importCatalog(ctx, keys, id); err != nil {
 		return err
 	}
-	step(fmt.Sprintf("Listing the bucket, each page of which takes %v …", demoLatency))
-	if err := d.app.syncAndWatch(ctx, d.owner, id); err != nil {
+	step(fmt.Sprintf("Scanning the bucket, with a latency of %v for each page …", demoLatency))
+	if err := d.app.watchSync(ctx, d.owner, id); err != nil {
 		return err
 	}
-	step("What is in it:")
-	if err := showData(ctx, d.app, d.owner, http.MethodGet, destinationPath(id, "/files/stats"), nil, d.app.printTotals); err != nil {
+	step("Totals by type:")
+	if err := show(ctx, d.app, d.owner, http.MethodGet, destinationPath(id, "/files/stats"), nil, d.app.printTotals); err != nil {
 		return err
 	}
-	step("Some files that no backup needs:")
-	var orphans filesAnswer
+	step("Some orphans, which no backup needs:")
+	var orphans filesPage
 	if err := d.owner.call(ctx, http.MethodGet, destinationPath(id, "/files?orphansOnly=true&limit=5"), nil, &orphans.Data); err != nil {
 		return err
 	}
 	d.app.printFiles(&orphans, true)
-	step("Some backups whose file is missing:")
-	var missing backupsAnswer
+	step("Some backups without a file:")
+	var missing backupsPage
 	if err := d.owner.call(ctx, http.MethodGet, destinationPath(id, "/backups?missing=true&limit=5"), nil, &missing.Data); err != nil {
 		return err
 	}
@@ -226,14 +226,14 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 		return err
 	}
 	if !d.once {
-		d.invite(id)
+		d.printHints(id)
 	}
 	return nil
 }
 
 func (d *demo) ready(ctx context.Context) error {
 	for _, n := range d.nodes {
-		for n.Ready() != nil { //nolint:contextcheck // it does not wait
+		for n.Ready() != nil { //nolint:contextcheck // it does not block
 			select {
 			case <-time.After(10 * time.Millisecond):
 			case <-ctx.Done():
@@ -244,7 +244,7 @@ func (d *demo) ready(ctx context.Context) error {
 	return nil
 }
 
-// login makes the tokens that the rest of the show uses.
+// login creates the tokens for the other steps.
 func (d *demo) login(ctx context.Context, root string) (admin *client, err error) {
 	if admin, err = newClient(d.nodes[0].URL(), root, "", ""); err != nil {
 		return nil, err
@@ -264,36 +264,36 @@ func (d *demo) login(ctx context.Context, root string) (admin *client, err error
 
 func (d *demo) connect(ctx context.Context, endpoint string) (string, error) {
 	var made destination
-	err := d.owner.call(ctx, http.MethodPost, "/api/v1/storage/destinations", map[string]any{
+	err := d.owner.call(ctx, http.MethodPost, destinationsPath, map[string]any{
 		"name": "demo", "type": catalog.TypeS3, "bucket": demoBucket, "region": "us-east-1", "endpoint": endpoint,
 		"credentials": map[string]string{"accessKeyId": demoKey, "secretAccessKey": "demo"},
 	}, &made)
 	return made.ID, err
 }
 
-// importCatalog streams the records that match the bucket: a twentieth of its backups
-// have none, and a hundredth of the records have no file.
+// importCatalog streams records that match the bucket, except that 5 % of the backups have
+// no record, and 1 % of the records have no file.
 func (d *demo) importCatalog(ctx context.Context, keys *bucketserver.Keys, id string) error {
 	r, w := io.Pipe()
 	var g errgroup.Group
 	g.Go(func() error {
 		return w.CloseWithError(keys.WriteRecords(w, bucketserver.Catalog{Orphans: 0.05, Missing: 0.01, StorageID: id}))
 	})
-	answer, err := d.service.stream(ctx, http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", r)
-	_ = r.CloseWithError(err) // lets the writer go when the answer came before the end
+	response, err := d.service.stream(ctx, http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", r)
+	_ = r.CloseWithError(err) // ends the writer if the response came early
 	if err = errors.Join(err, g.Wait()); err != nil {
 		return err
 	}
-	defer func() { _ = answer.Close() }()
-	raw, err := io.ReadAll(answer)
+	defer func() { _ = response.Close() }()
+	raw, err := io.ReadAll(response)
 	if err != nil {
 		return err
 	}
 	return d.app.printImport(raw)
 }
 
-// invite tells what to try.
-func (d *demo) invite(id string) {
+// printHints prints commands to try.
+func (d *demo) printHints(id string) {
 	fmt.Fprintf(d.app.out, `
 The nodes keep serving until you press Ctrl-C. In another terminal:
 
@@ -301,7 +301,7 @@ The nodes keep serving until you press Ctrl-C. In another terminal:
   %[4]s files demo --orphans --limit 10
   %[4]s sync --watch demo
 
-or without the command line of firescan:
+Or with curl:
 
   curl -s -H "Authorization: Bearer $FIRESCAN_TOKEN" -H "X-Organization-Id: $FIRESCAN_ORG" \
     "$FIRESCAN_ADDR/api/v1/storage/destinations/%[5]s/files?orphansOnly=true&limit=10"

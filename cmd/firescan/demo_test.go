@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// The demo keeps serving after the show, with the token that it printed, until it is
-// interrupted; then nothing of it stays.
+// The demo keeps serving after the demonstration, with the token that it printed, until it
+// is interrupted; then it leaves no files.
 func TestDemoKeepsServing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a node for seconds")
@@ -32,7 +32,7 @@ func TestDemoKeepsServing(t *testing.T) {
 	}
 	a.out = out
 	ended := make(chan int, 1)
-	go func() { ended <- a.run(ctx, []string{"demo", "--keys", "3000", "--http-addr", "127.0.0.1:0"}) }()
+	go func() { ended <- run(ctx, a, []string{"demo", "--keys", "3000", "--http-addr", "127.0.0.1:0"}) }()
 	select {
 	case <-shown:
 	case code := <-ended:
@@ -52,7 +52,7 @@ func TestDemoKeepsServing(t *testing.T) {
 	if err := c.call(t.Context(), http.MethodGet, "/api/v1/storage/stats", nil, &stats); err != nil || stats.Totals.TotalFiles != 3000 {
 		t.Errorf("%+v, %v", stats, err)
 	}
-	// The paths of the curl lines are right, too.
+	// The paths in the curl lines are valid.
 	paths := regexp.MustCompile(`\$FIRESCAN_ADDR(/[^"]+)"`).FindAllStringSubmatch(out.String(), -1)
 	if len(paths) != 3 {
 		t.Errorf("%d curl lines:\n%s", len(paths), out)
@@ -72,7 +72,7 @@ func TestDemoKeepsServing(t *testing.T) {
 	}
 }
 
-// onWrite is a buffer for several goroutines that tells of each write.
+// onWrite is a buffer for concurrent use that calls do after each write.
 type onWrite struct {
 	do func()
 

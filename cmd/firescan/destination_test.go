@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// oneDestination serves a destination called production, and answers everything else
-// about it with answer. It keeps the body that it was sent last.
-func oneDestination(t *testing.T, answer string) (url string, sent *string) {
+// oneDestination serves a destination named production, and returns response to all other
+// requests. sent is the body of the last request.
+func oneDestination(t *testing.T, response string) (url string, sent *string) {
 	t.Helper()
 	sent = new(string)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -19,7 +19,7 @@ func oneDestination(t *testing.T, answer string) (url string, sent *string) {
 			t.Error(err)
 		}
 		const shown = `{"id":"storage_1","name":"production","type":"S3"}`
-		text := answer
+		text := response
 		switch r.Method + " " + r.URL.Path {
 		case "GET /api/v1/storage/destinations":
 			text = `{"success":true,"data":[` + shown + `]}`
@@ -34,19 +34,19 @@ func oneDestination(t *testing.T, answer string) (url string, sent *string) {
 	return server.URL, sent
 }
 
-// TestVerifySaysNo: a script that goes on only when a destination is good must see that one is not.
-func TestVerifySaysNo(t *testing.T) {
-	for answer, code := range map[string]int{
+// A script that checks a destination needs the exit code of verify.
+func TestVerifyExitCode(t *testing.T) {
+	for response, code := range map[string]int{
 		`{"success":true,"data":{"verified":true,"permissions":{"read":true,"write":false,"delete":false}}}`:   exitOK,
 		`{"success":true,"data":{"verified":false,"permissions":{"read":false,"write":false,"delete":false}}}`: exitFailed,
 		`[]`: exitFailed,
 	} {
 		for _, as := range [][]string{nil, {"--json"}} {
-			url, _ := oneDestination(t, answer)
+			url, _ := oneDestination(t, response)
 			a, out, errs := testApp(nil)
 			args := append([]string{"destination", "verify", "production", "--addr", url, "--token", "t", "--org", "o"}, as...)
-			if got := a.run(t.Context(), args); got != code {
-				t.Errorf("%s: exit code %d, %s%s", answer, got, out, errs)
+			if got := run(t.Context(), a, args); got != code {
+				t.Errorf("%s: exit code %d, %s%s", response, got, out, errs)
 			}
 		}
 	}
@@ -59,13 +59,13 @@ func TestUpdate(t *testing.T) {
 		"--region eu-west-1":           `{"region":"eu-west-1"}`,
 		"--credentials-from-env":       `{"credentials":{"accessKeyId":"AKIA2","secretAccessKey":"new"}}`,
 		"--access-key-id AKIA3":        `{"credentials":{"accessKeyId":"AKIA3","secretAccessKey":"new"}}`,
-		"":                             "nothing is to be changed: give a flag",
+		"":                             "nothing to change: give at least one flag",
 		"--secret-access-key-file /no": "read a secret",
 	} {
 		url, sent := oneDestination(t, `{"success":true,"data":{"id":"storage_1"}}`)
 		a, out, errs := testApp(env)
 		line := append([]string{"destination", "update", "production", "--addr", url, "--token", "t", "--org", "o"}, strings.Fields(args)...)
-		code := a.run(t.Context(), line)
+		code := run(t.Context(), a, line)
 		switch {
 		case strings.HasPrefix(want, "{") && (code != exitOK || *sent != want || out.String() != "updated\n"):
 			t.Errorf("%s: exit code %d, sent %s, %s%s", args, code, *sent, out, errs)

@@ -7,22 +7,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) destinationUpdate() *cobra.Command {
+func destinationUpdateCommand(a *app) *cobra.Command {
 	var (
-		with    credentialFlags
+		creds   credentialFlags
 		fromEnv bool
 	)
 	cmd := &cobra.Command{
-		Use: "update DESTINATION", Short: "Change a destination: its name, place or credentials", Args: takes(cobra.ExactArgs(1)),
-		Long: `Change what is given, and leave the rest as it is. The id stays, and with it all that
-names the destination. Verify it again when its place or its credentials have changed.
+		Use: "update DESTINATION", Short: "Change the name, location or credentials of a destination", Args: positional(cobra.ExactArgs(1)),
+		Long: `Change the properties that flags name. The id does not change. Verify the destination
+again after a change of its location or credentials.
 
-Credentials are replaced when one of their flags is given, or --credentials-from-env; what
-has no flag comes from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as in ` + "`destination add`.",
+Credentials are replaced if one of their flags or --credentials-from-env is set; for flags
+that are not set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY apply as in ` + "`destination add`.",
 		Example: `  firescan destination update production --credentials-from-env && firescan destination verify production
   firescan destination update production --name primary --path backups/prod-v2`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, id, err := a.destination(cmd.Context(), args[0])
+			c, id, err := a.findDestination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -30,32 +30,32 @@ has no flag comes from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as in ` + "`d
 			f := cmd.Flags()
 			for _, name := range []string{"name", "bucket", "path", "region", "endpoint"} {
 				if f.Changed(name) {
-					change[name], _ = f.GetString(name) // it is a string
+					change[name], _ = f.GetString(name) // all five are strings
 				}
 			}
-			if fromEnv || with != (credentialFlags{}) {
+			if fromEnv || creds != (credentialFlags{}) {
 				var d destination
 				if err := c.call(cmd.Context(), http.MethodGet, destinationPath(id, ""), nil, &d); err != nil {
 					return err
 				}
-				if change["credentials"], err = with.credentials(a, d.Type); err != nil {
+				if change["credentials"], err = creds.read(a, d.Type); err != nil {
 					return err
 				}
 			}
 			if len(change) == 0 {
-				return usagef("nothing is to be changed: give a flag")
+				return usagef("nothing to change: give at least one flag")
 			}
-			return a.show(cmd.Context(), c, http.MethodPut, destinationPath(id, ""), change, func(*destination) error {
+			return show(cmd.Context(), a, c, http.MethodPut, destinationPath(id, ""), change, func(destination) error {
 				_, err := fmt.Fprintln(a.out, "updated")
 				return err
 			})
 		},
 	}
-	a.reads(a.ofOrg(cmd))
+	a.jsonFlag(a.orgFlags(cmd))
 	f := cmd.Flags()
 	f.String("name", "", "new name")
-	new(place).flags(f)
-	with.flags(f)
-	f.BoolVar(&fromEnv, "credentials-from-env", false, "replace the access key by that of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	new(location).addFlags(f)
+	creds.add(f)
+	f.BoolVar(&fromEnv, "credentials-from-env", false, "replace the access key with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	return cmd
 }

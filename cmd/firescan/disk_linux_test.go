@@ -13,7 +13,7 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// mount makes dir a file system of its own, of a size that a test can fill.
+// mount mounts a small file system on dir, for a test to fill.
 func mount(t *testing.T, dir, size string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -21,7 +21,7 @@ func mount(t *testing.T, dir, size string) {
 	}
 	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size+",mode=0700")
 	if errors.Is(err, syscall.EPERM) {
-		t.Skip("a file system that can be filled takes the right to mount one: run as root")
+		t.Skip("needs the permission to mount a file system: run as root")
 	}
 	if err != nil {
 		t.Fatalf("mount a file system on %s: %v", dir, err)
@@ -33,7 +33,7 @@ func mount(t *testing.T, dir, size string) {
 	})
 }
 
-// resize changes the size of what mount made.
+// resize changes the size of a file system that mount mounted.
 func resize(t *testing.T, dir, size string) {
 	t.Helper()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size="+size); err != nil {
@@ -41,11 +41,11 @@ func resize(t *testing.T, dir, size string) {
 	}
 }
 
-// TestFullIndexDisk fills the file system of the index in the middle of a sync: that
-// sync fails and says why, everything else is served on, and with room it works.
+// TestFullIndexDisk fills the file system of the index during a sync: that sync fails with
+// the reason, everything else is still served, and with free space the sync succeeds.
 func TestFullIndexDisk(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	data := filepath.Join(t.TempDir(), "data")
 	index := filepath.Join(data, "index")
@@ -53,16 +53,16 @@ func TestFullIndexDisk(t *testing.T) {
 	p := serve(t, data)
 	small := p.serveKeys(t, 1000, bucketserver.Options{})
 	s := small.trySync(t, small.id)
-	small.right(t, &s)
+	small.verify(t, &s)
 
 	large := p.serveKeys(t, 60_000, bucketserver.Options{})
 	large.fails(t, large.id, "disk is full")
-	small.right(t, nil)
+	small.verify(t, nil)
 	resize(t, index, "64m")
 	s = large.trySync(t, large.id)
-	large.right(t, &s)
-	small.right(t, nil)
-	// Nothing of the sync that failed takes room away.
+	large.verify(t, &s)
+	small.verify(t, nil)
+	// The failed sync leaves no files.
 	manifest, err := os.ReadFile(filepath.Join(index, large.id, "manifest.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -74,55 +74,55 @@ func TestFullIndexDisk(t *testing.T) {
 	for _, f := range files {
 		id, segment := strings.CutSuffix(f.Name(), ".seg")
 		if f.Name() != "manifest.json" && !(segment && strings.Contains(string(manifest), id)) {
-			t.Errorf("%s is left and belongs to nothing", f.Name())
+			t.Errorf("%s belongs to no generation", f.Name())
 		}
 	}
 }
 
-// TestFullDataDisk fills the file system of all that the node stores. Reads go on,
-// writes are refused in bounded time as something to try again, and with room they
-// work: nothing that was answered is lost.
+// TestFullDataDisk fills the file system of the data directory. Reads continue, writes fail
+// in bounded time with a retryable error, and with free space they succeed: no acknowledged
+// write is lost.
 func TestFullDataDisk(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	data := filepath.Join(t.TempDir(), "data")
-	mount(t, data, "400m") // the log takes 64 MiB a file, in advance
+	mount(t, data, "400m") // the log preallocates files of 64 MiB
 	p := serve(t, data)
 	c := p.serveKeys(t, 2000, bucketserver.Options{})
 	s := c.trySync(t, c.id)
-	c.right(t, &s)
+	c.verify(t, &s)
 
 	filler := filepath.Join(data, "filler")
 	fill(t, filler)
-	// The catalog has some pages free, so that it takes a while until it is in need.
-	taken, refused := 0, error(nil)
-	for refused == nil && taken < 5000 {
-		if refused = p.putProject(t, taken); refused == nil {
-			taken++
+	// The catalog has some free pages, so that the first writes succeed.
+	accepted, refused := 0, error(nil)
+	for refused == nil && accepted < 5000 {
+		if refused = p.putProject(t, accepted); refused == nil {
+			accepted++
 		}
 	}
-	t.Logf("%d writes were taken, then: %v", taken, refused)
+	t.Logf("%d writes were accepted, then: %v", accepted, refused)
 	if !isCode(refused, "NO_LEADER") {
 		t.Errorf("a write on a full disk: %v, want 503 NO_LEADER", refused)
 	}
-	c.right(t, nil)
+	c.verify(t, nil)
 
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "writes are taken again", func() bool { return p.putProject(t, taken) == nil })
-	for i := range taken + 1 {
+	await(t, "writes are accepted again", func() bool { return p.putProject(t, accepted) == nil })
+	for i := range accepted + 1 {
 		if err := p.service.call(t.Context(), http.MethodGet, projectPath(i), nil, nil); err != nil {
 			t.Fatalf("project %d, which was stored: %v", i, err)
 		}
 	}
 	s = c.trySync(t, c.id)
-	c.right(t, &s)
+	c.verify(t, &s)
 
 	c.end(t, syscall.SIGTERM)
 	c.restart(t)
-	c.right(t, nil)
+	c.verify(t, nil)
 }
 
 // fill writes a file until its file system is full.

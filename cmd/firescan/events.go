@@ -11,42 +11,42 @@ import (
 	"strings"
 )
 
-// progress is the data of a storage:sync-progress event.
+// progress is the data of an event storage:sync-progress.
 type progress struct {
 	DestinationID, SyncID, Status string
 	FilesScanned, OrphanFiles     uint64
-	Percent                       *float64 // nil: not known
+	Percent                       *float64 // nil: unknown
 	FilesPerSecond                float64
 	ETASeconds                    *float64
 }
 
 const progressEvent = "storage:sync-progress"
 
-// listen opens the stream of events and calls see with each progress, until the
-// stream or ctx ends. It calls open when it has begun to listen.
-func (c *client) listen(ctx context.Context, open func(), see func(progress)) error {
+// watchProgress opens the stream of events and calls handle for each progress event, until
+// the stream or ctx ends. It calls opened when the stream is open.
+func (c *client) watchProgress(ctx context.Context, opened func(), handle func(progress)) error {
 	stream, err := c.stream(ctx, http.MethodGet, "/api/v1/storage/events", "", nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stream.Close() }()
-	open()
+	opened()
 	return readEvents(stream, func(name, data string) error {
 		if name != progressEvent {
 			return nil
 		}
 		var p progress
 		if err := json.Unmarshal([]byte(data), &p); err != nil {
-			return fmt.Errorf("a progress event is not understood: %w", err)
+			return fmt.Errorf("decode a progress event: %w", err)
 		}
-		see(p)
+		handle(p)
 		return nil
 	})
 }
 
-// readEvents reads server-sent events (WHATWG HTML, 9.2.6) as far as firescan uses
-// them: named events with data.
-func readEvents(r io.Reader, see func(name, data string) error) error {
+// readEvents reads the part of server-sent events (WHATWG HTML, 9.2.6) that firescan uses:
+// named events with data.
+func readEvents(r io.Reader, handle func(name, data string) error) error {
 	lines := bufio.NewReader(r)
 	var name string
 	var data []string
@@ -58,7 +58,7 @@ func readEvents(r io.Reader, see func(name, data string) error) error {
 		switch {
 		case line == "" && err == nil:
 			if len(data) > 0 {
-				if err := see(name, strings.Join(data, "\n")); err != nil {
+				if err := handle(name, strings.Join(data, "\n")); err != nil {
 					return err
 				}
 			}

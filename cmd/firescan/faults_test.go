@@ -18,7 +18,7 @@ import (
 	"firescan/provider/providertest/versitygw"
 )
 
-// computed is a destination on a bucket of computed keys, and what is true about it.
+// computed is a destination on a bucket of computed keys, with the expected results.
 type computed struct {
 	*process
 	id     string
@@ -26,9 +26,8 @@ type computed struct {
 	want   *bucketserver.Expected
 }
 
-// serveKeys serves a bucket of n keys, connects it to a node for an organisation of its
-// own, since the records of all such buckets have the same ids, and feeds the node the
-// records that match it.
+// serveKeys serves a bucket of n keys, adds it as a destination of a new organization, since
+// the records of all such buckets have the same ids, and imports the matching records.
 func (p *process) serveKeys(t *testing.T, n uint64, o bucketserver.Options) *computed {
 	t.Helper()
 	p = p.as(t, fmt.Sprintf("org-%d", orgs.Add(1)))
@@ -52,23 +51,23 @@ func (p *process) serveKeys(t *testing.T, n uint64, o bucketserver.Options) *com
 	if err := keys.WriteRecords(&lines, records); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
+	response, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = answer.Close()
+	_ = response.Close()
 	return c
 }
 
 var orgs atomic.Uint64
 
-// restart starts the node again, which has ended.
+// restart starts the node again.
 func (c *computed) restart(t *testing.T, flags ...string) {
 	t.Helper()
 	c.process = serve(t, c.dir, flags...).as(t, c.org)
 }
 
-// trySync syncs a destination to its end, whichever that is.
+// trySync syncs a destination, successfully or not.
 func (p *process) trySync(t *testing.T, id string) syncRecord {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -84,12 +83,12 @@ func (p *process) trySync(t *testing.T, id string) syncRecord {
 	return ended[0]
 }
 
-// fails checks that a sync fails, that it says why, and that it promotes nothing.
+// fails checks that a sync fails with a reason and promotes nothing.
 func (p *process) fails(t *testing.T, id, why string) {
 	t.Helper()
 	s := p.trySync(t, id)
 	if s.Status != "failed" || !strings.Contains(s.Error, why) {
-		t.Errorf("the sync ended as %s with %q, want it failed with %q", s.Status, s.Error, why)
+		t.Errorf("the sync ended as %s with %q, want failed with %q", s.Status, s.Error, why)
 	}
 	if files, last := p.list(t, id, url.Values{}); len(files) > 0 || last.Meta.LastSyncAt != nil || !last.Meta.NeedsSync {
 		t.Errorf("a failed first sync left %d files, %+v", len(files), last.Meta)
@@ -97,12 +96,12 @@ func (p *process) fails(t *testing.T, id, why string) {
 }
 
 func isCode(err error, code string) bool {
-	e, ok := err.(*apiError) //nolint:errorlint // the client answers it bare
+	e, ok := err.(*apiError) //nolint:errorlint // the client does not wrap it
 	return ok && e.Code == code
 }
 
-// right checks a sync's record, if there is one, and every file that the node tells.
-func (c *computed) right(t *testing.T, s *syncRecord) {
+// verify checks the record of a sync, if not nil, and every file that the node lists.
+func (c *computed) verify(t *testing.T, s *syncRecord) {
 	t.Helper()
 	orphans := c.want.OrphanTotal()
 	if s != nil && (s.Status != "completed" || s.FilesScanned != c.want.Digest.Files ||
@@ -122,7 +121,7 @@ func (c *computed) right(t *testing.T, s *syncRecord) {
 			orphaned++
 		}
 	}
-	// ETags are not shown, so the digest over them cannot be told.
+	// The API does not list ETags, so their digest is not compared.
 	want := c.want.Digest
 	want.TagSum, got.TagSum = 0, 0
 	if got != want || orphaned != orphans.Files {
@@ -130,28 +129,27 @@ func (c *computed) right(t *testing.T, s *syncRecord) {
 	}
 }
 
-// switchable is a fault that can be mended.
+// A switchable fault can be turned off.
 type switchable struct {
-	mended atomic.Bool
-	fault  bucketserver.FaultFunc
+	off   atomic.Bool
+	fault bucketserver.FaultFunc
 }
 
 func (s *switchable) decide(r bucketserver.ListRequest) bucketserver.Fault {
-	if s.mended.Load() {
+	if s.off.Load() {
 		return bucketserver.None
 	}
 	return s.fault(r)
 }
 
-// TestFaultsThatStay holds a node against buckets of which one part can never be
-// listed: what was listed must not pass for all of it. When the fault has gone, a
-// new sync is right.
-func TestFaultsThatStay(t *testing.T) {
+// TestPermanentFaults syncs buckets of which one part cannot be listed: the sync must not
+// succeed with the rest. Once the fault is gone, a new sync succeeds.
+func TestPermanentFaults(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
-	// Few streams: after the storm the pace is slow for a while, and each stream that looks
-	// for work takes its share of it.
+	// Few streams: after throttling the rate is low for a while, and each idle stream uses a
+	// share of it.
 	p := serve(t, t.TempDir(), "--scan-streams", "4")
 	for fault, why := range map[bucketserver.Fault]string{
 		bucketserver.Truncated: "corrupt", bucketserver.Empty: "corrupt", bucketserver.NoToken: "corrupt",
@@ -165,33 +163,33 @@ func TestFaultsThatStay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Behind this key no page can be had; nine tenths of the bucket are well.
+			// No page after this key can be listed; the first 90 % of the bucket can.
 			from := string(keys.AppendKey(nil, files*9/10))
-			ill := &switchable{fault: func(r bucketserver.ListRequest) bucketserver.Fault {
+			broken := &switchable{fault: func(r bucketserver.ListRequest) bucketserver.Fault {
 				if r.From >= from && r.MaxKeys != 1 {
 					return fault
 				}
 				return bucketserver.None
 			}}
-			c := p.serveKeys(t, files, bucketserver.Options{PageSize: page, Fault: ill.decide})
+			c := p.serveKeys(t, files, bucketserver.Options{PageSize: page, Fault: broken.decide})
 			c.fails(t, c.id, why)
 			if c.bucket.Counts().Faults < 6 {
-				t.Errorf("the page was asked for %d times, want that it is tried again", c.bucket.Counts().Faults)
+				t.Errorf("the page was requested %d times, want retries", c.bucket.Counts().Faults)
 			}
-			ill.mended.Store(true)
+			broken.off.Store(true)
 			s := c.trySync(t, c.id)
-			c.right(t, &s)
+			c.verify(t, &s)
 		})
 	}
 }
 
-// TestFaultsThatPass holds a node against a bucket where each page fails twice, every
-// time in another way: the sync must be right all the same.
-func TestFaultsThatPass(t *testing.T) {
+// TestTransientFaults syncs a bucket where each page fails twice, each time differently:
+// the sync must succeed.
+func TestTransientFaults(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
-	// Throttling has a test of its own: it slows all calls down.
+	// TestThrottlingStorm covers throttling, which slows down all calls.
 	kinds := []bucketserver.Fault{
 		bucketserver.Truncated, bucketserver.Empty, bucketserver.NoToken, bucketserver.Repeated, bucketserver.Unsorted,
 		bucketserver.ServerError, bucketserver.Reset,
@@ -210,36 +208,36 @@ func TestFaultsThatPass(t *testing.T) {
 		return kinds[turn%len(kinds)]
 	}})
 	s := c.trySync(t, c.id)
-	c.right(t, &s)
+	c.verify(t, &s)
 	if faults := c.bucket.Counts().Faults; faults < 20 {
-		t.Errorf("only %d faults were met", faults)
+		t.Errorf("only %d faults occurred", faults)
 	}
 }
 
-// TestThrottlingStorm gives many streams a bucket that serves few of their requests.
+// TestThrottlingStorm scans, with many streams, a bucket that serves few requests a second.
 func TestThrottlingStorm(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	p := serve(t, t.TempDir(), "--scan-streams", "16")
 	c := p.serveKeys(t, 8000, bucketserver.Options{PageSize: 100, Rate: 100})
 	s := c.trySync(t, c.id)
-	c.right(t, &s)
+	c.verify(t, &s)
 	n := c.bucket.Counts()
 	if n.Throttled == 0 {
-		t.Error("nothing was throttled: the test tests nothing")
+		t.Error("no request was throttled: the test is void")
 	}
-	// A node that does not slow down is refused far more often than it is served.
+	// Without backoff far more requests would be refused than served.
 	if served := n.Requests - n.Throttled; n.Throttled > 2*served {
 		t.Errorf("%d requests were served and %d refused: the node does not slow down", served, n.Throttled)
 	}
 }
 
-// TestMistakesOfPeople holds a node against settings that are wrong, at a server that
-// checks signatures, and against their correction.
-func TestMistakesOfPeople(t *testing.T) {
+// TestWrongSettings syncs destinations with wrong settings, at a server that checks
+// signatures, and after their correction.
+func TestWrongSettings(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	endpoint, access, secret := versitygw.Start(t)
 	s := newStore(t, endpoint, access, secret)
@@ -257,7 +255,7 @@ func TestMistakesOfPeople(t *testing.T) {
 				t.Errorf("verify: %v, want %s", err, c.verify)
 			}
 			p.fails(t, id, c.why)
-			// The settings are mended, and nothing of the old ones stays behind.
+			// After the correction nothing of the old settings is in use.
 			if err := p.owner.call(t.Context(), http.MethodPut, destinationPath(id, ""), map[string]any{
 				"bucket": s.bucket, "credentials": map[string]string{"accessKeyId": access, "secretAccessKey": secret},
 			}, nil); err != nil {
@@ -274,21 +272,21 @@ func TestMistakesOfPeople(t *testing.T) {
 			"name": "refused", "type": "S3", "bucket": "b", "region": "us-east-1", "endpoint": refused,
 			"credentials": map[string]string{"accessKeyId": access, "secretAccessKey": secret},
 		}, &made)
-		if e, ok := err.(*apiError); !ok || e.Code != "VALIDATION_ERROR" || e.Details.Fields["endpoint"] == "" { //nolint:errorlint // as above
+		if e, ok := err.(*apiError); !ok || e.Code != "VALIDATION_ERROR" || e.Details.Fields["endpoint"] == "" { //nolint:errorlint // the client does not wrap it
 			t.Errorf("endpoint %s: %v, want VALIDATION_ERROR with details.fields.endpoint", refused, err)
 		}
 	}
 	p.end(t, syscall.SIGTERM)
 	if strings.Contains(p.log.String(), secret) {
-		t.Error("the log holds a secret key")
+		t.Error("the log contains a secret key")
 	}
 }
 
-// TestEndpointThatIsNoLongerAllowed restarts a node with narrower rules: they hold for
-// destinations that exist, too, and what is known of them is served on.
-func TestEndpointThatIsNoLongerAllowed(t *testing.T) {
+// TestEndpointNoLongerAllowed restarts a node with narrower rules: they apply to existing
+// destinations, too, whose index is still served.
+func TestEndpointNoLongerAllowed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	p := serve(t, t.TempDir())
 	c := p.serveKeys(t, 1000, bucketserver.Options{})
@@ -297,17 +295,17 @@ func TestEndpointThatIsNoLongerAllowed(t *testing.T) {
 	before := c.bucket.Counts().Requests
 	c.restart(t, "--allow-endpoint", "10.9.0.0/16")
 	if s := c.trySync(t, c.id); s.Status != "failed" || !strings.Contains(s.Error, "forbidden") {
-		t.Errorf("the sync ended as %s with %q, want that the endpoint is forbidden", s.Status, s.Error)
+		t.Errorf("the sync ended as %s with %q, want failed with forbidden", s.Status, s.Error)
 	}
 	if n := c.bucket.Counts().Requests - before; n != 0 {
-		t.Errorf("%d requests were sent to an endpoint that is not allowed", n)
+		t.Errorf("%d requests were sent to a forbidden endpoint", n)
 	}
-	c.right(t, nil)
+	c.verify(t, nil)
 }
 
 func projectName(i int) string { return fmt.Sprintf("proj_%05d", i) }
 
-// putProject stores a record of some size.
+// putProject stores a record.
 func (p *process) putProject(t *testing.T, i int) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -10,15 +10,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// file is a file of a bucket as the API shows it.
+// A file is a file of a bucket in the response of the API.
 type file struct {
 	Path, Size, Type, BackupID, ProjectName string
 	LastModified                            *time.Time
 	IsOrphan                                bool
 }
 
-// filesAnswer is the answer of the list of files.
-type filesAnswer struct {
+// A filesPage is a page of the list of files.
+type filesPage struct {
 	Data struct {
 		Files                 []file
 		Total, OrphanCount    uint64
@@ -31,27 +31,27 @@ type filesAnswer struct {
 	}
 }
 
-func (a *app) filesCommand() *cobra.Command {
+func filesCommand(a *app) *cobra.Command {
 	var (
-		orphans, all                 bool
-		typ, prefix, cursor, minimum string
-		limit                        int
+		page                 pageFlags
+		orphans              bool
+		typ, prefix, minimum string
 	)
 	cmd := &cobra.Command{
-		Use: "files DESTINATION", Short: "List the files of a destination", Args: takes(cobra.ExactArgs(1)),
+		Use: "files DESTINATION", Short: "List the files of a destination", Args: positional(cobra.ExactArgs(1)),
 		Example: `  firescan files production --orphans
   firescan files production --type backup --prefix backups/2024/ --limit 20
   firescan files production --all --json | jq -r '.data.files[].path'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := pageQuery(limit, all, a.json)
+			q, err := page.query(a.json)
 			if err != nil {
 				return err
 			}
-			c, id, err := a.destination(cmd.Context(), args[0])
+			c, id, err := a.findDestination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			for name, value := range map[string]string{"type": typ, "prefix": prefix, "cursor": cursor, "minAge": minimum} {
+			for name, value := range map[string]string{"type": typ, "prefix": prefix, "minAge": minimum} {
 				if value != "" {
 					q.Set(name, value)
 				}
@@ -59,21 +59,21 @@ func (a *app) filesCommand() *cobra.Command {
 			if orphans {
 				q.Set("orphansOnly", "true")
 			}
-			return a.files(cmd, c, destinationPath(id, "/files?"), q, all)
+			return a.listFiles(cmd, c, destinationPath(id, "/files?"), q, page.all)
 		},
 	}
-	a.reads(a.ofOrg(cmd))
+	a.jsonFlag(a.orgFlags(cmd))
 	f := cmd.Flags()
 	f.BoolVar(&orphans, "orphans", false, "only files that no backup needs")
-	f.StringVar(&typ, "type", "", "only this type: backup, meta, auth, pitr or unknown")
-	f.StringVar(&prefix, "prefix", "", "only paths that begin with this")
-	f.StringVar(&minimum, "min-age", "", "only files last modified longer ago than this (24h)")
-	pageFlags(f, &limit, &cursor, &all)
+	f.StringVar(&typ, "type", "", "only files of this type: backup, meta, auth, pitr or unknown")
+	f.StringVar(&prefix, "prefix", "", "only paths with this prefix")
+	f.StringVar(&minimum, "min-age", "", "minimum time since the last modification, such as 24h or 30d")
+	page.add(f)
 	return cmd
 }
 
-// files prints one page of files, or page after page.
-func (a *app) files(cmd *cobra.Command, c *client, path string, q url.Values, all bool) error {
+// listFiles prints one page of files, or all pages.
+func (a *app) listFiles(cmd *cobra.Command, c *client, path string, q url.Values, all bool) error {
 	if a.json {
 		return a.pipe(cmd, c, path+q.Encode())
 	}
@@ -82,9 +82,9 @@ func (a *app) files(cmd *cobra.Command, c *client, path string, q url.Values, al
 		if err != nil {
 			return err
 		}
-		var page filesAnswer
+		var page filesPage
 		if err := json.Unmarshal(raw, &page); err != nil {
-			return fmt.Errorf("the list of files is not understood: %w", err)
+			return fmt.Errorf("decode the list of files: %w", err)
 		}
 		a.printFiles(&page, first)
 		next := page.Meta.NextCursor
@@ -96,8 +96,8 @@ func (a *app) files(cmd *cobra.Command, c *client, path string, q url.Values, al
 	}
 }
 
-// printFiles prints rows of fixed widths, so that page joins page.
-func (a *app) printFiles(page *filesAnswer, header bool) {
+// printFiles prints rows of fixed widths, so that the columns of all pages align.
+func (a *app) printFiles(page *filesPage, header bool) {
 	const row = "%-7s  %-6s  %8s  %-20s  %s\n"
 	if header && len(page.Data.Files) > 0 {
 		fmt.Fprintf(a.out, row, "TYPE", "LINK", "SIZE", "MODIFIED", "PATH")
@@ -111,8 +111,8 @@ func (a *app) printFiles(page *filesAnswer, header bool) {
 	}
 }
 
-// filesFooter tells on the error stream, apart from the list, what it is a part of.
-func (a *app) filesFooter(page *filesAnswer, next string) {
+// filesFooter prints totals on standard error, apart from the list.
+func (a *app) filesFooter(page *filesPage, next string) {
 	d := &page.Data
 	if page.Meta.LastSyncAt == nil {
 		fmt.Fprintln(a.err, "The destination was never synced: run `firescan sync --watch`.")

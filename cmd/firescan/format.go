@@ -8,9 +8,11 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"github.com/dustin/go-humanize"
 )
 
-// table prints aligned columns, under a header unless that is empty.
+// table prints rows in aligned columns, after a header unless that is empty.
 func table(w io.Writer, header string, rows func(row func(cells ...any))) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	if header != "" {
@@ -28,24 +30,17 @@ func table(w io.Writer, header string, rows func(row func(cells ...any))) error 
 	return t.Flush()
 }
 
-// bytesText shows a size for people, in the units of IEC 80000-13: 1.2 GiB.
-func bytesText[N int64 | uint64 | float64](n N) string {
-	const units = "KMGTPE"
-	v, unit := float64(n), -1
-	for v >= 1023.5 && unit < len(units)-1 {
-		v /= 1024
-		unit++
+// bytesText formats a size in binary units: 1.2 GiB.
+func bytesText[N int64 | uint64](n N) string {
+	size := uint64(max(n, 0))
+	text := humanize.IBytes(size)
+	if strings.HasPrefix(text, "1024 ") {
+		return humanize.IBytes(size + size>>10) // rounded up: 1.0 of the next unit
 	}
-	switch {
-	case unit < 0:
-		return fmt.Sprintf("%d B", int64(n))
-	case v < 9.95:
-		return fmt.Sprintf("%.1f %ciB", v, units[unit])
-	}
-	return fmt.Sprintf("%.0f %ciB", v, units[unit])
+	return text
 }
 
-// sizeText shows a size that the API sends as a string.
+// sizeText formats a size that the API sends as a string.
 func sizeText(s string) string {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
@@ -54,16 +49,10 @@ func sizeText(s string) string {
 	return bytesText(n)
 }
 
-// count shows a number with its thousands apart: 1,234,567.
-func count(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+// count formats a number with thousands separators: 1,234,567.
+func count(n uint64) string { return humanize.Comma(int64(n)) }
 
-// when shows a time of the API, or that there is none.
+// when formats a time, or returns "-" for none.
 func when(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return "-"
@@ -71,8 +60,8 @@ func when(t *time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// oneLine puts a message on one line that cannot disturb the terminal: it may quote
-// what others have named.
+// oneLine returns a message as one line of printable characters: it may quote names that
+// contain control characters.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -82,7 +71,7 @@ func oneLine(s string) string {
 	}, strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
 }
 
-// pathText shows an object key or a name on one line, quoted where it would disturb the terminal.
+// pathText returns an object key or a name, quoted if it has unprintable characters.
 func pathText(p string) string {
 	for _, r := range p {
 		if !unicode.IsPrint(r) {

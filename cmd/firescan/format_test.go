@@ -17,10 +17,10 @@ func TestBytesText(t *testing.T) {
 		}
 	}
 	if got := sizeText("6200000"); got != "5.9 MiB" {
-		t.Errorf("a size in a string: %q", got)
+		t.Errorf("size as a string: %q", got)
 	}
 	if got := sizeText("n/a"); got != "n/a" {
-		t.Errorf("no size: %q", got)
+		t.Errorf("invalid size: %q", got)
 	}
 }
 
@@ -32,7 +32,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-func TestPathsDoNotDisturbTheTerminal(t *testing.T) {
+func TestPathText(t *testing.T) {
 	for in, want := range map[string]string{
 		"a b/ä+%.backup": "a b/ä+%.backup", "a\x1b[2J": `"a\x1b[2J"`, "a\nb": `"a\nb"`, "": "",
 	} {
@@ -79,9 +79,9 @@ func TestWhenAndProgress(t *testing.T) {
 	if !strings.Contains(text, "1,500 files") || !strings.Contains(text, "2,500/s") || !strings.Contains(text, "1m30s left") {
 		t.Errorf("progress %q", text)
 	}
-	for percent, told := range map[float64]bool{0: false, 0.9: false, 1: true, 50: true} {
+	for percent, want := range map[float64]bool{0: false, 0.9: false, 1: true, 50: true} {
 		text := progressText(progress{Percent: &percent, ETASeconds: &eta})
-		if strings.Contains(text, "left") != told {
+		if strings.Contains(text, "left") != want {
 			t.Errorf("at %v %%: progress %q", percent, text)
 		}
 	}

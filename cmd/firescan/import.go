@@ -14,8 +14,8 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// imported is the answer of an import.
-type imported struct {
+// An importResult is the response to an import.
+type importResult struct {
 	Imported    map[string]uint64
 	FailedCount uint64
 	Errors      []struct {
@@ -24,16 +24,16 @@ type imported struct {
 	}
 }
 
-func (a *app) importCommand() *cobra.Command {
-	return a.reads(a.ofOrg(&cobra.Command{
-		Use: "import FILE.ndjson", Short: "Import projects, backups, schedules and PITR configurations", Args: takes(cobra.ExactArgs(1)),
-		Long: `Import records, one a line, each with "kind" project, backup, schedule or pitr; - reads
-them from standard input. Good lines land, bad ones are told by number. It takes a
-token of the role service.`,
+func importCommand(a *app) *cobra.Command {
+	return a.jsonFlag(a.orgFlags(&cobra.Command{
+		Use: "import FILE.ndjson", Short: "Import projects, backups, schedules and PITR configurations", Args: positional(cobra.ExactArgs(1)),
+		Long: `Import records from a file, or from standard input for -. Each line is a JSON object with
+"kind" project, backup, schedule or pitr. Valid lines are imported; invalid lines are
+reported by line number. Needs a token of the role service.`,
 		Example: `  firescan import backups.ndjson
   pg-export | firescan import -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client()
+			c, err := a.orgClient()
 			if err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ token of the role service.`,
 			} else {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return fmt.Errorf("open what is to be imported: %w", err)
+					return fmt.Errorf("open the records: %w", err)
 				}
 				defer func() { _ = f.Close() }()
 				if info, err := f.Stat(); err == nil {
@@ -63,7 +63,7 @@ token of the role service.`,
 	}))
 }
 
-// upload sends the records, and shows how much of them has gone.
+// upload sends the records and shows progress. The size is 0 if unknown.
 func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) (raw []byte, err error) {
 	if terminal(a.err) {
 		p := mpb.NewWithContext(cmd.Context(), mpb.WithOutput(a.err), mpb.WithWidth(100))
@@ -74,7 +74,7 @@ func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) (r
 		bar := p.AddBar(size,
 			mpb.PrependDecorators(decor.Name("import "), sent),
 			mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f")))
-		in = &counted{in, func(n int64) { bar.SetCurrent(n) }, 0}
+		in = &countingReader{in, func(n int64) { bar.SetCurrent(n) }, 0}
 		defer func() {
 			if err == nil {
 				bar.SetTotal(-1, true)
@@ -84,22 +84,22 @@ func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) (r
 			p.Wait()
 		}()
 	} else {
-		in = &counted{in, uploadLines(a.err, size, time.Now), 0}
+		in = &countingReader{in, uploadLines(a.err, size, time.Now), 0}
 	}
-	answer, err := c.stream(cmd.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", in)
+	response, err := c.stream(cmd.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", in)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = answer.Close() }()
-	if raw, err = io.ReadAll(answer); err != nil {
-		return nil, fmt.Errorf("the answer to the import was cut short; importing again is harmless: %w", err)
+	defer func() { _ = response.Close() }()
+	if raw, err = io.ReadAll(response); err != nil {
+		return nil, fmt.Errorf("the response to the import was cut short; repeat the import (imports are idempotent): %w", err)
 	}
 	return raw, nil
 }
 
-// interruptible lets the reads of in end with ctx: a request waits for the read that is
-// under way, and on standard input that may take forever. What was read last is lost
-// with stop, and a read of in that never ends is left to the end of the process.
+// interruptible returns a reader of in whose reads end with ctx: a request waits for its
+// current read, which on standard input may block forever. The last read may be lost with
+// stop, and a read that never returns leaks until the process ends.
 func interruptible(ctx context.Context, in io.Reader) (r io.Reader, stop func()) {
 	pr, pw := io.Pipe()
 	go func() {
@@ -113,26 +113,26 @@ func interruptible(ctx context.Context, in io.Reader) (r io.Reader, stop func())
 	}
 }
 
-// counted tells how much has been read.
-type counted struct {
+// A countingReader reports the total number of bytes read.
+type countingReader struct {
 	io.Reader
-	see func(n int64)
-	n   int64
+	report func(n int64)
+	n      int64
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n += int64(n)
-	c.see(c.n)
+	c.report(c.n)
 	return n, err
 }
 
-// uploadLines prints how much has gone at most once in some seconds.
+// uploadLines returns a function that prints progress at most once per lineInterval.
 func uploadLines(out io.Writer, size int64, now func() time.Time) func(n int64) {
 	last := now()
 	return func(n int64) {
 		at := now()
-		if at.Sub(last) < lineEvery {
+		if at.Sub(last) < lineInterval {
 			return
 		}
 		last = at
@@ -145,24 +145,24 @@ func uploadLines(out io.Writer, size int64, now func() time.Time) func(n int64) 
 }
 
 func (a *app) printImport(raw []byte) error {
-	var answer struct{ Data imported }
-	if err := json.Unmarshal(raw, &answer); err != nil {
-		return fmt.Errorf("the answer to the import is not understood: %w", err)
+	var envelope struct{ Data importResult }
+	if err := json.Unmarshal(raw, &envelope); err != nil {
+		return fmt.Errorf("decode the response to the import: %w", err)
 	}
 	if a.json {
 		if err := a.printRaw(raw); err != nil {
 			return err
 		}
 	} else {
-		n := answer.Data.Imported
+		n := envelope.Data.Imported
 		fmt.Fprintf(a.out, "imported %s projects, %s backups, %s schedules, %s PITR configurations\n",
 			count(n["projects"]), count(n["backups"]), count(n["schedules"]), count(n["pitr"]))
-		for _, e := range answer.Data.Errors {
+		for _, e := range envelope.Data.Errors {
 			fmt.Fprintf(a.err, "line %d: %s\n", e.Line, oneLine(e.Message))
 		}
 	}
-	if failed := answer.Data.FailedCount; failed > 0 {
-		return fmt.Errorf("%s lines were not imported; mend them and import them again (the others landed, and importing them twice is harmless)", count(failed))
+	if failed := envelope.Data.FailedCount; failed > 0 {
+		return fmt.Errorf("%s lines were not imported; fix them and repeat the import (imports are idempotent)", count(failed))
 	}
 	return nil
 }

@@ -14,15 +14,15 @@ import (
 func TestImport(t *testing.T) {
 	for name, c := range map[string]struct {
 		status    int
-		answer    string
+		response  string
 		code      int
 		out, errs string
 	}{
-		"all good": {
+		"all valid": {
 			200, `{"success":true,"data":{"imported":{"backups":1234,"projects":1},"failedCount":0,"errors":[]}}`,
 			exitOK, "imported 1 projects, 1,234 backups, 0 schedules, 0 PITR configurations\n", "",
 		},
-		"bad lines": {
+		"invalid lines": {
 			200, `{"success":true,"data":{"imported":{"backups":1},"failedCount":2,"errors":[{"line":2,"message":"id\nis missing"},{"line":7,"message":"no"}]}}`,
 			exitFailed, "imported 0 projects, 1 backups, 0 schedules, 0 PITR configurations\n",
 			"line 2: id; is missing\nline 7: no\nfirescan: 2 lines were not imported",
@@ -31,7 +31,7 @@ func TestImport(t *testing.T) {
 			401, `{"success":false,"error":{"code":"UNAUTHORIZED","message":"Who?"}}`,
 			exitFailed, "", "firescan: Who? (UNAUTHORIZED); set FIRESCAN_TOKEN",
 		},
-		"not understood": {200, `[]`, exitFailed, "", "firescan: the answer to the import is not understood"},
+		"unexpected response": {200, `[]`, exitFailed, "", "firescan: decode the response to the import"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const records = "{}\n{}\n"
@@ -40,12 +40,12 @@ func TestImport(t *testing.T) {
 					t.Errorf("sent %q, %v", body, err)
 				}
 				w.WriteHeader(c.status)
-				_, _ = io.WriteString(w, c.answer)
+				_, _ = io.WriteString(w, c.response)
 			}))
 			defer server.Close()
 			a, out, errs := testApp(nil)
 			a.in = strings.NewReader(records)
-			code := a.run(t.Context(), []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
+			code := run(t.Context(), a, []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
 			if code != c.code || out.String() != c.out || !strings.HasPrefix(errs.String(), c.errs) {
 				t.Errorf("exit code %d\nout: %serr: %s", code, out, errs)
 			}
@@ -53,7 +53,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// An import that is refused before it was read ends, and tells why.
+// An import that is rejected before its input is read ends with the reason.
 func TestImportRefusedUnread(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
@@ -62,13 +62,13 @@ func TestImportRefusedUnread(t *testing.T) {
 	defer server.Close()
 	a, _, errs := testApp(nil)
 	a.in = endless{}
-	code := a.run(t.Context(), []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
+	code := run(t.Context(), a, []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
 	if code != exitFailed || !strings.Contains(errs.String(), "Not you (PERMISSION_DENIED)") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
 
-// An import whose input never comes ends when the user stops it.
+// An import that waits for input ends when the user interrupts it.
 func TestImportStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -79,9 +79,9 @@ func TestImportStopped(t *testing.T) {
 	defer server.Close()
 	a, _, errs := testApp(nil)
 	in, out := io.Pipe()
-	defer func() { _ = out.Close() }() // lets the last read go
+	defer func() { _ = out.Close() }() // ends the last read
 	a.in = in
-	code := a.run(ctx, []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
+	code := run(ctx, a, []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
 	if code != exitFailed || errs.String() != "firescan: stopped\n" {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
@@ -94,20 +94,20 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 func TestUploadLines(t *testing.T) {
 	var out bytes.Buffer
 	now := time.Unix(0, 0)
-	see := uploadLines(&out, 4096, func() time.Time { return now })
+	report := uploadLines(&out, 4096, func() time.Time { return now })
 	for n := range int64(3) {
-		see(n * 1024) // at once: nothing to tell yet
+		report(n * 1024) // too early for a line
 	}
-	now = now.Add(lineEvery)
-	see(2048)
-	see(3072)
+	now = now.Add(lineInterval)
+	report(2048)
+	report(3072)
 	if got := out.String(); got != "import: 2.0 KiB of 4.0 KiB\n" {
 		t.Errorf("printed %q", got)
 	}
-	now = now.Add(lineEvery)
-	see = uploadLines(&out, 0, func() time.Time { return now })
-	now = now.Add(lineEvery)
-	see(512)
+	now = now.Add(lineInterval)
+	report = uploadLines(&out, 0, func() time.Time { return now })
+	now = now.Add(lineInterval)
+	report(512)
 	if got := out.String(); !strings.HasSuffix(got, "import: 512 B\n") {
 		t.Errorf("from standard input: %q", got)
 	}

@@ -1,4 +1,4 @@
-// Command firescan runs a node of a firescan cluster, and talks to one.
+// Command firescan runs a node of a firescan cluster, and is the client of its API.
 package main
 
 import (
@@ -10,12 +10,12 @@ import (
 
 func main() { os.Exit(mainCode()) }
 
-// mainCode is main with an exit code, so that deferred calls run.
+// mainCode returns the exit code, so that deferred calls run before main exits.
 func mainCode() int {
-	// The first signal asks to stop; a second one ends the process as usual.
+	// The first signal requests a graceful stop; a second one ends the process.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	a := &app{program: os.Args[0], in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.LookupEnv}
-	return a.run(ctx, os.Args[1:])
+	return run(ctx, a, os.Args[1:])
 }

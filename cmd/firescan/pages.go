@@ -2,53 +2,48 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// maxPage is how many rows the API answers at once.
+// maxPage is the maximum page size of the API.
 const maxPage = 1000
 
-// pageFlags are the flags of lists that may be long.
-func pageFlags(f *pflag.FlagSet, limit *int, cursor *string, all *bool) {
-	f.IntVar(limit, "limit", 100, "most rows to list, up to 1000")
-	f.StringVar(cursor, "cursor", "", "go on where an earlier list ended")
-	f.BoolVar(all, "all", false, "list all of them")
+// pageFlags are the flags of commands that list page by page.
+type pageFlags struct {
+	limit  int
+	cursor string
+	all    bool
 }
 
-// pageQuery asks for a page, or with all for the largest one. As JSON all of a list is
-// one answer, which the node streams when there is no limit.
-func pageQuery(limit int, all, asJSON bool) (url.Values, error) {
+func (p *pageFlags) add(f *pflag.FlagSet) {
+	f.IntVar(&p.limit, "limit", 100, "maximum number of rows, 1 to 1000")
+	f.StringVar(&p.cursor, "cursor", "", "cursor of an earlier list, to continue after it")
+	f.BoolVar(&p.all, "all", false, "all rows, without a limit")
+}
+
+// query returns the parameters of the first page. The JSON of a whole list is a single
+// response, which the node streams when there is no limit.
+func (p *pageFlags) query(asJSON bool) (url.Values, error) {
+	q := url.Values{}
 	switch {
-	case all && asJSON:
-		return url.Values{}, nil
-	case all:
-		limit = maxPage
-	case limit < 1 || limit > maxPage:
-		return nil, usagef("--limit is %d: give 1 to %d, or --all", limit, maxPage)
+	case p.all && asJSON:
+	case p.all:
+		q.Set("limit", strconv.Itoa(maxPage))
+	case p.limit < 1 || p.limit > maxPage:
+		return nil, usagef("--limit is %d: give 1 to %d, or --all", p.limit, maxPage)
+	default:
+		q.Set("limit", strconv.Itoa(p.limit))
 	}
-	return url.Values{"limit": {strconv.Itoa(limit)}}, nil
+	if p.cursor != "" {
+		q.Set("cursor", p.cursor)
+	}
+	return q, nil
 }
 
-// pipe prints an answer of any size as it comes.
-func (a *app) pipe(cmd *cobra.Command, c *client, path string) error {
-	answer, err := c.stream(cmd.Context(), http.MethodGet, path, "", nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Close() }()
-	if _, err := io.Copy(a.out, answer); err != nil {
-		return fmt.Errorf("the list was cut short: %w", err)
-	}
-	return nil
-}
-
-// moreFooter tells how to see the rest of a list, when there is one.
+// moreFooter prints how to list the rest, if there is more.
 func (a *app) moreFooter(next string) {
 	if next != "" {
 		fmt.Fprintf(a.err, "There are more: --cursor %s, or --all\n", next)

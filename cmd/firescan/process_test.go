@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// process is `firescan serve` in a process of its own.
+// A process is a running `firescan serve`.
 type process struct {
 	cmd     *exec.Cmd
 	log     *bytes.Buffer
@@ -23,8 +23,8 @@ type process struct {
 	service *client
 }
 
-// serve starts a node in dir and waits until it is ready. The program is this test's
-// own binary, which TestMain lets be firescan under that name.
+// serve starts a node in dir and waits until it is ready. The program is this test binary,
+// which TestMain runs as firescan under that name.
 func serve(t *testing.T, dir string, flags ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
@@ -65,7 +65,7 @@ func serve(t *testing.T, dir string, flags ...string) *process {
 	return p.as(t, "acme")
 }
 
-// as is the process as an organisation sees it, with tokens of its own.
+// as returns the process with new tokens of an organization.
 func (p *process) as(t *testing.T, org string) *process {
 	t.Helper()
 	admin, err := newClient(p.base, p.root, "", "")
@@ -73,7 +73,7 @@ func (p *process) as(t *testing.T, org string) *process {
 		t.Fatal(err)
 	}
 	defer admin.http.CloseIdleConnections()
-	hold(t, admin)
+	checkContract(t, admin)
 	seen := *p
 	seen.org = org
 	for role, to := range map[string]**client{"owner": &seen.owner, "service": &seen.service} {
@@ -85,13 +85,13 @@ func (p *process) as(t *testing.T, org string) *process {
 		if *to, err = newClient(p.base, made.Token, org, ""); err != nil {
 			t.Fatal(err)
 		}
-		hold(t, *to)
+		checkContract(t, *to)
 		t.Cleanup((*to).http.CloseIdleConnections)
 	}
 	return &seen
 }
 
-// end signals the process and waits for it; SIGTERM must end it cleanly.
+// end signals the process and waits for it. SIGTERM must end it without an error.
 func (p *process) end(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if p.cmd.ProcessState != nil {
@@ -100,7 +100,7 @@ func (p *process) end(t *testing.T, signal syscall.Signal) {
 	_ = p.cmd.Process.Signal(signal)
 	err := p.cmd.Wait()
 	if signal == syscall.SIGTERM && err != nil {
-		t.Errorf("the node did not end cleanly: %v\n%s", err, lastLines(p.log.String(), 60))
+		t.Errorf("the node ended with an error: %v\n%s", err, lastLines(p.log.String(), 60))
 	}
 }
 
@@ -109,17 +109,17 @@ func lastLines(s string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// await waits for something that takes a moment.
+// await polls until done returns true, for at most a minute.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timeout: not true that %s", what)
 		}
 	}
 }
 
-// connect makes a destination.
+// connect creates a destination and returns its id.
 func (p *process) connect(t *testing.T, bucket, endpoint, access, secret string) string {
 	t.Helper()
 	var made destination
@@ -132,7 +132,7 @@ func (p *process) connect(t *testing.T, bucket, endpoint, access, secret string)
 	return made.ID
 }
 
-// sync syncs a destination to the end.
+// sync syncs a destination, which must succeed.
 func (p *process) sync(t *testing.T, id string) syncRecord {
 	t.Helper()
 	var started startedSyncs

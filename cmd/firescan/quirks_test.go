@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// oddServer serves a list of keys in a way of its own: without start-after, or in no order. It
-// goes on by tokens.
+// oddServer lists keys without start-after, or out of order. It continues by tokens.
 type oddServer struct {
 	keys     []string
 	modified string
@@ -69,11 +68,11 @@ func scrambled(s string) uint32 {
 	return h.Sum32()
 }
 
-// TestOddServers holds a node against servers that cannot list a range, or list in no order:
-// every file is found once all the same.
+// TestOddServers scans servers that cannot list a range, or list out of order: every file
+// is found exactly once.
 func TestOddServers(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	var keys []string
 	want := map[string]realFile{}
@@ -93,7 +92,7 @@ func TestOddServers(t *testing.T) {
 			id := p.connect(t, "bucket", server.URL, "access", "secret")
 			for range 2 {
 				if s := p.sync(t, id); s.FilesScanned != uint64(len(keys)) {
-					t.Errorf("%d files are scanned, want %d", s.FilesScanned, len(keys))
+					t.Errorf("%d files scanned, want %d", s.FilesScanned, len(keys))
 				}
 				p.compare(t, id, want)
 			}

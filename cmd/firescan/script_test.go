@@ -17,7 +17,7 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// checked finds goroutines that tests have left behind.
+// checked detects leaked goroutines.
 type checked struct{ *testing.M }
 
 func (m checked) Run() int {
@@ -33,12 +33,12 @@ func TestMain(m *testing.M) {
 	testscript.Main(checked{m}, map[string]func(){"firescan": main})
 }
 
-// scriptFiles is how many files the bucket of a script has.
+// scriptFiles is the number of files in the bucket of a script.
 const scriptFiles = 3000
 
 func TestScripts(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	keys, err := bucketserver.NewKeys(bucketserver.Tree, scriptFiles)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Vars = append(e.Vars,
-				"GORACE=atexit_sleep_ms=10", // a second at the end of each process otherwise
+				"GORACE=atexit_sleep_ms=10", // the default delays the end of each process by a second
 				"BUCKET="+endpoint, "HTTP="+addr, "FIRESCAN_ADDR=http://"+addr, "FIRESCAN_HTTP_ADDR="+addr,
 				"FIRESCAN_CLUSTER_ADDR=127.0.0.1:0", "FIRESCAN_GOSSIP_ADDR=127.0.0.1:0",
 				"FIRESCAN_ALLOW_ENDPOINT=127.0.0.1:*", "FIRESCAN_ORG=acme", "FIRESCAN_LOG_LEVEL=warn",
@@ -76,7 +76,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// cmdReady waits until the node serves.
+// cmdReady waits until the node is ready.
 func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -93,18 +93,18 @@ func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 		select {
 		case <-ctx.Done():
-			ts.Fatalf("the node does not serve: %v", err)
+			ts.Fatalf("the node is not ready: %v", err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// cmdSetenv sets a variable to what the last command printed: setenv NAME.
+// cmdSetenv sets a variable to the output of the last command: setenv NAME.
 func cmdSetenv(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
-// cmdGrepenv sets a variable to what a group of a pattern matches: grepenv NAME PATTERN FILE.
+// cmdGrepenv sets a variable to the match of a group: grepenv NAME PATTERN FILE.
 func cmdGrepenv(ts *testscript.TestScript, _ bool, args []string) {
 	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile(args[2]))
 	if found == nil {
@@ -113,7 +113,7 @@ func cmdGrepenv(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
-// cmdExpand puts the values of variables ($NAME) into a file: expand FILE.
+// cmdExpand expands variables ($NAME) in a file: expand FILE.
 func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))

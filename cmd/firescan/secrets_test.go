@@ -27,12 +27,12 @@ import (
 	"firescan/provider/providertest/versitygw"
 )
 
-// TestSecretsAppearNowhere runs the API with credentials that can be told apart from all
-// else, at servers that behave and at one that sends back all that it was sent, and then
-// looks for them, plain and encoded, in everything that the node wrote, stored or said.
-func TestSecretsAppearNowhere(t *testing.T) {
+// TestSecretsDoNotLeak calls the API with unique credentials, at well-behaved servers and at
+// one that echoes requests, and then searches for them, plain and encoded, in all
+// responses, logs and files of the node.
+func TestSecretsDoNotLeak(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs a node in a process of its own")
+		t.Skip("starts a process")
 	}
 	endpoint, access, secret := versitygw.Start(t)
 	newStore(t, endpoint, access, secret).put(t, map[string]int{"backups/a.backup": 10, "backups/old.backup": 20, "backups/older.backup": 20})
@@ -55,8 +55,8 @@ func TestSecretsAppearNowhere(t *testing.T) {
 	canaries["the root token"] = p.root
 	canaries["the owner's token"] = p.owner.token
 	canaries["the service's token"] = p.service.token
-	said := &transcript{}
-	events := p.listen(t, said)
+	seen := &transcript{}
+	events := p.listen(t, seen)
 
 	s3At := func(at string, creds map[string]string, more map[string]any) map[string]any {
 		body := map[string]any{"provider": "S3", "region": "us-east-1", "endpoint": at, "credentials": creds}
@@ -71,45 +71,45 @@ func TestSecretsAppearNowhere(t *testing.T) {
 		endpoint string
 		creds    map[string]string
 	}{{endpoint, good}, {endpoint, bad}, {hostile.URL, bad}, {"http://127.0.0.1:1", bad}, {"http://169.254.169.254", bad}} {
-		said.call(t, p.owner, "POST", "/api/v1/storage/connect", s3At(at.endpoint, at.creds, nil))
-		said.call(t, p.owner, "POST", "/api/v1/storage/buckets/create", s3At(at.endpoint, at.creds, map[string]any{"bucketName": "made-here"}))
-		said.call(t, p.owner, "POST", "/api/v1/storage/buckets/verify", s3At(at.endpoint, at.creds, bucket))
-		said.call(t, p.owner, "POST", "/api/v1/storage/buckets/folders", s3At(at.endpoint, at.creds, bucket))
-		said.call(t, p.owner, "POST", "/api/v1/storage/buckets/folders/create", s3At(at.endpoint, at.creds, folder))
+		seen.call(t, p.owner, "POST", "/api/v1/storage/connect", s3At(at.endpoint, at.creds, nil))
+		seen.call(t, p.owner, "POST", "/api/v1/storage/buckets/create", s3At(at.endpoint, at.creds, map[string]any{"bucketName": "made-here"}))
+		seen.call(t, p.owner, "POST", "/api/v1/storage/buckets/verify", s3At(at.endpoint, at.creds, bucket))
+		seen.call(t, p.owner, "POST", "/api/v1/storage/buckets/folders", s3At(at.endpoint, at.creds, bucket))
+		seen.call(t, p.owner, "POST", "/api/v1/storage/buckets/folders/create", s3At(at.endpoint, at.creds, folder))
 	}
-	// Bodies that are refused hold secrets as well.
-	said.call(t, p.owner, "POST", "/api/v1/storage/connect", map[string]any{"provider": "S3", "credentials": map[string]any{"accessKeyId": 7, "secretAccessKey": canaries["a second secret of an S3 user"]}})
-	said.call(t, p.owner, "POST", "/api/v1/storage/connect", map[string]any{"provider": "S3", "credentials": canaries["a second secret of an S3 user"]})
-	said.call(t, p.owner, "POST", "/api/v1/storage/connect", map[string]any{"provider": "gcs", "credentials": map[string]string{"projectId": "p", "credentials": strings.Replace(account, "service_account", "external_account", 1)}})
-	said.call(t, p.owner, "POST", "/api/v1/storage/connect", map[string]any{"provider": "gcs", "credentials": map[string]string{"projectId": "p", "credentials": account[:len(account)-2]}})
+	// Rejected bodies contain secrets as well.
+	seen.call(t, p.owner, "POST", "/api/v1/storage/connect", map[string]any{"provider": "S3", "credentials": map[string]any{"accessKeyId": 7, "secretAccessKey": canaries["a second secret of an S3 user"]}})
+	seen.call(t, p.owner, "POST", "/api/v1/storage/connect", map[string]any{"provider": "S3", "credentials": canaries["a second secret of an S3 user"]})
+	seen.call(t, p.owner, "POST", "/api/v1/storage/connect", map[string]any{"provider": "gcs", "credentials": map[string]string{"projectId": "p", "credentials": strings.Replace(account, "service_account", "external_account", 1)}})
+	seen.call(t, p.owner, "POST", "/api/v1/storage/connect", map[string]any{"provider": "gcs", "credentials": map[string]string{"projectId": "p", "credentials": account[:len(account)-2]}})
 
 	destinations := []string{
-		said.destination(t, p.owner, map[string]any{"name": "good", "type": "S3", "bucket": "backups", "region": "us-east-1", "endpoint": endpoint, "credentials": good}),
-		said.destination(t, p.owner, map[string]any{"name": "bad", "type": "S3", "bucket": "backups", "region": "us-east-1", "endpoint": endpoint, "credentials": bad}),
-		said.destination(t, p.owner, map[string]any{"name": "hostile", "type": "S3", "bucket": "backups", "region": "us-east-1", "endpoint": hostile.URL, "credentials": bad}),
-		said.destination(t, p.owner, map[string]any{"name": "google", "type": "gcs", "bucket": "backups", "endpoint": gcsEndpoint, "credentials": map[string]string{"projectId": "my-project", "credentials": account}}),
+		seen.destination(t, p.owner, map[string]any{"name": "good", "type": "S3", "bucket": "backups", "region": "us-east-1", "endpoint": endpoint, "credentials": good}),
+		seen.destination(t, p.owner, map[string]any{"name": "bad", "type": "S3", "bucket": "backups", "region": "us-east-1", "endpoint": endpoint, "credentials": bad}),
+		seen.destination(t, p.owner, map[string]any{"name": "hostile", "type": "S3", "bucket": "backups", "region": "us-east-1", "endpoint": hostile.URL, "credentials": bad}),
+		seen.destination(t, p.owner, map[string]any{"name": "google", "type": "gcs", "bucket": "backups", "endpoint": gcsEndpoint, "credentials": map[string]string{"projectId": "my-project", "credentials": account}}),
 	}
-	said.call(t, p.owner, "POST", "/api/v1/storage/sync", nil)
+	seen.call(t, p.owner, "POST", "/api/v1/storage/sync", nil)
 	for _, id := range destinations {
 		at := "/api/v1/storage/destinations/" + id
-		said.call(t, p.owner, "PUT", at, map[string]any{"credentials": map[string]string{"accessKeyId": "AKIAOTHER", "secretAccessKey": canaries["a second secret of an S3 user"]}, "bucket": ".."})
-		said.call(t, p.owner, "POST", at+"/verify", nil)
+		seen.call(t, p.owner, "PUT", at, map[string]any{"credentials": map[string]string{"accessKeyId": "AKIAOTHER", "secretAccessKey": canaries["a second secret of an S3 user"]}, "bucket": ".."})
+		seen.call(t, p.owner, "POST", at+"/verify", nil)
 		for _, path := range []string{"", "/linked", "/backups", "/files?force=true", "/files/stats", "/files/export"} {
-			said.call(t, p.owner, "GET", at+path, nil)
+			seen.call(t, p.owner, "GET", at+path, nil)
 		}
-		said.call(t, p.owner, "DELETE", at+"/files", map[string]any{"path": "backups/old.backup"})
-		said.call(t, p.owner, "POST", at+"/files/bulk-delete", map[string]any{"paths": []string{"backups/older.backup", "nothing"}})
-		said.call(t, p.owner, "POST", at+"/cleanup-orphans?minAge=0s", nil)
+		seen.call(t, p.owner, "DELETE", at+"/files", map[string]any{"path": "backups/old.backup"})
+		seen.call(t, p.owner, "POST", at+"/files/bulk-delete", map[string]any{"paths": []string{"backups/older.backup", "nothing"}})
+		seen.call(t, p.owner, "POST", at+"/cleanup-orphans?minAge=0s", nil)
 	}
 	for _, path := range []string{"/api/v1/storage/destinations", "/api/v1/storage/stats", "/api/v1/storage/syncs", "/api/v1/storage/audit", "/api/v1/openapi.json", "/metrics", "/readyz"} {
-		said.call(t, p.owner, "GET", path, nil)
+		seen.call(t, p.owner, "GET", path, nil)
 	}
 	admin := *p.owner
 	admin.token, admin.org = p.root, ""
-	said.call(t, &admin, "GET", "/api/v1/admin/tokens", nil)
-	said.call(t, &admin, "GET", "/api/v1/admin/cluster", nil)
-	said.call(t, &admin, "POST", "/api/v1/admin/keys/rotate", nil)
-	said.call(t, p.owner, "DELETE", "/api/v1/storage/destinations/"+destinations[1], nil)
+	seen.call(t, &admin, "GET", "/api/v1/admin/tokens", nil)
+	seen.call(t, &admin, "GET", "/api/v1/admin/cluster", nil)
+	seen.call(t, &admin, "POST", "/api/v1/admin/keys/rotate", nil)
+	seen.call(t, p.owner, "DELETE", "/api/v1/storage/destinations/"+destinations[1], nil)
 	events()
 	p.end(t, syscall.SIGTERM)
 
@@ -118,9 +118,9 @@ func TestSecretsAppearNowhere(t *testing.T) {
 		if !found([]byte("x"+canary+"y"), forms) || !found([]byte(base64.StdEncoding.EncodeToString([]byte("ab"+canary+"c"))), forms) {
 			t.Fatalf("%s would not be found", what)
 		}
-		said.each(func(call string, body []byte) {
+		seen.each(func(call string, body []byte) {
 			if found(body, forms) {
-				t.Errorf("%s is in the answer to %s: %s", what, call, body)
+				t.Errorf("%s is in the response to %s: %s", what, call, body)
 			}
 		})
 		if found(p.log.Bytes(), forms) {
@@ -141,12 +141,12 @@ func TestSecretsAppearNowhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		if files < 5 {
-			t.Fatalf("the node stored %d files only", files)
+			t.Fatalf("the node stored only %d files", files)
 		}
 	}
 }
 
-// echo refuses everything and sends back all that it was sent.
+// echo denies every request and echoes it.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	var headers strings.Builder
@@ -159,28 +159,28 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "<Error><Code>AccessDenied</Code><Message>%s %s %s %s</Message></Error>", r.Method, r.URL, headers.String(), body)
 }
 
-// transcript keeps everything that the node said.
+// A transcript keeps all responses of the node.
 type transcript struct {
-	mu    sync.Mutex
-	calls []string
-	said  [][]byte
+	mu        sync.Mutex
+	calls     []string
+	responses [][]byte
 }
 
 func (s *transcript) add(call string, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls, s.said = append(s.calls, call), append(s.said, body)
+	s.calls, s.responses = append(s.calls, call), append(s.responses, body)
 }
 
 func (s *transcript) each(see func(call string, body []byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, call := range s.calls {
-		see(call, s.said[i])
+		see(call, s.responses[i])
 	}
 }
 
-// call makes a request, whatever its answer, and keeps headers and body of it.
+// call makes a request and keeps headers and body of the response.
 func (s *transcript) call(t *testing.T, c *client, method, path string, in any) []byte {
 	t.Helper()
 	var body io.Reader
@@ -228,8 +228,8 @@ func (s *transcript) destination(t *testing.T, c *client, in map[string]any) str
 	return made.Data.ID
 }
 
-// listen keeps the events of the organisation, until the answered function is called.
-func (p *process) listen(t *testing.T, said *transcript) func() {
+// listen keeps the events of the organization until the returned function is called.
+func (p *process) listen(t *testing.T, seen *transcript) func() {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+"/api/v1/storage/events", nil)
@@ -249,9 +249,9 @@ func (p *process) listen(t *testing.T, said *transcript) func() {
 		_, _ = io.Copy(&all, resp.Body)
 		_ = resp.Body.Close()
 		if !bytes.Contains(all.Bytes(), []byte("storage:sync-progress")) {
-			t.Error("no event came")
+			t.Error("no event received")
 		}
-		said.add("the events", all.Bytes())
+		seen.add("the events", all.Bytes())
 	}()
 	return func() {
 		cancel()
@@ -259,15 +259,15 @@ func (p *process) listen(t *testing.T, said *transcript) func() {
 	}
 }
 
-// encodings are the forms in which a secret may be somewhere: as it is, escaped for a
-// URL, in hex, and in base64, wherever in a longer text it stands.
+// encodings returns the forms in which a secret may appear: plain, escaped for a URL, in
+// hex, and in base64 at any offset of a longer text.
 func encodings(secret string) [][]byte {
 	forms := [][]byte{[]byte(secret), []byte(url.QueryEscape(secret)), []byte(url.PathEscape(secret)), []byte(hex.EncodeToString([]byte(secret)))}
 	escaped, _ := json.Marshal(secret)
 	forms = append(forms, bytes.Trim(escaped, `"`))
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for shift := range 3 {
-			// The first and the last characters depend on the neighbours.
+			// The first and the last characters depend on adjacent bytes.
 			text := encoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + secret))
 			forms = append(forms, []byte(text[4:len(text)-4]))
 		}
@@ -284,7 +284,7 @@ func found(data []byte, forms [][]byte) bool {
 	return false
 }
 
-// serviceAccount is the JSON of a service account, and a part of its private key.
+// serviceAccount returns the JSON key of a service account, and a part of its private key.
 func serviceAccount(t *testing.T) (account, private string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

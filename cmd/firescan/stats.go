@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// destinationTotals is the answer of a destination's statistics.
+// destinationTotals are the statistics of a destination.
 type destinationTotals struct {
 	TotalFiles, LinkedFiles, OrphanFiles uint64
 	TotalSize, LinkedSize, OrphanSize    string
@@ -17,7 +17,7 @@ type destinationTotals struct {
 	}
 }
 
-// orgTotals is the answer of an organisation's statistics.
+// orgTotals are the statistics of an organization.
 type orgTotals struct {
 	Destinations []struct {
 		ID, Name, TotalSize, OrphanSize string
@@ -30,24 +30,24 @@ type orgTotals struct {
 	LastFullSyncAt, NextScheduledSyncAt *time.Time
 }
 
-func (a *app) statsCommand() *cobra.Command {
-	return a.reads(a.ofOrg(&cobra.Command{
-		Use: "stats [DESTINATION]", Short: "Count files and orphans, of a destination or of all", Args: takes(cobra.MaximumNArgs(1)),
+func statsCommand(a *app) *cobra.Command {
+	return a.jsonFlag(a.orgFlags(&cobra.Command{
+		Use: "stats [DESTINATION]", Short: "Show file and orphan totals of one or all destinations", Args: positional(cobra.MaximumNArgs(1)),
 		Example: `  firescan stats
   firescan stats production --json | jq .data.orphanSize`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				c, err := a.client()
+				c, err := a.orgClient()
 				if err != nil {
 					return err
 				}
-				return showData(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/stats", nil, a.printOrgTotals)
+				return show(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/stats", nil, a.printOrgTotals)
 			}
-			c, id, err := a.destination(cmd.Context(), args[0])
+			c, id, err := a.findDestination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return showData(cmd.Context(), a, c, http.MethodGet, destinationPath(id, "/files/stats"), nil, a.printTotals)
+			return show(cmd.Context(), a, c, http.MethodGet, destinationPath(id, "/files/stats"), nil, a.printTotals)
 		},
 	}))
 }

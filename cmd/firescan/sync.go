@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// syncRecord is a sync as the API shows it.
+// A syncRecord is a sync in the response of the API.
 type syncRecord struct {
 	ID, DestinationID, Status                 string
 	StartedAt, FinishedAt                     *time.Time
@@ -24,7 +24,7 @@ type syncRecord struct {
 	raw json.RawMessage
 }
 
-// UnmarshalJSON keeps the record as it came, too.
+// UnmarshalJSON also keeps the raw record.
 func (s *syncRecord) UnmarshalJSON(data []byte) error {
 	type fields syncRecord
 	var f fields
@@ -36,7 +36,7 @@ func (s *syncRecord) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// progress is what the record of a sync tells about how it goes.
+// progress returns the progress that the record contains.
 func (s *syncRecord) progress() progress {
 	return progress{
 		SyncID: s.ID, DestinationID: s.DestinationID, Status: s.Status, FilesScanned: s.FilesScanned,
@@ -44,64 +44,65 @@ func (s *syncRecord) progress() progress {
 	}
 }
 
-// printSyncs prints syncs as the API lists them.
+// printSyncs prints syncs in the format of the API.
 func (a *app) printSyncs(syncs []syncRecord) error {
-	var answer struct {
+	var envelope struct {
 		Success bool `json:"success"`
 		Data    struct {
 			Syncs []json.RawMessage `json:"syncs"`
 		} `json:"data"`
 	}
-	answer.Success = true
-	answer.Data.Syncs = []json.RawMessage{}
+	envelope.Success = true
+	envelope.Data.Syncs = []json.RawMessage{}
 	for _, s := range syncs {
-		answer.Data.Syncs = append(answer.Data.Syncs, s.raw)
+		envelope.Data.Syncs = append(envelope.Data.Syncs, s.raw)
 	}
 	enc := json.NewEncoder(a.out)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(answer)
+	return enc.Encode(envelope)
 }
 
-// ended tells whether nothing will change about the sync any more.
+// ended reports whether the sync has a final state.
 func (s *syncRecord) ended() bool { return s.FinishedAt != nil && !s.FinishedAt.IsZero() }
 
-func (a *app) syncCommand() *cobra.Command {
+func syncCommand(a *app) *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
-		Use: "sync [DESTINATION]", Short: "List a bucket anew, or all of them", Args: takes(cobra.MaximumNArgs(1)),
-		Long: `List a bucket anew, or all of them, and print the ids of the syncs. A sync that runs
-already is joined.
+		Use: "sync [DESTINATION]", Short: "Scan one or all buckets", Args: positional(cobra.MaximumNArgs(1)),
+		Long: `Scan the bucket of one or all destinations and print the ids of the syncs. If a sync of a
+destination is already running, its id is printed.
 
-With --watch it shows the progress, waits for the end and fails when a sync did. Ctrl-C
-ends the watching, not the sync.`,
+With --watch, show progress, wait for the end, and fail if a sync fails. Ctrl-C stops the
+watching, but not the sync.`,
 		Example: `  firescan sync --watch production
   firescan sync
   firescan sync list production
   firescan sync cancel sync_01m86gqawnd9677dhgzggntypt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, id, err := a.syncTarget(cmd, args)
+			c, id, err := a.optionalDestination(cmd, args)
 			if err != nil {
 				return err
 			}
 			if watch {
-				return a.syncAndWatch(cmd.Context(), c, id)
+				return a.watchSync(cmd.Context(), c, id)
 			}
 			return a.startSync(cmd, c, id)
 		},
 	}
-	a.reads(a.ofOrg(cmd))
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
-	cmd.AddCommand(a.syncListCommand(), a.syncCancelCommand())
+	a.jsonFlag(a.orgFlags(cmd))
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show progress and wait for the end")
+	cmd.AddCommand(syncListCommand(a), syncCancelCommand(a))
 	return cmd
 }
 
-// syncTarget is the destination that the command names; none is all of them.
-func (a *app) syncTarget(cmd *cobra.Command, args []string) (*client, string, error) {
+// optionalDestination returns a client and the id of the destination in args, or "" for
+// all destinations.
+func (a *app) optionalDestination(cmd *cobra.Command, args []string) (*client, string, error) {
 	if len(args) == 0 {
-		c, err := a.client()
+		c, err := a.orgClient()
 		return c, "", err
 	}
-	return a.destination(cmd.Context(), args[0])
+	return a.findDestination(cmd.Context(), args[0])
 }
 
 func syncPath(id string) string {
@@ -114,7 +115,7 @@ func syncPath(id string) string {
 type startedSyncs struct{ SyncIDs []string }
 
 func (a *app) startSync(cmd *cobra.Command, c *client, id string) error {
-	return showData(cmd.Context(), a, c, http.MethodPost, syncPath(id), nil, func(s startedSyncs) error {
+	return show(cmd.Context(), a, c, http.MethodPost, syncPath(id), nil, func(s startedSyncs) error {
 		for _, id := range s.SyncIDs {
 			fmt.Fprintln(a.out, id)
 		}
@@ -122,14 +123,14 @@ func (a *app) startSync(cmd *cobra.Command, c *client, id string) error {
 	})
 }
 
-func (a *app) syncListCommand() *cobra.Command {
+func syncListCommand(a *app) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use: "list [DESTINATION]", Aliases: []string{"ls"}, Short: "List syncs, newest first", Args: takes(cobra.MaximumNArgs(1)),
+		Use: "list [DESTINATION]", Aliases: []string{"ls"}, Short: "List syncs, newest first", Args: positional(cobra.MaximumNArgs(1)),
 		Example: `  firescan sync list
   firescan sync list production --limit 1 --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, id, err := a.syncTarget(cmd, args)
+			c, id, err := a.optionalDestination(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -138,7 +139,7 @@ func (a *app) syncListCommand() *cobra.Command {
 				q.Set("destinationId", id)
 			}
 			type list struct{ Syncs []syncRecord }
-			return showData(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/syncs?"+q.Encode(), nil, func(l list) error {
+			return show(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/syncs?"+q.Encode(), nil, func(l list) error {
 				return table(a.out, "SYNC DESTINATION STATUS STARTED FILES ORPHANS MISSING FILES/S ERROR", func(row func(...any)) {
 					for _, s := range l.Syncs {
 						row(s.ID, s.DestinationID, s.Status, when(s.StartedAt), count(s.FilesScanned), count(s.OrphanFiles),
@@ -148,22 +149,22 @@ func (a *app) syncListCommand() *cobra.Command {
 			})
 		},
 	}
-	a.reads(a.ofOrg(cmd))
-	cmd.Flags().IntVar(&limit, "limit", 20, "most syncs to list, up to 1000")
+	a.jsonFlag(a.orgFlags(cmd))
+	cmd.Flags().IntVar(&limit, "limit", 20, "maximum number of syncs, 1 to 1000")
 	return cmd
 }
 
-func (a *app) syncCancelCommand() *cobra.Command {
-	return a.reads(a.ofOrg(&cobra.Command{
-		Use: "cancel SYNC", Short: "End a running sync and print its status", Args: takes(cobra.ExactArgs(1)),
+func syncCancelCommand(a *app) *cobra.Command {
+	return a.jsonFlag(a.orgFlags(&cobra.Command{
+		Use: "cancel SYNC", Short: "Cancel a running sync and print its status", Args: positional(cobra.ExactArgs(1)),
 		Example: `  firescan sync cancel sync_01m86gqawnd9677dhgzggntypt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client()
+			c, err := a.orgClient()
 			if err != nil {
 				return err
 			}
 			path := "/api/v1/storage/syncs/" + url.PathEscape(args[0])
-			return showData(cmd.Context(), a, c, http.MethodDelete, path, nil, func(s syncRecord) error {
+			return show(cmd.Context(), a, c, http.MethodDelete, path, nil, func(s syncRecord) error {
 				fmt.Fprintln(a.out, s.Status)
 				return nil
 			})

@@ -25,7 +25,7 @@ import (
 	"firescan/provider/providertest/versitygw"
 )
 
-// realFile is what is known about a file without firescan.
+// realFile are the expected properties of a file.
 type realFile struct {
 	size   int64
 	typ    string
@@ -71,7 +71,7 @@ func (s *store) put(t *testing.T, sizes map[string]int) {
 	}
 }
 
-// list is the SDK's own listing.
+// list lists the bucket by the SDK.
 func (s *store) list(t *testing.T) map[string]realFile {
 	t.Helper()
 	files := map[string]realFile{}
@@ -88,7 +88,7 @@ func (s *store) list(t *testing.T) map[string]realFile {
 	return files
 }
 
-// typeByName is the table of the design, read anew.
+// typeByName is an independent implementation of the classification by name.
 func typeByName(key string) string {
 	segments := strings.Split(key, "/")
 	name := segments[len(segments)-1]
@@ -108,7 +108,7 @@ func typeByName(key string) string {
 	return "unknown"
 }
 
-// realKeys are keys as backups have them, and all that has gone wrong somewhere.
+// realKeys returns keys of typical backups, and keys that need escaping.
 func realKeys() map[string]int {
 	keys := map[string]int{}
 	for i := range 700 {
@@ -132,17 +132,17 @@ func realKeys() map[string]int {
 
 func stem(key string) string { return string(keyspace.Stem([]byte(key))) }
 
-// TestSystem holds a node that lists a real S3 server against a listing by the SDK.
+// TestSystem compares the files of a node with the list of a real S3 server by the SDK.
 func TestSystem(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	endpoint, access, secret := versitygw.Start(t)
 	s := newStore(t, endpoint, access, secret)
 	s.put(t, realKeys())
 	files := s.list(t)
 	if len(files) != len(realKeys()) {
-		t.Fatalf("the server holds %d objects, put were %d", len(files), len(realKeys()))
+		t.Fatalf("the server has %d objects, want %d", len(files), len(realKeys()))
 	}
 
 	p := serve(t, t.TempDir())
@@ -170,11 +170,11 @@ func TestSystem(t *testing.T) {
 		}
 	}
 	fmt.Fprintf(&lines, `{"kind":"backup","id":"bkp_lost","storageId":%q,"projectId":"proj","status":"completed","size":1,"collections":[],"createdAt":"2024-01-15T10:00:00Z","storagePath":"acme/lost.backup"}`+"\n", id)
-	answer, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
+	response, err := p.service.stream(t.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", &lines)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = answer.Close()
+	_ = response.Close()
 	for key, f := range files {
 		f.orphan = backups[stem(key)] == nil
 		files[key] = f
@@ -182,11 +182,11 @@ func TestSystem(t *testing.T) {
 
 	done := p.sync(t, id)
 	if done.FilesScanned != uint64(len(files)) || done.MissingBackups != 1 {
-		t.Errorf("the sync tells %+v, there are %d files and one backup without", done, len(files))
+		t.Errorf("sync %+v, want %d files and one missing backup", done, len(files))
 	}
 	p.compare(t, id, files)
 
-	// A backup is deleted: its files are orphans without a new sync, and back again.
+	// Deleting a backup record makes its files orphans without a new sync; restoring it links them again.
 	victim := slices.Sorted(maps.Keys(backups))[len(backups)/2]
 	path := "/api/v1/catalog/backups/" + backups[victim]["id"].(string) //nolint:forcetypeassert // made above
 	setOrphan := func(orphan bool) {
@@ -210,7 +210,7 @@ func TestSystem(t *testing.T) {
 	setOrphan(false)
 	p.compare(t, id, files)
 
-	// Nothing is lost by a restart.
+	// A restart loses nothing.
 	p.end(t, syscall.SIGTERM)
 	p = serve(t, p.dir)
 	p.compare(t, id, files)
@@ -219,8 +219,8 @@ func TestSystem(t *testing.T) {
 	p.compare(t, id, files)
 }
 
-// compare lists with every filter, page by page, and holds the pages and the totals
-// against what is known.
+// compare lists with every filter, page by page, and compares pages and totals with the
+// expected files.
 func (p *process) compare(t *testing.T, id string, files map[string]realFile) {
 	t.Helper()
 	for name, filter := range map[string]struct {
@@ -269,14 +269,13 @@ func (p *process) compare(t *testing.T, id string, files map[string]realFile) {
 	}
 	for typ, n := range counted {
 		if stats.ByType[typ].Count != n {
-			t.Errorf("stats tell %d files of type %s, there are %d", stats.ByType[typ].Count, typ, n)
+			t.Errorf("stats have %d files of type %s, want %d", stats.ByType[typ].Count, typ, n)
 		}
 	}
 }
 
-// list follows the cursor to the end. The page size is odd, so that pages end in the
-// middle of things.
-func (p *process) list(t *testing.T, id string, q url.Values) (files []file, last filesAnswer) {
+// list lists all pages. The page size is odd, so that pages end in the middle of backups.
+func (p *process) list(t *testing.T, id string, q url.Values) (files []file, last filesPage) {
 	t.Helper()
 	q = maps.Clone(q)
 	q.Set("limit", "311")
@@ -285,7 +284,7 @@ func (p *process) list(t *testing.T, id string, q url.Values) (files []file, las
 		if err != nil {
 			t.Fatal(err)
 		}
-		last = filesAnswer{}
+		last = filesPage{}
 		if err := json.Unmarshal(raw, &last); err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +302,7 @@ func difference(got []file, want []string, files map[string]realFile) string {
 		case i >= len(got):
 			return fmt.Sprintf("%q is missing", want[i])
 		case i >= len(want):
-			return fmt.Sprintf("%q is too many", got[i].Path)
+			return fmt.Sprintf("%q is unexpected", got[i].Path)
 		case got[i].Path != want[i] || got[i].IsOrphan != files[want[i]].orphan || got[i].Type != files[want[i]].typ:
 			return fmt.Sprintf("%+v, want %q %+v", got[i], want[i], files[want[i]])
 		}
@@ -311,12 +310,11 @@ func difference(got []file, want []string, files map[string]realFile) string {
 	return "in the sizes"
 }
 
-// TestKilledSyncGoesOn kills a node in the middle of a sync, twice. When it starts
-// again, the sync goes on, and ends as one that nobody disturbed: with the same files
-// and without doing again what was done.
-func TestKilledSyncGoesOn(t *testing.T) {
+// TestKilledSyncContinues kills a node twice during a sync. After the restarts the sync
+// continues and ends with all files, without listing sealed segments again.
+func TestKilledSyncContinues(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs nodes in processes of their own")
+		t.Skip("starts processes")
 	}
 	flags := []string{"--scan-streams", "8"}
 	p := serve(t, filepath.Join(t.TempDir(), "data"), flags...)
@@ -325,7 +323,7 @@ func TestKilledSyncGoesOn(t *testing.T) {
 	if err := c.owner.call(t.Context(), http.MethodPost, syncPath(c.id), nil, &started); err != nil {
 		t.Fatal(err)
 	}
-	// Once before any part is done, and once after some are.
+	// Once before the first segment is sealed, and once after some are.
 	await(t, "the sync has listed some pages", func() bool { return c.bucket.Counts().Lists >= 10 })
 	c.end(t, syscall.SIGKILL)
 	c.restart(t, flags...)
@@ -339,7 +337,7 @@ func TestKilledSyncGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.right(t, &ended[0])
+	c.verify(t, &ended[0])
 	var stats destinationTotals
 	if err := c.owner.call(t.Context(), http.MethodGet, destinationPath(c.id, "/files/stats"), nil, &stats); err != nil {
 		t.Fatal(err)
@@ -348,18 +346,18 @@ func TestKilledSyncGoesOn(t *testing.T) {
 		t.Errorf("stats %+v", stats)
 	}
 
-	// What was sealed and recorded before the kill is in use, and was not listed again.
+	// Segments that were recorded before the kill are in use, and were not listed again.
 	used := segments(t, p.dir, c.id)
 	kept := slices.DeleteFunc(sealed, func(id string) bool { return !slices.Contains(used, id) })
 	c.end(t, syscall.SIGTERM)
 	var recorded int
-	_, told, _ := strings.Cut(c.log.String(), `"segments already recorded"=`)
-	if _, err := fmt.Sscan(told, &recorded); err != nil || recorded == 0 || len(kept) < recorded {
+	_, logged, _ := strings.Cut(c.log.String(), `"segments already recorded"=`)
+	if _, err := fmt.Sscan(logged, &recorded); err != nil || recorded == 0 || len(kept) < recorded {
 		t.Errorf("%d segments were recorded (%v), %d are in use", recorded, err, len(kept))
 	}
 }
 
-// segments lists the ids of a destination's sealed segments.
+// segments returns the ids of the sealed segments of a destination.
 func segments(t *testing.T, dir, id string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "index", id, "*.seg"))

@@ -11,18 +11,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const takesRoot = "It takes the root token: FIRESCAN_ROOT_TOKEN, FIRESCAN_TOKEN, or the file in --data-dir."
-
-func (a *app) tokenCommand() *cobra.Command {
+func tokenCommand(a *app) *cobra.Command {
 	cmd := group(&cobra.Command{
-		Use: "token", Short: "Make, list and revoke the tokens of users and services",
+		Use: "token", Short: "Create, list and revoke API tokens",
 		Example: "  firescan token create --org acme --role owner",
 	})
-	cmd.AddCommand(a.tokenCreateCommand(), a.tokenListCommand(), a.tokenRevokeCommand())
+	cmd.AddCommand(tokenCreateCommand(a), tokenListCommand(a), tokenRevokeCommand(a))
 	return cmd
 }
 
-func (a *app) tokenCreateCommand() *cobra.Command {
+func tokenCreateCommand(a *app) *cobra.Command {
 	var in struct {
 		Org       string     `json:"organizationId"`
 		Role      string     `json:"role"`
@@ -31,23 +29,23 @@ func (a *app) tokenCreateCommand() *cobra.Command {
 	}
 	var dataDir, expiresIn string
 	cmd := &cobra.Command{
-		Use: "create", Short: "Make a token and print it, and nothing else", Args: takes(cobra.NoArgs),
-		Long: `Make a token for an organisation and print it, and nothing else: it is shown only now.
+		Use: "create", Short: "Create a token and print it", Args: positional(cobra.NoArgs),
+		Long: `Create a token for an organization and print it, and nothing else. It is not shown again.
 
 Roles: viewer reads; member also creates destinations and syncs; admin and owner also
-delete; service writes the catalog of backups (firescan import).
+delete; service writes backup records (firescan import).
 
-` + takesRoot,
+` + needsRoot,
 		Example: `  export FIRESCAN_ORG=acme
   export FIRESCAN_TOKEN=$(firescan token create --role owner)
   firescan import --token "$(firescan token create --org acme --role service)" backups.ndjson`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if expiresIn != "" {
-				span, err := timeSpan(expiresIn)
+				lifetime, err := parseDays(expiresIn)
 				if err != nil {
-					return usagef("--expires-in is %q: give a time span such as 12h or 90d", expiresIn)
+					return usagef("--expires-in is %q: give a duration such as 12h or 90d", expiresIn)
 				}
-				at := time.Now().Add(span).UTC()
+				at := time.Now().Add(lifetime).UTC()
 				in.ExpiresAt = &at
 			}
 			var made struct{ Token string }
@@ -60,17 +58,17 @@ delete; service writes the catalog of backups (firescan import).
 			return nil
 		},
 	}
-	dataDirFlag(a.talks(cmd), &dataDir)
+	dataDirFlag(a.connectionFlags(cmd), &dataDir)
 	f := cmd.Flags()
-	f.StringVar(&in.Org, "org", "", "organisation that the token is for (FIRESCAN_ORG)")
-	f.StringVar(&in.Role, "role", "", "viewer, member, admin, owner or service")
-	f.StringVar(&in.Name, "name", "", "what the token is for")
-	f.StringVar(&expiresIn, "expires-in", "", "how long the token is good for (12h, 90d); for ever by default")
+	f.StringVar(&in.Org, "org", "", "organization of the token")
+	f.StringVar(&in.Role, "role", "", "role of the token: viewer, member, admin, owner or service")
+	f.StringVar(&in.Name, "name", "", "purpose of the token, shown in lists")
+	f.StringVar(&expiresIn, "expires-in", "", "lifetime of the token, such as 12h or 90d (default: unlimited)")
 	return cmd
 }
 
-// timeSpan reads 90m, 12h or 90d.
-func timeSpan(text string) (time.Duration, error) {
+// parseDays is time.ParseDuration with days: 90d.
+func parseDays(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		return time.Duration(n) * 24 * time.Hour, err
@@ -78,11 +76,11 @@ func timeSpan(text string) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
-func (a *app) tokenListCommand() *cobra.Command {
+func tokenListCommand(a *app) *cobra.Command {
 	var dataDir string
 	cmd := &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List the tokens of all organisations, without what is secret", Args: takes(cobra.NoArgs),
-		Long: "List the tokens of all organisations, without what is secret. " + takesRoot,
+		Use: "list", Aliases: []string{"ls"}, Short: "List the tokens of all organizations, without secrets", Args: positional(cobra.NoArgs),
+		Long: "List the tokens of all organizations, without secrets. " + needsRoot,
 		Example: `  firescan token list
   firescan token list --json | jq -r '.data[] | select(.name == "ci") | .id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -94,7 +92,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 				return err
 			}
 			return printData(a, raw, func(all []tokenView) error {
-				return table(a.out, "TOKEN ORGANISATION ROLE CREATED EXPIRES NAME", func(row func(...any)) {
+				return table(a.out, "TOKEN ORGANIZATION ROLE CREATED EXPIRES NAME", func(row func(...any)) {
 					for _, t := range all {
 						row(t.ID, orDash(t.OrganizationID), t.Role, when(t.CreatedAt), when(t.ExpiresAt), pathText(orDash(t.Name)))
 					}
@@ -102,24 +100,24 @@ func (a *app) tokenListCommand() *cobra.Command {
 			})
 		},
 	}
-	return dataDirFlag(a.reads(a.talks(cmd)), &dataDir)
+	return dataDirFlag(a.jsonFlag(a.connectionFlags(cmd)), &dataDir)
 }
 
-// tokenView is a token as the API lists it.
+// A tokenView is a token in the response of the API.
 type tokenView struct {
 	ID, OrganizationID, Role, Name string
 	CreatedAt, ExpiresAt           *time.Time
 }
 
-func (a *app) tokenRevokeCommand() *cobra.Command {
+func tokenRevokeCommand(a *app) *cobra.Command {
 	var dataDir string
 	cmd := &cobra.Command{
-		Use: "revoke TOKEN-ID", Short: "Make a token worthless, at once", Args: takes(cobra.ExactArgs(1)),
-		Long:    "Make a token worthless, at once. Its id is in `firescan token list`. " + takesRoot,
+		Use: "revoke TOKEN-ID", Short: "Revoke a token, effective immediately", Args: positional(cobra.ExactArgs(1)),
+		Long:    "Revoke a token, effective immediately. `firescan token list` shows the ids. " + needsRoot,
 		Example: "  firescan token revoke tok_01m86gqawnd9677dhgzggntypt",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], "fsk_") {
-				return usagef("that is a token, not its id, which is in `firescan token list`")
+				return usagef("the argument is a token, not an id: `firescan token list` shows the ids")
 			}
 			if err := a.asRoot(dataDir, func(c *client) error {
 				return c.call(cmd.Context(), http.MethodDelete, "/api/v1/admin/tokens/"+url.PathEscape(args[0]), nil, nil)
@@ -130,5 +128,5 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 			return nil
 		},
 	}
-	return dataDirFlag(a.talks(cmd), &dataDir)
+	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
 }

@@ -61,9 +61,9 @@ func (b *buildInfo) add(info *debug.BuildInfo) {
 	}
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "version", Short: "Print the version", Args: takes(cobra.NoArgs),
+		Use: "version", Short: "Print the version", Args: positional(cobra.NoArgs),
 		Example: `  firescan version
   firescan version --json | jq -r .revision`,
 		RunE: func(*cobra.Command, []string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -13,31 +12,30 @@ import (
 )
 
 const (
-	// pollEvery is how often the syncs are asked for: the events tell how they go, their
-	// records how they ended, and how they go while no events come.
-	pollEvery = 500 * time.Millisecond
-	// listenWithin is how long a sync waits for the events to come: something between
-	// the node and here may hold them back.
-	listenWithin = 5 * time.Second
+	// pollInterval is the interval of polling syncs. Events report progress; the records
+	// report the result, and progress while the stream of events is down.
+	pollInterval = 500 * time.Millisecond
+	// listenTimeout is how long a sync waits for the stream of events to open: a proxy
+	// may hold it back.
+	listenTimeout = 5 * time.Second
 )
 
-// unwatchedError says that the watching ended, and the sync did not.
+// An unwatchedError reports that the user stopped watching, while the syncs continue.
 type unwatchedError struct{ syncs []string }
 
 func (e *unwatchedError) Error() string {
 	if len(e.syncs) != 1 {
-		return "stopped watching; the syncs go on: `firescan sync list` shows them, `firescan sync cancel SYNC` ends one"
+		return "stopped watching; the syncs continue: `firescan sync list` shows them, `firescan sync cancel SYNC` cancels one"
 	}
-	return "stopped watching; the sync goes on: `firescan sync list` shows it, `firescan sync cancel " + e.syncs[0] + "` ends it"
+	return "stopped watching; the sync continues: `firescan sync list` shows it, `firescan sync cancel " + e.syncs[0] + "` cancels it"
 }
 
-// Unwrap tells that it was the user who stopped.
 func (e *unwatchedError) Unwrap() error { return context.Canceled }
 
-// syncAndWatch starts a sync of a destination, or of all, and shows it to its end.
-func (a *app) syncAndWatch(ctx context.Context, c *client, destination string) error {
+// watchSync starts a sync of one or all destinations and shows progress until it ends.
+func (a *app) watchSync(ctx context.Context, c *client, destination string) error {
 	var all []struct{ ID, Name string }
-	if err := c.call(ctx, http.MethodGet, "/api/v1/storage/destinations", nil, &all); err != nil {
+	if err := c.call(ctx, http.MethodGet, destinationsPath, nil, &all); err != nil {
 		return err
 	}
 	names := make(map[string]string, len(all))
@@ -47,19 +45,19 @@ func (a *app) syncAndWatch(ctx context.Context, c *client, destination string) e
 	view := newProgressView(ctx, a.err, terminal(a.err), names)
 	defer view.close()
 
-	// Listening begins before the sync does, so that not even its first event is missed.
-	ears := newEars(ctx, c, view.see)
-	defer ears.close()
+	// Listen before the sync starts, so that no event is missed.
+	events := listen(ctx, c, view.update)
+	defer events.close()
 	var started startedSyncs
 	if err := c.call(ctx, http.MethodPost, syncPath(destination), nil, &started); err != nil {
 		return err
 	}
 	ended, err := c.waitForSyncs(ctx, started.SyncIDs, func(s syncRecord) {
-		if !ears.open.Load() {
-			view.see(s.progress())
+		if !events.open.Load() {
+			view.update(s.progress())
 		}
 	})
-	ears.close() // from here on the records alone tell the end
+	events.close() // a late event must not replace the result
 	if ctx.Err() != nil {
 		view.close()
 		return &unwatchedError{started.SyncIDs}
@@ -67,43 +65,46 @@ func (a *app) syncAndWatch(ctx context.Context, c *client, destination string) e
 	if err != nil {
 		return err
 	}
-	return a.report(view, ended, names)
+	for _, s := range ended {
+		view.end(s)
+	}
+	view.close()
+	return a.printResults(ended, names)
 }
 
-// ears listen to events, again and again, for they are lost with each connection.
-type ears struct {
-	open atomic.Bool // events come
+// A listener listens to events and reconnects when the stream ends.
+type listener struct {
+	open atomic.Bool // whether the stream is open
 	stop context.CancelFunc
 	done chan struct{}
 }
 
-// newEars answers when it has begun to listen, or cannot for now: then the records
-// have to do.
-func newEars(ctx context.Context, c *client, see func(progress)) *ears {
+// listen returns after the first attempt to open the stream, successful or not.
+func listen(ctx context.Context, c *client, handle func(progress)) *listener {
 	ctx, stop := context.WithCancel(ctx)
-	e := &ears{stop: stop, done: make(chan struct{})}
+	l := &listener{stop: stop, done: make(chan struct{})}
 	tried := make(chan struct{})
-	begun := sync.OnceFunc(func() { close(tried) })
+	attempted := sync.OnceFunc(func() { close(tried) })
 	go func() {
-		defer close(e.done)
+		defer close(l.done)
 		for ctx.Err() == nil {
-			_ = c.listen(ctx, func() { e.open.Store(true); begun() }, see)
-			e.open.Store(false)
-			begun()
-			sleep(ctx, pollEvery)
+			_ = c.watchProgress(ctx, func() { l.open.Store(true); attempted() }, handle)
+			l.open.Store(false)
+			attempted()
+			sleep(ctx, pollInterval)
 		}
 	}()
 	select {
 	case <-tried:
-	case <-time.After(listenWithin):
+	case <-time.After(listenTimeout):
 	case <-ctx.Done():
 	}
-	return e
+	return l
 }
 
-func (e *ears) close() {
-	e.stop()
-	<-e.done
+func (l *listener) close() {
+	l.stop()
+	<-l.done
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -113,8 +114,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// waitForSyncs waits until all syncs have ended, and shows each look at one that has
-// not.
+// waitForSyncs polls syncs until all have ended, and calls show with each running sync.
 func (c *client) waitForSyncs(ctx context.Context, ids []string, show ...func(syncRecord)) ([]syncRecord, error) {
 	syncs := make([]syncRecord, len(ids))
 	for {
@@ -125,7 +125,7 @@ func (c *client) waitForSyncs(ctx context.Context, ids []string, show ...func(sy
 			}
 			err := c.call(ctx, http.MethodGet, "/api/v1/storage/syncs/"+url.PathEscape(id), nil, &syncs[i])
 			if e, ok := errors.AsType[*apiError](err); err != nil && (!ok || e.Code != "NO_LEADER") {
-				return nil, fmt.Errorf("lost sight of the sync, which goes on; `firescan sync list` shows it: %w", err)
+				return nil, fmt.Errorf("watch the sync, which continues (`firescan sync list` shows it): %w", err)
 			}
 			if syncs[i].ended() {
 				continue
@@ -138,18 +138,14 @@ func (c *client) waitForSyncs(ctx context.Context, ids []string, show ...func(sy
 		if running == 0 {
 			return syncs, nil
 		}
-		if sleep(ctx, pollEvery); ctx.Err() != nil {
+		if sleep(ctx, pollInterval); ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// report tells how the syncs ended.
-func (a *app) report(view *progressView, ended []syncRecord, names map[string]string) error {
-	for _, s := range ended {
-		view.end(s)
-	}
-	view.close()
+// printResults prints the results of syncs, and returns an error for those that failed.
+func (a *app) printResults(ended []syncRecord, names map[string]string) error {
 	var failed []error
 	for _, s := range ended {
 		name := nameOf(names, s.DestinationID)
@@ -163,7 +159,7 @@ func (a *app) report(view *progressView, ended []syncRecord, names map[string]st
 		}
 		if !a.json {
 			took := s.FinishedAt.Sub(*s.StartedAt).Round(time.Millisecond)
-			fmt.Fprintf(a.out, "%s: %s files (%s) in %v, %s orphans, %s backups miss their file\n",
+			fmt.Fprintf(a.out, "%s: %s files (%s) in %v, %s orphans, %s backups without a file\n",
 				name, count(s.FilesScanned), bytesText(s.BytesScanned), took, count(s.OrphanFiles), count(s.MissingBackups))
 		}
 	}
@@ -173,37 +169,4 @@ func (a *app) report(view *progressView, ended []syncRecord, names map[string]st
 		}
 	}
 	return errors.Join(failed...)
-}
-
-// progressView shows the progress of syncs: bars for a person, lines for a log.
-type progressView struct {
-	bars  *bars
-	lines *progressLines
-}
-
-func newProgressView(ctx context.Context, out io.Writer, person bool, names map[string]string) *progressView {
-	if person {
-		return &progressView{bars: newBars(ctx, out, names)}
-	}
-	return &progressView{lines: newProgressLines(out, names)}
-}
-
-func (v *progressView) see(p progress) {
-	if v.bars != nil {
-		v.bars.see(p)
-	} else {
-		v.lines.see(p)
-	}
-}
-
-func (v *progressView) end(s syncRecord) {
-	if v.bars != nil {
-		v.bars.end(s)
-	}
-}
-
-func (v *progressView) close() {
-	if v.bars != nil {
-		v.bars.close()
-	}
 }

@@ -13,15 +13,15 @@ import (
 	"testing"
 )
 
-// fakeSyncs is an API with one destination, whose sync is looked at some times before
-// it ends.
+// fakeSyncs is an API with one destination, whose sync ends after some requests for its
+// record.
 type fakeSyncs struct {
-	events http.HandlerFunc // of the stream of events
-	looks  int32            // how many looks find it running
-	last   string           // the record in the end
-	onLook func()
+	events http.HandlerFunc // serves the stream of events
+	polls  int32            // number of requests for the record that return runningSync
+	last   string           // the final record
+	onPoll func()
 
-	looked atomic.Int32
+	polled atomic.Int32
 }
 
 const (
@@ -33,19 +33,19 @@ const (
 func (f *fakeSyncs) start(t *testing.T) (addr string) {
 	t.Helper()
 	mux := http.NewServeMux()
-	answer := func(pattern, data string) {
+	respond := func(pattern, data string) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"success":true,"data":%s}`, data)
 		})
 	}
-	answer("GET /api/v1/storage/destinations", `[{"id":"storage_1","name":"production"}]`)
-	answer("POST /api/v1/storage/sync", `{"status":"syncing","organizationId":"acme","syncIds":["sync_1"]}`)
+	respond("GET /api/v1/storage/destinations", `[{"id":"storage_1","name":"production"}]`)
+	respond("POST /api/v1/storage/sync", `{"status":"syncing","organizationId":"acme","syncIds":["sync_1"]}`)
 	mux.HandleFunc("GET /api/v1/storage/syncs/sync_1", func(w http.ResponseWriter, _ *http.Request) {
-		if f.onLook != nil {
-			f.onLook()
+		if f.onPoll != nil {
+			f.onPoll()
 		}
 		record := f.last
-		if f.looked.Add(1) <= f.looks {
+		if f.polled.Add(1) <= f.polls {
 			record = runningSync
 		}
 		fmt.Fprintf(w, `{"success":true,"data":%s}`, record)
@@ -61,7 +61,7 @@ func noEvents(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, `{"success":false,"error":{"code":"INDEX_UNAVAILABLE","message":"not now"}}`)
 }
 
-// someEvents tells of the sync, and then nothing more.
+// someEvents sends one progress event and stays open.
 func someEvents(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "event: storage:sync-progress\ndata: "+
 		`{"destinationId":"storage_1","syncId":"sync_1","status":"running","filesScanned":420,"percent":42,"filesPerSecond":210,"etaSeconds":3}`+"\n\n")
@@ -80,16 +80,16 @@ func TestWatch(t *testing.T) {
 		out, errs string
 	}{
 		"events": {
-			fakeSyncs{events: someEvents, looks: 1, last: completedSync},
+			fakeSyncs{events: someEvents, polls: 1, last: completedSync},
 			exitOK,
-			"production: 1,000 files (10 KiB) in 4s, 10 orphans, 2 backups miss their file\n", "production: 42% 420 files, 0 orphans, 210/s, 3s left\n",
+			"production: 1,000 files (10 KiB) in 4s, 10 orphans, 2 backups without a file\n", "production: 42% 420 files, 0 orphans, 210/s, 3s left\n",
 		},
 		"no events": {
-			fakeSyncs{events: noEvents, looks: 1, last: completedSync},
+			fakeSyncs{events: noEvents, polls: 1, last: completedSync},
 			exitOK,
-			"production: 1,000 files (10 KiB) in 4s, 10 orphans, 2 backups miss their file\n", "production: 500 files, 5 orphans, 250/s\n",
+			"production: 1,000 files (10 KiB) in 4s, 10 orphans, 2 backups without a file\n", "production: 500 files, 5 orphans, 250/s\n",
 		},
-		"over at once": {fakeSyncs{events: noEvents, last: completedSync}, exitOK, "production: 1,000 files", ""},
+		"ended before the first poll": {fakeSyncs{events: noEvents, last: completedSync}, exitOK, "production: 1,000 files", ""},
 		"failed": {
 			fakeSyncs{events: noEvents, last: failedSync},
 			exitFailed, "",
@@ -103,7 +103,7 @@ func TestWatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, out, errs := testApp(nil)
-			code := a.run(t.Context(), watchArgs(c.fake.start(t), "production"))
+			code := run(t.Context(), a, watchArgs(c.fake.start(t), "production"))
 			if code != c.code || !strings.HasPrefix(out.String(), c.out) || errs.String() != c.errs {
 				t.Errorf("exit code %d\nout: %serr: %swant %d\nout: %serr: %s", code, out, errs, c.code, c.out, c.errs)
 			}
@@ -111,62 +111,61 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// As JSON the records are printed as they came, in one document, also when the sync
-// failed.
+// With --json the raw records are printed in one document, also if a sync failed.
 func TestWatchAsJSON(t *testing.T) {
 	for record, want := range map[string]int{completedSync: exitOK, failedSync: exitFailed} {
-		fake := fakeSyncs{events: noEvents, looks: 1, last: record}
+		fake := fakeSyncs{events: noEvents, polls: 1, last: record}
 		a, out, errs := testApp(nil)
-		if code := a.run(t.Context(), watchArgs(fake.start(t), "--json")); code != want {
+		if code := run(t.Context(), a, watchArgs(fake.start(t), "--json")); code != want {
 			t.Errorf("exit code %d, want %d: %s", code, want, errs)
 		}
 		if got, want := out.String(), `{"success":true,"data":{"syncs":[`+record+"]}}\n"; got != want {
 			t.Errorf("printed %swant %s", got, want)
 		}
 		if !json.Valid(out.Bytes()) {
-			t.Errorf("no JSON: %s", out)
+			t.Errorf("not JSON: %s", out)
 		}
 	}
 }
 
-// Whoever stops watching is told that the sync goes on, and what to do about that.
+// An interrupt of the watching reports that the sync continues, and how to cancel it.
 func TestStopWatching(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	fake := fakeSyncs{events: someEvents, looks: 1 << 30, onLook: stop}
+	fake := fakeSyncs{events: someEvents, polls: 1 << 30, onPoll: stop}
 	a, _, errs := testApp(nil)
-	code := a.run(ctx, watchArgs(fake.start(t), "production"))
-	if code != exitFailed || !strings.Contains(errs.String(), "the sync goes on") || !strings.Contains(errs.String(), "firescan sync cancel sync_1") {
+	code := run(ctx, a, watchArgs(fake.start(t), "production"))
+	if code != exitFailed || !strings.Contains(errs.String(), "the sync continues") || !strings.Contains(errs.String(), "firescan sync cancel sync_1") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
 
-// Events that end are listened to again, and the records tell the progress meanwhile.
-func TestEventsThatEnd(t *testing.T) {
-	var heard atomic.Int32
-	fake := fakeSyncs{looks: 4, last: completedSync, events: func(http.ResponseWriter, *http.Request) { heard.Add(1) }}
+// The client reconnects when the stream of events ends, and polls records meanwhile.
+func TestEventStreamEnds(t *testing.T) {
+	var opened atomic.Int32
+	fake := fakeSyncs{polls: 4, last: completedSync, events: func(http.ResponseWriter, *http.Request) { opened.Add(1) }}
 	a, out, errs := testApp(nil)
-	if code := a.run(t.Context(), watchArgs(fake.start(t), "production")); code != exitOK {
+	if code := run(t.Context(), a, watchArgs(fake.start(t), "production")); code != exitOK {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
-	if heard.Load() < 2 || !strings.Contains(out.String(), "1,000 files") {
-		t.Errorf("listened %d times\n%s%s", heard.Load(), out, errs)
+	if opened.Load() < 2 || !strings.Contains(out.String(), "1,000 files") {
+		t.Errorf("the stream was opened %d times\n%s%s", opened.Load(), out, errs)
 	}
 }
 
-// A bar ends with its sync, whatever became of it.
+// A bar ends with its sync, whatever the result.
 func TestBarsEnd(t *testing.T) {
 	percent := 50.0
 	for _, status := range []string{"completed", "failed", ""} {
 		var out bytes.Buffer
 		b := newBars(t.Context(), &out, map[string]string{"storage_1": "production"})
-		b.see(progress{SyncID: "sync_1", DestinationID: "storage_1", Percent: &percent})
-		b.see(progress{SyncID: "sync_1", DestinationID: "storage_1"}) // not known: stays
+		b.update(progress{SyncID: "sync_1", DestinationID: "storage_1", Percent: &percent})
+		b.update(progress{SyncID: "sync_1", DestinationID: "storage_1"}) // unknown: the bar stays
 		if status != "" {
 			b.end(syncRecord{ID: "sync_1", DestinationID: "storage_1", Status: status})
 		}
 		b.close()
 		b.close()
-		b.see(progress{SyncID: "sync_2"}) // too late, and no harm
+		b.update(progress{SyncID: "sync_2"}) // ignored
 	}
 }

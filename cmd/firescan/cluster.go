@@ -8,12 +8,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) clusterCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "cluster", Short: "See the cluster, remove nodes, rotate keys", Example: "  firescan cluster status"})
+func clusterCommand(a *app) *cobra.Command {
+	cmd := group(&cobra.Command{Use: "cluster", Short: "Show the cluster, remove nodes, rotate keys", Example: "  firescan cluster status"})
 	var dataDir string
 	status := &cobra.Command{
-		Use: "status", Short: "List the nodes", Args: takes(cobra.NoArgs),
-		Long: "List the nodes. " + takesRoot,
+		Use: "status", Short: "List the nodes", Args: positional(cobra.NoArgs),
+		Long: "List the nodes. " + needsRoot,
 		Example: `  firescan cluster status
   firescan cluster status --json | jq '.data.nodes[] | select(.leader) | .id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -27,16 +27,16 @@ func (a *app) clusterCommand() *cobra.Command {
 			return printData(a, raw, a.printNodes)
 		},
 	}
-	cmd.AddCommand(dataDirFlag(a.reads(a.talks(status)), &dataDir), a.removeNodeCommand(), a.rotateKeysCommand())
+	cmd.AddCommand(dataDirFlag(a.jsonFlag(a.connectionFlags(status)), &dataDir), removeNodeCommand(a), rotateKeysCommand(a))
 	return cmd
 }
 
-func (a *app) removeNodeCommand() *cobra.Command {
+func removeNodeCommand(a *app) *cobra.Command {
 	var dataDir string
 	cmd := &cobra.Command{
-		Use: "remove NODE", Aliases: []string{"rm"}, Short: "Take a node out of the cluster for good", Args: takes(cobra.ExactArgs(1)),
-		Long: `Take a node out of the cluster for good. One that runs stops; its shards move to the
-others. A node that is only away keeps its place: restarting needs no command. ` + takesRoot,
+		Use: "remove NODE", Aliases: []string{"rm"}, Short: "Remove a node from the cluster permanently", Args: positional(cobra.ExactArgs(1)),
+		Long: `Remove a node from the cluster permanently. If the node is running, it stops; its shards
+move to other nodes. A restart or a short outage needs no removal. ` + needsRoot,
 		Example: "  firescan cluster remove n3",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asRoot(dataDir, func(c *client) error {
@@ -44,17 +44,17 @@ others. A node that is only away keeps its place: restarting needs no command. `
 			})
 		},
 	}
-	return dataDirFlag(a.talks(cmd), &dataDir)
+	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
 }
 
-func (a *app) rotateKeysCommand() *cobra.Command {
+func rotateKeysCommand(a *app) *cobra.Command {
 	var dataDir string
 	cmd := &cobra.Command{
-		Use: "rotate-keys", Short: "Replace the key that credentials are encrypted with", Args: takes(cobra.NoArgs),
-		Long: `Make a new key for the credentials of destinations and encrypt all of them anew.
+		Use: "rotate-keys", Short: "Replace the key that encrypts credentials", Args: positional(cobra.NoArgs),
+		Long: `Create a new key and encrypt the credentials of all destinations with it.
 
-Nothing is interrupted. The key before stays for what is being written in this moment; the
-next rotation removes it: rotate twice when a key may have been seen. ` + takesRoot,
+Nothing is interrupted. The previous key stays valid for concurrent writes until the next
+rotation removes it: rotate twice after a key was exposed. ` + needsRoot,
 		Example: "  firescan cluster rotate-keys",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var done struct{ Destinations int }
@@ -63,14 +63,14 @@ next rotation removes it: rotate twice when a key may have been seen. ` + takesR
 			}); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.out, "key rotated; the credentials of %d destinations were encrypted anew\n", done.Destinations)
+			fmt.Fprintf(a.out, "key rotated; encrypted the credentials of %d destinations\n", done.Destinations)
 			return nil
 		},
 	}
-	return dataDirFlag(a.talks(cmd), &dataDir)
+	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
 }
 
-// member is a node as the API lists it.
+// A member is a node in the response of the API.
 type member struct {
 	ID, Address, State, Version string
 	Leader, Voter               bool
@@ -78,9 +78,9 @@ type member struct {
 	Shards                      int
 }
 
-type nodesAnswer struct{ Nodes []member }
+type clusterNodes struct{ Nodes []member }
 
-func (a *app) printNodes(data nodesAnswer) error {
+func (a *app) printNodes(data clusterNodes) error {
 	return table(a.out, "NODE ADDRESS STATE LEADER VOTER APPLIED SHARDS VERSION", func(row func(...any)) {
 		for _, n := range data.Nodes {
 			row(n.ID, orDash(n.Address), n.State, yes(n.Leader), yes(n.Voter), n.AppliedIndex, n.Shards, orDash(n.Version))

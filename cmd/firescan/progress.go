@@ -11,10 +11,26 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// barSteps is the length of a bar: percent are told in hundredths.
+// A progressView shows the progress of syncs. It is safe for concurrent use.
+type progressView interface {
+	update(p progress)
+	// end shows the final state of a sync.
+	end(s syncRecord)
+	close()
+}
+
+// newProgressView returns bars for a terminal, and lines for a log.
+func newProgressView(ctx context.Context, out io.Writer, terminal bool, names map[string]string) progressView {
+	if terminal {
+		return newBars(ctx, out, names)
+	}
+	return newProgressLines(out, names)
+}
+
+// barSteps is the length of a bar, in hundredths of a percent.
 const barSteps = 100_00
 
-// bars show each sync as a bar on a terminal. They are safe for concurrent use.
+// bars show each sync as a bar.
 type bars struct {
 	names map[string]string
 	group *mpb.Progress
@@ -37,7 +53,7 @@ func newBars(ctx context.Context, out io.Writer, names map[string]string) *bars 
 	}
 }
 
-func (b *bars) see(p progress) {
+func (b *bars) update(p progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -55,7 +71,7 @@ func (b *bars) see(p progress) {
 	s.now = p
 	s.mu.Unlock()
 	if p.Percent != nil {
-		// The last step is the end's, told by the record of the sync.
+		// Only end completes a bar.
 		s.bar.SetCurrent(min(int64(*p.Percent*100), barSteps-1))
 	}
 }
@@ -66,9 +82,9 @@ func (s *syncBar) text(decor.Statistics) string {
 	return progressText(s.now)
 }
 
-// end fills the bar of a sync that has completed, and leaves others where they stand.
+// end completes the bar of a successful sync, and stops that of others.
 func (b *bars) end(r syncRecord) {
-	b.see(r.progress())
+	b.update(r.progress())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.bySync[r.ID]; s != nil {
@@ -88,13 +104,13 @@ func (b *bars) close() {
 	}
 	b.closed = true
 	for _, s := range b.bySync {
-		s.bar.Abort(false) // no effect on a full one
+		s.bar.Abort(false) // no effect on a complete bar
 	}
 	b.mu.Unlock()
 	b.group.Wait()
 }
 
-// progressLines print the progress of each sync at most once in some seconds.
+// progressLines print the progress of each sync at most once per lineInterval.
 type progressLines struct {
 	out   io.Writer
 	names map[string]string
@@ -103,18 +119,21 @@ type progressLines struct {
 	last map[string]time.Time
 }
 
-// lineEvery keeps a log of a long sync short.
-const lineEvery = 5 * time.Second
+// lineInterval keeps the log of a long sync short.
+const lineInterval = 5 * time.Second
 
 func newProgressLines(out io.Writer, names map[string]string) *progressLines {
 	return &progressLines{out: out, names: names, last: map[string]time.Time{}}
 }
 
-func (l *progressLines) see(p progress) {
+func (*progressLines) end(syncRecord) {}
+func (*progressLines) close()         {}
+
+func (l *progressLines) update(p progress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if now.Sub(l.last[p.SyncID]) < lineEvery {
+	if now.Sub(l.last[p.SyncID]) < lineInterval {
 		return
 	}
 	l.last[p.SyncID] = now
@@ -125,14 +144,14 @@ func (l *progressLines) see(p progress) {
 	fmt.Fprintf(l.out, "%s:%s%s\n", nameOf(l.names, p.DestinationID), percent, progressText(p))
 }
 
-// leastForETA is the percent below which the time that is left is a guess, and not told.
-const leastForETA = 1
+// minETAPercent is the minimum progress for which the remaining time is shown.
+const minETAPercent = 1
 
-// progressText is what is said beside a bar.
+// progressText returns the text beside a bar.
 func progressText(p progress) string {
 	text := fmt.Sprintf(" %s files, %s orphans, %s/s", count(p.FilesScanned), count(p.OrphanFiles), count(uint64(p.FilesPerSecond)))
-	guess := p.Percent != nil && *p.Percent < leastForETA
-	if p.ETASeconds != nil && *p.ETASeconds >= 1 && !guess {
+	early := p.Percent != nil && *p.Percent < minETAPercent
+	if p.ETASeconds != nil && *p.ETASeconds >= 1 && !early {
 		text += fmt.Sprintf(", %v left", time.Duration(*p.ETASeconds*float64(time.Second)).Round(time.Second))
 	}
 	return text
