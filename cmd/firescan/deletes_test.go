@@ -50,8 +50,8 @@ func (s *store) keys(t *testing.T) []string {
 	return slices.Sorted(maps.Keys(s.list(t)))
 }
 
-// TestDeletes deletes in all ways at a real S3 server, and compares with the list of another
-// client.
+// TestDeletes deletes in all ways at a real S3 server, and compares with the list of
+// another client.
 func TestDeletes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
@@ -162,8 +162,8 @@ func TestDeletes(t *testing.T) {
 	}
 }
 
-// TestKilledDuringDelete kills a node between the steps of a cleanup, and checks bucket and
-// index after a restart.
+// TestKilledDuringDelete kills a node between the steps of a cleanup, and checks bucket
+// and index after a restart.
 func TestKilledDuringDelete(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")

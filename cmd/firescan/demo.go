@@ -271,8 +271,8 @@ func (d *demo) connect(ctx context.Context, endpoint string) (string, error) {
 	return made.ID, err
 }
 
-// importCatalog streams records that match the bucket, except that 5 % of the backups have
-// no record, and 1 % of the records have no file.
+// importCatalog streams records that match the bucket, except that 5 % of the backups
+// have no record, and 1 % of the records have no file.
 func (d *demo) importCatalog(ctx context.Context, keys *bucketserver.Keys, id string) error {
 	r, w := io.Pipe()
 	var g errgroup.Group

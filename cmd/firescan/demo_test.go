@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// The demo keeps serving after the demonstration, with the token that it printed, until it
-// is interrupted; then it leaves no files.
+// The demo keeps serving after the demonstration, with the token that it printed, until
+// it is interrupted; then it leaves no files.
 func TestDemoKeepsServing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a node for seconds")

@@ -41,8 +41,9 @@ func resize(t *testing.T, dir, size string) {
 	}
 }
 
-// TestFullIndexDisk fills the file system of the index during a sync: that sync fails with
-// the reason, everything else is still served, and with free space the sync succeeds.
+// TestFullIndexDisk fills the file system of the index during a sync: that sync fails
+// with the reason, everything else is still served, and with free space the sync
+// succeeds.
 func TestFullIndexDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
@@ -79,9 +80,9 @@ func TestFullIndexDisk(t *testing.T) {
 	}
 }
 
-// TestFullDataDisk fills the file system of the data directory. Reads continue, writes fail
-// in bounded time with a retryable error, and with free space they succeed: no acknowledged
-// write is lost.
+// TestFullDataDisk fills the file system of the data directory. Reads continue, writes
+// fail in bounded time with a retryable error, and with free space they succeed: no
+// acknowledged write is lost.
 func TestFullDataDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")

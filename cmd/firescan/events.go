@@ -22,8 +22,8 @@ type progress struct {
 
 const progressEvent = "storage:sync-progress"
 
-// watchProgress opens the stream of events and calls handle for each progress event, until
-// the stream or ctx ends. It calls opened when the stream is open.
+// watchProgress opens the stream of events and calls handle for each progress event,
+// until the stream or ctx ends. It calls opened when the stream is open.
 func (c *client) watchProgress(ctx context.Context, opened func(), handle func(progress)) error {
 	stream, err := c.stream(ctx, http.MethodGet, "/api/v1/storage/events", "", nil)
 	if err != nil {
@@ -44,8 +44,8 @@ func (c *client) watchProgress(ctx context.Context, opened func(), handle func(p
 	})
 }
 
-// readEvents reads the part of server-sent events (WHATWG HTML, 9.2.6) that firescan uses:
-// named events with data.
+// readEvents reads the part of server-sent events (WHATWG HTML, 9.2.6) that firescan
+// uses: named events with data.
 func readEvents(r io.Reader, handle func(name, data string) error) error {
 	lines := bufio.NewReader(r)
 	var name string

@@ -26,8 +26,9 @@ type computed struct {
 	want   *bucketserver.Expected
 }
 
-// serveKeys serves a bucket of n keys, adds it as a destination of a new organization, since
-// the records of all such buckets have the same ids, and imports the matching records.
+// serveKeys serves a bucket of n keys, adds it as a destination of a new organization,
+// since the records of all such buckets have the same ids, and imports the matching
+// records.
 func (p *process) serveKeys(t *testing.T, n uint64, o bucketserver.Options) *computed {
 	t.Helper()
 	p = p.as(t, fmt.Sprintf("org-%d", orgs.Add(1)))
@@ -214,7 +215,8 @@ func TestTransientFaults(t *testing.T) {
 	}
 }
 
-// TestThrottlingStorm scans, with many streams, a bucket that serves few requests a second.
+// TestThrottlingStorm scans, with many streams, a bucket that serves few requests a
+// second.
 func TestThrottlingStorm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")

@@ -23,8 +23,8 @@ type process struct {
 	service *client
 }
 
-// serve starts a node in dir and waits until it is ready. The program is this test binary,
-// which TestMain runs as firescan under that name.
+// serve starts a node in dir and waits until it is ready. The program is this test
+// binary, which TestMain runs as firescan under that name.
 func serve(t *testing.T, dir string, flags ...string) *process {
 	t.Helper()
 	self, err := os.Executable()

@@ -27,8 +27,8 @@ import (
 	"firescan/provider/providertest/versitygw"
 )
 
-// TestSecretsDoNotLeak calls the API with unique credentials, at well-behaved servers and at
-// one that echoes requests, and then searches for them, plain and encoded, in all
+// TestSecretsDoNotLeak calls the API with unique credentials, at well-behaved servers and
+// at one that echoes requests, and then searches for them, plain and encoded, in all
 // responses, logs and files of the node.
 func TestSecretsDoNotLeak(t *testing.T) {
 	if testing.Short() {
@@ -284,7 +284,8 @@ func found(data []byte, forms [][]byte) bool {
 	return false
 }
 
-// serviceAccount returns the JSON key of a service account, and a part of its private key.
+// serviceAccount returns the JSON key of a service account, and a part of its private
+// key.
 func serviceAccount(t *testing.T) (account, private string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

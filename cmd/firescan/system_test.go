@@ -186,7 +186,8 @@ func TestSystem(t *testing.T) {
 	}
 	p.compare(t, id, files)
 
-	// Deleting a backup record makes its files orphans without a new sync; restoring it links them again.
+	// Deleting a backup record makes its files orphans without a new sync; restoring it
+	// links them again.
 	victim := slices.Sorted(maps.Keys(backups))[len(backups)/2]
 	path := "/api/v1/catalog/backups/" + backups[victim]["id"].(string) //nolint:forcetypeassert // made above
 	setOrphan := func(orphan bool) {

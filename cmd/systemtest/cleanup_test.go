@@ -15,14 +15,14 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// TestKilledInMidDelete kills the node that deletes orphans while it does. When all has
-// settled, each file is gone from the bucket, from the index and on record as deleted, or
-// is still there in both; and no file that a backup needs is missing.
-func TestKilledInMidDelete(t *testing.T) {
+// TestKillDuringDelete kills the node that deletes orphans. After the recovery, each file
+// is either deleted from bucket and index and in the audit log, or still in both; no
+// linked file is missing.
+func TestKillDuringDelete(t *testing.T) {
 	const latency = 40 * time.Millisecond
 	c := newCluster(t, settings{nodes: 3})
 	for round := range pick(1, 20) {
-		keys, most := few(3000, 6000), int64(1) // files a request
+		keys, most := few(3000, 6000), int64(1) // files per request
 		batches := round%2 == 1
 		if batches {
 			keys, most = 25_000, 1000
@@ -30,7 +30,7 @@ func TestKilledInMidDelete(t *testing.T) {
 		w := c.newWorldOf(t, bucketserver.Skewed, keys, 0.4, bucketserver.Options{Latency: latency})
 		w.noBatches = !batches
 		w.sync(t)
-		c.whole(t, w, c.nodes...)
+		c.awaitShards(t, w, c.nodes...)
 		before := w.inBucket(t)
 		linked := map[string]bool{}
 		w.mustExport(t, c.nodes[0], func(f *file) {
@@ -44,9 +44,9 @@ func TestKilledInMidDelete(t *testing.T) {
 
 		var cleaning sync.WaitGroup
 		cleaning.Go(func() {
-			_, _ = w.owner.ask(t.Context(), victim, cleanup(w)) // it will be killed
+			_, _ = w.owner.do(t.Context(), victim, cleanup(w)) // its node is killed
 		})
-		// The first requests find out whether the bucket honours conditions.
+		// The first requests probe for support of conditional deletes.
 		const probes = 4
 		requests := probes + int64((0.1+0.8*rand.Float64())*float64(orphans)/float64(most))
 		await(t, "some orphans are deleted", patience, func() bool { return w.deletes.Load() >= requests })
@@ -55,16 +55,16 @@ func TestKilledInMidDelete(t *testing.T) {
 		cleaning.Wait()
 		killed := time.Now()
 		rest := w.inBucket(t)
-		t.Logf("%s (leading: %v) was killed after %d requests to delete; %d of %d orphans were gone", victim.id, led, w.deletes.Load(), len(before)-len(rest), orphans)
+		t.Logf("%s (leading: %v) was killed after %d delete requests; %d of %d orphans were deleted", victim.id, led, w.deletes.Load(), len(before)-len(rest), orphans)
 		victim.start(t)
-		c.serves(t, victim)
+		c.awaitReady(t, victim)
 		if round%2 == 0 {
-			// As leader it knows at once that nobody deletes any more what it had begun; another
-			// one waits for minutes, since the node might only be cut off.
+			// As leader it recovers its own open intents at once; another leader waits for
+			// minutes, because the node might only be partitioned.
 			c.lead(t, victim)
 		}
 		var odd []string
-		await(t, "what was left open is settled", 4*time.Minute, func() bool {
+		await(t, "open intents are recovered", 4*time.Minute, func() bool {
 			rest, odd = w.inBucket(t), nil
 			shown := map[string]bool{}
 			w.mustExport(t, c.leader(t), func(f *file) {
@@ -75,30 +75,30 @@ func TestKilledInMidDelete(t *testing.T) {
 			})
 			for path := range rest {
 				if !shown[path] {
-					t.Fatalf("%q is in the bucket and not in the index", path)
+					t.Fatalf("%q is in the bucket, but not in the index", path)
 				}
 			}
 			time.Sleep(300 * time.Millisecond)
 			return len(odd) == 0
 		})
-		t.Logf("all was settled after %v; %d are gone", time.Since(killed).Round(time.Millisecond), len(before)-len(rest))
+		t.Logf("recovered after %v; %d files are deleted", time.Since(killed).Round(time.Millisecond), len(before)-len(rest))
 		for path := range linked {
 			if !rest[path] {
-				t.Errorf("%q was needed and is gone", path)
+				t.Errorf("%q is linked and was deleted", path)
 			}
 		}
-		w.onRecord(t, before, rest)
+		w.checkAudit(t, before, rest)
 
-		// Somebody cleans up again, and that comes to its end.
+		// A second cleanup completes.
 		c.must(t, w.owner, cleanup(w), nil)
 		if rest := w.inBucket(t); len(rest) != len(linked) {
-			t.Errorf("%d files are left, %d are needed", len(rest), len(linked))
+			t.Errorf("%d files are left, want %d", len(rest), len(linked))
 		}
 		for _, n := range c.nodes {
 			shown := 0
 			w.mustExport(t, n, func(*file) { shown++ })
 			if shown != len(linked) {
-				t.Errorf("%s shows %d files, there are %d", n.id, shown, len(linked))
+				t.Errorf("%s lists %d files, want %d", n.id, shown, len(linked))
 			}
 		}
 		if t.Failed() {
@@ -107,11 +107,12 @@ func TestKilledInMidDelete(t *testing.T) {
 	}
 }
 
-func cleanup(w *world) asked {
-	return asked{method: http.MethodPost, path: w.path("/cleanup-orphans?includeUnknown=true"), within: 2 * time.Minute}
+func cleanup(w *world) request {
+	return request{method: http.MethodPost, path: w.path("/cleanup-orphans?includeUnknown=true"), timeout: 2 * time.Minute}
 }
 
-// lead has the leader stop while only the given node can take over.
+// lead makes the given node the leader: it stops the leader while no other node can win
+// an election.
 func (c *cluster) lead(t testing.TB, n *node) {
 	t.Helper()
 	for range 10 {
@@ -123,21 +124,22 @@ func (c *cluster) lead(t testing.TB, n *node) {
 		for _, other := range behind {
 			other.freeze(t)
 		}
-		// Now the others lack something, so that the leader does not hand over to them.
+		// An entry that the frozen nodes lack keeps the leader from transferring leadership to
+		// them.
 		c.as(t, "behind", "viewer")
-		leader.quit(t)
+		leader.terminate(t)
 		for _, other := range behind {
 			other.thaw(t)
 		}
 		leader.start(t)
 		for _, n := range c.nodes {
-			c.serves(t, n)
+			c.awaitReady(t, n)
 		}
 	}
-	t.Fatalf("%s does not come to lead", n.id)
+	t.Fatalf("%s does not become leader", n.id)
 }
 
-// inBucket lists the bucket without firescan.
+// inBucket lists the bucket directly.
 func (w *world) inBucket(t testing.TB) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}
@@ -175,12 +177,12 @@ func (w *world) inBucket(t testing.TB) map[string]bool {
 	}
 }
 
-// onRecord checks that what is gone is on record as deleted, once, and nothing else.
-func (w *world) onRecord(t testing.TB, before, rest map[string]bool) {
+// checkAudit checks that the audit log has each deleted file once, and no other file.
+func (w *world) checkAudit(t testing.TB, before, rest map[string]bool) {
 	t.Helper()
 	deleted := map[string]int{}
 	for cursor := ""; ; {
-		a, _, err := w.owner.persist(t.Context(), w.up(), asked{
+		a, _, err := w.owner.retry(t.Context(), w.up(), request{
 			method: http.MethodGet, path: "/api/v1/storage/audit?limit=100&cursor=" + url.QueryEscape(cursor),
 		})
 		if err != nil {
@@ -214,7 +216,7 @@ func (w *world) onRecord(t testing.TB, before, rest map[string]bool) {
 		}
 		if deleted[path] != want {
 			if problems++; problems <= 10 {
-				t.Errorf("%q is on record as deleted %d times, want %d", path, deleted[path], want)
+				t.Errorf("%q is in the audit log as deleted %d times, want %d", path, deleted[path], want)
 			}
 		}
 	}

@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// client calls the API of whichever node it is told to, with one token.
+// A client calls the API of any node, with one token.
 type client struct {
 	http       *http.Client
 	token, org string
-	passedOn   bool // so that the node answers itself or not at all
+	forwarded  bool // the node must not forward the request
 }
 
-// answer is what a node answered, good or bad.
-type answer struct {
+// A response is a response of a node, successful or not.
+type response struct {
 	Status int `json:"-"`
 	Data   json.RawMessage
 	Meta   struct {
@@ -35,30 +35,30 @@ type answer struct {
 	took     time.Duration
 }
 
-func (a *answer) good() bool { return a.Status/100 == 2 }
+func (a *response) ok() bool { return a.Status/100 == 2 }
 
-// String is the answer in the words of an error.
-func (a *answer) String() string {
+// String formats an error response.
+func (a *response) String() string {
 	return fmt.Sprintf("%d %s %s %s", a.Status, a.Error.Code, a.Error.Message, a.Error.Details)
 }
 
-// asked is a request; body is sent as JSON unless it is an io.Reader.
-type asked struct {
+// A request is sent with body as JSON, unless it is an io.Reader.
+type request struct {
 	method, path string
 	body         any
 	key          string // Idempotency-Key
-	within       time.Duration
+	timeout      time.Duration
 }
 
-const usualWait = 10 * time.Second
+const defaultTimeout = 10 * time.Second
 
-// ask makes one request of one node. An error says that no whole answer came, so that
-// nobody knows what it has done.
-func (c *client) ask(ctx context.Context, n *node, q asked) (*answer, error) {
-	if q.within == 0 {
-		q.within = usualWait
+// do sends one request to one node. After an error, it is unknown whether the request had
+// an effect.
+func (c *client) do(ctx context.Context, n *node, q request) (*response, error) {
+	if q.timeout == 0 {
+		q.timeout = defaultTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, q.within)
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
 	began := time.Now()
 	resp, err := c.open(ctx, n, q)
@@ -68,19 +68,19 @@ func (c *client) ask(ctx context.Context, n *node, q asked) (*answer, error) {
 	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s to %s %s: %w", n.id, q.method, q.path, err)
+		return nil, fmt.Errorf("read the response of %s to %s %s: %w", n.id, q.method, q.path, err)
 	}
-	a := &answer{}
+	a := &response{}
 	if err := json.Unmarshal(raw, a); err != nil {
-		return nil, fmt.Errorf("%s answered %s %s with %q: %w", n.id, q.method, q.path, raw, err)
+		return nil, fmt.Errorf("decode the response of %s to %s %s: %q: %w", n.id, q.method, q.path, raw, err)
 	}
 	a.Status, a.took = resp.StatusCode, time.Since(began)
 	a.replayed = resp.Header.Get("Idempotency-Replayed") != ""
 	return a, nil
 }
 
-// open makes a request and answers as soon as the headers of the answer are there.
-func (c *client) open(ctx context.Context, n *node, q asked) (*http.Response, error) {
+// open sends a request and returns when the headers of the response arrive.
+func (c *client) open(ctx context.Context, n *node, q request) (*http.Response, error) {
 	body, isReader := q.body.(io.Reader)
 	kind := "application/x-ndjson"
 	if q.body != nil && !isReader {
@@ -101,7 +101,7 @@ func (c *client) open(ctx context.Context, n *node, q asked) (*http.Response, er
 	if body != nil {
 		req.Header.Set("Content-Type", kind)
 	}
-	if c.passedOn {
+	if c.forwarded {
 		req.Header.Set("X-Firescan-Passed-On", "1")
 	}
 	if q.key != "" {
@@ -109,22 +109,22 @@ func (c *client) open(ctx context.Context, n *node, q asked) (*http.Response, er
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", n.id, err)
+		return nil, fmt.Errorf("call %s: %w", n.id, err)
 	}
 	return resp, nil
 }
 
-// passing tells whether another try may help.
-func passing(a *answer, err error) bool {
+// retryable reports whether a retry may succeed.
+func retryable(a *response, err error) bool {
 	return err != nil || a.Status == http.StatusServiceUnavailable || a.Status == http.StatusBadGateway
 }
 
-// persist asks the given nodes in turn until one answers for good, as a client behind a load
-// balancer would that tries again. Nodes that do not run are passed over.
-func (c *client) persist(ctx context.Context, nodes []*node, q asked) (a *answer, tries int, err error) {
+// retry tries the given nodes in turn until the response is not retryable, like a client
+// behind a load balancer. It skips nodes that do not run.
+func (c *client) retry(ctx context.Context, nodes []*node, q request) (a *response, tries int, err error) {
 	const patience = 90 * time.Second
-	if q.within == 0 {
-		q.within = 5 * time.Second
+	if q.timeout == 0 {
+		q.timeout = 5 * time.Second
 	}
 	for end := time.Now().Add(patience); ; {
 		for _, n := range nodes {
@@ -132,7 +132,7 @@ func (c *client) persist(ctx context.Context, nodes []*node, q asked) (a *answer
 				continue
 			}
 			tries++
-			if a, err = c.ask(ctx, n, q); !passing(a, err) {
+			if a, err = c.do(ctx, n, q); !retryable(a, err) {
 				return a, tries, nil
 			}
 			if ctx.Err() != nil {
@@ -143,40 +143,40 @@ func (c *client) persist(ctx context.Context, nodes []*node, q asked) (a *answer
 			if err == nil {
 				err = errors.New(a.String())
 			}
-			return nil, tries, fmt.Errorf("%s %s: nothing but refusals for %v, at last: %w", q.method, q.path, patience, err)
+			return nil, tries, fmt.Errorf("%s %s: no success after retries for %v: %w", q.method, q.path, patience, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-// must asks any node until it answers well, and decodes what it says.
-func (c *cluster) must(t testing.TB, as *client, q asked, data any) {
+// must retries a request on all nodes until it succeeds, and decodes the response.
+func (c *cluster) must(t testing.TB, as *client, q request, data any) {
 	t.Helper()
-	a, _, err := as.persist(t.Context(), c.up(), q)
+	a, _, err := as.retry(t.Context(), c.up(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !a.good() {
+	if !a.ok() {
 		t.Fatalf("%s %s: %s", q.method, q.path, a)
 	}
 	decode(t, a, data)
 }
 
-func decode(t testing.TB, a *answer, data any) {
+func decode(t testing.TB, a *response, data any) {
 	t.Helper()
 	if data == nil {
 		return
 	}
 	if err := json.Unmarshal(a.Data, data); err != nil {
-		t.Fatalf("an answer that is not understood: %v\n%s", err, a.Data)
+		t.Fatalf("unexpected response: %v\n%s", err, a.Data)
 	}
 }
 
-// metric reads one metric without labels of a node; ok is false when it does not answer.
+// metric returns a metric without labels; ok is false if the node does not respond.
 func (c *cluster) metric(ctx context.Context, n *node, name string) (value float64, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	resp, err := c.admin.open(ctx, n, asked{method: http.MethodGet, path: "/metrics"})
+	resp, err := c.admin.open(ctx, n, request{method: http.MethodGet, path: "/metrics"})
 	if err != nil {
 		return 0, false
 	}

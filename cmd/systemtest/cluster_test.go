@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// cluster is a number of nodes that begin together.
+// A cluster is a set of nodes that were bootstrapped together.
 type cluster struct {
 	program, secretFile string
 	dir, logs           string
@@ -25,15 +25,15 @@ type cluster struct {
 	network             *network // nil: all nodes are on the loopback
 }
 
-// settings say what cluster a test wants.
+// settings configure a cluster.
 type settings struct {
 	nodes int
-	// network has each node in a network namespace of its own.
+	// network runs each node in a separate network namespace.
 	network bool
 	flags   []string
 }
 
-// newCluster starts a cluster and waits until all its nodes serve.
+// newCluster starts a cluster and waits until all nodes are ready.
 func newCluster(t *testing.T, s settings) *cluster {
 	t.Helper()
 	c := &cluster{program: program(t), dir: t.TempDir(), flags: s.flags}
@@ -65,13 +65,13 @@ func newCluster(t *testing.T, s settings) *cluster {
 		n.start(t)
 	}
 	for _, n := range c.nodes {
-		c.serves(t, n)
+		c.awaitReady(t, n)
 	}
-	t.Logf("%d nodes serve after %v", s.nodes, time.Since(began).Round(10*time.Millisecond))
+	t.Logf("%d nodes are ready after %v", s.nodes, time.Since(began).Round(10*time.Millisecond))
 	return c
 }
 
-// add makes room for another node and does not start it.
+// add adds a node without starting it.
 func (c *cluster) add(t *testing.T) *node {
 	t.Helper()
 	i := len(c.nodes) + 1
@@ -89,45 +89,45 @@ func (c *cluster) add(t *testing.T) *node {
 	return n
 }
 
-// up lists the nodes that run and are not frozen.
+// up returns the nodes that run and are not frozen.
 func (c *cluster) up() []*node {
 	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *node) bool { return !n.running() })
 }
 
-// others lists all nodes but those given.
+// others returns all nodes except the given ones.
 func (c *cluster) others(not ...*node) []*node {
 	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *node) bool { return slices.Contains(not, n) })
 }
 
-// await waits for something that takes a while.
+// await polls until done returns true, and returns how long that took.
 func await(t testing.TB, what string, within time.Duration, done func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for !done() {
 		if time.Since(began) > within {
-			t.Fatalf("waited for %v in vain until %s", within, what)
+			t.Fatalf("timeout after %v: not true that %s", within, what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	return time.Since(began)
 }
 
-// patience is for what must come about and whose time is not judged.
+// patience is the timeout for conditions whose duration is not asserted.
 const patience = time.Minute
 
-// serves waits until a node is ready.
-func (c *cluster) serves(t testing.TB, n *node) time.Duration {
+// awaitReady waits until a node is ready.
+func (c *cluster) awaitReady(t testing.TB, n *node) time.Duration {
 	t.Helper()
 	return await(t, n.id+" is ready", patience, func() bool {
 		if !n.running() {
 			t.Fatalf("%s does not run", n.id)
 		}
-		a, err := c.admin.ask(t.Context(), n, asked{method: http.MethodGet, path: "/readyz", within: time.Second})
+		a, err := c.admin.do(t.Context(), n, request{method: http.MethodGet, path: "/readyz", timeout: time.Second})
 		return err == nil && a.Status == http.StatusOK
 	})
 }
 
-// leaderAmong asks the nodes themselves which of them leads; nil when none does.
+// leaderAmong returns the node that reports to be the leader, or nil.
 func (c *cluster) leaderAmong(ctx context.Context, nodes []*node) *node {
 	for _, n := range nodes {
 		if leads, ok := c.metric(ctx, n, "firescan_cluster_leader"); ok && leads == 1 {
@@ -137,7 +137,7 @@ func (c *cluster) leaderAmong(ctx context.Context, nodes []*node) *node {
 	return nil
 }
 
-// leader waits for one.
+// leader waits for a leader and returns it.
 func (c *cluster) leader(t testing.TB) (l *node) {
 	t.Helper()
 	await(t, "there is a leader", patience, func() bool {
@@ -147,7 +147,7 @@ func (c *cluster) leader(t testing.TB) (l *node) {
 	return l
 }
 
-// follower is any node that runs and does not lead.
+// follower returns a running node that is not the leader.
 func (c *cluster) follower(t testing.TB) *node {
 	t.Helper()
 	leader := c.leader(t)
@@ -160,7 +160,7 @@ func (c *cluster) follower(t testing.TB) *node {
 	return nil
 }
 
-// member is a node as the cluster shows it.
+// A member is a node in the response of the API.
 type member struct {
 	ID, State     string
 	Leader, Voter bool
@@ -168,11 +168,11 @@ type member struct {
 	Shards        int
 }
 
-// members asks any node for all of them, by id.
+// members returns all members by id.
 func (c *cluster) members(t testing.TB) map[string]member {
 	t.Helper()
 	var status struct{ Nodes []member }
-	c.must(t, c.admin, asked{method: http.MethodGet, path: "/api/v1/admin/cluster"}, &status)
+	c.must(t, c.admin, request{method: http.MethodGet, path: "/api/v1/admin/cluster"}, &status)
 	byID := map[string]member{}
 	for _, m := range status.Nodes {
 		byID[m.ID] = m
@@ -180,8 +180,9 @@ func (c *cluster) members(t testing.TB) map[string]member {
 	return byID
 }
 
-// voters waits until exactly the given nodes are members, and all of them vote and live.
-func (c *cluster) voters(t testing.TB, within time.Duration, nodes ...*node) time.Duration {
+// awaitVoters waits until exactly the given nodes are members, all of them voters and
+// alive.
+func (c *cluster) awaitVoters(t testing.TB, within time.Duration, nodes ...*node) time.Duration {
 	t.Helper()
 	var last map[string]member
 	return await(t, fmt.Sprintf("the voters are %d nodes (they are %+v)", len(nodes), last), within, func() bool {
@@ -195,11 +196,11 @@ func (c *cluster) voters(t testing.TB, within time.Duration, nodes ...*node) tim
 	})
 }
 
-// as makes a client of an organisation with a new token.
+// as returns a client with a new token of an organization.
 func (c *cluster) as(t testing.TB, org, role string) *client {
 	t.Helper()
 	var made struct{ Token string }
-	c.must(t, c.admin, asked{
+	c.must(t, c.admin, request{
 		method: http.MethodPost, path: "/api/v1/admin/tokens", body: map[string]string{"organizationId": org, "role": role},
 	}, &made)
 	return &client{http: c.admin.http, token: made.Token, org: org}

@@ -1,13 +1,11 @@
-// Package systemtest holds whole clusters of firescan against what happens to them in
-// life: nodes that are killed, frozen, cut off, replaced and upgraded while clients work
-// and buckets are scanned. Each node is the program itself, in a process of its own.
-//
-// What a cluster tells is compared with what the bucket itself is known to hold, with what
-// undisturbed scans found, and with what clients were answered before.
+// Package systemtest tests whole clusters of firescan processes against faults: nodes are
+// killed, frozen, partitioned, replaced and upgraded while clients work and buckets are
+// scanned. The results are compared with the known contents of the bucket, with
+// undisturbed scans, and with earlier responses to clients.
 //
 // The tests run in a short form with the other tests (`make test`), and with
-// FIRESCAN_LONG=1 in a long one (`make test-long`): larger buckets, longer pauses, each
-// kill many times. FIRESCAN_KEEP names a directory in which the logs of the nodes are
-// left. Measured times are logged, never judged more sharply than by a multiple of what
-// is promised, for machines may be busy.
+// FIRESCAN_LONG=1 in a long form (`make test-long`): larger buckets, longer pauses, many
+// repetitions. FIRESCAN_KEEP names a directory for the logs of the nodes. Durations are
+// logged; assertions allow a multiple of the promised limits, because the machine may be
+// busy.
 package systemtest

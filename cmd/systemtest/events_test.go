@@ -20,11 +20,12 @@ type progress struct {
 	Nodes          []string
 }
 
-// events follows the server-sent events of a node, and is ready when it listens.
-func (c *cluster) events(t testing.TB, as *client, n *node, see func(name string, data []byte)) (stopped func()) {
+// events subscribes to the server-sent events of a node and returns when the stream is
+// open.
+func (c *cluster) events(t testing.TB, as *client, n *node, handle func(name string, data []byte)) (stopped func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	resp, err := as.open(ctx, n, asked{method: http.MethodGet, path: "/api/v1/storage/events"})
+	resp, err := as.open(ctx, n, request{method: http.MethodGet, path: "/api/v1/storage/events"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func (c *cluster) events(t testing.TB, as *client, n *node, see func(name string
 			case "event":
 				name = value
 			case "data":
-				see(name, []byte(value))
+				handle(name, []byte(value))
 			}
 		}
 	})
@@ -51,13 +52,13 @@ func (c *cluster) events(t testing.TB, as *client, n *node, see func(name string
 	}
 }
 
-// TestEventsOnAnyNode has clients of all nodes hear of a sync that the leader coordinates.
+// TestEventsOnAnyNode checks that clients of all nodes receive the events of a sync.
 func TestEventsOnAnyNode(t *testing.T) {
 	c := newCluster(t, settings{nodes: 3, flags: []string{"--scan-streams", "2"}})
 	w := c.newWorld(t, bucketserver.Flat, few(10_000, 30_000), bucketserver.Options{PageSize: int(few(100, 300)), Latency: 150 * time.Millisecond})
 	for range pick(1, 20) {
 		var mu sync.Mutex
-		heard := map[string][]progress{}
+		received := map[string][]progress{}
 		stats := map[string]int{}
 		for _, n := range c.nodes {
 			defer c.events(t, w.owner, n, func(name string, data []byte) {
@@ -67,21 +68,21 @@ func TestEventsOnAnyNode(t *testing.T) {
 				case "storage:sync-progress":
 					var p progress
 					if err := json.Unmarshal(data, &p); err != nil {
-						t.Errorf("an event that is not understood: %v\n%s", err, data)
+						t.Errorf("unexpected event: %v\n%s", err, data)
 					}
-					heard[n.id] = append(heard[n.id], p)
+					received[n.id] = append(received[n.id], p)
 				case "storage:stats-update":
 					stats[n.id]++
 				}
 			})()
 		}
-		id := w.begin(t)
-		w.finish(t, id)
-		await(t, "clients of all nodes heard the end", patience, func() bool {
+		id := w.startSync(t)
+		w.awaitSync(t, id)
+		await(t, "clients of all nodes received the final event", patience, func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, n := range c.nodes {
-				all := heard[n.id]
+				all := received[n.id]
 				if len(all) == 0 || all[len(all)-1].Status != "completed" || stats[n.id] == 0 {
 					return false
 				}
@@ -91,20 +92,20 @@ func TestEventsOnAnyNode(t *testing.T) {
 		mu.Lock()
 		for _, n := range c.nodes {
 			running := 0
-			for _, p := range heard[n.id] {
+			for _, p := range received[n.id] {
 				if p.SyncID != id {
-					t.Errorf("%s told of sync %s, there is only %s", n.id, p.SyncID, id)
+					t.Errorf("%s sent an event of sync %s, want only %s", n.id, p.SyncID, id)
 				}
 				if p.Status == "running" && p.FilesScanned > 0 && p.FilesScanned < w.want.Digest.Files {
 					running++
 				}
 			}
-			if last := heard[n.id][len(heard[n.id])-1]; last.FilesScanned != w.want.Digest.Files {
-				t.Errorf("%s told at last of %d files, there are %d", n.id, last.FilesScanned, w.want.Digest.Files)
+			if last := received[n.id][len(received[n.id])-1]; last.FilesScanned != w.want.Digest.Files {
+				t.Errorf("%s: the final event has %d files, want %d", n.id, last.FilesScanned, w.want.Digest.Files)
 			}
-			t.Logf("%s told %d events, %d of them while files were counted", n.id, len(heard[n.id]), running)
+			t.Logf("%s sent %d events, %d of them with partial counts", n.id, len(received[n.id]), running)
 			if running == 0 {
-				t.Errorf("%s told nothing of how the sync went", n.id)
+				t.Errorf("%s sent no event with a partial count", n.id)
 			}
 		}
 		mu.Unlock()

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// ledger writes projects through given nodes all the time, and remembers what was promised
-// to be stored.
+// A ledger continuously writes projects through given nodes, and remembers which writes
+// were acknowledged.
 type ledger struct {
 	as   *client
 	name string
 
-	mu       sync.Mutex
-	promised []string
-	refused  int
-	slowest  time.Duration // answer, good or bad
-	gap      time.Duration // between two promises
-	last     time.Time
+	mu           sync.Mutex
+	acknowledged []string
+	failed       int
+	slowest      time.Duration // response, successful or not
+	gap          time.Duration // between two acknowledged writes
+	last         time.Time
 }
 
-// write writes until ctx ends, by turns through the nodes that nodes names.
+// write writes until ctx ends, through each of the nodes in turn.
 func (l *ledger) write(ctx context.Context, nodes func() []*node) {
 	l.last = time.Now()
 	for i := 0; ctx.Err() == nil; i++ {
@@ -33,55 +33,55 @@ func (l *ledger) write(ctx context.Context, nodes func() []*node) {
 			continue
 		}
 		id := fmt.Sprintf("%s-%d", l.name, i)
-		a, err := l.as.ask(ctx, up[i%len(up)], asked{
+		a, err := l.as.do(ctx, up[i%len(up)], request{
 			method: http.MethodPut, path: "/api/v1/catalog/projects/" + id, body: map[string]string{"id": id, "name": id},
 		})
-		l.note(id, a, err)
+		l.record(id, a, err)
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-func (l *ledger) note(id string, a *answer, err error) {
+func (l *ledger) record(id string, a *response, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
 		l.slowest = max(l.slowest, a.took)
 	}
-	if err != nil || !a.good() {
-		l.refused++
+	if err != nil || !a.ok() {
+		l.failed++
 		return
 	}
-	l.promised = append(l.promised, id)
+	l.acknowledged = append(l.acknowledged, id)
 	l.gap, l.last = max(l.gap, time.Since(l.last)), time.Now()
 }
 
-// holds checks that every node tells every record that was promised.
-func (l *ledger) holds(t testing.TB, nodes ...*node) {
+// verify checks that every node returns every acknowledged record.
+func (l *ledger) verify(t testing.TB, nodes ...*node) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t.Logf("%s: %d writes were promised, %d were not; longest without a promise %v, slowest answer %v",
-		l.name, len(l.promised), l.refused, l.gap.Round(time.Millisecond), l.slowest.Round(time.Millisecond))
-	if len(l.promised) == 0 {
-		t.Errorf("%s: not one write was promised: the test tests nothing", l.name)
+	t.Logf("%s: %d writes were acknowledged, %d failed; longest gap %v, slowest response %v",
+		l.name, len(l.acknowledged), l.failed, l.gap.Round(time.Millisecond), l.slowest.Round(time.Millisecond))
+	if len(l.acknowledged) == 0 {
+		t.Errorf("%s: no write was acknowledged: the test is void", l.name)
 	}
-	for i, id := range l.promised {
-		// Each of the last, and of the others on some node: that a node lacks but one is not how
-		// a log fails.
+	for i, id := range l.acknowledged {
+		// The last records on all nodes, the others on one node each: a log does not lose
+		// single entries in the middle.
 		at := nodes
-		if i < len(l.promised)-20 {
+		if i < len(l.acknowledged)-20 {
 			at = nodes[i%len(nodes) : i%len(nodes)+1]
 		}
 		for _, n := range at {
-			a, _, err := l.as.persist(t.Context(), []*node{n}, asked{method: http.MethodGet, path: "/api/v1/catalog/projects/" + id})
-			if err != nil || !a.good() {
-				t.Errorf("%s was promised to be stored, and %s answers %v, %v", id, n.id, a, err)
+			a, _, err := l.as.retry(t.Context(), []*node{n}, request{method: http.MethodGet, path: "/api/v1/catalog/projects/" + id})
+			if err != nil || !a.ok() {
+				t.Errorf("%s was acknowledged, and %s returns %v, %v", id, n.id, a, err)
 			}
 		}
 	}
 }
 
-// during runs a background task while fn works, and waits for its end.
+// during runs fn with background tasks, stops the tasks and waits for them.
 func during(t testing.TB, fn func(), tasks ...func(context.Context)) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())

@@ -13,11 +13,11 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// What clients saw is judged by two models. A record is a register: put, get, delete. The
-// destinations of a name are a counter: each creation adds one, however often it was
-// tried, and a reader counts those it is shown.
+// There are two models. A record is a register: put, get, delete. The destinations of a
+// name are a counter: each creation adds one, however often it was retried, and a read
+// counts the destinations in the list.
 
-// verb is what an operation does.
+// A verb is the kind of an operation.
 type verb string
 
 const (
@@ -28,30 +28,30 @@ const (
 	count  verb = "count"
 )
 
-// input is an operation on one record or name.
+// An input is an operation on one record or name.
 type input struct {
 	key   string
 	verb  verb
-	value string // that is put
+	value string // to put
 }
 
-// output is what the client was told. Without sure, it was told nothing: the operation
-// may take effect whenever, or never, which is the same as at the very end.
+// An output is the response. If it is not known, the operation may take effect at any
+// time, or never, which is the same as at the very end.
 type output struct {
-	sure  bool
-	value string // that was got; empty is none
-	found bool   // by a deletion
-	n     int    // that were counted
-	node  string // that was asked, for the story
+	known bool
+	value string // of a get; empty for no record
+	found bool   // of a delete
+	n     int    // of a count
+	node  string // that served the request, for the log
 }
 
-// state is a record's value, or how many destinations of a name there are.
+// A state is the value of a record, or the number of destinations of a name.
 type state struct {
 	value string
 	n     int
 }
 
-// step is the one truth about what follows what.
+// step applies an operation to a state, and reports whether the output is possible.
 func step(s state, in input, out output) (bool, state) {
 	switch in.verb {
 	case put:
@@ -59,7 +59,7 @@ func step(s state, in input, out output) (bool, state) {
 	case get:
 		return s.value == out.value, s
 	case remove:
-		return !out.sure || out.found == (s.value != ""), state{}
+		return !out.known || out.found == (s.value != ""), state{}
 	case create:
 		return true, state{n: s.n + 1}
 	case count:
@@ -68,13 +68,13 @@ func step(s state, in input, out output) (bool, state) {
 	return false, s
 }
 
-// model tells records and names apart, since none knows of the others.
+// model partitions the history by record and name, which are independent.
 func model() porcupine.Model {
 	return porcupine.Model{
 		Partition: func(history []porcupine.Operation) (parts [][]porcupine.Operation) {
 			at := map[string]int{}
 			for _, op := range history {
-				key := op.Input.(input).key //nolint:forcetypeassert // we made it
+				key := op.Input.(input).key //nolint:forcetypeassert // always an input
 				i, ok := at[key]
 				if !ok {
 					i = len(parts)
@@ -86,26 +86,26 @@ func model() porcupine.Model {
 		},
 		Init: func() any { return state{} },
 		Step: func(s, in, out any) (bool, any) {
-			return step(s.(state), in.(input), out.(output)) //nolint:forcetypeassert // we made them
+			return step(s.(state), in.(input), out.(output)) //nolint:forcetypeassert // always these types
 		},
 		DescribeOperation: func(in, out any) string { return fmt.Sprintf("%+v -> %+v", in, out) },
 		DescribeState:     func(s any) string { return fmt.Sprintf("%+v", s) },
 	}
 }
 
-// history is what all clients did and saw, on one clock.
+// A history has the operations of all clients, on one clock.
 type history struct {
 	began time.Time
 	mu    sync.Mutex
 	ops   []porcupine.Operation
-	sure  int
+	known int
 }
 
-// add notes an operation that was begun at a moment and ends now. What read nothing for
-// sure tells nothing.
+// add records an operation that started at begun and ends now. A read without a known
+// output is ignored.
 func (h *history) add(client int, in input, begun time.Time, out output) {
 	ended := time.Since(h.began).Nanoseconds()
-	if !out.sure {
+	if !out.known {
 		if in.verb == get || in.verb == count {
 			return
 		}
@@ -113,37 +113,37 @@ func (h *history) add(client int, in input, begun time.Time, out output) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if out.sure {
-		h.sure++
+	if out.known {
+		h.known++
 	}
 	h.ops = append(h.ops, porcupine.Operation{
 		ClientId: client, Input: in, Call: begun.Sub(h.began).Nanoseconds(), Output: out, Return: ended, Metadata: out.node,
 	})
 }
 
-// judge finds out whether there is one order of the operations that explains what was
-// seen. Of a record of which there is none it shows the whole story.
-func (h *history) judge(t testing.TB) {
+// check checks that the history is linearizable. It logs the history of each record that
+// is not.
+func (h *history) check(t testing.TB) {
 	t.Helper()
-	verdict := porcupine.CheckOperationsTimeout(model(), h.ops, 5*time.Minute)
-	t.Logf("%d operations, of %d the outcome is known: %s", len(h.ops), h.sure, verdict)
-	if verdict == porcupine.Ok {
+	result := porcupine.CheckOperationsTimeout(model(), h.ops, 5*time.Minute)
+	t.Logf("%d operations, %d with a known output: %s", len(h.ops), h.known, result)
+	if result == porcupine.Ok {
 		return
 	}
-	t.Errorf("no order of the operations explains what was seen (%s)", verdict)
+	t.Errorf("the history is not linearizable (%s)", result)
 	for _, part := range model().Partition(h.ops) {
 		if porcupine.CheckOperationsTimeout(model(), part, time.Minute) == porcupine.Ok {
 			continue
 		}
 		slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
-		var story strings.Builder
+		var log strings.Builder
 		for _, op := range part {
 			ended := "never"
 			if op.Return != math.MaxInt64 {
 				ended = time.Duration(op.Return).String()
 			}
-			fmt.Fprintf(&story, "%15v to %-15s client %d %s %+v: %+v\n", time.Duration(op.Call), ended, op.ClientId, op.Metadata, op.Input, op.Output)
+			fmt.Fprintf(&log, "%15v to %-15s client %d %s %+v: %+v\n", time.Duration(op.Call), ended, op.ClientId, op.Metadata, op.Input, op.Output)
 		}
-		t.Logf("it began %s; the story that makes no sense:\n%s", h.began.UTC().Format(time.RFC3339Nano), &story)
+		t.Logf("started at %s; history that is not linearizable:\n%s", h.began.UTC().Format(time.RFC3339Nano), &log)
 	}
 }

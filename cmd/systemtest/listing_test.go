@@ -9,42 +9,43 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// listing notes which keys a bucket has listed, and when.
+// A listing records which keys a bucket has listed, and when.
 type listing struct {
 	mu    sync.Mutex
-	pages []listed
+	pages []listedPage
 }
 
-// listed is a page: the ranks of its keys.
-type listed struct {
+// A listedPage is the range of the ranks of the keys of a page.
+type listedPage struct {
 	at          time.Time
-	first, last uint64 // without the last
+	first, last uint64 // excluding last
 }
 
-// note takes a request down; it is one to be answered well.
-func (l *listing) note(keys *bucketserver.Keys, pageSize int, r bucketserver.ListRequest) bucketserver.Fault {
+// record records a request. It injects no fault.
+func (l *listing) record(keys *bucketserver.Keys, pageSize int, r bucketserver.ListRequest) bucketserver.Fault {
 	first := keys.Rank([]byte(r.From))
 	last := min(first+uint64(min(pageSize, r.MaxKeys)), keys.Len())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pages = append(l.pages, listed{time.Now(), first, last})
+	l.pages = append(l.pages, listedPage{time.Now(), first, last})
 	return bucketserver.None
 }
 
-// forget makes what was listed so far count no longer.
-func (l *listing) forget() {
+// reset forgets the pages listed so far.
+func (l *listing) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pages = nil
 }
 
-// again is the share of the n keys that were listed before a moment and after it as well,
-// but for overlaps of less than a page: those come when streams part, in peace, too.
-func (l *listing) again(n uint64, moment time.Time) float64 {
+// relisted returns the share of the n keys that were listed both before and after a
+// moment, except overlaps of less than a page: those also occur without faults when
+// ranges are split.
+func (l *listing) relisted(n uint64, moment time.Time) float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	const before, after = 1, 2
-	marks := make([]byte, n+1) // the last one ends a run
+	marks := make([]byte, n+1) // the last mark ends a run
 	longest := uint64(0)
 	for _, p := range l.pages {
 		mark := byte(before)
@@ -70,18 +71,17 @@ func (l *listing) again(n uint64, moment time.Time) float64 {
 	return float64(twice) / float64(n)
 }
 
-// middle is the moment when half of all pages had been listed.
-func (l *listing) middle() time.Time {
+// halfTime returns when half of all pages had been listed.
+func (l *listing) halfTime() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sorted := slices.SortedFunc(slices.Values(l.pages), func(a, b listed) int { return a.at.Compare(b.at) })
+	sorted := slices.SortedFunc(slices.Values(l.pages), func(a, b listedPage) int { return a.at.Compare(b.at) })
 	if len(sorted) == 0 {
 		return time.Time{}
 	}
 	return sorted[len(sorted)/2].at
 }
 
-// TestListing holds what is counted against what was listed.
 func TestListing(t *testing.T) {
 	keys, err := bucketserver.NewKeys(bucketserver.Flat, 1000)
 	if err != nil {
@@ -89,24 +89,24 @@ func TestListing(t *testing.T) {
 	}
 	var l listing
 	list := func(first uint64, most int) {
-		l.note(keys, 100, bucketserver.ListRequest{From: string(keys.AppendKey(nil, first)), MaxKeys: most})
+		l.record(keys, 100, bucketserver.ListRequest{From: string(keys.AppendKey(nil, first)), MaxKeys: most})
 		time.Sleep(time.Millisecond)
 	}
 	list(0, 1000)
 	list(100, 1000)
 	list(300, 1000)
-	if half := l.middle(); !half.Equal(l.pages[1].at) {
+	if half := l.halfTime(); !half.Equal(l.pages[1].at) {
 		t.Errorf("half was listed at %v, want %v", half, l.pages[1].at)
 	}
 	moment := time.Now()
 	list(60, 1000)
 	list(160, 20)   // 60 to 180 are listed again
-	list(350, 1000) // of which 50 were listed before: they do not count
+	list(350, 1000) // overlaps by 50, less than a page
 	list(950, 1000)
-	if got := l.again(1000, moment); got != 0.12 {
+	if got := l.relisted(1000, moment); got != 0.12 {
 		t.Errorf("%.3f were listed again, want 0.12", got)
 	}
-	if l.forget(); l.again(1000, moment) != 0 {
-		t.Error("something is left")
+	if l.reset(); l.relisted(1000, moment) != 0 {
+		t.Error("pages are left after a reset")
 	}
 }

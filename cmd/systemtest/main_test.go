@@ -14,15 +14,15 @@ import (
 
 	"go.uber.org/goleak"
 
-	// The program is built apart; that this test depends on what it is made of keeps its
-	// results from being taken from a cache when that has changed.
+	// The program is built separately: this dependency invalidates cached test results when
+	// its sources change.
 	_ "firescan/node"
 )
 
-// long is whether the long form runs: the numbers of the design, and many repetitions.
+// long reports whether the long form runs: full sizes and many repetitions.
 var long = os.Getenv("FIRESCAN_LONG") == "1"
 
-// pick chooses by the form that runs.
+// pick returns the value for the short or the long form.
 func pick[T any](short, inLong T) T {
 	if long {
 		return inLong
@@ -30,10 +30,9 @@ func pick[T any](short, inLong T) T {
 	return short
 }
 
-// few is a number of keys that a cluster with the race detector gets through in some
-// seconds, else more.
+// few returns a number of keys: slow with the race detector, fast otherwise.
 func few(slow, fast uint64) uint64 {
-	if raced {
+	if raceEnabled {
 		return slow
 	}
 	return fast
@@ -54,40 +53,41 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is the program, which is built once and only when a test needs it.
+// built is the program, which is built once, when a test needs it.
 var built struct {
 	once      sync.Once
 	dir, path string
 	err       error
 }
 
-// program builds firescan, with the race detector where this test has it.
+// program builds firescan, with the race detector if the tests have it, and returns its
+// path.
 func program(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs a cluster of processes")
 	}
 	built.once.Do(func() {
-		// As above: files that were looked at count, too.
+		// go test tracks files that a test reads: see the import above.
 		for _, file := range must(filepath.Glob("../firescan/*.go")) {
 			_ = must(os.Stat(file))
 		}
-		// It outlives the test that comes first.
+		// The directory outlives the first test.
 		if built.dir, built.err = os.MkdirTemp("", "firescan-systemtest"); built.err != nil { //nolint:usetesting // as above
 			return
 		}
 		built.path = filepath.Join(built.dir, "firescan")
 		args := []string{"build", "-o", built.path}
-		if raced {
+		if raceEnabled {
 			args = append(args, "-race")
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
-		var said bytes.Buffer
+		var stderr bytes.Buffer
 		cmd := exec.CommandContext(ctx, "go", append(args, "firescan/cmd/firescan")...)
-		cmd.Stderr = &said
+		cmd.Stderr = &stderr
 		if err := cmd.Run(); err != nil {
-			built.err = fmt.Errorf("build firescan: %w\n%s", err, &said)
+			built.err = fmt.Errorf("build firescan: %w\n%s", err, &stderr)
 		}
 	})
 	if built.err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// times collects how long something took.
+// times collects durations.
 type times struct {
 	mu  sync.Mutex
 	all []time.Duration
@@ -19,7 +19,7 @@ func (m *times) add(d time.Duration) {
 	m.all = append(m.all, d)
 }
 
-// String tells the median and the most.
+// String returns count, median and maximum.
 func (m *times) String() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -27,27 +27,27 @@ func (m *times) String() string {
 		return "never"
 	}
 	sorted := slices.Sorted(slices.Values(m.all))
-	return fmt.Sprintf("%d times, median %v, most %v", len(sorted),
+	return fmt.Sprintf("%d times, median %v, max %v", len(sorted),
 		sorted[len(sorted)/2].Round(time.Millisecond), sorted[len(sorted)-1].Round(time.Millisecond))
 }
 
-// shares collects parts of a whole.
+// shares collects fractions.
 type shares struct{ all []float64 }
 
 func (m *shares) add(s float64) { m.all = append(m.all, s) }
 
-func (m *shares) most() float64 {
+func (m *shares) max() float64 {
 	if len(m.all) == 0 {
 		return 0
 	}
 	return slices.Max(m.all)
 }
 
-// String tells the median and the most.
+// String returns count, median and maximum.
 func (m *shares) String() string {
 	if len(m.all) == 0 {
 		return "none"
 	}
 	sorted := slices.Sorted(slices.Values(m.all))
-	return fmt.Sprintf("%d times, median %.2f %%, most %.2f %%", len(sorted), 100*sorted[len(sorted)/2], 100*sorted[len(sorted)-1])
+	return fmt.Sprintf("%d times, median %.2f %%, max %.2f %%", len(sorted), 100*sorted[len(sorted)/2], 100*sorted[len(sorted)-1])
 }

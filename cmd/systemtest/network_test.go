@@ -10,24 +10,24 @@ import (
 	"testing"
 )
 
-// network is a bridge with a network namespace at each of its ports. The test itself, and
-// the bucket, are at the bridge: they reach every node whatever lies between the nodes.
+// A network is a bridge with a network namespace at each port. The test and the bucket
+// are on the bridge, and reach every node whatever is partitioned.
 type network struct {
 	name, base string
 	hosts      []string
 	spaces     []string
 }
 
-// ip runs the tool of that name.
+// ip runs ip(8).
 func ip(args ...string) error {
-	out, err := exec.Command("ip", args...).CombinedOutput() //nolint:noctx // answers at once
+	out, err := exec.Command("ip", args...).CombinedOutput() //nolint:noctx // returns at once
 	if err != nil {
 		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	return nil
 }
 
-// newNetwork skips the test where such a thing cannot be made.
+// newNetwork creates a network, or skips the test if it has no permission to.
 func newNetwork(t testing.TB) *network {
 	t.Helper()
 	w := &network{name: "fs" + strconv.Itoa(rand.IntN(1<<16)), base: fmt.Sprintf("10.231.%d.", rand.IntN(256))}
@@ -37,7 +37,7 @@ func newNetwork(t testing.TB) *network {
 		ip("addr", "add", w.base+"254/24", "dev", w.name),
 		ip("link", "set", w.name, "up"),
 	); err != nil {
-		t.Skipf("network namespaces and bridges cannot be made here (they need Linux, root and iproute2): %v", err)
+		t.Skipf("cannot create network namespaces and bridges (needs Linux, root and iproute2): %v", err)
 	}
 	return w
 }
@@ -49,7 +49,7 @@ func (w *network) close() {
 	_ = ip("link", "del", w.name)
 }
 
-// join makes a namespace with an address of its own.
+// join creates a namespace with a new address.
 func (w *network) join(t testing.TB, id string) (host, space string) {
 	t.Helper()
 	n := len(w.hosts) + 1
@@ -65,15 +65,15 @@ func (w *network) join(t testing.TB, id string) (host, space string) {
 		ip("-n", space, "link", "set", "eth0", "up"),
 		ip("-n", space, "link", "set", "lo", "up"),
 	); err != nil {
-		t.Skipf("a network namespace cannot be made here: %v", err)
+		t.Skipf("cannot create a network namespace: %v", err)
 	}
 	return host, space
 }
 
-// nowhere is an address that no card has: what is sent to it vanishes without a word.
+// nowhere is a hardware address that no interface has: frames to it are dropped silently.
 const nowhere = "02:00:00:00:00:99"
 
-// mute has everything vanish that one node sends to another. What the other sends arrives.
+// mute drops everything that one node sends to another, in this direction only.
 func (w *network) mute(t testing.TB, from, to *node) {
 	t.Helper()
 	if err := ip("-n", from.namespace, "neigh", "replace", to.host, "lladdr", nowhere, "dev", "eth0", "nud", "permanent"); err != nil {
@@ -81,7 +81,7 @@ func (w *network) mute(t testing.TB, from, to *node) {
 	}
 }
 
-// cut parts one node from others, in both directions.
+// cut partitions a node from others, in both directions.
 func (w *network) cut(t testing.TB, n *node, others ...*node) {
 	t.Helper()
 	for _, other := range others {
@@ -90,17 +90,17 @@ func (w *network) cut(t testing.TB, n *node, others ...*node) {
 	}
 }
 
-// heal lets everything through again.
+// heal removes all partitions.
 func (w *network) heal(t testing.TB) {
 	t.Helper()
 	for _, space := range w.spaces {
 		for _, host := range w.hosts {
-			_ = ip("-n", space, "neigh", "del", host, "dev", "eth0") // where there was none, nothing was cut
+			_ = ip("-n", space, "neigh", "del", host, "dev", "eth0") // fails for hosts that were not cut
 		}
 	}
 }
 
-// canNetwork tells whether networks can be made here.
+// canNetwork reports whether this process has permission to create networks.
 func canNetwork() bool {
 	name := "fsprobe" + strconv.Itoa(rand.IntN(1<<16))
 	defer func() { _ = ip("netns", "del", name) }()

@@ -18,29 +18,29 @@ import (
 	"time"
 )
 
-// node is a firescan node: a place to run, a directory and addresses that it keeps, and
-// the process of the moment.
+// A node is a firescan node: a permanent directory and addresses, and the current
+// process.
 type node struct {
 	cluster                  *cluster
 	id, dir, log             string
 	host, http, port, gossip string
-	namespace                string   // where it runs; empty is where the test does
-	flags                    []string // of its own
+	namespace                string   // empty: that of the test
+	flags                    []string // in addition to those of the cluster
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
 	ended   chan struct{}
-	err     error // of Wait, read after ended is closed
+	err     error // of Wait, valid after ended is closed
 	stopped bool  // by SIGSTOP
 }
 
-// start runs the node, which may have run before.
+// start starts the process of the node.
 func (n *node) start(t testing.TB) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.cmd != nil {
-		t.Fatalf("%s runs already", n.id)
+		t.Fatalf("%s is already running", n.id)
 	}
 	out, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -61,7 +61,7 @@ func (n *node) start(t testing.TB) {
 		name, args = "ip", append([]string{"netns", "exec", n.namespace, n.cluster.program}, args...)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, dieWithTest()
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, killWithParent()
 	cmd.Env = append(os.Environ(), "FIRESCAN_ROOT_TOKEN="+n.cluster.admin.token)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func (n *node) start(t testing.TB) {
 	}()
 }
 
-// running tells whether the node can answer.
+// running reports whether the process runs and is not frozen.
 func (n *node) running() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -94,7 +94,7 @@ func (n *node) signal(t testing.TB, s syscall.Signal) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.cmd == nil {
-		t.Fatalf("%s does not run", n.id)
+		t.Fatalf("%s is not running", n.id)
 	}
 	if err := n.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
@@ -107,19 +107,19 @@ func (n *node) signal(t testing.TB, s syscall.Signal) {
 	}
 }
 
-// kill ends the node without a warning.
+// kill sends SIGKILL and waits.
 func (n *node) kill(t testing.TB) {
 	t.Helper()
 	n.signal(t, syscall.SIGKILL)
-	_ = n.wait(t) // it was killed
+	_ = n.wait(t) // killed
 }
 
-// quit ends the node as an operator does, which it must do cleanly.
-func (n *node) quit(t testing.TB) {
+// terminate sends SIGTERM and waits. The process must exit without an error.
+func (n *node) terminate(t testing.TB) {
 	t.Helper()
 	n.signal(t, syscall.SIGTERM)
 	if err := n.wait(t); err != nil {
-		t.Errorf("%s did not end cleanly: %v", n.id, err)
+		t.Errorf("%s ended with an error: %v", n.id, err)
 	}
 }
 
@@ -143,7 +143,8 @@ func (n *node) wait(t testing.TB) error {
 	return n.err
 }
 
-// dispose ends the node at the end of a test. One that ended by itself has failed.
+// dispose ends the node at the end of a test. A process that has already ended is an
+// error.
 func (n *node) dispose(t testing.TB) {
 	t.Helper()
 	n.mu.Lock()
@@ -152,7 +153,7 @@ func (n *node) dispose(t testing.TB) {
 	if cmd != nil {
 		select {
 		case <-ended:
-			t.Errorf("%s ended by itself: %v", n.id, n.err)
+			t.Errorf("%s ended unexpectedly: %v", n.id, n.err)
 		default:
 			_ = cmd.Process.Kill()
 			<-ended
@@ -172,33 +173,33 @@ func (n *node) dispose(t testing.TB) {
 	t.Logf("the log of %s ends with (FIRESCAN_KEEP=DIR keeps all of it):\n%s", n.id, strings.Join(lines[max(0, len(lines)-25):], "\n"))
 }
 
-// tail is the end of the node's log.
-func (n *node) tail(most int64) string {
+// tail returns the end of the log, at most max bytes.
+func (n *node) tail(max int64) string {
 	f, err := os.Open(n.log)
 	if err != nil {
 		return ""
 	}
 	defer func() { _ = f.Close() }()
-	if info, err := f.Stat(); err == nil && info.Size() > most {
-		_, _ = f.Seek(-most, io.SeekEnd)
+	if info, err := f.Stat(); err == nil && info.Size() > max {
+		_, _ = f.Seek(-max, io.SeekEnd)
 	}
 	raw, _ := io.ReadAll(f)
 	return string(raw)
 }
 
-// empty takes all away that the node has stored.
-func (n *node) empty(t testing.TB) {
+// wipe removes the data directory.
+func (n *node) wipe(t testing.TB) {
 	t.Helper()
 	if err := os.RemoveAll(n.dir); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// nextPort is where the search for free ports goes on. It keeps below those that systems
-// give to outgoing connections, so that a node that is down finds its own free again.
+// nextPort is the next port that freePort tries. It stays below the ephemeral ports, so
+// that the port of a stopped node stays free.
 var nextPort atomic.Int64
 
-// freePort finds a port of which both TCP and UDP are free.
+// freePort returns an address whose port is free for TCP and UDP.
 func freePort(t testing.TB) string {
 	t.Helper()
 	nextPort.CompareAndSwap(0, 15_000+rand.Int64N(12_000))

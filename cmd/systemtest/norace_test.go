@@ -2,4 +2,4 @@
 
 package systemtest
 
-const raced = false
+const raceEnabled = false

@@ -2,4 +2,4 @@
 
 package systemtest
 
-const raced = true
+const raceEnabled = true

@@ -8,13 +8,13 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// whole waits until the given nodes hold the shard of a world, each all of it.
-func (c *cluster) whole(t testing.TB, w *world, nodes ...*node) time.Duration {
+// awaitShards waits until the given nodes have identical, complete replicas of the shard.
+func (c *cluster) awaitShards(t testing.TB, w *world, nodes ...*node) time.Duration {
 	t.Helper()
 	sum := ""
-	return await(t, "the shards are whole", 2*patience, func() bool {
+	return await(t, "the replicas are complete", 2*patience, func() bool {
 		for _, n := range nodes {
-			own, err := w.own(t.Context(), n)
+			own, err := w.exportLocal(t.Context(), n)
 			if err != nil || sum != "" && own != sum {
 				time.Sleep(100 * time.Millisecond)
 				return false
@@ -31,16 +31,16 @@ func (c *cluster) whole(t testing.TB, w *world, nodes ...*node) time.Duration {
 	})
 }
 
-// TestReplacedNode loses a node with its disk. It comes back empty under its old name, or
-// another one comes in its place: either becomes a voter, and gets its copies of the shards,
-// with nobody doing anything but starting it.
+// TestReplacedNode kills a node and wipes its disk. The node restarts empty under its old
+// name, or a new node is added: either becomes a voter and gets its replicas without any
+// operation besides its start.
 func TestReplacedNode(t *testing.T) {
 	c := newCluster(t, settings{nodes: 3, flags: []string{"--dead-after", "8s"}})
 	w := c.newWorld(t, bucketserver.Tree, pick(few(10_000, 30_000), 300_000), bucketserver.Options{})
 	w.sync(t)
-	c.whole(t, w, c.nodes...)
-	want := w.right(t)
-	listed := w.served()
+	c.awaitShards(t, w, c.nodes...)
+	want := w.verify(t)
+	listed := w.keysListed()
 	for round := range pick(1, 10) {
 		for name, victim := range map[string]func() *node{
 			"a follower": func() *node { return c.follower(t) }, "the leader": func() *node { return c.leader(t) },
@@ -48,10 +48,10 @@ func TestReplacedNode(t *testing.T) {
 			t.Run(fmt.Sprintf("%s with an empty disk %d", name, round+1), func(t *testing.T) {
 				n := victim()
 				n.kill(t)
-				n.empty(t)
+				n.wipe(t)
 				n.start(t)
-				c.replaced(t, w, n, c.nodes...)
-				w.same(t, want)
+				c.awaitReplacement(t, w, n, c.nodes...)
+				w.verifySum(t, want)
 			})
 		}
 		if t.Failed() {
@@ -61,28 +61,29 @@ func TestReplacedNode(t *testing.T) {
 	t.Run("another node", func(t *testing.T) {
 		n := c.follower(t)
 		n.kill(t)
-		n.empty(t)
+		n.wipe(t)
 		fresh := c.add(t)
 		fresh.start(t)
-		c.replaced(t, w, fresh, c.others(n)...)
-		w.same(t, want)
+		c.awaitReplacement(t, w, fresh, c.others(n)...)
+		w.verifySum(t, want)
 	})
-	if more := w.served() - listed; more > 0 {
-		t.Errorf("%d keys were listed for copies that the other nodes have", more)
+	if more := w.keysListed() - listed; more > 0 {
+		t.Errorf("%d keys were listed again for replicas that other nodes have", more)
 	}
 }
 
-// replaced waits until a node that came empty does all that the one before it did: then the
-// voters are the given ones. It votes last, for it did so before its disk was lost, too.
-func (c *cluster) replaced(t testing.TB, w *world, n *node, voters ...*node) {
+// awaitReplacement waits until an empty node is ready, has its replicas, and the voters
+// are the given ones. It checks the voters last, because a node with the old name counts
+// as one from the start.
+func (c *cluster) awaitReplacement(t testing.TB, w *world, n *node, voters ...*node) {
 	t.Helper()
 	began := time.Now()
 	since := func() time.Duration { return time.Since(began).Round(time.Millisecond) }
-	c.serves(t, n)
+	c.awaitReady(t, n)
 	ready := since()
-	c.whole(t, w, n)
+	c.awaitShards(t, w, n)
 	whole := since()
-	c.voters(t, 3*patience, voters...)
-	t.Logf("%s was ready after %v, had its shards after %v and voted after %v", n.id, ready, whole, since())
-	c.whole(t, w, voters...)
+	c.awaitVoters(t, 3*patience, voters...)
+	t.Logf("%s was ready after %v, had its replicas after %v and was a voter after %v", n.id, ready, whole, since())
+	c.awaitShards(t, w, voters...)
 }

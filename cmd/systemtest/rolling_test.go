@@ -13,32 +13,32 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// TestRollingRestart restarts one node after the other, as for an upgrade, while clients
-// read and write all the time. Whoever tries again, with the same key where something is
-// made, must not notice.
+// TestRollingRestart restarts the nodes one by one, as in an upgrade, while clients read
+// and write. Clients that retry, with the same idempotency key for creations, must see no
+// error.
 func TestRollingRestart(t *testing.T) {
 	c := newCluster(t, settings{nodes: 3})
 	w := c.newWorld(t, bucketserver.Flat, 5000, bucketserver.Options{})
 	w.sync(t)
-	c.whole(t, w, c.nodes...)
-	u := &usage{world: w}
+	c.awaitShards(t, w, c.nodes...)
+	u := &traffic{world: w}
 	during(t, func() {
 		for range pick(1, 20) {
 			for _, n := range c.nodes {
-				n.quit(t)
+				n.terminate(t)
 				time.Sleep(time.Second)
 				n.start(t)
-				c.serves(t, n)
-				c.voters(t, patience, c.nodes...)
+				c.awaitReady(t, n)
+				c.awaitVoters(t, patience, c.nodes...)
 			}
 		}
 	}, u.readFiles, u.readStats, u.make, u.put)
-	u.judge(t)
+	u.verify(t)
 }
 
-// usage is what clients do behind a load balancer that knows which nodes run, and not
-// which of them can answer.
-type usage struct {
+// traffic are clients behind a load balancer that knows which nodes run, but not which of
+// them are ready.
+type traffic struct {
 	*world
 	mu           sync.Mutex
 	calls, again int
@@ -48,14 +48,14 @@ type usage struct {
 	turn         int
 }
 
-// call tries until it has an answer for good, each time on the next node.
-func (u *usage) call(ctx context.Context, as *client, q asked) *answer {
+// call retries until a response is final, each time on the next node.
+func (u *traffic) call(ctx context.Context, as *client, q request) *response {
 	u.mu.Lock()
 	u.turn++
 	first := u.turn % len(u.nodes)
 	u.mu.Unlock()
 	began := time.Now()
-	a, tries, err := as.persist(ctx, append(slices.Clone(u.nodes[first:]), u.nodes[:first]...), q)
+	a, tries, err := as.retry(ctx, append(slices.Clone(u.nodes[first:]), u.nodes[:first]...), q)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -70,23 +70,23 @@ func (u *usage) call(ctx context.Context, as *client, q asked) *answer {
 		u.problems = append(u.problems, err.Error())
 		return nil
 	}
-	if !a.good() {
+	if !a.ok() {
 		u.problems = append(u.problems, fmt.Sprintf("%s %s: %s", q.method, q.path, a))
 		return nil
 	}
 	return a
 }
 
-func (u *usage) problem(format string, args ...any) {
+func (u *traffic) problem(format string, args ...any) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.problems = append(u.problems, fmt.Sprintf(format, args...))
 }
 
-// readFiles and readStats must find all files every time.
-func (u *usage) readFiles(ctx context.Context) {
+// readFiles and readStats must return all files every time.
+func (u *traffic) readFiles(ctx context.Context) {
 	for ; ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
-		a := u.call(ctx, u.owner, asked{method: http.MethodGet, path: u.path("/files?limit=3")})
+		a := u.call(ctx, u.owner, request{method: http.MethodGet, path: u.path("/files?limit=3")})
 		if a == nil {
 			continue
 		}
@@ -95,14 +95,14 @@ func (u *usage) readFiles(ctx context.Context) {
 			Total uint64
 		}
 		if err := json.Unmarshal(a.Data, &files); err != nil || files.Total != u.want.Digest.Files || len(files.Files) != 3 {
-			u.problem("%d files of %d, %d shown: %v", files.Total, u.want.Digest.Files, len(files.Files), err)
+			u.problem("%d files of %d, %d listed: %v", files.Total, u.want.Digest.Files, len(files.Files), err)
 		}
 	}
 }
 
-func (u *usage) readStats(ctx context.Context) {
+func (u *traffic) readStats(ctx context.Context) {
 	for ; ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
-		a := u.call(ctx, u.owner, asked{method: http.MethodGet, path: u.path("/files/stats")})
+		a := u.call(ctx, u.owner, request{method: http.MethodGet, path: u.path("/files/stats")})
 		if a == nil {
 			continue
 		}
@@ -113,12 +113,12 @@ func (u *usage) readStats(ctx context.Context) {
 	}
 }
 
-// make makes destinations, each under a key of its own.
-func (u *usage) make(ctx context.Context) {
+// make creates destinations, each with a unique idempotency key.
+func (u *traffic) make(ctx context.Context) {
 	for i := 0; ctx.Err() == nil; i++ {
 		name := fmt.Sprintf("made-%d", i)
-		// Also a call that ends with the test has made it, or not: that one is left out.
-		if u.call(ctx, u.owner, asked{
+		// The effect of a call that is canceled at the end is unknown: it is not counted.
+		if u.call(ctx, u.owner, request{
 			method: http.MethodPost, path: "/api/v1/storage/destinations", key: name, body: destinationOf(name, "some-bucket", "http://127.0.0.1:1"),
 		}) != nil {
 			u.mu.Lock()
@@ -129,10 +129,10 @@ func (u *usage) make(ctx context.Context) {
 	}
 }
 
-func (u *usage) put(ctx context.Context) {
+func (u *traffic) put(ctx context.Context) {
 	for i := 0; ctx.Err() == nil; i++ {
 		id := fmt.Sprintf("kept-%d", i)
-		if u.call(ctx, u.service, asked{
+		if u.call(ctx, u.service, request{
 			method: http.MethodPut, path: "/api/v1/catalog/projects/" + id, body: map[string]string{"id": id, "name": id},
 		}) != nil {
 			u.mu.Lock()
@@ -143,10 +143,10 @@ func (u *usage) put(ctx context.Context) {
 	}
 }
 
-// judge holds what is stored against what was promised.
-func (u *usage) judge(t *testing.T) {
+// verify checks that all acknowledged writes are stored.
+func (u *traffic) verify(t *testing.T) {
 	t.Helper()
-	t.Logf("%d calls, %d of them needed another try, the slowest took %v with its tries; %d destinations and %d records were made",
+	t.Logf("%d calls, %d of them with retries, the slowest took %v including retries; %d destinations and %d records were created",
 		u.calls, u.again, u.worst.Round(time.Millisecond), len(u.made), len(u.kept))
 	for i, p := range u.problems {
 		if i == 10 {
@@ -156,10 +156,10 @@ func (u *usage) judge(t *testing.T) {
 		t.Error(p)
 	}
 	if len(u.made) == 0 || len(u.kept) == 0 {
-		t.Error("nothing was made: the test tests nothing")
+		t.Error("nothing was created: the test is void")
 	}
 	for _, n := range u.nodes {
-		a, _, err := u.owner.persist(t.Context(), []*node{n}, asked{method: http.MethodGet, path: "/api/v1/storage/destinations"})
+		a, _, err := u.owner.retry(t.Context(), []*node{n}, request{method: http.MethodGet, path: "/api/v1/storage/destinations"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,13 +171,13 @@ func (u *usage) judge(t *testing.T) {
 		}
 		for _, name := range u.made {
 			if times[name] != 1 {
-				t.Errorf("%s tells %d destinations %q", n.id, times[name], name)
+				t.Errorf("%s returns %d destinations %q", n.id, times[name], name)
 			}
 		}
 	}
 	for i, id := range u.kept {
 		n := u.nodes[i%len(u.nodes)]
-		if a, _, err := u.service.persist(t.Context(), []*node{n}, asked{method: http.MethodGet, path: "/api/v1/catalog/projects/" + id}); err != nil || !a.good() {
+		if a, _, err := u.service.retry(t.Context(), []*node{n}, request{method: http.MethodGet, path: "/api/v1/catalog/projects/" + id}); err != nil || !a.ok() {
 			t.Errorf("%s of %s: %v, %v", id, n.id, a, err)
 		}
 	}

@@ -23,8 +23,8 @@ import (
 	"firescan/bench/bucketserver"
 )
 
-// world is a bucket of computed keys that a cluster has for a destination, the records
-// that fit it, and what is true about both.
+// A world is a bucket of computed keys with a destination, matching records, and the
+// expected results.
 type world struct {
 	*cluster
 	owner, service *client
@@ -34,15 +34,15 @@ type world struct {
 	want           *bucketserver.Expected
 	endpoint       string
 	listing        listing
-	deletes        atomic.Int64 // requests to delete that were begun
-	noBatches      bool         // the bucket deletes one file a request
+	deletes        atomic.Int64 // delete requests received
+	noBatches      bool         // the bucket supports no batch delete
 }
 
-// orgs numbers organisations: the records of all such buckets have the same ids.
+// orgs numbers organizations: the records of all such buckets have the same ids.
 var orgs atomic.Uint64
 
-// newWorld serves a bucket, makes it a destination and imports its records. A tenth of its
-// files are orphans.
+// newWorld serves a bucket, adds a destination and imports the records. 10 % of the files
+// are orphans.
 func (c *cluster) newWorld(t *testing.T, layout bucketserver.Layout, n uint64, o bucketserver.Options) *world {
 	t.Helper()
 	return c.newWorldOf(t, layout, n, 0.1, o)
@@ -60,7 +60,7 @@ func (c *cluster) newWorldOf(t *testing.T, layout bucketserver.Layout, n uint64,
 		t.Fatal(err)
 	}
 	o.Keys, o.Bucket = w.keys, "backups-"+org
-	o.Fault = func(r bucketserver.ListRequest) bucketserver.Fault { return w.listing.note(w.keys, o.PageSize, r) }
+	o.Fault = func(r bucketserver.ListRequest) bucketserver.Fault { return w.listing.record(w.keys, o.PageSize, r) }
 	w.bucket = bucketserver.New(o)
 	host := "127.0.0.1"
 	if c.network != nil {
@@ -100,33 +100,33 @@ func (c *cluster) newWorldOf(t *testing.T, layout bucketserver.Layout, n uint64,
 	return w
 }
 
-// importLines is how many records an import has. Smaller ones than would be usual, since
-// programs with the race detector are slow.
+// importLines is the number of records per import, small because programs with the race
+// detector are slow.
 const importLines = 4000
 
-// feed imports records, each part again until it is taken.
+// feed imports records in parts, with retries.
 func (w *world) feed(t testing.TB, lines string) {
 	t.Helper()
 	for part := range slices.Chunk(strings.SplitAfter(strings.TrimSpace(lines), "\n"), importLines) {
-		var a *answer
+		var a *response
 		await(t, "records are imported", patience, func() (done bool) {
 			var err error
-			a, err = w.service.ask(t.Context(), w.leader(t), asked{
-				method: http.MethodPost, path: "/api/v1/catalog/import", body: strings.NewReader(strings.Join(part, "")), within: patience,
+			a, err = w.service.do(t.Context(), w.leader(t), request{
+				method: http.MethodPost, path: "/api/v1/catalog/import", body: strings.NewReader(strings.Join(part, "")), timeout: patience,
 			})
-			return !passing(a, err)
+			return !retryable(a, err)
 		})
-		if !a.good() {
+		if !a.ok() {
 			t.Fatalf("import: %s", a)
 		}
 	}
 }
 
-// connect makes a destination.
+// connect creates a destination and returns its id.
 func (w *world) connect(t testing.TB, bucket, endpoint string) string {
 	t.Helper()
 	var made struct{ ID string }
-	w.must(t, w.owner, asked{
+	w.must(t, w.owner, request{
 		method: http.MethodPost, path: "/api/v1/storage/destinations", key: "connect-" + bucket,
 		body: destinationOf(bucket, bucket, endpoint),
 	}, &made)
@@ -142,11 +142,11 @@ func destinationOf(name, bucket, endpoint string) map[string]any {
 
 func (w *world) path(rest string) string { return "/api/v1/storage/destinations/" + w.id + rest }
 
-// begin starts a sync and answers its id.
-func (w *world) begin(t testing.TB) string {
+// startSync starts a sync and returns its id.
+func (w *world) startSync(t testing.TB) string {
 	t.Helper()
 	var started struct{ SyncIDs []string }
-	w.must(t, w.owner, asked{
+	w.must(t, w.owner, request{
 		method: http.MethodPost, path: "/api/v1/storage/sync?destinationId=" + w.id, key: fmt.Sprintf("sync-%d", orgs.Add(1)),
 	}, &started)
 	if len(started.SyncIDs) != 1 {
@@ -155,7 +155,7 @@ func (w *world) begin(t testing.TB) string {
 	return started.SyncIDs[0]
 }
 
-// record is what a sync's record says.
+// A record is the record of a sync.
 type record struct {
 	ID, Status                   string
 	FilesScanned, OrphanFiles    uint64
@@ -164,23 +164,22 @@ type record struct {
 	StartedAt, FinishedAt        time.Time
 }
 
-// look reads the record of a sync.
-func (w *world) look(t testing.TB, sync string) (r record) {
+// getSync returns the record of a sync.
+func (w *world) getSync(t testing.TB, sync string) (r record) {
 	t.Helper()
-	w.must(t, w.owner, asked{method: http.MethodGet, path: "/api/v1/storage/syncs/" + sync}, &r)
+	w.must(t, w.owner, request{method: http.MethodGet, path: "/api/v1/storage/syncs/" + sync}, &r)
 	return r
 }
 
-// stuckAfter is when a sync that does not end counts as stuck. No test's scan takes a
-// tenth of that.
+// stuckAfter is the timeout of a sync, more than ten times the duration of any scan here.
 const stuckAfter = 3 * time.Minute
 
-// finish waits until a sync has ended as it should.
-func (w *world) finish(t testing.TB, sync string) (r record) {
+// awaitSync waits for the end of a sync and checks its record.
+func (w *world) awaitSync(t testing.TB, sync string) (r record) {
 	t.Helper()
 	await(t, "sync "+sync+" has ended", stuckAfter, func() bool {
 		time.Sleep(50 * time.Millisecond)
-		r = w.look(t, sync)
+		r = w.getSync(t, sync)
 		return r.Status != "running" && r.Status != "queued"
 	})
 	if r.Status != "completed" || r.FilesScanned != w.want.Digest.Files || r.BytesScanned != w.want.Digest.Bytes ||
@@ -191,28 +190,28 @@ func (w *world) finish(t testing.TB, sync string) (r record) {
 	return r
 }
 
-// sync is a sync that nobody disturbs.
+// sync runs a sync.
 func (w *world) sync(t testing.TB) record {
 	t.Helper()
-	return w.finish(t, w.begin(t))
+	return w.awaitSync(t, w.startSync(t))
 }
 
-// listed waits until the bucket has listed that many more keys than before.
-func (w *world) listed(t testing.TB, before uint64, share float64) {
+// awaitListed waits until the bucket has listed a share of its keys since before.
+func (w *world) awaitListed(t testing.TB, before uint64, share float64) {
 	t.Helper()
 	at := before + uint64(share*float64(w.keys.Len()))
 	await(t, fmt.Sprintf("%.0f %% of the keys are listed", 100*share), patience, func() bool { return w.bucket.Counts().Keys >= at })
 }
 
-// file is a line of an export.
+// A file is a line of an export.
 type file struct {
 	Path, Size, Type string
 	LastModified     time.Time
 	IsOrphan         bool
 }
 
-// export streams all files of a destination from one node, sums up what it sends, and
-// shows each line when somebody wants to see it.
+// export exports all files of a destination from one node, calls see for each if it is
+// not nil, and returns a checksum of the export.
 func (w *world) export(ctx context.Context, n *node, see func(*file)) (sum string, err error) {
 	return w.exportAs(ctx, w.owner, n, see)
 }
@@ -220,7 +219,7 @@ func (w *world) export(ctx context.Context, n *node, see func(*file)) (sum strin
 func (w *world) exportAs(ctx context.Context, as *client, n *node, see func(*file)) (sum string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	resp, err := as.open(ctx, n, asked{method: http.MethodGet, path: w.path("/files/export?format=ndjson")})
+	resp, err := as.open(ctx, n, request{method: http.MethodGet, path: w.path("/files/export?format=ndjson")})
 	if err != nil {
 		return "", err
 	}
@@ -249,16 +248,16 @@ func (w *world) exportAs(ctx context.Context, as *client, n *node, see func(*fil
 	}
 }
 
-// own is what export answers for the node's own copy of the shard.
-func (w *world) own(ctx context.Context, n *node) (sum string, err error) {
-	// A request that was passed on is not passed on once more.
+// exportLocal is export from the node's local replica of the shard.
+func (w *world) exportLocal(ctx context.Context, n *node) (sum string, err error) {
+	// A forwarded request is not forwarded again.
 	as := *w.owner
-	as.passedOn = true
+	as.forwarded = true
 	return w.exportAs(ctx, &as, n, nil)
 }
 
-// mustExport exports from a node that may need some tries, as after a kill of the holder
-// that it passes requests on to.
+// mustExport is export with retries, because the node may forward requests to a node that
+// was killed.
 func (w *world) mustExport(t testing.TB, n *node, see func(*file)) (sum string) {
 	t.Helper()
 	var err error
@@ -272,7 +271,7 @@ func (w *world) mustExport(t testing.TB, n *node, see func(*file)) (sum string) 
 			once = nil
 		}
 		sum, err = w.export(t.Context(), n, once)
-		return err == nil || began // what was seen of an export that broke off must not count
+		return err == nil || began // see must not be called twice for a file
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -280,10 +279,9 @@ func (w *world) mustExport(t testing.TB, n *node, see func(*file)) (sum string) 
 	return sum
 }
 
-// right holds the files that all nodes tell against what is known of the bucket, and
-// answers the sum over every line with every link, which is the same on all nodes and
-// must be that of any other scan.
-func (w *world) right(t testing.TB) (sum string) {
+// verify compares the exports of all nodes with the expected files and links, and returns
+// their checksum, which is the same on all nodes and for every later scan.
+func (w *world) verify(t testing.TB) (sum string) {
 	t.Helper()
 	nodes := w.up()
 	var got bucketserver.Digest
@@ -306,7 +304,7 @@ func (w *world) right(t testing.TB) (sum string) {
 	want := w.want.Digest
 	want.TagSum, got.TagSum = 0, 0 // ETags are not shown
 	if got != want {
-		t.Errorf("the files are %+v, want %+v", got, want)
+		t.Errorf("exported files %+v, want %+v", got, want)
 	}
 	for i, typ := range bucketserver.Types() {
 		if linked[typ.String()] != w.want.Linked[i] || orphans[typ.String()] != w.want.Orphans[i] {
@@ -316,15 +314,15 @@ func (w *world) right(t testing.TB) (sum string) {
 	}
 	for _, n := range nodes[1:] {
 		if other := w.mustExport(t, n, nil); other != sum {
-			t.Errorf("%s tells other files than %s", n.id, nodes[0].id)
+			t.Errorf("%s exports other files than %s", n.id, nodes[0].id)
 		}
 	}
 	return sum
 }
 
-// same checks that nodes tell exactly the files and links of which right has answered the
-// sum. Where exports take long it asks but two.
-func (w *world) same(t testing.TB, want string) {
+// verifySum checks that the exports have the checksum of an earlier verify. In the long
+// form it checks only two nodes, because exports take long.
+func (w *world) verifySum(t testing.TB, want string) {
 	t.Helper()
 	nodes := w.up()
 	if long {
@@ -333,8 +331,8 @@ func (w *world) same(t testing.TB, want string) {
 	}
 	for _, n := range nodes {
 		if w.mustExport(t, n, nil) != want {
-			t.Errorf("%s tells other files than those of an undisturbed scan", n.id)
-			w.right(t) // says what is wrong, if it is not the owners alone
+			t.Errorf("%s exports other files than after an undisturbed scan", n.id)
+			w.verify(t) // reports the difference
 		}
 	}
 }

@@ -9,30 +9,30 @@ import (
 
 func splitKey(key string) (kind, id string, ok bool) { return strings.Cut(key, "/") }
 
-// disturb has one thing after the other happen to the nodes, and ends when all of them
-// are well again.
-func (c *cluster) disturb(t *testing.T, lasting time.Duration) {
+// injectFaults injects one fault after the other, and returns when all nodes are ready
+// again.
+func (c *cluster) injectFaults(t *testing.T, lasting time.Duration) {
 	t.Helper()
 	kinds := []func(){
-		func() { // the leader is killed
+		func() { // kill the leader
 			n := c.leader(t)
 			n.kill(t)
-			c.rest(1, 2)
+			c.pause(1, 2)
 			n.start(t)
 		},
-		func() { // it is frozen for longer than an election takes
+		func() { // freeze the leader for longer than an election takes
 			n := c.leader(t)
 			n.freeze(t)
-			c.rest(3, 5)
+			c.pause(3, 5)
 			n.thaw(t)
 		},
-		func() { // another one is killed
+		func() { // kill a follower
 			n := c.follower(t)
 			n.kill(t)
-			c.rest(0, 1)
+			c.pause(0, 1)
 			n.start(t)
 		},
-		func() { // all are killed at once
+		func() { // kill all nodes
 			for _, n := range c.nodes {
 				n.kill(t)
 			}
@@ -43,24 +43,24 @@ func (c *cluster) disturb(t *testing.T, lasting time.Duration) {
 	}
 	if c.network != nil {
 		kinds = append(kinds,
-			func() { // the leader is cut off
+			func() { // partition the leader
 				n := c.leader(t)
 				c.network.cut(t, n, c.others(n)...)
-				c.rest(3, 5)
+				c.pause(3, 5)
 				c.network.heal(t)
 			},
-			func() { // the leader is heard by none
+			func() { // drop all messages that the leader sends
 				n := c.leader(t)
 				for _, other := range c.others(n) {
 					c.network.mute(t, n, other)
 				}
-				c.rest(3, 5)
+				c.pause(3, 5)
 				c.network.heal(t)
 			},
-			func() { // two nodes hear of one another only through the third
+			func() { // partition the leader and a follower from each other
 				n := c.follower(t)
 				c.network.cut(t, n, c.leader(t))
-				c.rest(3, 5)
+				c.pause(3, 5)
 				c.network.heal(t)
 			})
 	}
@@ -68,13 +68,13 @@ func (c *cluster) disturb(t *testing.T, lasting time.Duration) {
 	for turn := 0; time.Since(began) < lasting; turn++ {
 		kinds[turn%len(kinds)]()
 		for _, n := range c.nodes {
-			c.serves(t, n)
+			c.awaitReady(t, n)
 		}
-		c.rest(0, 1)
+		c.pause(0, 1)
 	}
 }
 
-// rest waits for some seconds, between least and most.
-func (c *cluster) rest(least, most float64) {
+// pause sleeps for a random number of seconds between least and most.
+func (c *cluster) pause(least, most float64) {
 	time.Sleep(time.Duration((least + rand.Float64()*(most-least)) * float64(time.Second)))
 }
