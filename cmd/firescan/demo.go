@@ -233,7 +233,7 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 
 func (d *demo) ready(ctx context.Context) error {
 	for _, n := range d.nodes {
-		for n.Ready() != nil { //nolint:contextcheck // it does not block
+		for n.Ready() != nil {
 			select {
 			case <-time.After(10 * time.Millisecond):
 			case <-ctx.Done():

@@ -173,15 +173,15 @@ func (n *node) dispose(t testing.TB) {
 	t.Logf("the log of %s ends with (FIRESCAN_KEEP=DIR keeps all of it):\n%s", n.id, strings.Join(lines[max(0, len(lines)-25):], "\n"))
 }
 
-// tail returns the end of the log, at most max bytes.
-func (n *node) tail(max int64) string {
+// tail returns the end of the log, at most limit bytes.
+func (n *node) tail(limit int64) string {
 	f, err := os.Open(n.log)
 	if err != nil {
 		return ""
 	}
 	defer func() { _ = f.Close() }()
-	if info, err := f.Stat(); err == nil && info.Size() > max {
-		_, _ = f.Seek(-max, io.SeekEnd)
+	if info, err := f.Stat(); err == nil && info.Size() > limit {
+		_, _ = f.Seek(-limit, io.SeekEnd)
 	}
 	raw, _ := io.ReadAll(f)
 	return string(raw)
