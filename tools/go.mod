@@ -1,5 +1,5 @@
-// The programs that generate code, kept apart so that the product's module has none of their
-// dependencies. `make generate` runs them.
+// Development tools, kept apart so that the product's module has none of their dependencies:
+// code generators for `make generate`, and testtimes for `make test`.
 module firescan/tools
 
 go 1.26.0
