@@ -23,7 +23,7 @@ import (
 // fast is the timing for tests: short, but long enough that nodes on a busy machine are not
 // considered dead.
 var fast = Timing{
-	Heartbeat: 400 * time.Millisecond, Probe: 200 * time.Millisecond, Tick: 100 * time.Millisecond, Stable: 300 * time.Millisecond,
+	Heartbeat: time.Second, Probe: 300 * time.Millisecond, Tick: 100 * time.Millisecond, Stable: 300 * time.Millisecond,
 }
 
 // rig is a cluster in one process, with a network that can be partitioned.

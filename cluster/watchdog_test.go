@@ -12,7 +12,7 @@ func TestFrozenDisk(t *testing.T) {
 	r.expect = 3
 	nodes := []*node{r.node("n1"), r.node("n2"), r.node("n3")}
 	for _, n := range nodes {
-		n.change = func(c *Config) { c.Timing.Stall = 500 * time.Millisecond }
+		n.change = func(c *Config) { c.Timing.Stall = 2 * time.Second }
 		n.start()
 	}
 	for _, n := range nodes {
