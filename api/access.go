@@ -7,13 +7,13 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// Access is what an endpoint asks of its caller.
+// Access is the permission that an endpoint requires.
 type Access uint8
 
 const (
 	// Public endpoints need no token.
 	Public Access = iota
-	// Read sees what the organisation has.
+	// Read reads what the organization has.
 	Read
 	// Edit also creates and edits destinations, verifies them and syncs.
 	Edit
@@ -25,17 +25,17 @@ const (
 	FeedRead
 	// FeedWrite writes the catalog's records.
 	FeedWrite
-	// Operate makes tokens and runs the cluster.
+	// Operate creates tokens and runs the cluster.
 	Operate
 )
 
-// accessRule says who has an access, and what the others are told.
+// accessRule lists the roles that have an access, and the message for all others.
 type accessRule struct {
 	roles  []catalog.Role
 	denied string
 }
 
-// rules is a function so that no caller can change the table.
+// rule is a function so that no caller can change the table.
 func (a Access) rule() accessRule {
 	switch a {
 	case Read:
@@ -56,7 +56,7 @@ func (a Access) rule() accessRule {
 	case RemoveFiles:
 		return accessRule{
 			[]catalog.Role{catalog.RoleAdmin, catalog.RoleOwner},
-			"Only admins and owners can delete storage files", // as the specification has it
+			"Only admins and owners can delete storage files", // fixed by the specification
 		}
 	case FeedRead:
 		return accessRule{
@@ -66,32 +66,32 @@ func (a Access) rule() accessRule {
 	case FeedWrite:
 		return accessRule{[]catalog.Role{catalog.RoleService}, "Only service tokens can write the catalog"}
 	case Operate:
-		return accessRule{[]catalog.Role{catalog.RoleRoot}, "Only the root token can make tokens and run the cluster"}
+		return accessRule{[]catalog.Role{catalog.RoleRoot}, "Only the root token can create tokens and operate the cluster"}
 	}
-	return accessRule{denied: "Nobody can do this"}
+	return accessRule{denied: "No role has access"}
 }
 
-// Allows tells whether a token of the given role has this access.
+// Allows reports whether a role has this access.
 func (a Access) Allows(role catalog.Role) bool {
 	return a == Public || slices.Contains(a.rule().roles, role)
 }
 
-// OfOrganisation tells whether the endpoint works on one organisation's things,
-// so that its callers name the organisation.
-func (a Access) OfOrganisation() bool { return a != Public && a != Operate }
+// OfOrganization reports whether the endpoint works on the data of one organization,
+// which callers then name.
+func (a Access) OfOrganization() bool { return a != Public && a != Operate }
 
-// admit tells whether a token has this access, to things of the organisation that its
-// bearer names. The error missing is for one who names none.
+// admit returns nil when a token has this access to the organization that its bearer
+// names. It returns missing when the bearer names none.
 func (a Access) admit(t *pb.Token, org string, missing *Error) error {
 	switch {
 	case !a.Allows(catalog.Role(t.Role)):
 		return &Error{Code: CodeDenied, Message: a.rule().denied}
-	case !a.OfOrganisation():
+	case !a.OfOrganization():
 		return nil
 	case org == "":
 		return missing
 	case org != t.Org:
-		return &Error{Code: CodeDenied, Message: "The token is not one of this organization"}
+		return &Error{Code: CodeDenied, Message: "The token belongs to another organization"}
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"firescan/provider"
 )
 
-// Accounts opens an account at a provider with credentials that are only tried: they are
-// not stored, and no request is made yet.
+// Accounts opens an account at a provider with credentials that are not stored. It
+// makes no request yet.
 type Accounts interface {
 	Account(ctx context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error)
 }
@@ -19,8 +19,8 @@ type accounts struct {
 	settings *settings
 }
 
-// bucketInput is the body of the endpoints that try credentials out: they are used for
-// this request and neither stored nor shown. What is nil was not given.
+// bucketInput is the body of the endpoints that try out credentials: these are used for
+// this request only, neither stored nor shown. A nil field was not given.
 type bucketInput struct {
 	Provider    *string     `json:"provider"`
 	BucketName  *string     `json:"bucketName"`
@@ -30,13 +30,13 @@ type bucketInput struct {
 	Credentials credentials `json:"credentials"`
 }
 
-// attempt is a checked bucketInput: an account to ask, of a provider of type typ.
+// attempt is a checked bucketInput: an account of a provider of type typ.
 type attempt struct {
 	typ, bucket, folder, region string
 	account                     provider.Account
 }
 
-// The bodies of connect and of buckets/… differ in what they name besides the account.
+// The bodies of connect and of buckets/… differ in the fields besides the account.
 type bucketFields uint8
 
 const (
@@ -45,8 +45,8 @@ const (
 	withFolder // in a bucket
 )
 
-// attempt reads the body and opens the account that it describes, without asking it
-// anything yet.
+// attempt reads the body and opens the account in it, without a request to the
+// provider.
 func (h *accounts) attempt(c *call, fields bucketFields) (*attempt, error) {
 	var in bucketInput
 	if err := c.decode(&in); err != nil {
@@ -79,7 +79,7 @@ func (h *accounts) attempt(c *call, fields bucketFields) (*attempt, error) {
 	return a, nil
 }
 
-// named takes a field that an endpoint either needs or does not know.
+// named checks a field that an endpoint either requires or does not have.
 func (w fieldErrors) named(name string, given *string, wanted bool, into *string, check func(string) string) {
 	switch {
 	case given == nil && wanted:
@@ -94,5 +94,5 @@ func (w fieldErrors) named(name string, given *string, wanted bool, into *string
 	}
 }
 
-// failed is the answer to a failed call to the provider.
+// failed returns the error of a failed call to the provider.
 func (a *attempt) failed(err error) error { return providerFailed(err, a.typ, a.bucket) }

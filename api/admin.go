@@ -18,7 +18,7 @@ type Members interface {
 
 // Keys replaces the key that credentials are encrypted with.
 type Keys interface {
-	// Rotate answers of how many destinations the credentials were encrypted anew.
+	// Rotate returns the number of destinations whose credentials were encrypted again.
 	Rotate(ctx context.Context) (int, error)
 }
 
@@ -50,7 +50,7 @@ func (h *admin) nodes(c *call) error {
 	for i, m := range members {
 		views[i] = memberView{m.ID, cmp.Or(m.HTTPAddress, m.Address), m.Leader, m.Voter, m.State, m.AppliedIndex, m.Version, m.Shards}
 	}
-	return c.answer(envelope{Data: struct {
+	return c.respond(envelope{Data: struct {
 		Nodes []memberView `json:"nodes"`
 	}{views}})
 }
@@ -65,7 +65,7 @@ func (h *admin) removeNode(c *call) error {
 		return err
 	}
 	c.log.Info("a node was removed from the cluster", "removed", id)
-	return c.answer(envelope{Message: "Node removed"})
+	return c.respond(envelope{Message: "Node removed"})
 }
 
 func (h *admin) rotateKeys(c *call) error {
@@ -77,8 +77,8 @@ func (h *admin) rotateKeys(c *call) error {
 		return err
 	}
 	c.log.Info("the key for credentials was rotated", "destinations", n)
-	return c.answer(envelope{
-		Message: fmt.Sprintf("Key rotated; the credentials of %d destinations were encrypted anew", n),
+	return c.respond(envelope{
+		Message: fmt.Sprintf("Key rotated; the credentials of %d destinations were encrypted again", n),
 		Data: struct {
 			Destinations int `json:"destinations"`
 		}{n},

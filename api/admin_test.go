@@ -7,10 +7,10 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestOperating tries what the root token alone may do to the cluster.
-func TestOperating(t *testing.T) {
+// TestOperate checks what only the root token may do to the cluster.
+func TestOperate(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	root := func(method, path string) *answer { return r.do(catalog.RoleRoot, method, "/api/v1/admin"+path, "") }
+	root := func(method, path string) *response { return r.do(catalog.RoleRoot, method, "/api/v1/admin"+path, "") }
 	if a := root("POST", "/keys/rotate"); a.status != 200 || a.at("data", "destinations") != 2.0 {
 		t.Errorf("rotate: %d %s", a.status, a.raw)
 	}

@@ -8,11 +8,11 @@ import (
 
 const (
 	defaultAudit = 20
-	// maxAudit bounds a page, since an entry may have a thousand files.
+	// maxAudit bounds a page, since an entry may have 1,000 files.
 	maxAudit = 100
 )
 
-// listAudit answers who deleted what, newest first.
+// listAudit returns who deleted what, newest first.
 func listAudit(c *call) error {
 	q := c.query()
 	limit := q.limit(maxAudit)
@@ -60,5 +60,5 @@ func listAudit(c *call) error {
 	}); err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: data, Meta: meta})
+	return c.respond(envelope{Data: data, Meta: meta})
 }

@@ -68,7 +68,7 @@ func (b *backend) identify(ctx context.Context, plain string) (t *pb.Token, err 
 	if err == nil && b.expired(t) {
 		return nil, &Error{Code: CodeUnauthorized, Message: "The token has expired"}
 	}
-	return t, orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is not known, or was revoked"})
+	return t, orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is unknown or was revoked"})
 }
 
 // expired reports whether a token has expired.

@@ -27,18 +27,18 @@ type backupView struct {
 	StoragePath string   `json:"storagePath"`
 }
 
-// backupPage reads the records of a destination that follow a cursor, at most limit
-// of them. next is nil at the end.
+// backupPage reads at most limit records of a destination after a cursor. next is nil
+// at the end.
 type backupPage func(tx *catalog.Tx, cursor []byte, limit int) (list []*pb.Backup, next []byte, err error)
 
-// list answers the backup records of a destination; with missing=true those
-// whose file the last sync did not see. Without a limit all of them are streamed.
+// list returns the backup records of a destination; with missing=true those whose file
+// the last sync did not find. Without a limit all of them are streamed.
 func (h *backups) list(c *call) error {
 	q := c.query()
 	limit, missing := q.limit(maxPage), q.boolean("missing")
 	cursor, err := base64.RawURLEncoding.DecodeString(q.str("cursor"))
 	if err != nil {
-		q.wrong["cursor"] = notOurs
+		q.wrong["cursor"] = invalidCursor
 	}
 	if err := q.err(); err != nil {
 		return err
@@ -78,7 +78,7 @@ func recordPage(org, destination string) backupPage {
 	}
 }
 
-// backupTotals sums up the list that a page is of.
+// backupTotals sums up the list of a page.
 type backupTotals func() (count, bytes uint64, err error)
 
 func recordTotals(from *catalog.Catalog, org, destination string) backupTotals {
@@ -99,12 +99,12 @@ func missingPage(org string, view *index.View) backupPage {
 		}
 		missing, next, err := view.Missing(org, cursor, limit)
 		if errors.Is(err, index.ErrInvalid) {
-			return nil, nil, invalidField("cursor", notOurs)
+			return nil, nil, invalidField("cursor", invalidCursor)
 		}
 		for _, m := range missing {
 			b, err := tx.Backup(org, string(m.BackupID))
 			if errors.Is(err, catalog.ErrNotFound) {
-				continue // deleted in this moment
+				continue // deleted meanwhile
 			}
 			if err != nil {
 				return nil, nil, err
@@ -115,8 +115,8 @@ func missingPage(org string, view *index.View) backupPage {
 	}
 }
 
-// missingTotals sums the missing records up. There may be as many of them as there
-// are records, so each page has a transaction of its own.
+// missingTotals sums up the missing records. There may be as many of them as records,
+// so each page has a transaction of its own.
 func missingTotals(from *catalog.Catalog, org string, view *index.View) backupTotals {
 	page := missingPage(org, view)
 	return func() (count, bytes uint64, err error) {
@@ -137,8 +137,7 @@ func missingTotals(from *catalog.Catalog, org string, view *index.View) backupTo
 	}
 }
 
-// streamBackups sends the records batch by batch, in memory that does not grow with
-// their number.
+// streamBackups sends records in batches, in constant memory.
 func (c *call) streamBackups(page backupPage, totals backupTotals, cursor []byte, limit int) error {
 	buf := []byte(`{"success":true,"data":{"backups":[`)
 	projects := map[string]string{}

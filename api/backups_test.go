@@ -12,8 +12,8 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestMissingBackups lists more missing records than are read at once, some of them
-// deleted meanwhile and some of another organisation.
+// TestMissingBackups lists more missing records than one batch has, some of them
+// deleted meanwhile and some of another organization.
 func TestMissingBackups(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
@@ -40,7 +40,7 @@ func TestMissingBackups(t *testing.T) {
 	}
 	r.fill(id, nil, missing...)
 	base := "/api/v1/storage/destinations/" + id + "/backups?missing=true"
-	list := func(a *answer) (ids []string) {
+	list := func(a *response) (ids []string) {
 		if a.at("data", "totalCount") != float64(len(want)) || a.at("data", "totalSize") != float64(3*len(want)) {
 			t.Errorf("totals of %s, want %d", a.raw[max(0, len(a.raw)-200):], len(want))
 		}
@@ -50,7 +50,7 @@ func TestMissingBackups(t *testing.T) {
 		return ids
 	}
 	if got := list(r.owner("GET", base, "")); !slices.Equal(got, want) {
-		t.Errorf("%d missing backups in one answer, want %d", len(got), len(want))
+		t.Errorf("%d missing backups in one response, want %d", len(got), len(want))
 	}
 	var pages []string
 	for cursor := ""; ; {

@@ -9,8 +9,8 @@ import (
 	"firescan/provider/mem"
 )
 
-// BenchmarkListFiles takes a page of a hundred out of a million files, of which every
-// other one has a record among the first ten thousand; without the network.
+// BenchmarkListFiles reads pages of one million files, half of them linked, without a
+// network.
 func BenchmarkListFiles(b *testing.B) {
 	r := newRig(b, mem.Options{})
 	id := r.destination()

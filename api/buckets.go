@@ -7,22 +7,22 @@ import (
 	"firescan/provider"
 )
 
-// createBucket makes a bucket.
+// createBucket creates a bucket.
 func (h *accounts) createBucket(c *call) error {
 	a, err := h.attempt(c, withBucket)
 	if err != nil {
 		return err
 	}
 	region := or(a.region, usualRegion(a.typ))
-	// Amazon answers in some regions that it made a bucket which is there and ours, so
-	// it is looked for first. Whatever else the look meets, making it will tell.
+	// Amazon reports success in some regions for a bucket that exists and is ours, so
+	// we check first. Other errors of this check also fail the creation.
 	if err := a.account.Bucket(a.bucket).List(c.context(), provider.ListRequest{MaxKeys: 1}, &provider.Page{}); err == nil {
 		return bucketExists(a.bucket, nil)
 	}
 	if err := a.account.CreateBucket(c.context(), a.bucket, region); err != nil {
 		return a.failed(err)
 	}
-	return c.answerStatus(http.StatusCreated, envelope{
+	return c.respondStatus(http.StatusCreated, envelope{
 		Message: fmt.Sprintf("Bucket '%s' created successfully", a.bucket),
 		Data: struct {
 			Bucket  string `json:"bucket"`
@@ -32,14 +32,14 @@ func (h *accounts) createBucket(c *call) error {
 	})
 }
 
-// permissionsView are permissions as answers show them.
+// permissionsView shows permissions in responses.
 type permissionsView struct {
 	Read   bool `json:"read"`
 	Write  bool `json:"write"`
 	Delete bool `json:"delete"`
 }
 
-// verifyBucket tries what the credentials can do in a bucket.
+// verifyBucket tries what the credentials may do in a bucket.
 func (h *accounts) verifyBucket(c *call) error {
 	a, err := h.attempt(c, withBucket)
 	if err != nil {
@@ -49,7 +49,7 @@ func (h *accounts) verifyBucket(c *call) error {
 	if err != nil {
 		return a.failed(err)
 	}
-	return c.answer(envelope{Data: struct {
+	return c.respond(envelope{Data: struct {
 		Accessible  bool            `json:"accessible"`
 		Permissions permissionsView `json:"permissions"`
 		Bucket      string          `json:"bucket"`

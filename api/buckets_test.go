@@ -28,7 +28,7 @@ func TestCreateBucket(t *testing.T) {
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/buckets/create", tryBody(inBucket)).refused(409, CodeBucketExists)
 }
 
-// TestCreateBucketOfAnother has the name taken by an account that does not show it to us.
+// TestCreateBucketOfAnother: an account that we do not see has the name.
 func TestCreateBucketOfAnother(t *testing.T) {
 	faults := mem.Broken(provider.Denied)
 	faults.CreateBucket = nil
@@ -99,7 +99,7 @@ func TestFolders(t *testing.T) {
 
 func TestCreateFolder(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	create := func(name string) *answer {
+	create := func(name string) *response {
 		return r.owner("POST", "/api/v1/storage/buckets/folders/create", tryBody(inBucket, `"folderName":"`+name+`"`))
 	}
 	a := create("backups/new-project")
@@ -120,7 +120,7 @@ func TestCreateFolder(t *testing.T) {
 	}
 }
 
-// hostile are names of folders that something on the way would take for others.
+// hostile are names of folders that some layer on the way would change.
 var hostile = []string{
 	"", "/", "//", "..", ".", "../x", "a/../b", "a/./b", "a//b", "a\\\\..\\\\b", "a\\\\b", "a\\u0000b", "a\\nb", "a\\u007fb", "a\\u0085b",
 	" ", "a /b", "a/ b", "a%20", "%2e%2e/x", "a/%2E%2e/b", "a%2f..%2fb", "a%2f%2fb", "a%5cb", "a%00b", "%2e", "a%c0%aeb", "a%ed%a0%80b", strings.Repeat("a", 1024),
@@ -134,7 +134,7 @@ func TestHostileFolderNames(t *testing.T) {
 			t.Errorf("%.50q: %s", name, a.raw)
 		}
 	}
-	for _, body := range []string{"a\xc0\xaeb", "a\xffb", "a\xed\xa0\x80b", `a\ud800b`} { // no UTF-8 at all
+	for _, body := range []string{"a\xc0\xaeb", "a\xffb", "a\xed\xa0\x80b", `a\ud800b`} { // invalid UTF-8
 		a := r.do(catalog.RoleOwner, "POST", "/api/v1/storage/buckets/folders/create", tryBody(inBucket, `"folderName":"`+body+`"`))
 		if f := a.refused(400, CodeValidation); f["body"] == nil {
 			t.Errorf("%q: %s", body, a.raw)

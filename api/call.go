@@ -16,32 +16,32 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// slowClient is how long a client may take to send or take the next part of a body.
+// slowClient is how long a client may take to send or receive the next part of a body.
 const slowClient = 30 * time.Second
 
-// hurry gives the client time to take the next part of a stream, and no more.
-func (c *call) hurry() {
-	// Not every test's writer has deadlines.
+// extendWriteDeadline gives the client time for the next part of a stream.
+func (c *call) extendWriteDeadline() {
+	// Some writers of tests have no deadlines.
 	_ = http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(slowClient))
 }
 
-// call is one request and its answer.
+// call is one request and its response.
 type call struct {
 	http.ResponseWriter
 	Request *http.Request
 	backend *backend
 	route   *route
 	params  httprouter.Params
-	// token and org are those of the caller, nil and empty on public routes.
+	// token and org are the caller's, nil and empty on public routes.
 	token *pb.Token
 	org   string
 	log   *slog.Logger
 	once  *once // of a POST with an Idempotency-Key
 
-	status int // that was sent, 0 before; of a stream that was cut, what it was cut for
+	status int // sent, 0 before; of a stream that was cut, the status of the cause
 }
 
-// serve makes the handler of a route: what is the same for all requests.
+// serve returns the handler of a route, with what is the same for all requests.
 func (b *backend) serve(route *route) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 		began := time.Now()
@@ -62,7 +62,7 @@ func (b *backend) serve(route *route) httprouter.Handle {
 	}
 }
 
-// run does the call, and turns what goes wrong into an answer.
+// run handles the request and turns errors and panics into responses.
 func (c *call) run() {
 	defer func() {
 		p := recover()
@@ -80,8 +80,8 @@ func (c *call) run() {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), t)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
-		// A read deadline that passes reads as a client that left, also when its body was
-		// taken long ago: so it must lie behind the route's own.
+		// An expired read deadline looks like a client that left, even when its body
+		// was read long ago. So it must be later than the route's own deadline.
 		_ = control.SetWriteDeadline(time.Now().Add(t + slowClient))
 		_ = control.SetReadDeadline(time.Now().Add(min(t, remote) + slowClient))
 		if c.Request.ContentLength == 0 {
@@ -93,11 +93,12 @@ func (c *call) run() {
 			return
 		}
 	} else if c.Request.ContentLength != 0 {
-		// A stream has no end that is known, but a client that announces a body and does not
-		// send it would hold the connection for ever: the server waits for it before it answers.
+		// A stream has no known end, but a client that announces a body and does not
+		// send it would hold the connection forever: the server reads the body before
+		// it responds.
 		_ = control.SetReadDeadline(time.Now().Add(slowClient))
 	}
-	if err := c.authorise(); err != nil {
+	if err := c.authorize(); err != nil {
 		c.refuse(toError(c.context(), err))
 		return
 	}
@@ -105,7 +106,7 @@ func (c *call) run() {
 		c.refuse(toError(c.context(), err))
 		return
 	}
-	if c.passOn() {
+	if c.forward() {
 		return
 	}
 	if err := c.handle(); err != nil {
@@ -113,28 +114,29 @@ func (c *call) run() {
 	}
 }
 
-// bodyTaken gives a request all of its route's time, once nothing is left to be read of it.
+// bodyTaken extends the read deadline to the route's timeout once the body has been
+// read.
 func (c *call) bodyTaken() {
 	if t := c.route.timeout; t > remote {
 		_ = http.NewResponseController(c.ResponseWriter).SetReadDeadline(time.Now().Add(t + slowClient))
 	}
 }
 
-// refuse answers an error, unless an answer has begun: then the connection is cut,
-// so that what was sent does not look complete.
+// refuse sends an error. When the response has begun, it cuts the connection instead,
+// so that the response does not look complete.
 func (c *call) refuse(e *Error) {
 	level := slog.LevelDebug
 	switch status := e.Code.Status(); {
 	case c.route.access == Public && status == http.StatusServiceUnavailable:
-		// A probe asks until it likes the answer.
+		// A probe repeats until the node is ready.
 	case status == http.StatusServiceUnavailable, status == http.StatusBadGateway:
-		level = slog.LevelWarn // passes by itself, or is a provider's, of which there are metrics
+		level = slog.LevelWarn // passes by itself, or is a provider's, which has metrics
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	c.log.Log(context.Background(), level, "request not served", "code", e.Code, "error", e)
+	c.log.Log(context.Background(), level, "the request failed", "code", e.Code, "error", e)
 	if c.status != 0 {
-		c.status = e.Code.Status() // what is counted: it began well and did not end so
+		c.status = e.Code.Status() // for the metrics: it began well and failed
 		panic(http.ErrAbortHandler)
 	}
 	c.fail(e)
@@ -159,8 +161,7 @@ func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *call) context() context.Context { return c.Request.Context() }
 
-// id is the one that the path names. What cannot be an id is taken for one that nothing
-// has, and goes no further.
+// id returns the id in the path. An invalid id becomes one that no object has.
 func (c *call) id() string {
 	if id := c.params.ByName("id"); validID(id) {
 		return id
@@ -168,8 +169,8 @@ func (c *call) id() string {
 	return "~"
 }
 
-// authorise finds out who calls and whether they may.
-func (c *call) authorise() error {
+// authorize identifies the caller and checks its access.
+func (c *call) authorize() error {
 	if c.route.access == Public {
 		return nil
 	}
@@ -186,14 +187,14 @@ func (c *call) authorise() error {
 	if err := c.route.access.admit(token, org, invalidField("X-Organization-Id", "the header is required")); err != nil {
 		return err
 	}
-	if c.route.access.OfOrganisation() {
+	if c.route.access.OfOrganization() {
 		c.org = org
 	}
 	return nil
 }
 
-// barrier makes the reads that follow see all that was written before, unless the
-// client asks for what this node has.
+// barrier makes later reads see all earlier writes, unless the client accepts stale
+// data.
 func (c *call) barrier() error {
 	if c.Request.URL.Query().Get("consistency") == "stale" {
 		return nil
@@ -201,7 +202,7 @@ func (c *call) barrier() error {
 	return c.backend.consensus.Barrier(c.context())
 }
 
-// propose brings a change into the catalog.
+// propose changes the catalog.
 func (c *call) propose(command Command) (*pb.Result, error) {
 	return c.backend.consensus.Propose(c.context(), command)
 }
@@ -214,13 +215,13 @@ func (c *call) view(fn func(*catalog.Tx) error) error {
 	return c.backend.catalog.View(fn)
 }
 
-// destination reads the one that the path names.
+// destination reads the destination in the path.
 func (c *call) destination(tx *catalog.Tx) (*pb.Destination, error) {
 	d, err := tx.Destination(c.org, c.id())
 	return d, orNotFound(err, storageNotFound())
 }
 
-// readDestination reads the destination that the path names.
+// readDestination reads the destination in the path after a barrier.
 func (c *call) readDestination() (d *pb.Destination, err error) {
 	err = c.view(func(tx *catalog.Tx) (err error) {
 		d, err = c.destination(tx)
@@ -229,25 +230,25 @@ func (c *call) readDestination() (d *pb.Destination, err error) {
 	return d, err
 }
 
-// failure is why one of many failed.
+// failure is why one of several items failed.
 type failure struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 }
 
-// failed tells a client why one of many failed, and the log as well where it is our fault.
+// failed returns the failure for an error, and logs internal errors.
 func (c *call) failed(err error) *failure {
 	if err == nil {
 		return nil
 	}
 	e := toError(c.context(), err)
 	if e.Code == CodeInternal {
-		c.log.Error("a part of a request failed", "error", e)
+		c.log.Error("an item of the request failed", "error", e)
 	}
 	return &failure{e.Code, e.Message}
 }
 
-// requestID is the client's own if it is a sane one, else a new one.
+// requestID returns the client's own id if it is valid, else a new one.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-Id")
 	sane := len(id) > 0 && len(id) <= 64 && strings.IndexFunc(id, func(c rune) bool {

@@ -36,9 +36,9 @@ func TestRequestsAreCounted(t *testing.T) {
 	}
 }
 
-// TestAStreamThatWasCutIsCountedAsWhatItIs: its answer began with 200, but an operator
-// who looks at the metrics must not see it as served.
-func TestAStreamThatWasCutIsCountedAsWhatItIs(t *testing.T) {
+// TestCutStreamsAreCounted: the response began with 200, but an operator who looks at
+// the metrics must not see it as a success.
+func TestCutStreamsAreCounted(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	for path, c := range map[string]struct {
 		err   error
@@ -62,8 +62,8 @@ func TestAStreamThatWasCutIsCountedAsWhatItIs(t *testing.T) {
 	}
 }
 
-// TestAFailedExportIsNoFile has the index fail before the first line is sent.
-func TestAFailedExportIsNoFile(t *testing.T) {
+// TestFailedExportIsNotAFile: the index fails before the first line is sent.
+func TestFailedExportIsNotAFile(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	r.fill(id, []index.Entry{{Path: []byte("backups/production/a.backup")}})

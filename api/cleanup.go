@@ -8,7 +8,8 @@ import (
 	"firescan/index"
 )
 
-// cleanup deletes all orphans of a destination, or tells what it would delete.
+// cleanup deletes all orphans of a destination, or with dryRun returns what it would
+// delete.
 func (h *files) cleanup(c *call) error {
 	request, dryRun, err := h.readCleanup(c)
 	if err != nil {
@@ -23,7 +24,7 @@ func (h *files) cleanup(c *call) error {
 		if err != nil {
 			return err
 		}
-		return c.answer(envelope{Message: fmt.Sprintf("%d orphan files would be deleted", plan.Files), Data: struct {
+		return c.respond(envelope{Message: fmt.Sprintf("%d orphan files would be deleted", plan.Files), Data: struct {
 			cleanupData
 			DryRun bool     `json:"dryRun"`
 			Hash   string   `json:"planHash"`
@@ -39,13 +40,14 @@ func (h *files) cleanup(c *call) error {
 		data.Errors = append(data.Errors, fileFailure{string(o.Path), *c.failed(o.Err)})
 	}
 	if done.Stopped != nil {
-		// No answer that would be remembered for a retry: that is to go on.
+		// An error is not stored under an Idempotency-Key, so a retry continues the
+		// cleanup.
 		e := *toError(c.context(), done.Stopped)
-		e.Message = fmt.Sprintf("The cleanup ended early, after %d orphan files; call it again to go on: %s", done.Deleted, e.Message)
+		e.Message = fmt.Sprintf("The cleanup ended early, after %d orphan files; call it again to continue: %s", done.Deleted, e.Message)
 		e.Details = data
 		return &e
 	}
-	return c.answer(envelope{Message: fmt.Sprintf("Cleaned up %d orphan files", done.Deleted), Data: data})
+	return c.respond(envelope{Message: fmt.Sprintf("Cleaned up %d orphan files", done.Deleted), Data: data})
 }
 
 type cleanupData struct {
@@ -83,8 +85,7 @@ func showPlan(p *deletion.Plan) planData {
 	return data
 }
 
-// readCleanup reads what is to be cleaned up. Here more than elsewhere nothing is taken for
-// what it may not have been meant to be.
+// readCleanup reads the parameters. It guesses nothing: whatever is unclear is refused.
 func (h *files) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun bool, err error) {
 	if err := c.noBody(); err != nil {
 		return deletion.CleanupRequest{}, false, err
@@ -110,13 +111,13 @@ func (h *files) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun bo
 	return deletion.CleanupRequest{Types: types, Before: c.backend.now().Add(-age).UnixMilli(), Confirm: q.str("confirm")}, dryRun, q.err()
 }
 
-// oneOf narrows types down to the named one.
+// oneOf restricts types to the named one.
 func (q *query) oneOf(param, name string, types []index.Type) []index.Type {
 	for _, t := range types {
 		if t.String() == name {
 			return []index.Type{t}
 		}
 	}
-	q.wrong[param] = "must be one of backup, meta, auth, pitr, and unknown where includeUnknown=true"
+	q.wrong[param] = "must be one of backup, meta, auth, pitr; unknown only with includeUnknown=true"
 	return nil
 }

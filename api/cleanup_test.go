@@ -48,8 +48,8 @@ func TestCleanup(t *testing.T) {
 	}
 }
 
-// TestCleanupTakesNoMistakes deletes nothing when it is not told clearly what.
-func TestCleanupTakesNoMistakes(t *testing.T) {
+// TestUnclearCleanup deletes nothing when a parameter is unclear.
+func TestUnclearCleanup(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := destinationsPath + "/" + r.destination() + "/cleanup-orphans"
 	for query, field := range map[string]string{
@@ -71,7 +71,7 @@ func TestCleanupTakesNoMistakes(t *testing.T) {
 	}
 }
 
-func TestCleanupThatIsNotBegunOrEndsEarly(t *testing.T) {
+func TestCleanupRefusedOrEndedEarly(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := destinationsPath + "/" + r.destination() + "/cleanup-orphans"
 	r.deletes.err = &deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 4}}
@@ -85,7 +85,7 @@ func TestCleanupThatIsNotBegunOrEndsEarly(t *testing.T) {
 	r.do(catalog.RoleOwner, "POST", path+"?dryRun=true", "").refused(503, CodeIndexUnavailable)
 
 	r.deletes.err, r.deletes.done = nil, deletion.CleanupResult{Deleted: 7, Bytes: 70, Stopped: fmt.Errorf("wrapped: %w", cluster.ErrNoLeader)}
-	for range 2 { // also when it is sent again under its key: then it goes on
+	for range 2 { // a retry under the same key continues
 		a = r.do(catalog.RoleOwner, "POST", path, "", "Idempotency-Key", "k")
 		a.refused(503, CodeNoLeader)
 		if !strings.Contains(a.at("error", "message").(string), "after 7 orphan files") || a.at("error", "details", "freedSpace") != 70.0 {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// connect lists the buckets of an account, which shows whether its credentials are good.
+// connect lists the buckets of an account, which shows whether its credentials work.
 func (h *accounts) connect(c *call) error {
 	a, err := h.attempt(c, accountOnly)
 	if err != nil {
@@ -34,5 +34,5 @@ func (h *accounts) connect(c *call) error {
 	if len(found) == 1 {
 		plural = ""
 	}
-	return c.answer(envelope{Data: data, Message: fmt.Sprintf("Connected to %s and found %d bucket%s", a.typ, len(found), plural)})
+	return c.respond(envelope{Data: data, Message: fmt.Sprintf("Connected to %s and found %d bucket%s", a.typ, len(found), plural)})
 }

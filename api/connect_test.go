@@ -13,7 +13,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// tryBody is a body of the endpoints that try credentials, with more fields.
+// tryBody returns a body for the endpoints that try out credentials, with more fields.
 func tryBody(fields ...string) string {
 	fields = append(fields, `"provider":"s3"`, `"credentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"`+secretText+`"}`)
 	return "{" + strings.Join(fields, ",") + "}"
@@ -21,7 +21,8 @@ func tryBody(fields ...string) string {
 
 const inBucket = `"bucketName":"backups-bucket"`
 
-// tryPaths are the endpoints that try credentials, each with the fields that it needs.
+// tryPaths are the endpoints that try out credentials, with the fields that each
+// requires.
 var tryPaths = map[string]string{
 	"/api/v1/storage/connect":                tryBody(),
 	"/api/v1/storage/buckets/create":         tryBody(`"bucketName":"new-bucket"`),
@@ -52,8 +53,8 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// TestTryingValidates sends what cannot be right to each of the endpoints.
-func TestTryingValidates(t *testing.T) {
+// TestTryValidates sends invalid fields to each endpoint.
+func TestTryValidates(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	for path, good := range tryPaths {
 		with := func(old, now string) string { return strings.Replace(good, old, now, 1) }
@@ -96,8 +97,8 @@ func TestTryingValidates(t *testing.T) {
 	}
 }
 
-// TestFailuresOfProviders has each of the endpoints meet each kind of failure.
-func TestFailuresOfProviders(t *testing.T) {
+// TestProviderFailures has each kind of provider failure at each endpoint.
+func TestProviderFailures(t *testing.T) {
 	for _, c := range []struct {
 		kind   provider.Kind
 		status int
@@ -138,15 +139,15 @@ func TestFailuresOfProviders(t *testing.T) {
 	}
 }
 
-// TestNothingThatIsTriedIsKept looks for the secret where it could have got to.
-func TestNothingThatIsTriedIsKept(t *testing.T) {
+// TestTriedCredentialsAreNotStored searches for the secret wherever it could be.
+func TestTriedCredentialsAreNotStored(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	before := r.catalog.AppliedIndex()
 	for path, body := range tryPaths {
 		a := r.owner("POST", path, body)
 		for _, secret := range []string{secretText, "AKIAIOSFODNN7EXAMPLE"} {
 			if strings.Contains(string(a.raw)+r.log.String(), secret) {
-				t.Errorf("%s: %s is in the answer or the log", path, secret)
+				t.Errorf("%s: %s is in the response or the log", path, secret)
 			}
 		}
 	}

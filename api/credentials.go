@@ -9,17 +9,18 @@ import (
 	"firescan/catalog"
 )
 
-// credentials are those of a body: secret from the moment they are decoded. A value is
-// a text or, as Google hands out its keys, a JSON object, which is kept as its text.
+// credentials are those of a body, secret from the moment they are decoded. A value is
+// a string, or a JSON object such as a Google key, which is kept as its text.
 type credentials map[string]catalog.Secret
 
-// UnmarshalJSON reads an object of texts and objects. Its errors name fields, never values.
+// UnmarshalJSON reads an object of strings and objects. Its errors name fields, never
+// values.
 func (c *credentials) UnmarshalJSON(data []byte) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return invalidField("credentials", "must be an object")
 	}
-	if fields == nil { // null is as good as nothing
+	if fields == nil { // null counts as absent
 		return nil
 	}
 	*c = make(credentials, len(fields))
@@ -40,7 +41,7 @@ func (c *credentials) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// reveal gives the texts themselves, for who speaks to the provider.
+// reveal returns the plain texts for the provider.
 func (c credentials) reveal() map[string]string {
 	plain := make(map[string]string, len(c))
 	for name, value := range c {
@@ -58,8 +59,8 @@ const (
 	jsonCredential    = "credentials"
 )
 
-// check collects what cannot be right for a type, at an endpoint of its own where one is
-// given. Whether the provider knows them is for the provider to say.
+// check collects errors for a type, and for a custom endpoint if there is one. Whether
+// the credentials work only the provider knows.
 func (c credentials) check(typ, endpoint string, wrong fieldErrors) {
 	var known []string
 	switch typ {
@@ -74,7 +75,7 @@ func (c credentials) check(typ, endpoint string, wrong fieldErrors) {
 		known = []string{fileCredential, projectCredential, jsonCredential}
 		c.checkGoogle(endpoint != "", wrong)
 	default:
-		return // the type is wrong, and was said to be
+		return // an unknown type has been reported already
 	}
 	for name, value := range c {
 		at := "credentials." + name
@@ -87,9 +88,9 @@ func (c credentials) check(typ, endpoint string, wrong fieldErrors) {
 	}
 }
 
-// checkGoogle looks at the credentials of a Google account: a key as its file has it, or
-// the name of such a file in a directory that the node's operator chose. An emulator asks
-// for neither.
+// checkGoogle checks the credentials of a Google account: the JSON of a key, or the
+// name of a key file in a directory that the node's operator chose. An emulator needs
+// neither.
 func (c credentials) checkGoogle(emulator bool, wrong fieldErrors) {
 	file, key := c[fileCredential].Reveal(), c[jsonCredential].Reveal()
 	switch {

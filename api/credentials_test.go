@@ -55,7 +55,7 @@ func TestCredentialsOfEachType(t *testing.T) {
 	}
 }
 
-// TestCredentialsAreNeverShown has a secret in every place where it may be misplaced.
+// TestCredentialsAreNeverShown has a secret in every wrong place.
 func TestCredentialsAreNeverShown(t *testing.T) {
 	for _, body := range []string{
 		`"` + secretText + `"`, `["` + secretText + `"]`, `{"secretAccessKey":["` + secretText + `"]}`,

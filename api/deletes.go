@@ -17,7 +17,7 @@ type Deleter interface {
 	Cleanup(ctx context.Context, r deletion.CleanupRequest) (*deletion.CleanupResult, error)
 }
 
-// maxDeletePaths is how many files one request may delete.
+// maxDeletePaths is the maximum number of files in one request.
 const maxDeletePaths = 10_000
 
 // deleteOne deletes one orphan.
@@ -51,13 +51,13 @@ func (h *files) deleteOne(c *call) error {
 	if err := outcomes[0].Err; err != nil {
 		return err
 	}
-	return c.answer(envelope{Message: "File deleted successfully", Data: struct {
+	return c.respond(envelope{Message: "File deleted successfully", Data: struct {
 		Deleted bool   `json:"deleted"`
 		Path    string `json:"path"`
 	}{true, *in.Path}})
 }
 
-// objectKey checks the key of a file that is to be deleted.
+// objectKey checks the key of a file to delete.
 func (w fieldErrors) objectKey(name, key string) {
 	if key == "" {
 		w[name] = "must not be empty"
@@ -112,5 +112,5 @@ func (h *files) deleteMany(c *call) error {
 		}
 		data.Results = append(data.Results, result{in.Paths[i], o.Err == nil, c.failed(o.Err)})
 	}
-	return c.answer(envelope{Message: fmt.Sprintf("Deleted %d of %d files", data.Deleted, len(paths)), Data: data})
+	return c.respond(envelope{Message: fmt.Sprintf("Deleted %d of %d files", data.Deleted, len(paths)), Data: data})
 }

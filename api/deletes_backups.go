@@ -6,11 +6,11 @@ import (
 	"firescan/deletion"
 )
 
-// maxDeleteBackups is how many backups one request may delete: the files of each are looked
-// for in the bucket.
+// maxDeleteBackups is the maximum number of backups in one request: the bucket is
+// searched for the files of each.
 const maxDeleteBackups = 1000
 
-// deleteMany deletes backup records and, if asked, first their files.
+// deleteMany deletes backup records and, if asked, their files first.
 func (h *backups) deleteMany(c *call) error {
 	var in struct {
 		IDs   []string `json:"backupIds"`
@@ -61,7 +61,7 @@ func (h *backups) deleteMany(c *call) error {
 	if in.Files {
 		message += fmt.Sprintf(" and %d storage files", data.Files)
 	}
-	return c.answer(envelope{Message: message, Data: data})
+	return c.respond(envelope{Message: message, Data: data})
 }
 
 func backupNotFound() *Error {

@@ -41,8 +41,8 @@ func TestDeleteFile(t *testing.T) {
 	}
 }
 
-// TestWhyAFileIsNotDeleted answers each reason by itself, and as one of many.
-func TestWhyAFileIsNotDeleted(t *testing.T) {
+// TestDeleteFileErrors returns each error for a single file, and for one of many.
+func TestDeleteFileErrors(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := destinationsPath + "/" + r.destination() + "/files"
 	for code, err := range map[Code]error{
@@ -72,7 +72,7 @@ func TestWhyAFileIsNotDeleted(t *testing.T) {
 	if !strings.Contains(r.log.String(), "the secret inner matter") {
 		t.Error("what went wrong with us is not in the log")
 	}
-	// The words of the specification.
+	// The text of the specification.
 	r.deletes.outcomes = []deletion.Outcome{{Err: catalog.ErrNotOrphan}}
 	a := r.do(catalog.RoleOwner, "DELETE", path, `{"path":"backups/production/a"}`)
 	if a.status != 409 || a.at("error", "message") != "File is associated with a backup and cannot be deleted directly" {

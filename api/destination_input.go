@@ -7,8 +7,8 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// destinationInput is the body that creates or updates a destination; what is nil
-// was not given.
+// destinationInput is the body that creates or updates a destination; a nil field was
+// not given.
 type destinationInput struct {
 	Name        *string     `json:"name"`
 	Type        *string     `json:"type"`
@@ -19,8 +19,8 @@ type destinationInput struct {
 	Credentials credentials `json:"credentials"`
 }
 
-// fill puts what was given into d, and refuses what cannot be right. Credentials are
-// encrypted here: they are in no command in the clear.
+// fill copies the given fields into d, and refuses invalid ones. It encrypts
+// credentials: no command has them in plain text.
 func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool) error {
 	wrong := fieldErrors{}
 	if in.Type != nil {

@@ -27,7 +27,7 @@ type destinations struct {
 	buckets  Buckets
 }
 
-// destinationView is a destination as answers show it.
+// destinationView shows a destination in responses.
 type destinationView struct {
 	ID          string            `json:"id"`
 	Name        string            `json:"name"`
@@ -61,7 +61,7 @@ func listDestinations(c *call) error {
 	}); err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: list})
+	return c.respond(envelope{Data: list})
 }
 
 func getDestination(c *call) error {
@@ -71,7 +71,7 @@ func getDestination(c *call) error {
 	}
 	view := showDestination(d)
 	view.Credentials = d.Masked
-	return c.answer(envelope{Data: view})
+	return c.respond(envelope{Data: view})
 }
 
 func (h *destinations) create(c *call) error {
@@ -88,22 +88,22 @@ func (h *destinations) create(c *call) error {
 	if err != nil {
 		return err
 	}
-	if made.Id != d.Id { // by the request that this one retries
+	if made.Id != d.Id { // by an earlier try of this request
 		if d, err = c.made(made.Id); err != nil {
 			return err
 		}
 	}
 	view := showDestination(d)
 	view.UpdatedAt = nil
-	return c.answerStatus(http.StatusCreated, envelope{Data: view, Message: "Storage destination created successfully"})
+	return c.respondStatus(http.StatusCreated, envelope{Data: view, Message: "Storage destination created successfully"})
 }
 
-// made reads the destination that the request before this retry has made.
+// made reads the destination that an earlier try of this request created.
 func (c *call) made(id string) (d *pb.Destination, err error) {
 	c.Header().Set(replayedHeader, "true")
 	err = c.backend.catalog.View(func(tx *catalog.Tx) error {
 		d, err = tx.Destination(c.org, id)
-		return orNotFound(err, &Error{Code: CodeConflict, Message: "The storage destination was created by this request before, and deleted since"})
+		return orNotFound(err, &Error{Code: CodeConflict, Message: "An earlier try of this request created the storage destination, which has been deleted since"})
 	})
 	return d, err
 }
@@ -120,7 +120,7 @@ func (h *destinations) update(c *call) error {
 	if err != nil {
 		return orNotFound(err, storageNotFound())
 	}
-	return c.answer(envelope{Message: "Storage destination updated successfully", Data: struct {
+	return c.respond(envelope{Message: "Storage destination updated successfully", Data: struct {
 		ID        string  `json:"id"`
 		Name      string  `json:"name"`
 		Bucket    *string `json:"bucket,omitempty"`
@@ -131,12 +131,12 @@ func (h *destinations) update(c *call) error {
 	}{d.Id, d.Name, in.Bucket, d.Path, in.Region, in.Endpoint, stamp(d.UpdatedAt)}})
 }
 
-// updateTries is how often a change is made to what others change at the same time.
+// updateTries is how often an update is tried while others change the same destination.
 const updateTries = 20
 
-// updateOnce changes the destination that the path names as it is now. When another change
-// of it comes in between, the answer is catalog.ErrConflict: what was not given must
-// stay as the other one left it, the credentials above all.
+// updateOnce updates the destination in the path. When it was changed in between, the
+// error is catalog.ErrConflict: fields that were not given must keep the values of the
+// other change, above all the credentials.
 func (h *destinations) updateOnce(c *call, in *destinationInput) (*pb.Destination, error) {
 	d, err := c.readDestination()
 	if err != nil {
@@ -155,5 +155,5 @@ func deleteDestination(c *call) error {
 	if _, err := c.propose(&pb.DeleteDestination{Org: c.org, Id: c.id()}); err != nil {
 		return orNotFound(err, storageNotFound())
 	}
-	return c.answer(envelope{Message: "Storage destination deleted successfully"})
+	return c.respond(envelope{Message: "Storage destination deleted successfully"})
 }

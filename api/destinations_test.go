@@ -17,7 +17,7 @@ import (
 func TestDestinationLifecycle(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	if l := r.owner("GET", "/api/v1/storage/destinations", "").at("data").([]any); len(l) != 0 {
-		t.Fatalf("a new organisation has %v", l)
+		t.Fatalf("a new organization has %v", l)
 	}
 	id := r.destination()
 	path := "/api/v1/storage/destinations/" + id
@@ -36,7 +36,7 @@ func TestDestinationLifecycle(t *testing.T) {
 	r.now = r.now.Add(60e9)
 	up := r.owner("PUT", path, `{"name":"Primary","path":"backups/prod-v2"}`)
 	if up.at("data", "name") != "Primary" || up.at("data", "path") != "backups/prod-v2" || up.at("data", "updatedAt") != "2026-05-01T12:01:00Z" {
-		t.Errorf("update answered %s", up.raw)
+		t.Errorf("the update returned %s", up.raw)
 	}
 	got = r.owner("GET", path, "")
 	if got.at("data", "bucket") != "backups-bucket" || got.at("data", "credentials", "accessKeyId") != "AKIA...XXXX" {
@@ -130,7 +130,7 @@ func TestVerify(t *testing.T) {
 			if c.code != "" {
 				a.refused(c.status, c.code)
 			} else if a.status != 200 || a.at("data", "verified") != c.verified || a.at("data", "permissions", "write") != c.write || a.at("data", "permissions", "read") != true {
-				t.Fatalf("verify answered %d %s", a.status, a.raw)
+				t.Fatalf("verify returned %d %s", a.status, a.raw)
 			}
 			if got := r.owner("GET", "/api/v1/storage/destinations/"+id, "").at("data", "verified"); got != c.verified {
 				t.Errorf("verified is %v, want %v", got, c.verified)
@@ -139,8 +139,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestVerifyAgain: only an answer of the provider says something against a destination that
-// was good, and not that none came.
+// TestVerifyAgain: only an error of the provider makes a verified destination
+// unverified, not an unreachable provider.
 func TestVerifyAgain(t *testing.T) {
 	for kind, verified := range map[provider.Kind]bool{
 		provider.Unavailable: true, provider.Throttled: true, provider.Corrupt: true, provider.Credentials: false, provider.NoBucket: false,
@@ -158,8 +158,8 @@ func TestVerifyAgain(t *testing.T) {
 	}
 }
 
-// TestVerifyForAClientThatLeft has the client go while the provider is asked: that is
-// no failure of the provider, and says nothing about the destination.
+// TestVerifyForAClientThatLeft: the client leaves during the call to the provider. This
+// is no failure of the provider, and says nothing about the destination.
 func TestVerifyForAClientThatLeft(t *testing.T) {
 	var leave context.CancelFunc
 	r := newRig(t, mem.Options{Faults: mem.Faults{Put: func(ctx context.Context, _, bucket string) error {
@@ -187,7 +187,7 @@ func TestVerifyForAClientThatLeft(t *testing.T) {
 		t.Errorf("the metrics have no %s", want)
 	}
 	if r.owner("GET", path, "").at("data", "verified") != true {
-		t.Error("a verified destination is no longer, since a client left")
+		t.Error("a destination is no longer verified because a client left")
 	}
 }
 

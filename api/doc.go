@@ -1,10 +1,9 @@
-// Package api is firescan's public face: the Storage API over HTTP, the feed that
-// fills the catalog, server-sent events, and the endpoints that operators and
-// probes use.
+// Package api is the public face of firescan: the Storage API over HTTP, the feed that
+// fills the catalog, events, and the endpoints for operators and probes.
 //
-// Every endpoint is one line of the table in route.go; every failure becomes an
-// answer through the table in errors.go. Handlers read the catalog and the index
-// of their own node and change things only by proposing commands, so a Server
-// holds no state that another node would lack. What it needs of the rest of the
-// program are the small interfaces in server.go.
+// Every endpoint is a line of the table in routes.go; every error becomes a response
+// through the table in errors.go. Handlers read the catalog and the index of their own
+// node, and change things only by proposing commands, so a Server has no state that
+// other nodes lack. Small interfaces declare what it needs of the packages below; node
+// passes in the concrete types.
 package api

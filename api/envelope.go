@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// envelope is the form of every JSON answer.
+// envelope is the form of every JSON response.
 type envelope struct {
 	Success bool       `json:"success"`
 	Data    any        `json:"data,omitempty"`
@@ -24,16 +24,16 @@ type errorBody struct {
 	Details any    `json:"details,omitempty"`
 }
 
-// answer writes a successful envelope.
-func (c *call) answer(e envelope) error { return c.answerStatus(http.StatusOK, e) }
+// respond sends a successful envelope.
+func (c *call) respond(e envelope) error { return c.respondStatus(http.StatusOK, e) }
 
-func (c *call) answerStatus(status int, e envelope) error {
+func (c *call) respondStatus(status int, e envelope) error {
 	e.Success = true
 	return c.write(status, &e)
 }
 
-// write sends an envelope in one piece, encoded whole before the first byte leaves,
-// so that a failure to encode can still be answered.
+// write sends an envelope in one piece, encoded before the first byte is sent, so that
+// a failed encoding can still become an error.
 func (c *call) write(status int, e *envelope) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -45,8 +45,7 @@ func (c *call) write(status int, e *envelope) error {
 	return nil
 }
 
-// sendJSON sends a whole JSON document. That the client has gone meanwhile is no
-// failure of ours, so the write's error is dropped.
+// sendJSON sends a whole JSON document. It ignores write errors: the client has gone.
 func (c *call) sendJSON(status int, body []byte) {
 	if c.hold(status, body) {
 		return
@@ -64,16 +63,16 @@ func (c *call) send(part []byte) error {
 		c.Header().Set("Content-Type", "application/json; charset=utf-8")
 		c.WriteHeader(http.StatusOK)
 	}
-	c.hurry()
+	c.extendWriteDeadline()
 	if _, err := c.Write(part); err != nil {
 		return clientGone(err)
 	}
 	return nil
 }
 
-// fail answers an error.
+// fail sends an error.
 func (c *call) fail(e *Error) {
-	c.Header().Del("Content-Disposition") // of the file that it would have been
+	c.Header().Del("Content-Disposition") // it was for the file
 	switch e.Code {
 	case CodeUnauthorized:
 		c.Header().Set("WWW-Authenticate", `Bearer realm="firescan"`)
@@ -86,7 +85,7 @@ func (c *call) fail(e *Error) {
 	_ = c.write(e.Code.Status(), &envelope{Error: &body})
 }
 
-// stamp is a time in answers: RFC 3339 in UTC, null when there is none.
+// stamp is a time in responses: RFC 3339 in UTC, or null for 0.
 type stamp int64
 
 // MarshalJSON writes Unix milliseconds as RFC 3339.
@@ -97,10 +96,10 @@ func (s stamp) MarshalJSON() ([]byte, error) {
 	return appendTime(make([]byte, 0, 26), int64(s)), nil
 }
 
-// noTime is what a text that is no time is decoded to; whoever checks the fields says so.
+// noTime is the result of decoding an invalid time; the checks of the fields report it.
 const noTime stamp = math.MinInt64
 
-// UnmarshalJSON reads RFC 3339, in years that it can be written with in UTC, or null.
+// UnmarshalJSON reads null or RFC 3339, with a year that can be written in UTC.
 func (s *stamp) UnmarshalJSON(data []byte) error {
 	var text *string
 	if err := json.Unmarshal(data, &text); err != nil || text == nil {
@@ -115,12 +114,12 @@ func (s *stamp) UnmarshalJSON(data []byte) error {
 }
 
 // appendTime appends Unix milliseconds as a quoted RFC 3339 time in UTC, with a
-// fraction only where there is one.
+// fraction only if it is not zero.
 func appendTime(dst []byte, ms int64) []byte {
 	dst = append(dst, '"')
 	dst = time.UnixMilli(ms).UTC().AppendFormat(dst, time.RFC3339Nano)
 	return append(dst, '"')
 }
 
-// size is a number of bytes as the specification has most of them: a string.
+// size formats a number of bytes as a string, as most of the specification has it.
 func size(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestStamps holds times against those of the standard library, both ways.
+// TestStamps compares times with the standard library, both ways.
 func TestStamps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// The years 0 to 9999.

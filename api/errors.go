@@ -19,7 +19,7 @@ import (
 // Code names a failure to clients. The set is part of the API.
 type Code string
 
-// The codes of error answers, each with one HTTP status (see Status).
+// The codes of errors, each with one HTTP status (see Status).
 const (
 	CodeValidation        Code = "VALIDATION_ERROR"
 	CodeCredentials       Code = "INVALID_CREDENTIALS"
@@ -44,7 +44,7 @@ const (
 	CodeProvider          Code = "PROVIDER_ERROR"
 	CodeNoLeader          Code = "NO_LEADER"
 	CodeIndexUnavailable  Code = "INDEX_UNAVAILABLE"
-	codeClientClosed      Code = "CLIENT_CLOSED" // logged and counted; nobody is there to read it
+	codeClientClosed      Code = "CLIENT_CLOSED" // for logs and metrics; no client reads it
 	statusClientClosed         = 499
 	retryAfterNoLeader         = "3"
 	retryAfterUnavailable      = "5"
@@ -93,10 +93,10 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// fieldErrors maps the names of wrong fields to what is wrong with each.
+// fieldErrors maps invalid fields to their problems.
 type fieldErrors map[string]string
 
-// invalid is the answer to a request whose named fields are wrong.
+// invalid returns the error of a request with invalid fields.
 func invalid(fields fieldErrors) *Error {
 	return &Error{
 		Code: CodeValidation, Message: "The request is not valid; see details.fields",
@@ -114,8 +114,8 @@ func storageNotFound() *Error {
 	return &Error{Code: CodeStorageNotFound, Message: "Storage destination not found"}
 }
 
-// orNotFound turns the catalog's "not found" into the answer for the kind of thing
-// that was looked for, and leaves every other error as it is.
+// orNotFound replaces the catalog's "not found" by the error for this kind of object,
+// and returns any other error unchanged.
 func orNotFound(err error, answer *Error) error {
 	if errors.Is(err, catalog.ErrNotFound) {
 		return answer
@@ -126,8 +126,8 @@ func orNotFound(err error, answer *Error) error {
 // indexUnavailableMessage is the message of CodeIndexUnavailable.
 const indexUnavailableMessage = "The index of this destination cannot be read at the moment; it is being repaired, try again shortly or start a sync"
 
-// known lists the errors of the packages below with their codes and messages. The first
-// match counts. An empty message stands for that of the *catalog.Error.
+// known lists errors of the packages below with their codes and messages. The first
+// match counts. An empty message stands for the message of the *catalog.Error.
 var known = []struct {
 	err     error
 	code    Code
@@ -160,9 +160,9 @@ var known = []struct {
 	{catalog.ErrBeingDeleted, CodeBeingDeleted, ""},
 }
 
-// toError turns an error of any package into the API's error. ctx is the request's: only
-// when it has ended is a cancellation the client's own. A question to a leader that steps
-// down is cancelled, too.
+// toError turns an error of any package into the API's error. ctx is the request's:
+// only after its end is a cancellation the client's own, since a call to a leader that
+// steps down is canceled, too.
 func toError(ctx context.Context, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -207,7 +207,7 @@ func toError(ctx context.Context, err error) *Error {
 }
 
 // internalMessage is the message of CodeInternal: the cause is in the log only.
-const internalMessage = "Something went wrong; the log has more under the request id"
+const internalMessage = "Internal error; see the log entry with this request id"
 
 // refusal returns the message of a command that the catalog refused.
 func refusal(err error) string {
@@ -217,7 +217,7 @@ func refusal(err error) string {
 	return internalMessage
 }
 
-// planError is the error of a cleanup whose plan must be confirmed first.
+// planError returns the error of a cleanup whose plan must be confirmed first.
 func planError(e *deletion.PlanError) *Error {
 	refused := &Error{Code: CodeCleanupTooLarge, Err: e, Details: struct {
 		Files   uint64 `json:"files"`
@@ -249,8 +249,8 @@ func indexUnavailable(cause error) *Error {
 	return &Error{Code: CodeIndexUnavailable, Message: indexUnavailableMessage, Err: cause}
 }
 
-// fromProvider answers a failed call to a provider. Reason is the only part of the
-// provider's own answer that reaches the client.
+// fromProvider returns the error of a failed call to a provider. Reason is the only
+// part of the provider's own error that reaches the client.
 func fromProvider(e *provider.Error, typ string) *Error {
 	details := map[string]string{"reason": e.Reason}
 	if typ != "" {
@@ -273,18 +273,18 @@ func fromProvider(e *provider.Error, typ string) *Error {
 	case provider.Invalid:
 		return &Error{Code: CodeValidation, Message: "The storage provider refused the request", Details: details, Err: e}
 	}
-	return &Error{Code: CodeProvider, Message: "The storage provider failed to answer", Details: details, Err: e}
+	return &Error{Code: CodeProvider, Message: "The storage provider did not respond", Details: details, Err: e}
 }
 
-// providerFailed is the answer to a failed call to a provider of type typ. A time-out is
-// the provider's: it was asked in this request and did not answer.
+// providerFailed returns the error of a failed call to a provider of type typ. A
+// timeout is the provider's: it was called in this request and did not respond.
 func providerFailed(err error, typ, bucket string) error {
 	if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) {
 		return fromProvider(known, typ)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fromProvider(&provider.Error{
-			Kind: provider.Unavailable, Op: "ask", Bucket: bucket, Reason: "no answer in time", Err: err,
+			Kind: provider.Unavailable, Op: "ask", Bucket: bucket, Reason: "no response in time", Err: err,
 		}, typ)
 	}
 	return err

@@ -18,19 +18,18 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestErrorsOfTheSpecification holds our refusals against its examples, to the letter
-// where the example is general.
+// TestErrorsOfTheSpecification compares errors with the examples of the specification.
 func TestErrorsOfTheSpecification(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := "/api/v1/storage/destinations/" + r.destination()
 	r.deletes.outcomes = []deletion.Outcome{{Err: &catalog.Error{Code: catalog.CodeNotOrphan, Message: "a belongs to a backup"}}}
-	verify := func(e *provider.Error) *answer {
+	verify := func(e *provider.Error) *response {
 		r.openErr = e
 		return r.do(catalog.RoleMember, "POST", path+"/verify", "")
 	}
 	for _, c := range []struct {
-		answer *answer
-		want   string
+		response *response
+		want     string
 	}{
 		{
 			r.do(catalog.RoleViewer, "GET", "/api/v1/storage/destinations/storage_none", ""),
@@ -58,14 +57,14 @@ func TestErrorsOfTheSpecification(t *testing.T) {
 		if err := json.Unmarshal([]byte(c.want), &want); err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(c.answer.body, want) {
-			t.Errorf("answered %s\nwant %s", c.answer.raw, c.want)
+		if !reflect.DeepEqual(c.response.body, want) {
+			t.Errorf("got %s\nwant %s", c.response.raw, c.want)
 		}
 	}
 }
 
-// TestProviderErrors has each kind of failure, and nothing of it in the answer but its
-// reason.
+// TestProviderErrors checks each kind of failure. Only the reason may be in the
+// response.
 func TestProviderErrors(t *testing.T) {
 	for kind, want := range map[provider.Kind]Code{
 		provider.Credentials: CodeCredentials, provider.NoBucket: CodeBucketNotFound, provider.Denied: CodeDenied,
@@ -74,7 +73,7 @@ func TestProviderErrors(t *testing.T) {
 	} {
 		e := toError(t.Context(), &provider.Error{Kind: kind, Op: "list", Bucket: "b", Reason: "because", Err: errors.New("inner matters")})
 		if e.Code != want || strings.Contains(e.Message, "inner") {
-			t.Errorf("%v is answered with %s %q, want %s", kind, e.Code, e.Message, want)
+			t.Errorf("%v maps to %s %q, want %s", kind, e.Code, e.Message, want)
 		}
 		details, err := json.Marshal(e.Details)
 		if err != nil || strings.Contains(string(details), "inner") || kind != provider.NoBucket && kind != provider.Exists && !strings.Contains(string(details), "because") {
@@ -83,7 +82,7 @@ func TestProviderErrors(t *testing.T) {
 	}
 }
 
-// TestEveryCodeHasItsStatus is design §6, written by hand.
+// TestEveryCodeHasItsStatus has the statuses of design §6, written by hand.
 func TestEveryCodeHasItsStatus(t *testing.T) {
 	for status, codes := range map[int][]Code{
 		400: {CodeValidation, CodeCredentials},
@@ -106,8 +105,8 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 	}
 }
 
-// TestSecretsAreNotEchoed sends secrets where they do not belong, and looks for them in
-// the answers, the log and the catalog.
+// TestSecretsAreNotEchoed sends secrets in wrong places, and searches for them in
+// responses, log and catalog.
 func TestSecretsAreNotEchoed(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
@@ -122,13 +121,13 @@ func TestSecretsAreNotEchoed(t *testing.T) {
 		createBody + secretText,
 		createBody[:len(createBody)-8],
 	} {
-		for _, a := range []*answer{
+		for _, a := range []*response{
 			r.do(catalog.RoleOwner, "POST", path, body),
 			r.do(catalog.RoleOwner, "PUT", path+"/"+id, body),
 		} {
 			a.refused(400, CodeValidation)
 			if strings.Contains(string(a.raw), secretText) || strings.Contains(string(a.raw), number) {
-				t.Errorf("the answer shows the secret: %s", a.raw)
+				t.Errorf("the response shows the secret: %s", a.raw)
 			}
 		}
 	}
@@ -154,9 +153,9 @@ func TestSecretsAreNotEchoed(t *testing.T) {
 	}
 }
 
-// TestADestinationThatChangesWhileItIsVerified must not count as verified: what was
-// tried is not what it is now.
-func TestADestinationThatChangesWhileItIsVerified(t *testing.T) {
+// TestDestinationChangesDuringVerify must not end as verified: other settings were
+// tried.
+func TestDestinationChangesDuringVerify(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	path := "/api/v1/storage/destinations/" + id
@@ -167,7 +166,7 @@ func TestADestinationThatChangesWhileItIsVerified(t *testing.T) {
 	}
 }
 
-// changing does something while a bucket is opened.
+// changing runs a function while a bucket is opened.
 type changing struct {
 	Buckets
 	meanwhile func()
@@ -178,8 +177,8 @@ func (c changing) Open(ctx context.Context, d *pb.Destination) (provider.Bucket,
 	return c.Buckets.Open(ctx, d)
 }
 
-// TestClusterErrors: what the cluster cannot do at the moment is a 503, whatever wraps it. A
-// cancellation is the client's only when its own request has ended.
+// TestClusterErrors: what the cluster cannot do at the moment is a 503, however it is
+// wrapped. A cancellation is the client's only when its own request has ended.
 func TestClusterErrors(t *testing.T) {
 	for _, cause := range []error{
 		cluster.ErrFull, cluster.ErrClosed, cluster.ErrUnknown, cluster.ErrNoLeader,

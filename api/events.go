@@ -15,8 +15,8 @@ type events struct {
 	heartbeat time.Duration
 }
 
-// stream sends the organisation's events as server-sent events until the
-// client leaves, falls behind, or its token is good no more.
+// stream sends the organization's events as server-sent events until the client leaves
+// or falls behind, or its token becomes invalid.
 func (h *events) stream(c *call) error {
 	l := h.hub.listen(c.org, asSSE)
 	if l == nil {
@@ -28,7 +28,7 @@ func (h *events) stream(c *call) error {
 	c.WriteHeader(http.StatusOK)
 	control := http.NewResponseController(c.ResponseWriter)
 	send := func(frame []byte) error {
-		c.hurry()
+		c.extendWriteDeadline()
 		if _, err := c.Write(frame); err != nil {
 			return err
 		}

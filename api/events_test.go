@@ -13,7 +13,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// listenTo opens the event stream and answers its lines that are not empty.
+// listenTo opens the event stream and returns its lines that are not empty.
 func (r *rig) listenTo(role catalog.Role) (lines <-chan string, stop func()) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -121,7 +121,7 @@ func TestRevokedTokensHearNoMore(t *testing.T) {
 	}
 }
 
-// TestListenersThatLeaveAreForgotten has a client that closes its connection.
+// TestListenersThatLeaveAreForgotten: a client closes its connection.
 func TestListenersThatLeaveAreForgotten(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.events.heartbeat = time.Millisecond
@@ -143,15 +143,15 @@ func TestListenersThatLeaveAreForgotten(t *testing.T) {
 	}
 }
 
-// TestTheHubKeepsNothingOfWhatEnded publishes syncs to their end.
-func TestTheHubKeepsNothingOfWhatEnded(t *testing.T) {
+// TestHubForgetsEndedSyncs publishes syncs to their end.
+func TestHubForgetsEndedSyncs(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	for _, sync := range []string{"a", "b"} {
 		r.server.Publish(Event{Org: org, Name: "storage:sync-progress", Key: sync, Data: 1})
 		r.server.Publish(Event{Org: org, Name: "storage:sync-progress", Key: sync, Data: 2, Last: true})
 	}
 	if n := len(r.server.hub.newest); n != 0 {
-		t.Errorf("the hub keeps events of %d organisations", n)
+		t.Errorf("the hub keeps events of %d organizations", n)
 	}
 	r.server.Close()
 	r.do(catalog.RoleViewer, "GET", "/api/v1/storage/events", "").refused(http.StatusServiceUnavailable, CodeIndexUnavailable)
@@ -176,7 +176,7 @@ func TestSyncs(t *testing.T) {
 	if s := r.owner("DELETE", path, ""); s.at("data", "status") != "cancelled" {
 		t.Errorf("cancelled sync: %s", s.raw)
 	}
-	if s := r.owner("DELETE", path, ""); s.at("message") != "The sync had ended already" && s.at("data", "status") != "cancelled" {
+	if s := r.owner("DELETE", path, ""); s.at("message") != "The sync had already ended" && s.at("data", "status") != "cancelled" {
 		t.Errorf("cancelled again: %s", s.raw)
 	}
 	for range 4 {

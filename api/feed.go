@@ -9,10 +9,10 @@ import (
 
 // feedKind is one kind of record of the catalog feed.
 type feedKind struct {
-	// name is what the catalog and the lines of an import call it, plural what paths
-	// and answers do, title what messages do.
+	// name is used in the catalog and in the lines of an import, plural in paths and
+	// responses, title in messages.
 	name, plural, title string
-	fresh               func() record
+	newRecord           func() record
 	read                func(tx *catalog.Tx, org, id string) (record, error)
 }
 
@@ -54,20 +54,20 @@ func (k feedKind) get(c *call) error {
 	}); err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: r})
+	return c.respond(envelope{Data: r})
 }
 
 func (k feedKind) put(c *call) error {
-	r := k.fresh()
+	r := k.newRecord()
 	if err := c.decode(r); err != nil {
 		return err
 	}
 	wrong := fieldErrors{}
 	if !r.setID(c.id()) {
-		wrong["id"] = "is not the one of the path"
+		wrong["id"] = "must match the path"
 	}
 	if r.kind() != "" && r.kind() != k.name {
-		wrong["kind"] = "is not the one of the path"
+		wrong["kind"] = "must match the path"
 	}
 	if r.check(wrong); len(wrong) > 0 {
 		return invalid(wrong)
@@ -79,7 +79,7 @@ func (k feedKind) put(c *call) error {
 	if len(result.Rejected) > 0 {
 		return rejection(result.Rejected[0])
 	}
-	// What is answered is what is stored, which is in a normal form.
+	// The response has the record as it is stored, in normal form.
 	var stored record
 	err = c.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 		stored, err = k.read(tx, c.org, c.id())
@@ -87,14 +87,14 @@ func (k feedKind) put(c *call) error {
 	})
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
-		stored = r // and deleted again by somebody else in this moment
+		stored = r // deleted again by another request
 	case err != nil:
 		return err
 	}
-	return c.answer(envelope{Data: stored, Message: k.title + " stored"})
+	return c.respond(envelope{Data: stored, Message: k.title + " stored"})
 }
 
-// rejection is why the catalog did not take a record.
+// rejection returns why the catalog refused a record.
 func rejection(r *pb.Rejection) *Error {
 	switch r.Code {
 	case catalog.CodeNotFound:
@@ -113,7 +113,7 @@ func (k feedKind) remove(c *call) error {
 	if result.Deleted == 0 {
 		return k.notFound()
 	}
-	return c.answer(envelope{Message: k.title + " deleted"})
+	return c.respond(envelope{Message: k.title + " deleted"})
 }
 
 func readProject(tx *catalog.Tx, org, id string) (record, error) {

@@ -11,8 +11,9 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestAPutAnswersWhatIsStored reads each record back, and finds what the PUT answered.
-func TestAPutAnswersWhatIsStored(t *testing.T) {
+// TestPutReturnsTheStoredRecord reads each record back and compares it with the
+// response to the PUT.
+func TestPutReturnsTheStoredRecord(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	for _, c := range []struct{ path, body, want string }{
@@ -33,7 +34,7 @@ func TestAPutAnswersWhatIsStored(t *testing.T) {
 		path := "/api/v1/catalog/" + c.path
 		put := r.do(catalog.RoleService, "PUT", path, c.body)
 		got := r.do(catalog.RoleService, "GET", path, "")
-		for _, a := range []*answer{put, got} {
+		for _, a := range []*response{put, got} {
 			if !strings.HasPrefix(string(a.raw), `{"success":true,"data":`+c.want) {
 				t.Errorf("%s: %d %s, want %s", c.path, a.status, a.raw, c.want)
 			}
@@ -68,8 +69,8 @@ func TestBadRecords(t *testing.T) {
 	}
 }
 
-// TestARecordThatFitsIntoNoCommand is below the limit of bodies and above that of the log.
-func TestARecordThatFitsIntoNoCommand(t *testing.T) {
+// TestRecordTooLargeForACommand is below the limit of bodies and above that of the log.
+func TestRecordTooLargeForACommand(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	var files []string

@@ -68,7 +68,7 @@ func appendFileCSV(dst []byte, e *index.Entry, o catalog.Owner, project string) 
 	return append(dst, "\r\n"...)
 }
 
-// appendCell quotes a cell where it must be.
+// appendCell quotes a cell where necessary.
 func appendCell(dst []byte, s string) []byte {
 	if !strings.ContainsAny(s, "\",\r\n") {
 		return append(dst, s...)
@@ -86,7 +86,7 @@ func appendJSON(dst []byte, v any) ([]byte, error) {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends a JSON string. Bytes that are no UTF-8 become U+FFFD.
+// appendString appends a JSON string. Invalid UTF-8 becomes U+FFFD.
 func appendString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	start := 0

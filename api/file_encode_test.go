@@ -11,8 +11,8 @@ import (
 	"firescan/index"
 )
 
-// FuzzFileRows holds what we append of a file against the standard library's
-// readers, and our JSON strings against its writer.
+// FuzzFileRows compares our rows with the standard library's readers, and our JSON
+// strings with its writer.
 func FuzzFileRows(f *testing.F) {
 	f.Add("backups/a b.backup", "bkp_1", "App")
 	f.Add("q\"uote,\r\n\x00\x1f\x7f\\", "", "=1+1")
@@ -20,7 +20,7 @@ func FuzzFileRows(f *testing.F) {
 	f.Add("cut \xf0\x9f\x98", " ", "\r")
 	f.Fuzz(func(t *testing.T, path, backup, project string) {
 		if backup == "" {
-			return // nobody's file has no such fields
+			return // no file has such fields
 		}
 		e := &index.Entry{Path: []byte(path), Size: 7, ModTime: 1_705_312_845_000, Type: index.Meta, Linked: true}
 		b := catalog.Owner{BackupID: backup, ProjectID: "proj_1"}
@@ -44,7 +44,7 @@ func FuzzFileRows(f *testing.F) {
 			t.Errorf("written as %s, want %s", gotText, wantText)
 		}
 
-		// encoding/csv reads \r\n within quotes as \n, as it says.
+		// encoding/csv documents that it reads \r\n within quotes as \n.
 		norm := func(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
 		rows, err := csv.NewReader(bytes.NewReader(appendFileCSV([]byte(csvHeader), e, b, project))).ReadAll()
 		if err != nil || len(rows) != 2 {

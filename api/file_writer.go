@@ -9,8 +9,8 @@ import (
 	"firescan/index"
 )
 
-// fileWriter writes files to the client. What fits into one batch is sent in one
-// piece, with its length; more is streamed.
+// fileWriter writes files to the client. A single batch is sent in one piece, with its
+// length; more are streamed.
 type fileWriter struct {
 	call        *call
 	shard       *shard
@@ -21,14 +21,14 @@ type fileWriter struct {
 	buf     []byte
 	entries []index.Entry
 	paths   []byte
-	owners  []catalog.Owner // by entry, empty where the organisation has no record of it
-	// projects are the names that were looked up, for the whole request.
+	owners  []catalog.Owner // by entry, empty without a record of the organization
+	// projects are the names that were looked up for this request.
 	projects map[string]string
 	wrote    bool
 }
 
-// files writes what the filter chooses. next is the path to go on from when the
-// filter's limit ended it.
+// files writes the files that the filter selects. next is the path to continue from
+// when the limit ended the list.
 func (w *fileWriter) files(filter index.Query) (next []byte, err error) {
 	if w.shard.view == nil {
 		return nil, nil
@@ -66,7 +66,7 @@ func (w *fileWriter) files(filter index.Query) (next []byte, err error) {
 	}
 }
 
-// read takes a batch of files and looks up whose they are.
+// read reads a batch of files and looks up their owners.
 func (w *fileWriter) read(q index.Query) (next []byte, more bool, err error) {
 	w.entries, w.paths, w.owners = w.entries[:0], w.paths[:0], w.owners[:0]
 	next, more, err = w.shard.view.Query(q, func(e *index.Entry) bool {
@@ -99,13 +99,13 @@ func (w *fileWriter) read(q index.Query) (next []byte, more bool, err error) {
 	return next, more, err
 }
 
-// flush sends what is buffered, as part of a stream.
+// flush sends the buffer as part of a stream.
 func (w *fileWriter) flush() error {
 	if w.call.status == 0 {
 		w.call.Header().Set("Content-Type", w.contentType)
 		w.call.WriteHeader(http.StatusOK)
 	}
-	w.call.hurry()
+	w.call.extendWriteDeadline()
 	_, err := w.call.Write(w.buf)
 	w.buf = w.buf[:0]
 	if err != nil {
@@ -123,7 +123,7 @@ func (w *fileWriter) end(contentType string) error {
 	return w.flush()
 }
 
-// writers are used again, since a page is mostly their buffers.
+// writers are reused, since most of the memory of a page is their buffers.
 var writers = sync.Pool{New: func() any { return &fileWriter{} }}
 
 func newFileWriter(c *call, sh *shard, row func([]byte, *index.Entry, catalog.Owner, string) []byte, between string) *fileWriter {
@@ -134,7 +134,7 @@ func newFileWriter(c *call, sh *shard, row func([]byte, *index.Entry, catalog.Ow
 	return w
 }
 
-// free gives the writer back for another request.
+// free returns the writer to the pool.
 func (w *fileWriter) free() {
 	w.call, w.shard, w.projects = nil, nil, nil
 	if cap(w.buf) < 1<<20 {
@@ -142,7 +142,7 @@ func (w *fileWriter) free() {
 	}
 }
 
-// learnProject looks the name of a project up, once a request.
+// learnProject looks up the name of a project, once per request.
 func (w *fileWriter) learnProject(tx *catalog.Tx, id string) error {
 	if _, known := w.projects[id]; known || id == "" {
 		return nil

@@ -8,20 +8,20 @@ import (
 	"firescan/index"
 )
 
-// fileBatch is how many files are read and sent at once where there is no limit.
+// fileBatch is the number of files that are read and sent at once without a limit.
 const fileBatch = 1000
 
-// notOurs is what is wrong with a cursor that was made up.
-const notOurs = "is not one that an answer gave"
+// invalidCursor is the problem of a cursor that is not from a response.
+const invalidCursor = "must be a cursor from a previous response"
 
 // files has the handlers of files.
 type files struct {
 	shards       *shards
 	deleter      Deleter
-	orphanMinAge time.Duration // the default of cleanups
+	orphanMinAge time.Duration // default of cleanups
 }
 
-// fileFilter reads the parameters that choose files.
+// fileFilter reads the parameters that select files.
 func fileFilter(q *query, now time.Time) index.Query {
 	filter := index.Query{
 		Prefix: []byte(q.str("prefix")), OrphansOnly: q.boolean("orphansOnly"), Limit: q.limit(1 << 30),
@@ -36,7 +36,7 @@ func fileFilter(q *query, now time.Time) index.Query {
 	if cursor := q.str("cursor"); cursor != "" {
 		path, err := base64.RawURLEncoding.DecodeString(cursor)
 		if err != nil || len(path) == 0 {
-			q.wrong["cursor"] = notOurs
+			q.wrong["cursor"] = invalidCursor
 		}
 		filter.Cursor = path
 	}
@@ -46,8 +46,8 @@ func fileFilter(q *query, now time.Time) index.Query {
 	return filter
 }
 
-// list answers the files of a destination: a page of them when there is a limit,
-// else all, as a stream that takes no more memory the longer it is.
+// list returns the files of a destination: one page with a limit, else all of them as a
+// stream in constant memory.
 func (h *files) list(c *call) error {
 	q := c.query()
 	filter, force := fileFilter(q, c.backend.now()), q.boolean("force")
@@ -91,7 +91,7 @@ func (h *files) list(c *call) error {
 	return w.end("application/json; charset=utf-8")
 }
 
-// export streams the files as lines of JSON or as CSV.
+// export streams the files as NDJSON or CSV.
 func (h *files) export(c *call) error {
 	q := c.query()
 	filter, format := fileFilter(q, c.backend.now()), or(q.str("format"), "ndjson")

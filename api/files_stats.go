@@ -9,7 +9,7 @@ type typeStats struct {
 	Size  string `json:"size"`
 }
 
-// stats answers the sums over a destination.
+// stats returns the totals of a destination.
 func (h *files) stats(c *call) error {
 	q := c.query()
 	force := q.boolean("force")
@@ -32,7 +32,7 @@ func (h *files) stats(c *call) error {
 			counts.Linked.Files + counts.Orphan.Files, size(counts.Linked.Bytes + counts.Orphan.Bytes),
 		}
 	}
-	return c.answer(envelope{Meta: sh.meta, Data: struct {
+	return c.respond(envelope{Meta: sh.meta, Data: struct {
 		TotalFiles  uint64               `json:"totalFiles"`
 		TotalSize   string               `json:"totalSize"`
 		LinkedFiles uint64               `json:"linkedFiles"`

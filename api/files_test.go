@@ -21,7 +21,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// someFiles are n files with hostile names among them; every third stem has a record.
+// someFiles returns n files, some with hostile names; every third stem has a record.
 func someFiles(r *rig, id string, n int) []index.Entry {
 	var entries []index.Entry
 	put := &pb.PutRecords{Org: org, Records: []*pb.Record{{Kind: &pb.Record_Project{Project: &pb.Project{Org: org, Id: "proj_1", Name: `The "Project", é`}}}}}
@@ -39,7 +39,7 @@ func someFiles(r *rig, id string, n int) []index.Entry {
 			Path: []byte(stem + ".backup"), Size: int64(i * 1000), ModTime: r.now.Add(-time.Duration(i) * time.Hour).UnixMilli(), Type: typ, Linked: linked,
 		}
 		if i%11 == 10 {
-			e.ModTime = 0 // not known
+			e.ModTime = 0 // unknown
 		}
 		entries = append(entries, e)
 	}
@@ -50,14 +50,14 @@ func someFiles(r *rig, id string, n int) []index.Entry {
 	return entries
 }
 
-func fileNames(a *answer) (names []string) {
+func fileNames(a *response) (names []string) {
 	for i := range a.at("data", "files").([]any) {
 		names = append(names, a.at("data", "files", i, "path").(string))
 	}
 	return names
 }
 
-// TestFilesByEveryFilter walks with every filter to the end, and compares with the
+// TestFilesByEveryFilter lists all pages with every filter, and compares them with the
 // rule applied to the list in memory.
 func TestFilesByEveryFilter(t *testing.T) {
 	r := newRig(t, mem.Options{})
@@ -101,7 +101,7 @@ func TestFilesByEveryFilter(t *testing.T) {
 				}
 			}
 		}
-		check := func(a *answer) {
+		check := func(a *response) {
 			if a.at("data", "total") != float64(len(want)) || a.at("data", "totalSize") != fmt.Sprint(size) ||
 				a.at("data", "orphanCount") != float64(orphans) || a.at("data", "orphanSize") != fmt.Sprint(orphanSize) {
 				rt.Fatalf("%v: totals of %s, want %d files of %d bytes, %d orphans of %d", q, a.raw[len(a.raw)-300:], len(want), size, orphans, orphanSize)
@@ -191,9 +191,9 @@ func TestExports(t *testing.T) {
 	r.do(catalog.RoleViewer, "GET", base+"?format=xml", "").refused(400, CodeValidation)
 }
 
-// TestPagesAtTheSameTime has many clients whose answers share buffers one after the
-// other, and must not show in one another.
-func TestPagesAtTheSameTime(t *testing.T) {
+// TestConcurrentPages: the responses of many clients share buffers one after the other,
+// and must not mix.
+func TestConcurrentPages(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	r.fill(id, someFiles(r, id, 1300))
@@ -213,9 +213,9 @@ func TestPagesAtTheSameTime(t *testing.T) {
 				if s, err := r.stream(paths[k], func() {}); err != nil || s.bytes != len(want[k]) {
 					t.Errorf("%s: %d bytes, want %d (%v)", paths[k], s.bytes, len(want[k]), err)
 				}
-				if j == i { // one of them with all of its bytes
+				if j == i { // one with all possible bytes
 					if a := r.do(catalog.RoleViewer, "GET", paths[k], ""); string(a.raw) != want[k] {
-						t.Errorf("%s is answered differently beside others", paths[k])
+						t.Errorf("%s has another response next to other requests", paths[k])
 					}
 				}
 			}
@@ -245,7 +245,7 @@ func TestBeforeTheFirstSync(t *testing.T) {
 		}
 	}
 	r.owner("GET", "/api/v1/storage/stats", "")
-	// Nobody syncs here: force waits for a while, then answers what there is.
+	// No sync runs here: force waits for a while, then returns the present data.
 	a := r.owner("GET", "/api/v1/storage/destinations/"+id+"/files?force=true", "")
 	if a.at("meta", "isSyncing") != true {
 		t.Errorf("force=true: %s", a.raw)

@@ -5,14 +5,15 @@ import (
 	"sync"
 )
 
-// flights are the requests with a key that are under way on this node. The zero value
-// is ready for use.
+// flights are the requests with an Idempotency-Key in progress on this node. The zero
+// value is ready for use.
 type flights struct {
 	mu   sync.Mutex
 	busy map[string]chan struct{}
 }
 
-// enter waits until no other request has the key, and takes it until leave is called.
+// enter waits until no other request has the key, and holds the key until leave is
+// called.
 func (f *flights) enter(ctx context.Context, key string) (leave func(), err error) {
 	for {
 		f.mu.Lock()
@@ -38,7 +39,7 @@ func (f *flights) enter(ctx context.Context, key string) (leave func(), err erro
 			if gone(ctx.Err()) {
 				return nil, ctx.Err()
 			}
-			return nil, &Error{Code: CodeConflict, Message: "The first request with this " + keyHeader + " is still under way; try again shortly"}
+			return nil, &Error{Code: CodeConflict, Message: "The first request with this " + keyHeader + " is still in progress; try again shortly"}
 		}
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"firescan/provider"
 )
 
-// maxFolderDepth and maxFolders bound a list of folders: it is for a person who chooses
+// maxFolderDepth and maxFolders bound a list of folders, from which a person chooses
 // one.
 const (
 	maxFolderDepth = 16
 	maxFolders     = 10_000
 )
 
-// listFolders answers the folders of a bucket, at all levels.
+// listFolders returns the folders of a bucket, at all levels.
 func (h *accounts) listFolders(c *call) error {
 	a, err := h.attempt(c, withBucket)
 	if err != nil {
@@ -26,12 +26,13 @@ func (h *accounts) listFolders(c *call) error {
 	if err != nil {
 		return a.failed(err)
 	}
-	return c.answer(envelope{
+	return c.respond(envelope{
 		Data: struct {
 			Folders []string `json:"folders"`
 		}{append([]string{}, found.Folders...)},
 		Meta: struct {
-			// Depth and Limit are the bounds, Truncated whether one of them left folders out.
+			// Depth and Limit are the bounds. Truncated is true when one of them was
+			// reached.
 			Depth     int  `json:"depth"`
 			Limit     int  `json:"limit"`
 			Truncated bool `json:"truncated"`
@@ -39,8 +40,8 @@ func (h *accounts) listFolders(c *call) error {
 	})
 }
 
-// createFolder makes a folder: an empty object whose name ends in a slash, which is
-// what consoles show as one. A folder that is there, since something lies in it, is left as it is.
+// createFolder creates a folder: an empty object whose name ends in a slash, as
+// consoles show it. A folder that contains something exists already and is not changed.
 func (h *accounts) createFolder(c *call) error {
 	a, err := h.attempt(c, withFolder)
 	if err != nil {
@@ -57,18 +58,17 @@ func (h *accounts) createFolder(c *call) error {
 		return a.failed(err)
 	}
 	if len(page.Objects)+page.Skipped > 0 || page.More {
-		return c.answer(envelope{Data: data, Message: "The folder exists already"})
+		return c.respond(envelope{Data: data, Message: "The folder already exists"})
 	}
 	if err := bucket.Put(c.context(), folder, nil); err != nil {
 		return a.failed(err)
 	}
 	data.Created = true
-	return c.answerStatus(http.StatusCreated, envelope{Data: data, Message: "Folder created successfully"})
+	return c.respondStatus(http.StatusCreated, envelope{Data: data, Message: "Folder created successfully"})
 }
 
-// checkFolder says what is wrong with the name of a folder. Names that a console, a file
-// system or an address would take for another one are refused, also where they are so
-// only behind percent signs.
+// checkFolder returns the problem of a folder name. It refuses names that a console, a
+// file system or a URL would change, even when percent-encoded.
 func checkFolder(name string) string {
 	name = strings.Trim(name, "/")
 	switch {
@@ -77,11 +77,11 @@ func checkFolder(name string) string {
 	case len(name) >= maxKey:
 		return "must have at most 1023 bytes"
 	case !utf8.ValidString(name):
-		return "is no valid UTF-8"
+		return "must be valid UTF-8"
 	}
 	if plain, err := url.PathUnescape(name); err == nil && plain != name {
 		if problem := checkSegments(plain); problem != "" {
-			return problem + ", also not escaped with '%'"
+			return problem + ", even percent-encoded"
 		}
 	}
 	return checkSegments(name)
@@ -96,7 +96,7 @@ func checkSegments(name string) string {
 			return "must not have empty segments, '.' or '..'"
 		}
 		if strings.TrimSpace(segment) != segment {
-			return "must not have blanks at the ends of a segment, where nobody sees them"
+			return "must not have spaces at the start or end of a segment"
 		}
 	}
 	return ""

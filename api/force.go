@@ -7,16 +7,16 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// mayForce refuses force=true to those who may read and not sync.
+// mayForce refuses force=true to callers that may read but not sync.
 func mayForce(c *call) error {
 	if Edit.Allows(catalog.Role(c.token.Role)) {
 		return nil
 	}
-	return &Error{Code: CodeDenied, Message: Edit.rule().denied + "; ask without force=true"}
+	return &Error{Code: CodeDenied, Message: Edit.rule().denied + "; repeat the request without force=true"}
 }
 
-// force starts or joins a sync and waits for its end, but not longer than ForceWait:
-// then the answer comes from the last one, and says that a sync is running.
+// force starts or joins a sync and waits for its end, at most forceWait. After that the
+// response has the data of the last sync, and says that a sync is running.
 func (h *syncs) force(c *call, d *pb.Destination) error {
 	if err := mayForce(c); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// running waits for a sync to run, and answers its id.
+// running waits for a running sync and returns its id.
 func (r *rig) running() (id string) {
 	r.t.Helper()
 	for {
@@ -38,28 +38,28 @@ func (r *rig) running() (id string) {
 	}
 }
 
-// TestForceWaitsForTheSync lets a sync end while a client waits for it: with the files
-// that it found, or with none when it failed.
+// TestForceWaitsForTheSync ends a sync while a client waits: the response has the files
+// that it found, or the old ones when it failed.
 func TestForceWaitsForTheSync(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.syncs.forceWait = time.Minute
 	id := r.destination()
 	path := "/api/v1/storage/destinations/" + id
 	for _, url := range []string{path + "/files?force=true", path + "/files/stats?force=true"} {
-		answered := make(chan *answer)
-		go func() { answered <- r.do(catalog.RoleMember, "GET", url, "") }()
+		responses := make(chan *response)
+		go func() { responses <- r.do(catalog.RoleMember, "GET", url, "") }()
 		r.running()
 		r.now = r.now.Add(time.Minute)
 		r.fill(id, []index.Entry{{Path: []byte("backups/production/a.backup"), Size: 9, Type: index.Backup}})
-		a := <-answered
+		a := <-responses
 		if a.status != 200 || a.at("meta", "isSyncing") != false || a.at("meta", "isFresh") != true || a.at("data", "orphanSize") != "9" {
 			t.Errorf("%s after the sync: %d %s", url, a.status, a.raw)
 		}
 	}
-	answered := make(chan *answer)
-	go func() { answered <- r.do(catalog.RoleMember, "GET", path+"/files?force=true&limit=1", "") }()
+	responses := make(chan *response)
+	go func() { responses <- r.do(catalog.RoleMember, "GET", path+"/files?force=true&limit=1", "") }()
 	r.propose(&pb.FinishSync{SyncId: r.running(), Status: "failed", Error: "the bucket is gone", At: r.now.UnixMilli()})
-	if a := <-answered; a.status != 200 || a.at("meta", "isSyncing") != false || a.at("data", "total") != 1.0 {
+	if a := <-responses; a.status != 200 || a.at("meta", "isSyncing") != false || a.at("data", "total") != 1.0 {
 		t.Errorf("after a sync that failed: %d %s", a.status, a.raw)
 	}
 	// For all destinations force does not wait.
@@ -71,18 +71,18 @@ func TestForceWaitsForTheSync(t *testing.T) {
 	}
 }
 
-// TestForceEndsWhenTheDestinationGoes deletes it under a client that waits.
-func TestForceEndsWhenTheDestinationGoes(t *testing.T) {
+// TestForceEndsWithItsDestination deletes the destination while a client waits.
+func TestForceEndsWithItsDestination(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.syncs.forceWait = time.Minute
 	id := r.destination()
-	answered := make(chan *answer)
+	responses := make(chan *response)
 	go func() {
-		answered <- r.do(catalog.RoleMember, "GET", "/api/v1/storage/destinations/"+id+"/files?force=true", "")
+		responses <- r.do(catalog.RoleMember, "GET", "/api/v1/storage/destinations/"+id+"/files?force=true", "")
 	}()
 	r.running()
 	r.owner("DELETE", "/api/v1/storage/destinations/"+id, "")
-	(<-answered).refused(404, CodeStorageNotFound)
+	(<-responses).refused(404, CodeStorageNotFound)
 }
 
 // vanish deletes a destination just as its sync is about to start.
@@ -95,15 +95,15 @@ func (r *rig) vanish(id string) {
 	})
 }
 
-// TestADestinationThatGoesDoesNotStopTheOthers deletes one of several between the
-// moment when they are listed and the one when they are synced.
-func TestADestinationThatGoesDoesNotStopTheOthers(t *testing.T) {
+// TestDeletedDestinationDoesNotStopOthers deletes one of several destinations after
+// they were listed and before they are synced.
+func TestDeletedDestinationDoesNotStopOthers(t *testing.T) {
 	for _, c := range []struct{ method, path string }{
 		{"POST", "/api/v1/storage/sync"}, {"GET", "/api/v1/storage/stats?force=true"},
 	} {
 		r := newRig(t, mem.Options{})
 		ids := []string{r.destination(), r.destination(), r.destination()}
-		slices.Sort(ids) // as they are listed
+		slices.Sort(ids) // the order of lists
 		r.vanish(ids[0])
 		r.owner(c.method, c.path, "")
 		synced := []string{}

@@ -8,9 +8,9 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// freshness is the `meta` of what is answered from the index.
+// freshness is the `meta` of responses from the index.
 type freshness struct {
-	// Cached is true: the index answers, not the bucket.
+	// Cached is always true: the data is from the index, not the bucket.
 	Cached              bool   `json:"cached"`
 	LastSyncAt          stamp  `json:"lastSyncAt"`
 	IsFresh             bool   `json:"isFresh"`
@@ -20,7 +20,7 @@ type freshness struct {
 	NextCursor          string `json:"nextCursor,omitempty"`
 }
 
-// freshness tells how old the index of a destination is.
+// freshness returns how old the index of a destination is.
 func (h *syncs) freshness(tx *catalog.Tx, now time.Time, d *pb.Destination) (freshness, error) {
 	f := freshness{Cached: true, NeedsSync: true}
 	g, err := tx.Generation(d.Id)

@@ -19,14 +19,14 @@ import (
 	"firescan/index"
 )
 
-// bodies are fresh values of everything that a request's body is decoded to.
+// bodies returns a new value of every type of body.
 func bodies() []any {
 	return []any{
 		&destinationInput{}, &bucketInput{}, &projectRecord{}, &backupRecord{}, &scheduleRecord{}, &pitrRecord{}, &deleteBodies{},
 	}
 }
 
-// deleteBodies are those of the endpoints that delete and migrate.
+// deleteBodies has the fields of the endpoints that delete and migrate.
 type deleteBodies struct {
 	Path   *string  `json:"path"`
 	Paths  []string `json:"paths"`
@@ -35,8 +35,8 @@ type deleteBodies struct {
 	Target *string  `json:"targetStorageId"`
 }
 
-// FuzzBodies decodes and checks bodies as the handlers do: what is refused is refused
-// with a documented error, and what passes can be stored.
+// FuzzBodies decodes and checks bodies as the handlers do: refusals have a documented
+// error, and accepted bodies can be stored.
 func FuzzBodies(f *testing.F) {
 	for _, seed := range []string{
 		createBody, tryBody(inBucket, `"folderName":"a"`), `{"credentials":{"credentials":{"type":"service_account"}},"type":"gcs"}`,
@@ -83,7 +83,7 @@ func checkRecord(t *testing.T, r record) {
 		return
 	}
 	encodes(t, &pb.PutRecords{Org: org, Records: []*pb.Record{r.message(org)}})
-	// What is stored is shown again.
+	// What is stored can be shown again.
 	if _, err := json.Marshal(r); err != nil {
 		t.Errorf("%+v cannot be shown: %v", r, err)
 	}
@@ -137,7 +137,7 @@ func FuzzQueries(f *testing.F) {
 	})
 }
 
-// checkCleanup reads what is to be cleaned up: never more than is said.
+// checkCleanup reads the parameters of a cleanup: never more than they say.
 func checkCleanup(t *testing.T, c *call, now time.Time) {
 	t.Helper()
 	const age = time.Hour
@@ -161,7 +161,7 @@ func checkCleanup(t *testing.T, c *call, now time.Time) {
 	}
 }
 
-// FuzzTimes reads a time and shows it again: it is the same then.
+// FuzzTimes reads a time, writes it and reads the same time again.
 func FuzzTimes(f *testing.F) {
 	for _, seed := range []string{"2024-01-15T10:00:00Z", "2024-01-15T10:00:00.123+05:30", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "x", ""} {
 		f.Add(seed)

@@ -15,7 +15,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// bodied are the routes that read a body, for who may.
+// bodied returns the routes that read a body.
 func bodied() []route {
 	var list []route
 	for _, route := range (&Server{}).routes() {
@@ -26,7 +26,7 @@ func bodied() []route {
 	return list
 }
 
-// roleFor is a role that may use a route.
+// roleFor returns a role that may use a route.
 func roleFor(access Access) catalog.Role {
 	for _, role := range []catalog.Role{catalog.RoleOwner, catalog.RoleService, catalog.RoleRoot} {
 		if access.Allows(role) {
@@ -37,7 +37,7 @@ func roleFor(access Access) catalog.Role {
 }
 
 // TestLargeBodies sends 10 MB to every endpoint, with and without a length: each is
-// refused, and none of it is kept in memory.
+// refused, and not kept in memory.
 func TestLargeBodies(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	large := `{"name":"` + strings.Repeat("x", 10<<20) + `"}`
@@ -51,7 +51,7 @@ func TestLargeBodies(t *testing.T) {
 		if role != catalog.RoleRoot {
 			req.Header.Set("X-Organization-Id", org)
 		}
-		req.Header.Set("Idempotency-Key", "large") // which has the body read, also where nothing else does
+		req.Header.Set("Idempotency-Key", "large") // so that every endpoint reads the body
 		res, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
@@ -66,12 +66,12 @@ func TestLargeBodies(t *testing.T) {
 	n := 0
 	for _, route := range bodied() {
 		send(route, strings.NewReader(large))
-		send(route, io.MultiReader(strings.NewReader(large))) // of no known length
+		send(route, io.MultiReader(strings.NewReader(large))) // of unknown length
 		n += 2
 	}
 	runtime.ReadMemStats(&after)
-	// A body that is read up to the limit takes some MB, in a buffer that grows; all of it
-	// would take some ten times as much.
+	// Reading a body up to the limit allocates some MB in a growing buffer; reading all
+	// of it would allocate about ten times as much.
 	if each := (after.TotalAlloc - before.TotalAlloc) / uint64(n); each > 12<<20 {
 		t.Errorf("each body of 10 MB took %d MB", each>>20)
 	}
@@ -124,7 +124,7 @@ func TestDeeper(t *testing.T) {
 	}
 }
 
-// TestHostileAddresses puts into every path what an id cannot be.
+// TestHostileAddresses uses invalid ids in every path.
 func TestHostileAddresses(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.Close() // so that event streams end at once
@@ -146,7 +146,7 @@ func TestHostileAddresses(t *testing.T) {
 	}
 }
 
-// deadlines is a ResponseWriter that remembers the read deadlines that were set.
+// deadlines is a ResponseWriter that records the read deadlines.
 type deadlines struct {
 	http.ResponseWriter
 	read []time.Time
@@ -159,9 +159,8 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 
 func (d *deadlines) SetWriteDeadline(time.Time) error { return nil }
 
-// TestNobodyIsWaitedForInVain makes sure that no body is waited for without a deadline,
-// on any endpoint.
-func TestNobodyIsWaitedForInVain(t *testing.T) {
+// TestBodiesHaveDeadlines: no endpoint waits for a body without a deadline.
+func TestBodiesHaveDeadlines(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.Close()
 	for _, route := range (&Server{}).routes() {
@@ -170,7 +169,7 @@ func TestNobodyIsWaitedForInVain(t *testing.T) {
 			w := &deadlines{ResponseWriter: httptest.NewRecorder()}
 			req := httptest.NewRequestWithContext(t.Context(), route.method, strings.ReplaceAll(route.path, ":id", "some-id"), bytes.NewReader([]byte("{}")))
 			req.Header.Set("Authorization", "Bearer "+token)
-			if route.access.OfOrganisation() {
+			if route.access.OfOrganization() {
 				req.Header.Set("X-Organization-Id", org)
 			}
 			r.server.ServeHTTP(w, req)

@@ -8,13 +8,13 @@ type probes struct {
 	collected http.Handler
 }
 
-// healthz says that the process lives; an orchestrator restarts it otherwise.
+// healthz reports that the process is alive.
 func healthz(c *call) error {
 	c.sendJSON(http.StatusOK, []byte(`{"status":"ok"}`+"\n"))
 	return nil
 }
 
-// ready says whether requests should be sent to this node.
+// ready reports whether this node can serve requests.
 func (p *probes) ready(c *call) error {
 	if err := p.check(); err != nil {
 		return err

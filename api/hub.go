@@ -10,26 +10,27 @@ import (
 )
 
 const (
-	// eventQueue is how many events a client may be behind before it is dropped.
+	// eventQueue is the number of events that a client may be behind before it is
+	// dropped.
 	eventQueue = 64
-	// replayFor is how long the newest event of a key is told to clients that come later:
-	// who publishes it again and again may have died without a last one.
+	// replayFor is how long the newest event of a key is replayed to new clients: its
+	// publisher may have died before the last one.
 	replayFor = 10 * time.Second
 )
 
-// Event is something that the clients of an organisation are told.
+// Event is a message to the clients of an organization.
 type Event struct {
 	Org  string
 	Name string
 	// Data is encoded as JSON.
 	Data any
-	// Key and Last replay the state of things to clients that come later: they get the
-	// newest event of each key whose Last was not published. An empty key is not replayed.
+	// Key and Last replay the current state to new clients: they get the newest event
+	// of each key until its Last event. An empty key is not replayed.
 	Key  string
 	Last bool
 }
 
-// form is how an event is written for a client.
+// form is the encoding of an event for a client.
 type form uint8
 
 const (
@@ -38,29 +39,30 @@ const (
 	forms
 )
 
-// String is the form's name in metrics.
+// String returns the form's name in metrics.
 func (f form) String() string { return [forms]string{"sse", "socketio"}[f] }
 
 // frame is an event in each form, encoded once for all clients.
 type frame [forms][]byte
 
-// hub hands events to the clients of this node.
+// hub sends events to the clients of this node.
 type hub struct {
 	metrics *metrics
 
 	mu      sync.Mutex
 	closed  bool
-	clients map[string]map[*listener]struct{} // by organisation
-	newest  map[string]map[string]kept        // by organisation and key
+	clients map[string]map[*listener]struct{} // by organization
+	newest  map[string]map[string]kept        // by organization and key
 }
 
-// kept is an event for clients that come later.
+// kept is an event for new clients.
 type kept struct {
 	frame frame
 	at    time.Time
 }
 
-// listener is one client. Its channel is closed when it is dropped, or the hub closes.
+// listener is one client. Its channel is closed when the client is dropped or the hub
+// closes.
 type listener struct {
 	org    string
 	form   form
@@ -68,7 +70,7 @@ type listener struct {
 }
 
 func newHub(m *metrics) *hub {
-	for f := range forms { // a series that is 0 exists from the start
+	for f := range forms { // so that the series exist with value 0
 		m.clients.WithLabelValues(f.String())
 		m.dropped.WithLabelValues(f.String())
 	}
@@ -78,7 +80,7 @@ func newHub(m *metrics) *hub {
 func (h *hub) publish(e Event) {
 	data, err := json.Marshal(e.Data)
 	if err != nil {
-		return // our own types encode
+		return // our own types can be encoded
 	}
 	f := frame{
 		asSSE:      fmt.Appendf(nil, "event: %s\ndata: %s\n\n", e.Name, data),
@@ -111,7 +113,7 @@ func (h *hub) keep(e Event, f frame) {
 	h.newest[e.Org][e.Key] = kept{f, time.Now()}
 }
 
-// listen adds a client. It answers nil when the hub is closed.
+// listen adds a client. It returns nil when the hub is closed.
 func (h *hub) listen(org string, as form) *listener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -134,7 +136,7 @@ func (h *hub) listen(org string, as form) *listener {
 	return l
 }
 
-// leave takes a client out that went away, or, when it is slow, that had to.
+// leave removes a client that went away or, if slow, was too slow.
 func (h *hub) leave(l *listener, slow bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -145,14 +147,14 @@ func (h *hub) leave(l *listener, slow bool) {
 	}
 }
 
-// drop takes a client out that did not keep up, and counts it.
+// drop removes a slow client and counts it.
 func (h *hub) drop(l *listener) {
 	if h.remove(l) {
 		h.metrics.dropped.WithLabelValues(l.form.String()).Inc()
 	}
 }
 
-// remove takes a client out, once.
+// remove removes a client, once.
 func (h *hub) remove(l *listener) bool {
 	if _, ok := h.clients[l.org][l]; !ok {
 		return false

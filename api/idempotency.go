@@ -22,26 +22,27 @@ const (
 	keyHeader      = "Idempotency-Key"
 	replayedHeader = "Idempotency-Replayed"
 	maxOnceKey     = 255
-	// maxRemembered is the longest answer that is remembered, in bytes.
+	// maxRemembered is the maximum size of a stored response, in bytes.
 	maxRemembered = 64 << 10
 	// rememberFor is how long a key stands for its request.
 	rememberFor = 24 * time.Hour
-	// rememberWithin bounds how long an answer waits to be remembered.
+	// rememberWithin bounds how long a response waits to be stored.
 	rememberWithin = 5 * time.Second
 )
 
-// once makes a POST with an Idempotency-Key have its effect once.
+// once makes a POST with an Idempotency-Key take effect once.
 type once struct {
 	key         string
 	fingerprint []byte
-	// private answers are not remembered: they show a secret.
+	// private responses are not stored: they show a secret.
 	private bool
-	// status and body are the answer, held back until it is remembered; 0 when there is none.
+	// status and body are the response, held back until it is stored; status is 0
+	// without one.
 	status int
 	body   []byte
 }
 
-// handle does what the route does, and for a POST with an Idempotency-Key does it once.
+// handle calls the route's handler, once per Idempotency-Key of a POST.
 func (c *call) handle() error {
 	if c.Request.Method != http.MethodPost || c.route.access == Public {
 		return c.route.handle(c)
@@ -55,7 +56,7 @@ func (c *call) handle() error {
 		return invalidField(keyHeader, "must be one key of 1 to 255 visible ASCII characters")
 	}
 	if c.route.timeout == noTimeout {
-		// What has no bound, an import, has the same effect however often it is sent.
+		// An import has no time limit, and the same effect however often it is sent.
 		return c.route.handle(c)
 	}
 	return c.handleOnce(key)
@@ -69,8 +70,8 @@ func (c *call) handleOnce(key string) error {
 	c.bodyTaken()
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 	c.once = &once{key: key, fingerprint: c.fingerprint(body)}
-	// A client that retries while the first request is under way gets its answer. On another
-	// node both may work at once; what they make, they make once all the same.
+	// A client that retries while the first request is in progress gets the response of
+	// the first. Two nodes may both handle the request, but create objects only once.
 	leave, err := c.backend.flights.enter(c.context(), c.org+"\x00"+key)
 	if err != nil {
 		return err
@@ -99,9 +100,9 @@ func (c *call) handleOnce(key string) error {
 	return nil
 }
 
-// fingerprint tells requests apart. Bodies hold credentials, of which nothing may be
-// learned from what is stored: so it is keyed with the caller's token, which is not.
-// That makes the key of another caller another request.
+// fingerprint identifies a request. Bodies hold credentials, about which the stored
+// fingerprint must reveal nothing: so it is keyed with the caller's token, which is not
+// stored. The same request of another caller is a different one.
 func (c *call) fingerprint(body []byte) []byte {
 	r := c.Request
 	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -111,8 +112,7 @@ func (c *call) fingerprint(body []byte) []byte {
 	return h.Sum(nil)
 }
 
-// remembered is the answer to the request that was sent under the key before, nil when
-// there is none.
+// remembered returns the response of an earlier request with this key, nil without one.
 func (c *call) remembered() (known *pb.Answer, err error) {
 	err = c.backend.catalog.View(func(tx *catalog.Tx) error {
 		a, err := tx.Answer(c.org, c.once.key)
@@ -133,7 +133,7 @@ func (c *call) remembered() (known *pb.Answer, err error) {
 	return known, err
 }
 
-// remember stores the answer, also for a client that has left: that one asks again.
+// remember stores the response, even when the client has left: it will retry.
 func (c *call) remember() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.context()), rememberWithin)
 	defer cancel()
@@ -141,13 +141,13 @@ func (c *call) remember() {
 		Org: c.org, Key: c.once.key, Fingerprint: c.once.fingerprint,
 		Status: uint32(c.once.status), Body: c.once.body, At: c.backend.now().UnixMilli(),
 	}); err != nil {
-		c.log.Warn("an answer could not be remembered; a retry of its request will be carried out again", "error", err)
+		c.log.Warn("the response to a request with an Idempotency-Key could not be stored; a retry will run again", "error", err)
 	}
 }
 
-// hold keeps an answer back to be remembered before it is sent. It answers false for
-// one that is to be sent at once: of a failure, which a retry may well get past, of a
-// request without a key, and one that is too long or shows a secret.
+// hold keeps a response back until it is stored. It returns false for responses to send
+// at once: failures, which a retry may get past, requests without a key, and responses
+// that are too long or show a secret.
 func (c *call) hold(status int, body []byte) bool {
 	if c.once == nil || c.once.private || status >= http.StatusMultipleChoices || len(body) > maxRemembered {
 		return false
@@ -156,16 +156,16 @@ func (c *call) hold(status int, body []byte) bool {
 	return true
 }
 
-// proposeOnce brings a change into the catalog that makes something new. A retry of the
-// request does not make another one: its answer is the result of the first. part tells apart
-// the changes of a request that makes several.
+// proposeOnce proposes a command that creates something. A retry of the request does
+// not create it again: it gets the result of the first. part distinguishes the commands
+// of a request that proposes several.
 func (c *call) proposeOnce(command Command, part string) (*pb.Result, error) {
 	if c.once == nil {
 		return c.propose(command)
 	}
 	key := c.once.key
 	if part != "" {
-		// No client can send a key with a space in it.
+		// Keys of clients have no spaces.
 		sum := sha256.Sum256([]byte(key))
 		key = hex.EncodeToString(sum[:]) + " " + part
 	}

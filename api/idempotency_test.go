@@ -23,15 +23,15 @@ func (r *rig) destinations() int {
 	return len(r.owner("GET", destinationsPath, "").at("data").([]any))
 }
 
-// replayed checks that an answer is the one that was given before.
-func (a *answer) replayed(first *answer) {
+// replayed checks that a response is the earlier one.
+func (a *response) replayed(first *response) {
 	a.t.Helper()
 	if a.status != first.status || string(a.raw) != string(first.raw) || a.header.Get("Idempotency-Replayed") != "true" ||
 		a.header.Get("Content-Type") != first.header.Get("Content-Type") {
-		a.t.Errorf("answered %d %s, first %d %s", a.status, a.raw, first.status, first.raw)
+		a.t.Errorf("got %d %s, first %d %s", a.status, a.raw, first.status, first.raw)
 	}
 	if first.header.Get("Idempotency-Replayed") != "" {
-		a.t.Error("the first answer says that it is a replay")
+		a.t.Error("the first response says that it is a replay")
 	}
 }
 
@@ -48,7 +48,7 @@ func TestARetriedPostHasOneEffect(t *testing.T) {
 		t.Errorf("%d destinations", n)
 	}
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync?destinationId="+id, "", "Idempotency-Key", "sync")
-	for name, again := range map[string]*answer{
+	for name, again := range map[string]*response{
 		"another body":   r.do(catalog.RoleOwner, "POST", destinationsPath, strings.Replace(createBody, "Production", "P", 1), "Idempotency-Key", "k1"),
 		"another query":  r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "sync"),
 		"another path":   r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "k1"),
@@ -58,7 +58,7 @@ func TestARetriedPostHasOneEffect(t *testing.T) {
 			t.Errorf("%s: %s", name, again.raw)
 		}
 	}
-	// Also where nothing is made, and the remembered answer alone tells.
+	// Also where nothing is created, and only the stored response counts.
 	deleting := destinationsPath + "/" + id + "/files/bulk-delete"
 	r.do(catalog.RoleOwner, "POST", deleting, `{"paths":["backups/production/a"]}`, "Idempotency-Key", "files")
 	r.do(catalog.RoleOwner, "POST", deleting, `{"paths":["backups/production/b"]}`, "Idempotency-Key", "files").refused(409, CodeConflict)
@@ -74,20 +74,20 @@ func TestARetriedPostHasOneEffect(t *testing.T) {
 	}
 }
 
-// TestARetryAfterALostAnswer has each thing that can be made be made, and its answer
-// lost on the way: the retry finds it.
-func TestARetryAfterALostAnswer(t *testing.T) {
+// TestRetryAfterALostResponse creates each kind of object and loses the response: the
+// retry finds the object.
+func TestRetryAfterALostResponse(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	for _, c := range []struct {
 		role             catalog.Role
 		path, body, list string
-		count            func(*answer) int
+		count            func(*response) int
 		secret           bool
 	}{
-		{catalog.RoleOwner, destinationsPath, createBody, destinationsPath, func(a *answer) int { return len(a.at("data").([]any)) }, false},
-		{catalog.RoleOwner, "/api/v1/storage/sync?destinationId=" + id, "", "/api/v1/storage/syncs", func(a *answer) int { return len(a.at("data", "syncs").([]any)) }, false},
-		{catalog.RoleRoot, "/api/v1/admin/tokens", `{"role":"viewer","organizationId":"org1"}`, "/api/v1/admin/tokens", func(a *answer) int { return len(a.at("data").([]any)) }, true},
+		{catalog.RoleOwner, destinationsPath, createBody, destinationsPath, func(a *response) int { return len(a.at("data").([]any)) }, false},
+		{catalog.RoleOwner, "/api/v1/storage/sync?destinationId=" + id, "", "/api/v1/storage/syncs", func(a *response) int { return len(a.at("data", "syncs").([]any)) }, false},
+		{catalog.RoleRoot, "/api/v1/admin/tokens", `{"role":"viewer","organizationId":"org1"}`, "/api/v1/admin/tokens", func(a *response) int { return len(a.at("data").([]any)) }, true},
 	} {
 		key := "lost:" + c.list
 		before := c.count(r.do(c.role, "GET", c.list, ""))
@@ -113,15 +113,15 @@ func TestARetryAfterALostAnswer(t *testing.T) {
 	}
 }
 
-// TestARetriedSyncThatHasEnded is no reason to start another one.
-func TestARetriedSyncThatHasEnded(t *testing.T) {
+// TestRetryOfAnEndedSync does not start another one.
+func TestRetryOfAnEndedSync(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.destination()
 	first := r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "s")
 	r.owner("DELETE", "/api/v1/storage/syncs/"+first.at("data", "syncIds", 0).(string), "")
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "s").replayed(first)
 
-	// Nor when the first answer was lost.
+	// Nor when the first response was lost.
 	r.lost.Store(true)
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "l").refused(503, CodeNoLeader)
 	r.lost.Store(false)
@@ -153,8 +153,8 @@ func TestATokenIsShownOnce(t *testing.T) {
 	}
 }
 
-// TestFailuresAreNotRemembered retries what failed, and gets past it.
-func TestFailuresAreNotRemembered(t *testing.T) {
+// TestFailuresAreNotStored retries a failed request, which then succeeds.
+func TestFailuresAreNotStored(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.openErr = fmt.Errorf("wrapped: %w", context.DeadlineExceeded)
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/connect", tryBody(), "Idempotency-Key", "f").refused(502, CodeProvider)
@@ -163,7 +163,7 @@ func TestFailuresAreNotRemembered(t *testing.T) {
 	if first.status != 200 {
 		t.Fatalf("%d %s", first.status, first.raw)
 	}
-	r.openErr = context.DeadlineExceeded // what is remembered asks nobody
+	r.openErr = context.DeadlineExceeded // a stored response needs no provider
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/connect", tryBody(), "Idempotency-Key", "f").replayed(first)
 	if a := r.do(catalog.RoleOwner, "POST", "/api/v1/storage/connect", tryBody()); a.status != 502 {
 		t.Errorf("without a key: %d", a.status)
@@ -185,7 +185,7 @@ func TestLongAnswersAreNotRemembered(t *testing.T) {
 		}
 	}
 	if r.catalog.AppliedIndex() != before {
-		t.Error("a long answer was written to the catalog")
+		t.Error("a long response was written to the catalog")
 	}
 }
 
@@ -199,7 +199,7 @@ func TestBadKeys(t *testing.T) {
 	if a := r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", strings.Repeat("k", 255)); a.status != 200 {
 		t.Errorf("255 characters: %d %s", a.status, a.raw)
 	}
-	// Reads, changes by PUT and DELETE, and imports are the same however often they are sent.
+	// Reads, PUT, DELETE and imports have the same effect however often they are sent.
 	r.do(catalog.RoleOwner, "GET", destinationsPath, "", "Idempotency-Key", "a b")
 	line := `{"kind":"project","id":"p","name":"P"}` + "\n"
 	for range 2 {
@@ -211,8 +211,8 @@ func TestBadKeys(t *testing.T) {
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/sync", "", "Idempotency-Key", "k").refused(503, CodeNoLeader)
 }
 
-// TestRequestsUnderWayAreWaitedFor sends one request many times at once.
-func TestRequestsUnderWayAreWaitedFor(t *testing.T) {
+// TestConcurrentRequestsWithOneKey sends one request many times at once.
+func TestConcurrentRequestsWithOneKey(t *testing.T) {
 	var asked atomic.Int32
 	arrived, release := make(chan struct{}), make(chan struct{})
 	r := newRig(t, mem.Options{Faults: mem.Faults{Buckets: func(context.Context, string, string) error {
@@ -223,10 +223,10 @@ func TestRequestsUnderWayAreWaitedFor(t *testing.T) {
 		return nil
 	}}})
 	const clients = 8
-	answers := make([]*answer, clients)
+	responses := make([]*response, clients)
 	var all sync.WaitGroup
 	send := func(i int) {
-		answers[i] = r.do(catalog.RoleOwner, "POST", "/api/v1/storage/connect", tryBody(), "Idempotency-Key", "w")
+		responses[i] = r.do(catalog.RoleOwner, "POST", "/api/v1/storage/connect", tryBody(), "Idempotency-Key", "w")
 	}
 	all.Go(func() { send(0) })
 	<-arrived
@@ -235,8 +235,8 @@ func TestRequestsUnderWayAreWaitedFor(t *testing.T) {
 	}
 	close(release)
 	all.Wait()
-	for _, a := range answers[1:] {
-		a.replayed(answers[0])
+	for _, a := range responses[1:] {
+		a.replayed(responses[0])
 	}
 	if n := asked.Load(); n != 1 {
 		t.Errorf("the provider was asked %d times", n)
@@ -269,9 +269,9 @@ func TestWaitingEndsWithTheClient(t *testing.T) {
 	leave()
 }
 
-// TestFingerprintsTellNothing makes sure that what is stored of a request does not
-// help to guess the credentials in it.
-func TestFingerprintsTellNothing(t *testing.T) {
+// TestFingerprintsRevealNothing: the stored fingerprint of a request must not help to
+// guess its credentials.
+func TestFingerprintsRevealNothing(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/connect", tryBody(), "Idempotency-Key", "p")
 	r.do(catalog.RoleAdmin, "POST", "/api/v1/storage/connect", tryBody(), "Idempotency-Key", "q")

@@ -22,30 +22,30 @@ import (
 )
 
 const (
-	// maxLine bounds a line of an import, in bytes.
+	// maxLine is the maximum length of a line, in bytes.
 	maxLine = 1 << 20
-	// shownErrors is how many bad lines an import tells of; it counts all.
+	// shownErrors is the number of errors in a response; all are counted.
 	shownErrors = 100
-	// batchRecords and batchBytes bound one command, below the greatest log entry.
+	// batchRecords and batchBytes bound one command, below the maximum size of a log
+	// entry.
 	batchRecords = 1000
 	batchBytes   = 400 << 10
-	// windowBatches is how many commands are proposed at once: the catalog applies
-	// them in one transaction, which for records in no order costs it a fourth of what
-	// they cost one by one.
+	// windowBatches is the number of commands that are proposed together. The catalog
+	// applies them in one transaction: for unordered records at a fourth of the cost of
+	// separate ones.
 	windowBatches = 64
-	// manyRecords is from how many records on an import leaves much garbage.
+	// manyRecords is the number of records after which an import leaves much garbage.
 	manyRecords = 50_000
 )
 
-// importer turns lines into commands. It reads a window of them while the last one is
-// being applied; windows are applied one after the other, so the last line of an
-// id wins.
+// importer turns lines into commands. It reads a window of them while the previous one
+// is applied. Windows are applied one after the other, so the last line of an id wins.
 type importer struct {
 	call  *call
 	kinds map[string]feedKind
 
-	window *window // in the making
-	sent   *window // under way
+	window *window // being filled
+	sent   *window // being applied
 
 	imported map[string]uint64
 	failed   uint64
@@ -57,7 +57,7 @@ type lineError struct {
 	Message string `json:"message"`
 }
 
-// window is some commands, and from where their records came.
+// window is several commands with the origin of their records.
 type window struct {
 	batches []*batch
 	done    chan struct{}
@@ -73,8 +73,8 @@ type batch struct {
 	bytes   int
 }
 
-// importRecords takes a catalog of any size, a record a line. Good lines land, bad
-// ones are counted and the first of them told.
+// importRecords imports a catalog of any size, one record per line. Valid lines are
+// imported; invalid lines are counted, and the first ones reported by line number.
 func importRecords(c *call) error {
 	control := http.NewResponseController(c.ResponseWriter)
 	m := &importer{call: c, kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{}, errors: []lineError{}}
@@ -99,23 +99,23 @@ func importRecords(c *call) error {
 			return m.cut(n, err)
 		}
 	}
-	// A deadline that passes while the last lines are applied would read as a client
+	// A deadline that expires while the last lines are applied would look like a client
 	// that left.
 	_ = control.SetReadDeadline(time.Time{})
 	if err := m.finish(ctx); err != nil {
 		return err
 	}
 	if m.imported["backups"] > manyRecords {
-		// The changed pages of the catalog were in memory, and are garbage now: a scan
-		// that follows should not stand on top of them. Pools let go at the second time.
+		// The changed pages of the catalog are garbage now, and must not add to the
+		// memory of the next scan. Pools are emptied at the second collection.
 		runtime.GC()
 		debug.FreeOSMemory()
 	}
-	return m.answer()
+	return m.respond()
 }
 
-// patient gives the client slowClient for each part of the body, whatever the
-// number of its lines and however long those before took to be applied.
+// patient gives the client slowClient for each part of the body, however many lines it
+// has and however long earlier lines took to apply.
 type patient struct {
 	body    io.Reader
 	control *http.ResponseController
@@ -128,8 +128,8 @@ func (p patient) Read(b []byte) (int, error) {
 
 var errLongLine = fmt.Errorf("the line is longer than %d bytes", maxLine)
 
-// readLine reads up to the next line feed. A line that is too long is passed over.
-// The line is valid until the next call.
+// readLine reads up to the next line feed. It skips a line that is too long. The line
+// is valid until the next call.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {
@@ -148,7 +148,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	return whole, err
 }
 
-// take adds a line's record to the window, or counts it as a bad one.
+// take adds the record of a line to the window, or counts an error.
 func (m *importer) take(ctx context.Context, n int, line []byte, err error) error {
 	if errors.Is(err, errLongLine) {
 		m.fail(n, errLongLine.Error())
@@ -162,7 +162,7 @@ func (m *importer) take(ctx context.Context, n int, line []byte, err error) erro
 	return m.add(ctx, n, kind.plural, r.message(m.call.org))
 }
 
-// add puts a record into the window, and sends the window before when it is full.
+// add adds a record to the window; it sends a full window first.
 func (m *importer) add(ctx context.Context, n int, kind string, msg *pb.Record) error {
 	size := proto.Size(msg) + 8
 	if size > batchBytes {
@@ -185,7 +185,7 @@ func (m *importer) add(ctx context.Context, n int, kind string, msg *pb.Record) 
 	return nil
 }
 
-// last is the command that takes the next record.
+// last returns the command for the next record.
 func (w *window) last() *batch {
 	if len(w.batches) == 0 {
 		return w.add()
@@ -199,11 +199,11 @@ func (w *window) add() *batch {
 	return b
 }
 
-// parse reads one line; problem says what is wrong with it. Nearly all lines are
-// backups, so it tries that first and looks closer where it fails.
+// parse reads one line; problem says why it is invalid. Nearly all lines are backups,
+// so it tries that kind first.
 func (m *importer) parse(line []byte) (kind feedKind, r record, problem string) {
 	kind = m.kinds["backup"]
-	r = kind.fresh()
+	r = kind.newRecord()
 	err := decodeObject(line, r)
 	if err != nil || r.kind() != kind.name {
 		var head struct {
@@ -214,9 +214,9 @@ func (m *importer) parse(line []byte) (kind feedKind, r record, problem string) 
 		}
 		var known bool
 		if kind, known = m.kinds[head.Kind]; !known {
-			return kind, nil, fmt.Sprintf("kind %q is none of project, backup, schedule, pitr", head.Kind)
+			return kind, nil, fmt.Sprintf("kind is %q: must be one of project, backup, schedule, pitr", head.Kind)
 		}
-		r = kind.fresh()
+		r = kind.newRecord()
 		err = decodeObject(line, r)
 	}
 	if err != nil {
@@ -229,7 +229,7 @@ func (m *importer) parse(line []byte) (kind feedKind, r record, problem string) 
 	return kind, r, ""
 }
 
-// String lists the problems in order of the fields' names.
+// String lists the problems by field name.
 func (w fieldErrors) String() string {
 	list := make([]string, 0, len(w))
 	for field, problem := range w {
@@ -239,7 +239,7 @@ func (w fieldErrors) String() string {
 	return strings.Join(list, "; ")
 }
 
-// jsonProblem is why a line was not taken, in words.
+// jsonProblem returns why a line could not be read.
 func jsonProblem(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		if d, ok := e.Details.(map[string]any); ok {
@@ -251,9 +251,9 @@ func jsonProblem(err error) string {
 	return "cannot be read"
 }
 
-// send puts the window under way, when the one before has been applied.
+// send proposes the window once the previous one has been applied.
 func (m *importer) send(ctx context.Context) error {
-	if err := m.settle(ctx); err != nil {
+	if err := m.wait(ctx); err != nil {
 		return err
 	}
 	w := m.window
@@ -275,8 +275,8 @@ func (m *importer) send(ctx context.Context) error {
 	return nil
 }
 
-// settle waits for the window under way and counts what became of it.
-func (m *importer) settle(ctx context.Context) error {
+// wait waits for the proposed window and counts its results.
+func (m *importer) wait(ctx context.Context) error {
 	w := m.sent
 	if w == nil {
 		return nil
@@ -289,7 +289,7 @@ func (m *importer) settle(ctx context.Context) error {
 	m.sent = nil
 	if w.err != nil {
 		e := toError(ctx, w.err)
-		e.Details = map[string]any{"failedFromLine": w.batches[0].lines[0], "reason": "the lines before it landed; the import can be sent again as a whole"}
+		e.Details = map[string]any{"failedFromLine": w.batches[0].lines[0], "reason": "earlier lines were imported; the whole import can be sent again"}
 		return e
 	}
 	for i, b := range w.batches {
@@ -315,11 +315,11 @@ func (m *importer) finish(ctx context.Context) error {
 	if err := m.send(ctx); err != nil {
 		return err
 	}
-	return m.settle(ctx)
+	return m.wait(ctx)
 }
 
-// fail counts a bad line. What the catalog refuses is told later than what cannot be
-// read; so the list is put in order when it is answered.
+// fail counts an invalid line. The catalog refuses records later than the parser, so
+// the list is sorted for the response.
 func (m *importer) fail(line int, problem string) {
 	m.failed++
 	m.errors = append(m.errors, lineError{line, problem})
@@ -333,24 +333,24 @@ func (m *importer) trim() {
 	m.errors = m.errors[:min(len(m.errors), shownErrors)]
 }
 
-// cut is the answer when the body ends early: what was read landed.
+// cut returns the error of a body that ends early.
 func (m *importer) cut(line int, err error) error {
 	if gone(err) {
 		return err
 	}
 	return &Error{
 		Code: CodeValidation, Err: err,
-		Message: fmt.Sprintf("The body was cut short in line %d; records before it may have landed, and the import can be sent again as a whole", line),
+		Message: fmt.Sprintf("The body ended early in line %d; earlier records may have been imported, and the whole import can be sent again", line),
 	}
 }
 
-func (m *importer) answer() error {
+func (m *importer) respond() error {
 	m.trim()
 	var good uint64
 	for _, n := range m.imported {
 		good += n
 	}
-	return m.call.answer(envelope{
+	return m.call.respond(envelope{
 		Message: fmt.Sprintf("Imported %d of %d records", good, good+m.failed),
 		Data: struct {
 			Imported map[string]uint64 `json:"imported"`

@@ -31,7 +31,7 @@ func TestImport(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	body := `{"kind":"project","id":"proj_1","name":"App"}` + "\n" + // 1
-		"\n" + // 2: empty lines are nothing
+		"\n" + // 2: empty lines are ignored
 		line(1, id) + // 3
 		`{"kind":"backup","id":"bkp_x","storageId":"` + id + `","colour":"red"}` + "\n" + // 4
 		`not json` + "\n" + // 5
@@ -89,7 +89,7 @@ func TestImportKeepsTheLastOfAnID(t *testing.T) {
 	}
 }
 
-// slowLog is a log that takes commands only when it is let, and then at once.
+// slowLog holds commands back until let is closed.
 type slowLog struct {
 	Consensus
 	let      chan struct{}
@@ -121,8 +121,8 @@ func newImporter(log Consensus) *importer {
 	return m
 }
 
-// TestImportIsBoundedInMemory has a log that stands still: the importer then reads on
-// until it holds two windows, the one under way and the next, and no further.
+// TestImportIsBoundedInMemory has a log that stands still: the importer reads until it
+// holds two windows, the one being applied and the next, and no further.
 func TestImportIsBoundedInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lines = 20_000
@@ -142,8 +142,8 @@ func TestImportIsBoundedInMemory(t *testing.T) {
 			done <- m.finish(t.Context())
 		}()
 		synctest.Wait()
-		// Two windows of commands that are full: not a command more, and less than one
-		// record in each command is lacking.
+		// Two full windows: not one command more, and each command has room for less
+		// than one record.
 		held := int(taken.Load()) * 8000
 		if most := 2 * windowBatches * batchBytes; held > most || held < most*9/10 {
 			t.Errorf("the importer holds %d KiB when the log stands still, want about %d KiB", held>>10, most>>10)
@@ -183,11 +183,11 @@ func TestImportIsCutShort(t *testing.T) {
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "cut short in line 2") {
-		t.Errorf("a body that is cut short is answered with %d %s (%v)", res.StatusCode, text, err)
+		t.Errorf("a body that is cut short maps to %d %s (%v)", res.StatusCode, text, err)
 	}
 }
 
-// TestImportWithoutALeader says from which line on nothing landed.
+// TestImportWithoutALeader reports the line from which nothing was imported.
 func TestImportWithoutALeader(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
@@ -199,9 +199,9 @@ func TestImportWithoutALeader(t *testing.T) {
 	}
 }
 
-// TestManyBadLines tells the first hundred, in order, and counts all; those that the
-// catalog refuses are found later than those that cannot be read.
-func TestManyBadLines(t *testing.T) {
+// TestManyInvalidLines reports the first hundred in order, and counts all. Refusals of
+// the catalog come later than parse errors.
+func TestManyInvalidLines(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	var body strings.Builder
 	for i := range 3000 {
@@ -214,11 +214,11 @@ func TestManyBadLines(t *testing.T) {
 	a := r.do(catalog.RoleService, "POST", "/api/v1/catalog/import", body.String())
 	list := a.at("data", "errors").([]any)
 	if a.at("data", "failedCount") != 3000.0 || len(list) != shownErrors {
-		t.Fatalf("%v bad lines, %d are told", a.at("data", "failedCount"), len(list))
+		t.Fatalf("%v invalid lines, %d reported", a.at("data", "failedCount"), len(list))
 	}
 	for i := range list {
 		if got := a.at("data", "errors", i, "line"); got != float64(i+1) {
-			t.Fatalf("bad line %d is told to be %v", i+1, got)
+			t.Fatalf("invalid line %d is reported as %v", i+1, got)
 		}
 	}
 }
@@ -253,7 +253,7 @@ func BenchmarkImportParse(b *testing.B) {
 	}
 }
 
-// TestLinesOfAnyLength has lines around the sizes of the buffer and of the limit.
+// TestLinesOfAnyLength has lines about as long as the buffer and the limit.
 func TestLinesOfAnyLength(t *testing.T) {
 	const buffer = 256 << 10
 	rapid.Check(t, func(t *rapid.T) {

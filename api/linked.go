@@ -48,5 +48,5 @@ func linkedResources(c *call) error {
 	}); err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: data})
+	return c.respond(envelope{Data: data})
 }

@@ -19,20 +19,20 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "firescan_http_requests_total", Help: "Requests served, by route, method and class of status.",
+			Name: "firescan_http_requests_total", Help: "Requests served, by route, method and status class.",
 		}, []string{"route", "method", "class"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "firescan_http_request_seconds", Help: "How long requests took to serve.",
+			Name: "firescan_http_request_seconds", Help: "Time to serve requests, in seconds.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"route"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "firescan_http_requests_in_flight", Help: "Requests being served now.",
+			Name: "firescan_http_requests_in_flight", Help: "Requests in progress.",
 		}),
 		clients: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "firescan_event_clients", Help: "Clients that listen to events, by protocol.",
+			Name: "firescan_event_clients", Help: "Connected event clients, by protocol.",
 		}, []string{"protocol"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "firescan_event_clients_dropped_total", Help: "Event clients dropped because they did not keep up, by protocol.",
+			Name: "firescan_event_clients_dropped_total", Help: "Event clients dropped because they were too slow, by protocol.",
 		}, []string{"protocol"}),
 	}
 	err := errors.Join(r.Register(m.requests), r.Register(m.seconds), r.Register(m.inFlight), r.Register(m.clients), r.Register(m.dropped))

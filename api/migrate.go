@@ -7,8 +7,8 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// migrateDestination moves the schedules and PITR configurations of a destination to
-// another one, all of them or none.
+// migrateDestination moves all schedules and PITR configurations of a destination to
+// another one, or none.
 func migrateDestination(c *call) error {
 	var in struct {
 		Target *string `json:"targetStorageId"`
@@ -20,7 +20,7 @@ func migrateDestination(c *call) error {
 	case in.Target == nil || *in.Target == "":
 		return invalidField("targetStorageId", "is required")
 	case *in.Target == c.id():
-		return invalidField("targetStorageId", "is the destination itself; name another one")
+		return invalidField("targetStorageId", "must be another destination")
 	}
 	var target *pb.Destination
 	if err := c.view(func(tx *catalog.Tx) (err error) {
@@ -34,9 +34,9 @@ func migrateDestination(c *call) error {
 	}
 	moved, err := c.propose(&pb.Migrate{Org: c.org, FromId: c.id(), ToId: target.Id, At: c.backend.now().UnixMilli()})
 	if err != nil {
-		return orNotFound(err, storageNotFound()) // deleted in this moment
+		return orNotFound(err, storageNotFound()) // deleted meanwhile
 	}
-	return c.answer(envelope{
+	return c.respond(envelope{
 		Message: fmt.Sprintf("Migrated %d schedules and %d PITR configurations to %s", moved.Schedules, moved.Pitrs, target.Name),
 		Data: struct {
 			Schedules uint32 `json:"schedulesUpdated"`

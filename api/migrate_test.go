@@ -10,7 +10,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// feedSchedules gives a destination n schedules.
+// feedSchedules creates n schedules of a destination.
 func feedSchedules(r *rig, id string, n int) {
 	for i := range n {
 		r.propose(&pb.PutRecords{Org: org, Records: []*pb.Record{
@@ -48,7 +48,7 @@ func TestMigrate(t *testing.T) {
 			t.Errorf("%s has %d PITR configurations, want %d", id, n, want/3)
 		}
 	}
-	// What the configuration wrote before it was migrated is not orphaned by that.
+	// Files that the configuration wrote before the migration stay linked.
 	if err := r.catalog.View(func(tx *catalog.Tx) error {
 		d, err := tx.Destination(org, from)
 		if err != nil {
@@ -86,8 +86,8 @@ func TestMigrateIsRefused(t *testing.T) {
 	}
 }
 
-// TestMigrateAllOrNothing has a file of the target being deleted that the configuration
-// would come to need.
+// TestMigrateAllOrNothing: a file that the configuration would link is being deleted in
+// the target.
 func TestMigrateAllOrNothing(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	from, to := r.destination(), r.destination()

@@ -12,8 +12,8 @@ import (
 //go:embed openapi.yaml
 var openAPISource []byte
 
-// OpenAPI is the OpenAPI 3.1 document of all endpoints, as JSON. The tests hold the
-// routes, and every request and answer of theirs, against it.
+// OpenAPI returns the OpenAPI 3.1 document of all endpoints, as JSON. The tests check
+// the routes and all their requests and responses against it.
 var OpenAPI = sync.OnceValues(func() ([]byte, error) {
 	var doc map[string]any
 	if err := yaml.Unmarshal(openAPISource, &doc); err != nil {

@@ -10,8 +10,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestRoutesAreDescribed holds the table of routes and the OpenAPI document against each
-// other.
+// TestRoutesAreDescribed compares the table of routes with the OpenAPI document.
 func TestRoutesAreDescribed(t *testing.T) {
 	doc, err := OpenAPI()
 	if err != nil {

@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// parameters are those of the address that each endpoint takes, by method and path. One
-// that is not listed takes none: a parameter that is not understood is refused, since a
-// mistyped dryRun must not delete.
+// parameters returns the query parameters of an endpoint. Unknown parameters are
+// refused: a mistyped dryRun must not delete.
 func parameters(method, path string) []string {
 	const destinations = "/api/v1/storage/destinations"
 	switch method + " " + path {
@@ -35,15 +34,15 @@ func parameters(method, path string) []string {
 	return nil
 }
 
-// checkParameters refuses parameters that the endpoint does not take, or that are given
-// twice. Public endpoints take any: who probes a node adds what it likes.
+// checkParameters refuses unknown and repeated parameters. Public endpoints accept any,
+// since probes add their own.
 func (c *call) checkParameters() error {
 	if c.route.access == Public || c.Request.URL.RawQuery == "" {
 		return nil
 	}
 	values, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil {
-		return invalidField("query", "is not understood: "+err.Error())
+		return invalidField("query", "is invalid: "+err.Error())
 	}
 	wrong := fieldErrors{}
 	allowed := parameters(c.route.method, c.route.path)
@@ -52,11 +51,11 @@ func (c *call) checkParameters() error {
 		case !slices.Contains(allowed, name):
 			wrong[name] = "is not a parameter of this request"
 		case len(given) > 1:
-			wrong[name] = "is given more than once"
+			wrong[name] = "must be given once"
 		}
 	}
 	if v := values.Get("consistency"); v != "" && v != "stale" {
-		wrong["consistency"] = "must be stale, or be left out"
+		wrong["consistency"] = "must be stale or absent"
 	}
 	if len(wrong) > 0 {
 		return invalid(wrong)

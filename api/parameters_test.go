@@ -10,8 +10,8 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestParametersAreDescribed holds the parameters that routes take against the OpenAPI
-// document, both ways.
+// TestParametersAreDescribed compares the parameters of routes with the OpenAPI
+// document.
 func TestParametersAreDescribed(t *testing.T) {
 	data, err := OpenAPI()
 	if err != nil {
@@ -79,9 +79,9 @@ func TestUnknownParametersAreRefused(t *testing.T) {
 	}
 }
 
-// TestBodiesThatAreNotTaken: who names a destination in the body of a sync, and not in its
-// address, must not start the syncs of all.
-func TestBodiesThatAreNotTaken(t *testing.T) {
+// TestUnexpectedBodies: a destination in the body of a sync, not in the query, must not
+// start the syncs of all destinations.
+func TestUnexpectedBodies(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	for path, role := range map[string]catalog.Role{
@@ -94,7 +94,7 @@ func TestBodiesThatAreNotTaken(t *testing.T) {
 			}
 		}
 		if path == "/api/v1/storage/destinations/"+id+"/cleanup-orphans" {
-			continue // nothing to clean up yet
+			continue // covered by another test
 		}
 		for _, body := range []string{``, ` {} `} {
 			if a := r.do(role, "POST", path, body); a.status != 200 {

@@ -6,7 +6,7 @@ import (
 	"firescan/catalog"
 )
 
-// projectName is empty for a project that the catalog does not know.
+// projectName returns the name of a project, empty for an unknown one.
 func projectName(tx *catalog.Tx, org, id string) (string, error) {
 	p, err := tx.Project(org, id)
 	if errors.Is(err, catalog.ErrNotFound) {

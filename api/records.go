@@ -6,17 +6,16 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// The records of the catalog feed, as they are sent and shown. Pointers tell what
-// was not given.
+// The records of the catalog feed, in requests and responses.
 
 type projectRecord struct {
-	Kind string `json:"kind,omitempty"` // of an import's line
+	Kind string `json:"kind,omitempty"` // in lines of an import
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
 
 type backupRecord struct {
-	Kind        string   `json:"kind,omitempty"` // of an import's line
+	Kind        string   `json:"kind,omitempty"` // in lines of an import
 	ID          string   `json:"id"`
 	StorageID   string   `json:"storageId"`
 	ProjectID   string   `json:"projectId"`
@@ -29,7 +28,7 @@ type backupRecord struct {
 }
 
 type scheduleRecord struct {
-	Kind           string `json:"kind,omitempty"` // of an import's line
+	Kind           string `json:"kind,omitempty"` // in lines of an import
 	ID             string `json:"id"`
 	StorageID      string `json:"storageId"`
 	ProjectID      string `json:"projectId"`
@@ -39,7 +38,7 @@ type scheduleRecord struct {
 }
 
 type pitrRecord struct {
-	Kind      string `json:"kind,omitempty"` // of an import's line
+	Kind      string `json:"kind,omitempty"` // in lines of an import
 	ID        string `json:"id"`
 	StorageID string `json:"storageId"`
 	ProjectID string `json:"projectId"`
@@ -48,18 +47,18 @@ type pitrRecord struct {
 	Prefix    string `json:"prefix"`
 }
 
-// maxKey is the longest object key that providers take, in bytes.
+// maxKey is the maximum length of an object key, in bytes.
 const maxKey = 1024
 
-// record is what the four have in common.
+// record is one of the four kinds.
 type record interface {
-	// kind is what the body says that it is, empty when it does not.
+	// kind returns the kind in the body, empty if absent.
 	kind() string
-	// setID takes the id of the path; it answers false when the body has another one.
+	// setID sets the id of the path; it returns false when the body has another one.
 	setID(id string) bool
-	// check collects what cannot be right.
+	// check collects invalid fields.
 	check(wrong fieldErrors)
-	// message is the record as the catalog has it.
+	// message returns the record for the catalog.
 	message(org string) *pb.Record
 }
 
@@ -125,7 +124,7 @@ func (r *backupRecord) check(w fieldErrors) {
 	for _, f := range r.Files {
 		w.key("files", f)
 		if f == "" {
-			w["files"] = "must not hold an empty key"
+			w["files"] = "must not contain an empty key"
 		}
 	}
 }
@@ -145,7 +144,7 @@ func (r *pitrRecord) check(w fieldErrors) {
 	w.text("status", r.Status)
 	w.key("prefix", r.Prefix)
 	if r.Prefix == "" {
-		w["prefix"] = "is required: an empty one would link every file of the bucket"
+		w["prefix"] = "is required: an empty prefix would link every file of the bucket"
 	}
 }
 

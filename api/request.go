@@ -16,10 +16,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Command is a message that the catalog carries out.
+// Command is a message that changes the catalog.
 type Command = proto.Message
 
-// decode reads the request's body: one JSON object with no fields but v's.
+// decode reads the request's body: one JSON object with the fields of v only.
 func (c *call) decode(v any) error {
 	body, err := io.ReadAll(c.Request.Body)
 	if err != nil {
@@ -32,8 +32,8 @@ func (c *call) decode(v any) error {
 	return decodeObject(body, v)
 }
 
-// noBody refuses a body that says something: what an endpoint without one is to do stands in
-// its address, and must not be guessed from what was left unread.
+// noBody refuses a body where the endpoint has none, since ignored fields might have
+// been meant as parameters.
 func (c *call) noBody() error {
 	body, err := io.ReadAll(c.Request.Body)
 	if err != nil {
@@ -41,12 +41,12 @@ func (c *call) noBody() error {
 	}
 	c.bodyTaken()
 	if len(bytes.TrimSpace(body)) > 0 && decodeObject(body, &struct{}{}) != nil {
-		return invalidField("body", "is not taken here; parameters stand in the address")
+		return invalidField("body", "must be empty; parameters are in the query")
 	}
 	return nil
 }
 
-// decodeObject reads one JSON object with no fields but v's.
+// decodeObject reads one JSON object with the fields of v only.
 func decodeObject(data []byte, v any) error {
 	if err := exact(data); err != nil {
 		return err
@@ -55,7 +55,7 @@ func decodeObject(data []byte, v any) error {
 		return invalidField("body", "is nested too deeply")
 	}
 	if text := bytes.TrimSpace(data); len(text) > 0 && text[0] == 'n' {
-		return invalidField("body", "a JSON object is required") // null would leave v as it is
+		return invalidField("body", "a JSON object is required") // null would not change v
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
@@ -63,19 +63,18 @@ func decodeObject(data []byte, v any) error {
 		return badJSON(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return invalidField("body", "there is more behind the JSON object")
+		return invalidField("body", "must end after the JSON object")
 	}
 	return nil
 }
 
-// maxNesting is how many objects and arrays may lie within one another: more than any
-// body of ours has, and little enough to cost nothing.
+// maxNesting is the maximum depth of objects and arrays: more than any valid body has.
 const maxNesting = 32
 
-// deeper tells whether JSON has more than that many objects and arrays within one another.
+// deeper reports whether JSON is nested deeper than most.
 func deeper(data []byte, most int) bool {
 	if bytes.Count(data, []byte("{"))+bytes.Count(data, []byte("[")) <= most {
-		return false // whatever their order; nearly always
+		return false // the common case, whatever the order
 	}
 	depth, text := 0, false
 	for i := 0; i < len(data); i++ {
@@ -96,12 +95,12 @@ func deeper(data []byte, most int) bool {
 	return false
 }
 
-// exact refuses JSON that encoding/json would change on the way: it puts U+FFFD for
-// bytes that are no UTF-8 and for half a surrogate pair. A storagePath that was changed
-// so names another file, and the one it meant would pass for an orphan.
+// exact refuses JSON that encoding/json would change: it replaces invalid UTF-8 and
+// half of a surrogate pair by U+FFFD. A changed storagePath names another file, and the
+// real one would count as an orphan.
 func exact(data []byte) error {
 	if !utf8.Valid(data) {
-		return invalidField("body", "is no valid UTF-8")
+		return invalidField("body", "must be valid UTF-8")
 	}
 	for {
 		i := bytes.IndexByte(data, '\\')
@@ -119,13 +118,13 @@ func exact(data []byte) error {
 		}
 		low, ok := escapedUnit(data)
 		if !ok || utf16.DecodeRune(unit, low) == utf8.RuneError {
-			return invalidField("body", "has half a surrogate pair, which is no character")
+			return invalidField("body", "must not contain half of a surrogate pair")
 		}
 		data = data[6:]
 	}
 }
 
-// escapedUnit reads the UTF-16 unit of the escape that data begins with.
+// escapedUnit reads the UTF-16 unit of an escape at the start of data.
 func escapedUnit(data []byte) (rune, bool) {
 	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
 		return 0, false
@@ -134,7 +133,7 @@ func escapedUnit(data []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
-// badJSON says what is wrong with a body, by field where that is known.
+// badJSON returns the error of an invalid body, by field where possible.
 func badJSON(err error) error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
@@ -153,10 +152,10 @@ func badJSON(err error) error {
 		return invalidField("body", "a JSON object is required")
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return invalidField("body", "the JSON is cut short")
+		return invalidField("body", "is incomplete JSON")
 	}
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return invalidField("body", "is no valid JSON: "+msg)
+		return invalidField("body", "is invalid JSON: "+msg)
 	}
 	return invalidField("body", "could not be read")
 }
@@ -182,7 +181,7 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// query reads the parameters of a request and collects what is wrong with them.
+// query reads query parameters and collects invalid ones.
 type query struct {
 	call   *call
 	values map[string][]string
@@ -204,7 +203,7 @@ func (q *query) boolean(name string) bool {
 	if _, given := q.values[name]; !given {
 		return false
 	}
-	// A name without a value is no false: who writes ?dryRun means true.
+	// A name without a value is an error, not false: ?dryRun means true.
 	b, err := strconv.ParseBool(q.str(name))
 	if err != nil {
 		q.wrong[name] = "must be true or false"
@@ -212,7 +211,7 @@ func (q *query) boolean(name string) bool {
 	return b
 }
 
-// limit reads how many are wanted, at most most; 0 when it is not given.
+// limit returns the limit, between 1 and most, or 0 without one.
 func (q *query) limit(most int) int {
 	v := q.str("limit")
 	if v == "" {
@@ -225,7 +224,7 @@ func (q *query) limit(most int) int {
 	return n
 }
 
-// duration reads a time span such as 90m, 24h or 7d; 0 when it is not given.
+// duration returns a duration such as 90m, 24h or 7d, or 0 without one.
 func (q *query) duration(name string) time.Duration {
 	v := q.str(name)
 	if v == "" {
@@ -233,7 +232,7 @@ func (q *query) duration(name string) time.Duration {
 	}
 	d, err := parseAge(v)
 	if err != nil {
-		q.wrong[name] = "must be a time span such as 90m, 24h or 7d"
+		q.wrong[name] = "must be a duration such as 90m, 24h or 7d"
 	}
 	return d
 }
@@ -242,7 +241,7 @@ func parseAge(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.Atoi(days)
 		if err != nil || n < 0 || n > 36500 {
-			return 0, errors.New("not a number of days")
+			return 0, errors.New("invalid number of days")
 		}
 		return time.Duration(n) * 24 * time.Hour, nil
 	}
@@ -253,7 +252,7 @@ func parseAge(s string) (time.Duration, error) {
 	return d, err
 }
 
-// err is what is wrong with the parameters, nil if nothing is.
+// err returns the error of invalid parameters, nil without any.
 func (q *query) err() error {
 	if len(q.wrong) > 0 {
 		return invalid(q.wrong)
@@ -261,8 +260,8 @@ func (q *query) err() error {
 	return nil
 }
 
-// validID tells whether an id made elsewhere fits into keys and addresses, of which "."
-// and ".." are taken away on the way.
+// validID reports whether a client's id can be used in keys and URLs, which drop "."
+// and "..".
 func validID(id string) bool {
 	return len(id) > 0 && len(id) <= 128 && id != "." && id != ".." && strings.IndexFunc(id, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)

@@ -12,7 +12,7 @@ import (
 	"firescan/index"
 )
 
-// fill makes a generation of a destination out of entries, in order, as a sync does.
+// fill creates a generation of a destination from sorted entries, as a sync does.
 func (r *rig) fill(id string, entries []index.Entry, missing ...index.Missing) {
 	r.t.Helper()
 	res := r.propose(&pb.StartSync{Org: org, DestinationId: id, SyncId: catalog.NewID(catalog.KindSync), At: r.now.UnixMilli()})
@@ -47,14 +47,14 @@ func (r *rig) fill(id string, entries []index.Entry, missing ...index.Missing) {
 		Id: segment, Start: s.Start, End: s.End, Files: info.Stats.Files(), Bytes: info.Stats.Bytes(), Orphans: info.Stats.OrphanFiles(),
 		Missing: uint64(info.Missing), ClassifiedAt: at, Checksum: info.Checksum, FileSize: uint64(info.FileSize), Node: "n1",
 	}}})
-	// In this order, since nobody here brings a shard up to date when it is asked for.
+	// In this order, since the rig does not bring shards up to date.
 	if err := r.index.Promote(id, index.Manifest{Generation: s.Id, Segments: []index.SegmentRef{{ID: segment, Checksum: info.Checksum}}}); err != nil {
 		r.t.Fatal(err)
 	}
 	r.propose(&pb.PromoteSync{SyncId: s.Id, At: r.now.UnixMilli()})
 }
 
-// corrupt tears the segments of a destination, as a disk does, and opens the index again.
+// corrupt truncates the segments of a destination, and opens the index again.
 func (r *rig) corrupt(id string) {
 	r.t.Helper()
 	if err := r.index.Close(); err != nil {

@@ -37,8 +37,8 @@ const (
 	secretText = "wJalrXUtnFEMI-canary"
 )
 
-// rig is a server on a real catalog and a real index, without a cluster: commands
-// are applied at once.
+// rig is a server with a real catalog and a real index, without a cluster: commands are
+// applied at once.
 type rig struct {
 	t       testing.TB
 	server  *Server
@@ -47,10 +47,10 @@ type rig struct {
 	node    *catalogtest.Node // applies what the server proposes
 	catalog *catalog.Catalog
 	index   *index.Store
-	shards  string // where the index is
+	shards  string // directory of the index
 	account *mem.Account
 	deletes fakeDeleter
-	// contract holds every call of do against the OpenAPI document.
+	// contract checks every call of do against the OpenAPI document.
 	contract *contract.Contract
 	tokens   map[catalog.Role]string
 	log      *syncBuffer
@@ -62,7 +62,7 @@ type rig struct {
 
 	viewErr error             // returned by View
 	openErr error             // returned by Open and Account
-	tried   map[string]string // the credentials that Account was last called with
+	tried   map[string]string // credentials of the last call of Account
 }
 
 var (
@@ -179,7 +179,7 @@ func (r *rig) Check(endpoint string) error {
 	return &provider.Error{Kind: provider.Forbidden, Op: "connect", Reason: "is not allowed: start the node with --allow-endpoint"}
 }
 
-// Holder names the host of elsewhere, when a test says that there is one.
+// Holder returns the host that a test set.
 func (r *rig) Holder(string) (string, bool) { return r.elsewhere, r.elsewhere != "" }
 
 func (r *rig) Transport() http.RoundTripper { return r.toElsewhere }
@@ -209,8 +209,8 @@ func (r *rig) propose(m proto.Message) *pb.Result {
 	return r.replog.Must(m)
 }
 
-// answer is what a request was answered with.
-type answer struct {
+// response is the response to a request.
+type response struct {
 	t      testing.TB
 	status int
 	header http.Header
@@ -218,8 +218,8 @@ type answer struct {
 	body   map[string]any
 }
 
-// do makes a request as a role of the organisation.
-func (r *rig) do(role catalog.Role, method, path, body string, header ...string) *answer {
+// do makes a request as a role of the organization.
+func (r *rig) do(role catalog.Role, method, path, body string, header ...string) *response {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, r.http.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -237,7 +237,7 @@ func (r *rig) do(role catalog.Role, method, path, body string, header ...string)
 		r.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	a := &answer{t: r.t, status: res.StatusCode, header: res.Header}
+	a := &response{t: r.t, status: res.StatusCode, header: res.Header}
 	if a.raw, err = io.ReadAll(res.Body); err != nil {
 		r.t.Fatalf("%s %s: %v", method, path, err)
 	}
@@ -246,7 +246,7 @@ func (r *rig) do(role catalog.Role, method, path, body string, header ...string)
 }
 
 // owner makes a request that must succeed.
-func (r *rig) owner(method, path, body string) *answer {
+func (r *rig) owner(method, path, body string) *response {
 	r.t.Helper()
 	a := r.do(catalog.RoleOwner, method, path, body)
 	if a.status >= 300 || a.body["success"] != true {
@@ -255,8 +255,8 @@ func (r *rig) owner(method, path, body string) *answer {
 	return a
 }
 
-// at walks into the answer: keys, or positions of arrays.
-func (a *answer) at(path ...any) any {
+// at returns the value at a path of keys and array positions.
+func (a *response) at(path ...any) any {
 	a.t.Helper()
 	var v any = a.body
 	for _, p := range path {
@@ -278,11 +278,11 @@ func (a *answer) at(path ...any) any {
 	return v
 }
 
-// refused checks a refusal, and answers details.fields.
-func (a *answer) refused(status int, code Code) map[string]any {
+// refused checks an error response, and returns its details.fields.
+func (a *response) refused(status int, code Code) map[string]any {
 	a.t.Helper()
 	if a.status != status || a.body["success"] != false || a.at("error", "code") != string(code) || a.at("error", "message") == "" {
-		a.t.Fatalf("answered %d %s, want %d %s", a.status, a.raw, status, code)
+		a.t.Fatalf("got %d %s, want %d %s", a.status, a.raw, status, code)
 	}
 	details, _ := a.at("error", "details").(map[string]any)
 	fields, _ := details["fields"].(map[string]any)

@@ -18,9 +18,9 @@ import (
 	"firescan/provider/mem"
 )
 
-// A key that decoding changed would name another file, and the one that was meant
-// would pass for an orphan: so such records are refused, by both ways in.
-func TestKeysAreTakenAsTheyAreOrNotAtAll(t *testing.T) {
+// A key that decoding changed would name another file, and the real one would count as
+// an orphan: both ways in refuse such records.
+func TestInexactKeysAreRefused(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	for i, c := range []struct {
@@ -65,9 +65,10 @@ func FuzzExact(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		var v string
 		if json.Unmarshal([]byte(s), &v) != nil {
-			return // no JSON string
+			return // not a JSON string
 		}
-		// What encoding/json replaced is a replacement character that was not written.
+		// A replacement character that was not in the input was put in by
+		// encoding/json.
 		written := strings.Count(s, "\ufffd") + countEscaped(s)
 		changed := !utf8.ValidString(s) || strings.Count(v, "\ufffd") > written
 		if refused := exact([]byte(s)) != nil; refused != changed {
@@ -104,8 +105,8 @@ func TestOnlyThoseWhoMaySyncMayForce(t *testing.T) {
 	}
 }
 
-// An index that should be here and is not must not read as an empty bucket.
-func TestALostShardIsNoEmptyBucket(t *testing.T) {
+// A missing index must not read as an empty bucket.
+func TestLostShardIsNotAnEmptyBucket(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	d := "/api/v1/storage/destinations/" + id
@@ -126,7 +127,7 @@ func TestErrorsOfOtherRooms(t *testing.T) {
 		{clientGone(&net.OpError{Op: "write", Err: io.ErrClosedPipe}), codeClientClosed},
 	} {
 		if got := toError(t.Context(), c.err).Code; got != c.want {
-			t.Errorf("%v is answered with %s, want %s", c.err, got, c.want)
+			t.Errorf("%v maps to %s, want %s", c.err, got, c.want)
 		}
 	}
 }
@@ -137,14 +138,14 @@ func TestAllowNamesWhatIsAnswered(t *testing.T) {
 		"/api/v1/storage/destinations": "GET, POST", "/api/v1/storage/connect": "POST", "/healthz": "GET, HEAD",
 	} {
 		a := r.do(catalog.RoleOwner, "PATCH", path, "")
-		if allow := a.header.Get("Allow"); allow != want || a.at("error", "message") != "PATCH is not allowed here; allowed: "+want {
+		if allow := a.header.Get("Allow"); allow != want || a.at("error", "message") != "PATCH is not allowed for this endpoint; allowed: "+want {
 			t.Errorf("%s: Allow: %q, %s", path, allow, a.raw)
 		}
 	}
 	r.do(catalog.RoleOwner, "PUT", "/api/v1/storage/destinations/"+r.destination(), "null").refused(http.StatusBadRequest, CodeValidation)
 }
 
-// TestProbesWithHEAD: load balancers ask for the status alone.
+// TestProbesWithHEAD: load balancers need the status only.
 func TestProbesWithHEAD(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"} {

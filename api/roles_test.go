@@ -15,7 +15,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// The roles that design §6 gives a right to, by what they may do.
+// The roles of design §6, by permission.
 var (
 	readers  = []catalog.Role{catalog.RoleViewer, catalog.RoleMember, catalog.RoleAdmin, catalog.RoleOwner}
 	editors  = readers[1:]
@@ -24,8 +24,8 @@ var (
 	roots    = []catalog.Role{catalog.RoleRoot}
 )
 
-// may says for each endpoint who may use it, written by hand and not taken from the
-// table of routes: so an endpoint that is given away there is found here.
+// may lists the roles that may use each endpoint, written by hand and not derived from
+// the table of routes.
 var may = map[string][]catalog.Role{
 	"POST /api/v1/storage/connect":                              editors,
 	"POST /api/v1/storage/buckets/create":                       editors,
@@ -80,7 +80,7 @@ var may = map[string][]catalog.Role{
 	"GET /metrics":                                              nil,
 }
 
-// addExpired makes a token of the organisation's owner whose time is over.
+// addExpired creates an expired token of the organization's owner.
 func (r *rig) addExpired() string {
 	plain := catalog.NewToken()
 	r.propose(&pb.PutToken{Token: &pb.Token{
@@ -89,7 +89,7 @@ func (r *rig) addExpired() string {
 	return plain
 }
 
-// TestRoles tries every endpoint as everybody.
+// TestRoles calls every endpoint with every role.
 func TestRoles(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	expired := r.addExpired()
@@ -153,7 +153,7 @@ func TestRequestIDs(t *testing.T) {
 	}
 	for _, bad := range []string{"a b", strings.Repeat("x", 65), "<script>"} {
 		if id := r.do(catalog.RoleViewer, "GET", "/healthz", "", "X-Request-Id", bad).header.Get("X-Request-Id"); id == bad || id == "" {
-			t.Errorf("the request id %q was answered as %q", bad, id)
+			t.Errorf("the request id %q became %q", bad, id)
 		}
 	}
 }
@@ -177,21 +177,21 @@ func TestNoLeader(t *testing.T) {
 		r.do(catalog.RoleOwner, "GET", path, "").refused(503, CodeNoLeader)
 		r.owner("GET", path+"?consistency=stale", "")
 	}
-	// A sync is a change, also where the answer may be old.
+	// A sync is a change, even when stale data is accepted.
 	r.do(catalog.RoleOwner, "GET", d+"/files?consistency=stale&force=true", "").refused(503, CodeNoLeader)
 	if a := r.do(catalog.RoleViewer, "GET", "/healthz", ""); a.status != 200 {
 		t.Errorf("healthz without a leader: %d", a.status)
 	}
 }
 
-// TestPanicsAreAnswered has a handler that panics and one that fails in mid-stream.
-func TestPanicsAreAnswered(t *testing.T) {
+// TestPanics has a handler that panics, and one that fails in the middle of a stream.
+func TestPanics(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.admin.members = nil // a mistake of ours
 	a := r.do(catalog.RoleRoot, "GET", "/api/v1/admin/cluster", "")
 	a.refused(500, CodeInternal)
 	if strings.Contains(string(a.raw), "nil pointer") || !strings.Contains(r.log.String(), "panicked") {
-		t.Error("a panic belongs into the log, not into the answer")
+		t.Error("a panic belongs in the log, not in the response")
 	}
 	broken := &route{method: "GET", path: "/broken", access: Public, timeout: noTimeout, handle: func(c *call) error {
 		if err := c.send(make([]byte, 1<<20)); err != nil {
@@ -200,7 +200,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 		return fmt.Errorf("the disk is gone")
 	}}
 	r.server.router.Handle("GET", "/broken", r.server.backend.serve(broken))
-	res, err := http.Get(r.http.URL + "/broken") //nolint:noctx // of a test
+	res, err := http.Get(r.http.URL + "/broken") //nolint:noctx // in a test
 	if err == nil {
 		_, err = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
@@ -229,7 +229,7 @@ func TestTokens(t *testing.T) {
 	}
 	r.tokens["new"] = plain
 	if a := r.do("new", "GET", "/api/v1/storage/destinations", ""); a.status != 200 {
-		t.Errorf("the new token is answered %d", a.status)
+		t.Errorf("the new token got %d", a.status)
 	}
 	list := r.do(catalog.RoleRoot, "GET", "/api/v1/admin/tokens", "")
 	if strings.Contains(string(list.raw), plain) || !strings.Contains(string(list.raw), `"name":"ci","createdAt":"2026-05-01T12:00:00Z","expiresAt":"2026-05-01T13:00:00Z"}`) {
@@ -237,14 +237,14 @@ func TestTokens(t *testing.T) {
 	}
 	r.now = r.now.Add(time.Hour)
 	if a := r.do("new", "GET", "/api/v1/storage/destinations", ""); a.status != 401 || a.at("error", "message") != "The token has expired" {
-		t.Errorf("an expired token is answered %d %s", a.status, a.raw)
+		t.Errorf("an expired token got %d %s", a.status, a.raw)
 	}
 	id, _ := a.at("data", "id").(string)
 	if a := r.do(catalog.RoleRoot, "DELETE", "/api/v1/admin/tokens/"+id, ""); a.status != 200 {
 		t.Errorf("revoking: %d %s", a.status, a.raw)
 	}
 	r.do("new", "GET", "/api/v1/storage/destinations", "").refused(401, CodeUnauthorized)
-	// A node that may be behind the others does not say that a token is not known.
+	// A node that may be behind the others does not report a token as unknown.
 	r.replog.Fail(cluster.ErrNoLeader)
 	r.do("new", "GET", "/api/v1/storage/destinations?consistency=stale", "").refused(503, CodeNoLeader)
 	r.replog.Fail(nil)

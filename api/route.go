@@ -6,17 +6,17 @@ import (
 )
 
 const (
-	// bodyLimit bounds the body of most requests, in bytes, and listLimit those that name
-	// thousands of files.
+	// bodyLimit bounds the body of most requests, in bytes; listLimit those with
+	// thousands of paths.
 	bodyLimit = 1 << 20
 	listLimit = 4 << 20
-	// quick bounds requests that are served from this node and the log.
+	// quick bounds requests that need only this node and the log.
 	quick = 15 * time.Second
-	// remote bounds requests that ask a provider.
+	// remote bounds requests that call a provider.
 	remote = 60 * time.Second
-	// deleting bounds requests that delete many files, a chunk of which may take a minute.
+	// deleting bounds requests that delete many files, in chunks of up to a minute.
 	deleting = 15 * time.Minute
-	// noTimeout is for streams, which end with their client or their content.
+	// noTimeout is for streams, which end with their client or their data.
 	noTimeout = 0
 )
 
@@ -28,7 +28,7 @@ type route struct {
 	handle       func(*call) error
 }
 
-// bodyLimit is how many bytes the body of a request may have.
+// bodyLimit returns the maximum size of a body, in bytes.
 func (r *route) bodyLimit() int64 {
 	if strings.HasSuffix(r.path, "/files/bulk-delete") {
 		return listLimit
@@ -36,7 +36,7 @@ func (r *route) bodyLimit() int64 {
 	return bodyLimit
 }
 
-// ofShard reports whether a route reads the index of the destination that its path names.
+// ofShard reports whether the route reads the index of the destination in its path.
 func (r *route) ofShard() bool {
 	rest, ok := strings.CutPrefix(r.path, "/api/v1/storage/destinations/:id/")
 	if !ok {
@@ -46,6 +46,6 @@ func (r *route) ofShard() bool {
 	return first == "files" || first == "backups" || first == "cleanup-orphans"
 }
 
-// cleanupTime bounds a cleanup: a million files take an hour where each is deleted by a
-// call of its own. It ends with its client, too.
+// cleanupTime bounds a cleanup: one million files take an hour where each needs a call.
+// It also ends with its client.
 const cleanupTime = 12 * time.Hour

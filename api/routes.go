@@ -8,8 +8,8 @@ import (
 	"github.com/julienschmidt/httprouter"
 )
 
-// routes returns all endpoints. The router, the tests of roles and the description of the
-// API are made from this table.
+// routes returns all endpoints. The router, the tests of roles and the check of the
+// OpenAPI document use this table.
 func (s *Server) routes() []route {
 	return slices.Concat(
 		[]route{
@@ -64,7 +64,7 @@ func (s *Server) newRouter() *httprouter.Router {
 	for _, route := range s.routes() {
 		r.Handle(route.method, route.path, s.backend.serve(&route))
 		if route.method == http.MethodGet && route.access == Public {
-			r.Handle(http.MethodHead, route.path, s.backend.serve(&route)) // load balancers probe so
+			r.Handle(http.MethodHead, route.path, s.backend.serve(&route)) // for load balancers
 		}
 	}
 	unknown := &route{path: "none", access: Public, timeout: quick, handle: func(c *call) error {
@@ -72,11 +72,11 @@ func (s *Server) newRouter() *httprouter.Router {
 	}}
 	r.NotFound = handler(s.backend.serve(unknown))
 	wrong := &route{path: "none", access: Public, timeout: quick, handle: func(c *call) error {
-		// The router set it, and adds OPTIONS, which we do not answer.
+		// Set by the router, with OPTIONS, which is not supported.
 		methods := strings.Split(c.Header().Get("Allow"), ", ")
 		allowed := strings.Join(slices.DeleteFunc(methods, func(m string) bool { return m == http.MethodOptions }), ", ")
 		c.Header().Set("Allow", allowed)
-		return &Error{Code: CodeMethod, Message: c.Request.Method + " is not allowed here; allowed: " + allowed}
+		return &Error{Code: CodeMethod, Message: c.Request.Method + " is not allowed for this endpoint; allowed: " + allowed}
 	}}
 	r.MethodNotAllowed = handler(s.backend.serve(wrong))
 	return r

@@ -13,7 +13,8 @@ import (
 	"firescan/catalog"
 )
 
-// Config is what a Server needs. All fields are required unless they say otherwise.
+// Config is the configuration of a Server. All fields are required unless they say
+// otherwise.
 type Config struct {
 	Catalog   *catalog.Catalog
 	Consensus Consensus
@@ -30,15 +31,15 @@ type Config struct {
 	Ready func() error
 	// Types are the destination types that Buckets and Accounts can open.
 	Types []string
-	// Metrics answers GET /metrics.
+	// Metrics serves GET /metrics.
 	Metrics    http.Handler
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
-	// SyncEvery is how often verified destinations are synced; 0 is never.
+	// SyncEvery is the interval of scheduled syncs; 0 means none.
 	SyncEvery time.Duration
-	// OrphanMinAge is how old an orphan is the least that a cleanup deletes.
+	// OrphanMinAge is the default minimum age of orphans that a cleanup deletes.
 	OrphanMinAge time.Duration
-	// FreshFor is how long after a sync its answer counts as fresh.
+	// FreshFor is how long after a sync its data counts as fresh.
 	FreshFor time.Duration
 	// ForceWait bounds how long force=true waits for a sync.
 	ForceWait time.Duration
@@ -104,8 +105,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.router.ServeHTTP(w, r)
 }
 
-// Publish sends an event to the clients of its organisation that listen. It does
-// not block.
+// Publish sends an event to the clients of its organization. It does not block.
 func (s *Server) Publish(e Event) { s.hub.publish(e) }
 
 // Close ends the event streams, so that the HTTP server can shut down.
@@ -114,8 +114,8 @@ func (s *Server) Close() {
 	s.sockets.Close()
 }
 
-// Stats answers the data of GET /api/v1/storage/stats for an organisation, from
-// what this node has.
+// Stats returns the data of GET /api/v1/storage/stats for an organization, from this
+// node.
 func (s *Server) Stats(ctx context.Context, org string) (*StorageStats, error) {
 	data, _, err := s.stats.sum(ctx, org)
 	return data, err

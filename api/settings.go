@@ -30,18 +30,18 @@ const (
 	maxSecret = 16 << 10
 )
 
-// bucketName is what S3 allows, and Google in names that are no domain.
+// bucketName matches what S3 allows, and Google for names that are not domains.
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$`)
 
-// maxDomainBucket is the length of a bucket name of Google's that is a domain, of which
-// each part has at most 63 characters.
+// maxDomainBucket is the maximum length of a Google bucket name that is a domain. Each
+// part has at most 63 characters.
 const maxDomainBucket = 222
 
 var domainBucket = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)+$`)
 
 var regionName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
-// typeOf is the type that is meant, in any case of letters; empty when this node cannot
+// typeOf returns the type with the given name in any case, empty when this node cannot
 // open it.
 func (s *settings) typeOf(given string) string {
 	i := slices.IndexFunc(s.types, func(t string) bool { return strings.EqualFold(t, given) })
@@ -78,19 +78,19 @@ func checkBucket(typ, bucket string) string {
 		return ""
 	}
 	if !bucketName.MatchString(bucket) || strings.Contains(bucket, "..") {
-		return "must have 3 to 63 lower-case letters, digits, hyphens, underscores and dots, and begin and end with a letter or digit"
+		return "must have 3 to 63 lowercase letters, digits, hyphens, underscores and dots, and start and end with a letter or digit"
 	}
 	return ""
 }
 
 func checkRegion(region string) string {
 	if region != "" && (len(region) > maxRegion || !regionName.MatchString(region)) {
-		return "must have letters, digits and hyphens only"
+		return "must have only letters, digits and hyphens"
 	}
 	return ""
 }
 
-// regionless says what is wrong where the region is part of a bucket's name.
+// regionless returns the problem of a missing region where bucket names depend on it.
 func regionless(typ, region, endpoint string) string {
 	if typ == catalog.TypeSpaces && region == "" && endpoint == "" {
 		return "is required: the region of a Space, such as nyc3"
@@ -98,15 +98,15 @@ func regionless(typ, region, endpoint string) string {
 	return ""
 }
 
-// usualRegion is where a provider makes a bucket that is to lie nowhere in particular.
+// usualRegion returns the default region of new buckets.
 func usualRegion(typ string) string {
 	if typ == catalog.TypeGCS || typ == catalog.TypeFirebase {
 		return "US"
 	}
-	return "us-east-1" // Spaces name theirs
+	return "us-east-1" // Spaces require a region
 }
 
-// checkPath looks at a path without slashes at its ends.
+// checkPath checks a path without leading and trailing slashes.
 func checkPath(path string) string {
 	if len(path) > maxPath {
 		return "must have at most 512 bytes"

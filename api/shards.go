@@ -20,7 +20,7 @@ type shards struct {
 	syncs *syncs
 }
 
-// shard is what a request about files works on.
+// shard is the open index of a destination for one request.
 type shard struct {
 	destination *pb.Destination
 	bucketID    string
@@ -35,8 +35,7 @@ func (sh *shard) release() {
 	}
 }
 
-// open opens the index of the destination that the path names, after a sync if
-// the client wants one.
+// open opens the index of the destination in the path, after a sync with force.
 func (h *shards) open(c *call, force bool) (*shard, error) {
 	d, err := c.readDestination()
 	if err != nil {
@@ -60,13 +59,13 @@ func (h *shards) open(c *call, force bool) (*shard, error) {
 	return sh, nil
 }
 
-// view opens the shard of a destination, nil before its first sync. That a
-// destination was synced and has no shard here is a failure: an empty answer would
-// say that its bucket is empty.
+// view opens the shard of a destination, nil before its first sync. A missing shard of
+// a synced destination is an error: an empty result would mean that its bucket is
+// empty.
 func (h *shards) view(ctx context.Context, d *pb.Destination, f freshness) (*index.View, error) {
 	view, err := h.views.View(ctx, d.Id)
 	if errors.Is(err, index.ErrNoShard) && f.LastSyncAt == 0 {
-		return nil, nil //nolint:nilnil // no shard is an answer, not a failure
+		return nil, nil //nolint:nilnil // no shard is a result, not a failure
 	}
 	return view, err
 }

@@ -14,15 +14,14 @@ import (
 	"firescan/provider/mem"
 )
 
-// added are the fields that we answer beyond the specification's examples.
+// added are our fields beyond the examples of the specification.
 var added = []string{
 	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "data.byType.unknown", "data.syncIds", "data[].endpoint",
 	"meta", "meta.depth", "meta.limit", "meta.truncated", "data.conditionalDelete", "data.failedCount",
 }
 
-// TestExamplesOfTheSpecification holds our answers against the example answers of
-// the Storage API: the same keys at every level, with the same JSON types, and the
-// documented messages.
+// TestExamplesOfTheSpecification compares responses with the examples of the Storage
+// API: the same keys at every level, the same JSON types, and the documented messages.
 func TestExamplesOfTheSpecification(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.account.Fill("second-bucket", 1, r.now)
@@ -41,49 +40,49 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 	})
 	var shown []string
 	for _, c := range []struct {
-		example string
-		answer  func() *answer
+		example  string
+		response func() *response
 	}{
-		{"connect", func() *answer { return r.owner("POST", "/api/v1/storage/connect", tryBody()) }},
-		{"buckets-create", func() *answer {
+		{"connect", func() *response { return r.owner("POST", "/api/v1/storage/connect", tryBody()) }},
+		{"buckets-create", func() *response {
 			return r.owner("POST", "/api/v1/storage/buckets/create", tryBody(`"bucketName":"my-firebase-backups","region":"us-west-2"`))
 		}},
-		{"buckets-verify", func() *answer { return r.owner("POST", "/api/v1/storage/buckets/verify", tryBody(inBucket)) }},
-		{"buckets-folders-create", func() *answer {
+		{"buckets-verify", func() *response { return r.owner("POST", "/api/v1/storage/buckets/verify", tryBody(inBucket)) }},
+		{"buckets-folders-create", func() *response {
 			return r.owner("POST", "/api/v1/storage/buckets/folders/create", tryBody(inBucket, `"folderName":"backups/new-project"`))
 		}},
-		{"buckets-folders", func() *answer { return r.owner("POST", "/api/v1/storage/buckets/folders", tryBody(inBucket)) }},
-		{"files-delete", func() *answer { return r.owner("DELETE", path+"/files", `{"path":"backups/production/b.backup"}`) }},
-		{"files-bulk-delete", func() *answer {
+		{"buckets-folders", func() *response { return r.owner("POST", "/api/v1/storage/buckets/folders", tryBody(inBucket)) }},
+		{"files-delete", func() *response { return r.owner("DELETE", path+"/files", `{"path":"backups/production/b.backup"}`) }},
+		{"files-bulk-delete", func() *response {
 			return r.owner("POST", path+"/files/bulk-delete", `{"paths":["backups/production/b.backup","backups/production/c.backup"]}`)
 		}},
-		{"backups-bulk-delete", func() *answer {
+		{"backups-bulk-delete", func() *response {
 			gone := deletion.BackupOutcome{ID: "bkp_1", Deleted: true, FilesDeleted: true}
 			r.deletes.backups = deletion.BackupsResult{Outcomes: []deletion.BackupOutcome{gone, gone}, Files: 2}
 			return r.owner("POST", path+"/backups/bulk-delete", `{"backupIds":["bkp_1","bkp_2"],"deleteStorageFiles":true}`)
 		}},
-		{"cleanup-orphans", func() *answer {
+		{"cleanup-orphans", func() *response {
 			r.deletes.done = deletion.CleanupResult{Deleted: 5, Bytes: 30000000}
 			return r.owner("POST", path+"/cleanup-orphans", "")
 		}},
-		{"destinations-verify", func() *answer { return verified }},
-		{"destinations-list", func() *answer { return r.owner("GET", "/api/v1/storage/destinations", "") }},
-		{"destinations-get", func() *answer { return r.owner("GET", path, "") }},
-		{"destinations-linked", func() *answer { return r.owner("GET", path+"/linked", "") }},
-		{"backups", func() *answer { return r.owner("GET", path+"/backups", "") }},
-		{"files", func() *answer { return r.owner("GET", path+"/files", "") }},
-		{"files-stats", func() *answer { return r.owner("GET", path+"/files/stats", "") }},
-		{"stats", func() *answer { return r.owner("GET", "/api/v1/storage/stats", "") }},
-		{"sync", func() *answer { return r.owner("POST", "/api/v1/storage/sync?destinationId="+id, "") }},
-		{"destinations-create", func() *answer { return r.owner("POST", "/api/v1/storage/destinations", createBody) }},
-		{"destinations-update", func() *answer { return r.owner("PUT", path, `{"name":"P","path":"backups/prod-v2"}`) }},
-		{"migrate", func() *answer {
+		{"destinations-verify", func() *response { return verified }},
+		{"destinations-list", func() *response { return r.owner("GET", "/api/v1/storage/destinations", "") }},
+		{"destinations-get", func() *response { return r.owner("GET", path, "") }},
+		{"destinations-linked", func() *response { return r.owner("GET", path+"/linked", "") }},
+		{"backups", func() *response { return r.owner("GET", path+"/backups", "") }},
+		{"files", func() *response { return r.owner("GET", path+"/files", "") }},
+		{"files-stats", func() *response { return r.owner("GET", path+"/files/stats", "") }},
+		{"stats", func() *response { return r.owner("GET", "/api/v1/storage/stats", "") }},
+		{"sync", func() *response { return r.owner("POST", "/api/v1/storage/sync?destinationId="+id, "") }},
+		{"destinations-create", func() *response { return r.owner("POST", "/api/v1/storage/destinations", createBody) }},
+		{"destinations-update", func() *response { return r.owner("PUT", path, `{"name":"P","path":"backups/prod-v2"}`) }},
+		{"migrate", func() *response {
 			target := r.destination()
 			r.owner("PUT", "/api/v1/storage/destinations/"+target, `{"name":"New Production Storage"}`)
 			feedSchedules(r, id, 3)
 			return r.owner("POST", path+"/migrate", `{"targetStorageId":"`+target+`"}`)
 		}},
-		{"destinations-delete", func() *answer {
+		{"destinations-delete", func() *response {
 			other := r.destination()
 			return r.owner("DELETE", "/api/v1/storage/destinations/"+other, "")
 		}},
@@ -98,7 +97,7 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 			if err := json.Unmarshal(data, &want); err != nil {
 				t.Fatal(err)
 			}
-			got := c.answer().body
+			got := c.response().body
 			for _, d := range contract.Differences(want, any(got), added...) {
 				t.Error(d)
 			}
@@ -109,6 +108,6 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 	}
 	slices.Sort(shown)
 	if all, err := filepath.Glob("testdata/spec/*.json"); err != nil || len(all) != 22 || !slices.Equal(all, shown) {
-		t.Errorf("the specification has 22 endpoints, there are examples of %v and answers of %v: %v", all, shown, err)
+		t.Errorf("the specification has 22 endpoints, there are examples of %v and responses of %v: %v", all, shown, err)
 	}
 }

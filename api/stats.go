@@ -15,18 +15,18 @@ type stats struct {
 	shards  *shards
 }
 
-// StorageStats is the `data` of GET /api/v1/storage/stats, and what the event
-// storage:stats-update carries.
+// StorageStats is the `data` of GET /api/v1/storage/stats and of the event
+// storage:stats-update.
 type StorageStats struct {
 	Destinations []DestinationStats `json:"destinations"`
 	Totals       StatsTotals        `json:"totals"`
-	// LastFullSyncAt is when the index of the destination that is furthest behind was
-	// made; null while one has none.
+	// LastFullSyncAt is the time of the oldest index; null while a destination has
+	// none.
 	LastFullSyncAt      stamp `json:"lastFullSyncAt"`
 	NextScheduledSyncAt stamp `json:"nextScheduledSyncAt"`
 }
 
-// DestinationStats are the sums over one destination.
+// DestinationStats are the totals of one destination.
 type DestinationStats struct {
 	ID          string `json:"id"`
 	Name        string `json:"name"`
@@ -36,7 +36,7 @@ type DestinationStats struct {
 	OrphanSize  string `json:"orphanSize"`
 }
 
-// StatsTotals are the sums over all destinations.
+// StatsTotals are the totals of all destinations.
 type StatsTotals struct {
 	TotalDestinations int    `json:"totalDestinations"`
 	TotalFiles        uint64 `json:"totalFiles"`
@@ -52,8 +52,8 @@ type statsMeta struct {
 	NextScheduledSyncAt stamp `json:"nextScheduledSyncAt"`
 }
 
-// get answers the sums over all destinations of the organisation. With
-// force it starts their syncs, and does not wait for them.
+// get returns the totals of all destinations of the organization. With force it starts
+// their syncs and does not wait for them.
 func (h *stats) get(c *call) error {
 	q := c.query()
 	force := q.boolean("force")
@@ -82,7 +82,7 @@ func (h *stats) get(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: data, Meta: meta})
+	return c.respond(envelope{Data: data, Meta: meta})
 }
 
 func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta, error) {
@@ -122,7 +122,7 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 	return data, meta, nil
 }
 
-// add takes the freshness of a destination into that of the whole.
+// add merges the freshness of a destination.
 func (m *statsMeta) add(data *StorageStats, f freshness, first bool) {
 	m.IsSyncing = m.IsSyncing || f.IsSyncing
 	m.NeedsSync = m.NeedsSync || f.NeedsSync
@@ -135,7 +135,7 @@ func (m *statsMeta) add(data *StorageStats, f freshness, first bool) {
 	}
 }
 
-// totals sums a destination up; one that was never synced counts for nothing.
+// totals returns the totals of a destination, zero before its first sync.
 func (h *stats) totals(ctx context.Context, d *pb.Destination, f freshness) (t index.Totals, err error) {
 	view, err := h.shards.view(ctx, d, f)
 	if errors.Is(err, index.ErrNoShard) {

@@ -43,9 +43,9 @@ func TestStatsOfSeveralDestinations(t *testing.T) {
 		}
 	}
 	for path, want := range map[[2]string]any{
-		{"data", "lastFullSyncAt"}:      "2026-05-01T12:00:00Z", // of the one that is further behind
-		{"meta", "lastSyncAt"}:          "2026-05-01T13:00:00Z", // the last one of any
-		{"data", "nextScheduledSyncAt"}: "2026-05-02T12:00:00Z", // the first that comes
+		{"data", "lastFullSyncAt"}:      "2026-05-01T12:00:00Z", // of the older one
+		{"meta", "lastSyncAt"}:          "2026-05-01T13:00:00Z", // the newest
+		{"data", "nextScheduledSyncAt"}: "2026-05-02T12:00:00Z", // the earliest
 		{"meta", "nextScheduledSyncAt"}: "2026-05-02T12:00:00Z",
 		{"meta", "isSyncing"}:           false,
 		{"meta", "needsSync"}:           false,
@@ -63,9 +63,9 @@ func TestStatsOfSeveralDestinations(t *testing.T) {
 	}
 }
 
-// TestACorruptIndex reads a segment that a disk has torn: no answer is better than a
-// wrong one, and other destinations go on.
-func TestACorruptIndex(t *testing.T) {
+// TestCorruptIndex reads a truncated segment: no result is better than a wrong one, and
+// other destinations still work.
+func TestCorruptIndex(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	torn, whole := r.destination(), r.destination()
 	r.fill(torn, someFiles(r, torn, 300))
@@ -81,6 +81,6 @@ func TestACorruptIndex(t *testing.T) {
 			t.Errorf("%s of the other: %d %s", path, a.status, a.raw)
 		}
 	}
-	// Its records are in the catalog, which is whole.
+	// The catalog has the records, and is intact.
 	r.owner("GET", "/api/v1/storage/destinations/"+torn+"/backups?limit=1", "")
 }

@@ -13,7 +13,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// sink takes an answer piece by piece and keeps none of it.
+// sink counts a response and keeps none of it.
 type sink struct {
 	header http.Header
 	bytes  int
@@ -31,8 +31,8 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// stream makes a request without a connection; each is called while the server
-// writes. The error is what the handler panicked with.
+// stream makes a request without a connection; each is called while the server writes.
+// The error is the handler's panic.
 func (r *rig) stream(path string, each func()) (s *sink, err error) {
 	r.t.Helper()
 	req := httptest.NewRequest(http.MethodGet, path, http.NoBody)
@@ -48,16 +48,16 @@ func (r *rig) stream(path string, each func()) (s *sink, err error) {
 	return s, nil
 }
 
-// streams are the endpoints that send without an end of their own.
+// streams are the endpoints without a time limit.
 func streams(id string) []string {
 	base := "/api/v1/storage/destinations/" + id
 	return []string{base + "/files", base + "/files/export", base + "/files/export?format=csv", base + "/backups", base + "/backups?missing=true"}
 }
 
-// TestAStreamThatFailsIsCut closes the catalog while the first part is being
-// written. That it can be closed shows that no transaction is open meanwhile; the
-// next part then fails, and the connection must break off.
-func TestAStreamThatFailsIsCut(t *testing.T) {
+// TestFailedStreamIsCut closes the catalog while the first part is written. That it can
+// be closed shows that no transaction is open; the next part fails and cuts the
+// connection.
+func TestFailedStreamIsCut(t *testing.T) {
 	for i := range streams("") {
 		r := newRig(t, mem.Options{})
 		id := r.destination()
@@ -93,8 +93,9 @@ func longFiles(n int) []index.Entry {
 	return entries
 }
 
-// TestStreamsTakeNoMoreMemoryTheLongerTheyAre sends answers of many MiB, four times of what may be held.
-func TestStreamsTakeNoMoreMemoryTheLongerTheyAre(t *testing.T) {
+// TestStreamsUseConstantMemory sends responses of many MiB, four times the allowed
+// memory.
+func TestStreamsUseConstantMemory(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	r.fill(id, longFiles(100_000))
@@ -115,7 +116,7 @@ func TestStreamsTakeNoMoreMemoryTheLongerTheyAre(t *testing.T) {
 			t.Fatalf("%s: %d bytes in %d writes, panic %v", path, s.bytes, n, err)
 		}
 		if most > before+2<<20 {
-			t.Errorf("%s: an answer of %d MiB held %d KiB", path, s.bytes>>20, (most-before)>>10)
+			t.Errorf("%s: an response of %d MiB held %d KiB", path, s.bytes>>20, (most-before)>>10)
 		}
 	}
 }

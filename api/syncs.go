@@ -15,12 +15,12 @@ const (
 
 // syncs starts syncs and describes how old their results are.
 type syncs struct {
-	every     time.Duration // 0 is never
+	every     time.Duration // 0 means never
 	freshFor  time.Duration
 	forceWait time.Duration
 }
 
-// syncView is a sync as answers show it.
+// syncView shows a sync in responses.
 type syncView struct {
 	ID             string  `json:"id"`
 	DestinationID  string  `json:"destinationId"`
@@ -53,7 +53,7 @@ func showSync(r *pb.Sync, now time.Time) syncView {
 	return v
 }
 
-// startMany starts a sync of one destination, or of all of them.
+// startMany starts a sync of one or of all destinations.
 func startMany(c *call) error {
 	if err := c.noBody(); err != nil {
 		return err
@@ -82,7 +82,7 @@ func startMany(c *call) error {
 	if len(started) == 0 {
 		status, message = "idle", "There are no storage destinations to sync"
 	}
-	return c.answer(envelope{Message: message, Data: struct {
+	return c.respond(envelope{Message: message, Data: struct {
 		Status  string   `json:"status"`
 		Org     string   `json:"organizationId"`
 		SyncIDs []string `json:"syncIds"`
@@ -123,7 +123,7 @@ func listSyncs(c *call) error {
 	}); err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: data, Meta: meta})
+	return c.respond(envelope{Data: data, Meta: meta})
 }
 
 func getSync(c *call) error {
@@ -131,7 +131,7 @@ func getSync(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: showSync(r, c.backend.now())})
+	return c.respond(envelope{Data: showSync(r, c.backend.now())})
 }
 
 func readSync(c *call) (r *pb.Sync, err error) {
@@ -142,7 +142,7 @@ func readSync(c *call) (r *pb.Sync, err error) {
 	return r, err
 }
 
-// cancelSync ends a running sync. One that has ended is left as it is.
+// cancelSync cancels a running sync. A finished one is not changed.
 func cancelSync(c *call) error {
 	r, err := readSync(c)
 	if err != nil {
@@ -150,7 +150,7 @@ func cancelSync(c *call) error {
 	}
 	if r.FinishedAt == 0 {
 		_, err = c.propose(&pb.FinishSync{SyncId: r.Id, Status: "cancelled", At: c.backend.now().UnixMilli()})
-		// It may have come to its end in this moment.
+		// It may have finished meanwhile.
 		if err != nil && !errors.Is(err, catalog.ErrConflict) {
 			return err
 		}
@@ -160,12 +160,12 @@ func cancelSync(c *call) error {
 	}
 	message := "Sync cancelled"
 	if r.Status != "cancelled" {
-		message = "The sync had ended already"
+		message = "The sync had already ended"
 	}
-	return c.answer(envelope{Data: showSync(r, c.backend.now()), Message: message})
+	return c.respond(envelope{Data: showSync(r, c.backend.now()), Message: message})
 }
 
-// startSync starts a sync, or joins the one that runs, and answers its id.
+// startSync starts a sync, or joins a running one, and returns its id.
 func startSync(c *call, d *pb.Destination) (id string, err error) {
 	result, err := c.proposeOnce(&pb.StartSync{
 		Org: d.Org, DestinationId: d.Id, SyncId: catalog.NewID(catalog.KindSync), At: c.backend.now().UnixMilli(),
@@ -176,14 +176,14 @@ func startSync(c *call, d *pb.Destination) (id string, err error) {
 	return result.SyncId, nil
 }
 
-// startSyncs starts or joins the syncs of those destinations that are still there, and
-// answers their ids.
+// startSyncs starts or joins syncs and returns their ids. It skips deleted
+// destinations.
 func startSyncs(c *call, all []*pb.Destination) ([]string, error) {
 	ids := make([]string, 0, len(all))
 	for _, d := range all {
 		id, err := startSync(c, d)
 		if known, ok := errors.AsType[*Error](err); ok && known.Code == CodeStorageNotFound {
-			continue // deleted in this moment, which is no reason to leave out the others
+			continue // deleted meanwhile
 		}
 		if err != nil {
 			return nil, err

@@ -11,8 +11,8 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestOthersSeeNothing gives another organisation the ids of everything, with every
-// role: each is answered as one that does not exist, and lists are empty.
+// TestOthersSeeNothing gives another organization the ids of everything, with every
+// role: each is reported as missing, and lists are empty.
 func TestOthersSeeNothing(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
@@ -29,7 +29,7 @@ func TestOthersSeeNothing(t *testing.T) {
 		r.propose(&pb.PutToken{Token: &pb.Token{Id: "tok_other_" + string(role), Hash: catalog.HashToken(plain), Org: "org2", Role: string(role)}})
 		r.tokens["other "+role] = plain
 	}
-	other := func(role catalog.Role, method, path, body string) *answer {
+	other := func(role catalog.Role, method, path, body string) *response {
 		return r.do("other "+role, method, path, body, "X-Organization-Id", "org2")
 	}
 	d := "/api/v1/storage/destinations/" + id
@@ -66,7 +66,7 @@ func TestOthersSeeNothing(t *testing.T) {
 		missing := other(c.role, c.method, strings.NewReplacer(id, "storage_none", sync, "sync_none", "_1", "_none").Replace(c.path),
 			strings.Replace(c.body, id, "storage_none", 1))
 		if string(missing.raw) != strings.ReplaceAll(string(a.raw), id, "storage_none") {
-			t.Errorf("%s %s: another's is answered with %s, a missing one with %s", c.method, c.path, a.raw, missing.raw)
+			t.Errorf("%s %s: another's maps to %s, a missing one with %s", c.method, c.path, a.raw, missing.raw)
 		}
 	}
 	for path, empty := range map[string]string{
@@ -76,10 +76,10 @@ func TestOthersSeeNothing(t *testing.T) {
 			t.Errorf("%s: %d %s", path, a.status, a.raw)
 		}
 	}
-	// A record of theirs with the id of ours is another record.
+	// Their record with the same id is a different one.
 	other(catalog.RoleService, "PUT", "/api/v1/catalog/projects/proj_1", `{"name":"Theirs"}`)
 	if got := r.owner("GET", "/api/v1/catalog/projects/proj_1", "").at("data", "name"); got != "App" {
-		t.Errorf("another organisation renamed our project to %v", got)
+		t.Errorf("another organization renamed our project to %v", got)
 	}
 	if got := r.owner("GET", d+"/files", "").at("data", "files", 0, "backupId"); got != "bkp_1" {
 		t.Errorf("the file is of %v", got)

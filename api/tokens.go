@@ -15,7 +15,7 @@ type tokenView struct {
 	Name      string `json:"name"`
 	CreatedAt stamp  `json:"createdAt"`
 	ExpiresAt stamp  `json:"expiresAt,omitempty"`
-	// Token is shown once, when it is made.
+	// Token is shown once, at creation.
 	Token string `json:"token,omitempty"`
 }
 
@@ -34,7 +34,7 @@ func listTokens(c *call) error {
 	}); err != nil {
 		return err
 	}
-	return c.answer(envelope{Data: list})
+	return c.respond(envelope{Data: list})
 }
 
 func createToken(c *call) error {
@@ -58,7 +58,7 @@ func createToken(c *call) error {
 	}
 	switch {
 	case role == catalog.RoleRoot && in.Org != "":
-		wrong["organizationId"] = "the root role belongs to no organization"
+		wrong["organizationId"] = "must be empty for the role root"
 	case role != catalog.RoleRoot && !validID(in.Org):
 		wrong["organizationId"] = "is required: 1 to 128 letters, digits, '_', '-', '.' and ':'"
 	}
@@ -66,7 +66,7 @@ func createToken(c *call) error {
 		wrong["name"] = "must have at most 200 printable characters"
 	}
 	if in.ExpiresAt != 0 && int64(in.ExpiresAt) <= c.backend.now().UnixMilli() {
-		wrong["expiresAt"] = "must be a time to come, such as 2030-01-15T10:00:00Z"
+		wrong["expiresAt"] = "must be a time in the future, such as 2030-01-15T10:00:00Z"
 	}
 	if len(wrong) > 0 {
 		return invalid(wrong)
@@ -80,10 +80,10 @@ func createToken(c *call) error {
 	if err != nil {
 		return err
 	}
-	if made.Id != t.Id { // by the request that this one retries
+	if made.Id != t.Id { // by an earlier try of this request
 		return &Error{
 			Code:    CodeConflict,
-			Message: "The token " + made.Id + " was made by this request before, and was shown only then; revoke it and make another one under a new " + keyHeader,
+			Message: "An earlier try of this request created the token " + made.Id + ", which was shown only then; revoke it and create another one with a new " + keyHeader,
 		}
 	}
 	if c.once != nil {
@@ -91,7 +91,7 @@ func createToken(c *call) error {
 	}
 	view := showToken(t)
 	view.Token = plain
-	return c.answerStatus(http.StatusCreated, envelope{Data: view, Message: "Token created; it is shown only now"})
+	return c.respondStatus(http.StatusCreated, envelope{Data: view, Message: "Token created; it is shown only once"})
 }
 
 func deleteToken(c *call) error {
@@ -101,5 +101,5 @@ func deleteToken(c *call) error {
 	if _, err := c.propose(&pb.DeleteToken{Id: c.id()}); err != nil {
 		return orNotFound(err, notFound("Token"))
 	}
-	return c.answer(envelope{Message: "Token revoked"})
+	return c.respond(envelope{Message: "Token revoked"})
 }

@@ -9,9 +9,9 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestUpdatesAtTheSameTime changes the name and the region of a destination at once:
+// TestConcurrentUpdates changes the name and the region of a destination at once:
 // neither change is lost.
-func TestUpdatesAtTheSameTime(t *testing.T) {
+func TestConcurrentUpdates(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := "/api/v1/storage/destinations/" + r.destination()
 	for round := range 50 {

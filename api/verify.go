@@ -8,8 +8,8 @@ import (
 	"firescan/provider"
 )
 
-// verify tries what the stored credentials can do: list, and write and
-// delete a probe object of its own.
+// verify tries what the stored credentials may do: list, and write and delete a probe
+// object.
 func (h *destinations) verify(c *call) error {
 	if err := c.noBody(); err != nil {
 		return err
@@ -20,7 +20,7 @@ func (h *destinations) verify(c *call) error {
 	}
 	permissions, conditions, fault, err := h.probe(c, d)
 	if err != nil {
-		// That it cannot be reached now says nothing against its settings.
+		// An unreachable provider says nothing about the settings.
 		if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) && !known.Kind.Temporary() {
 			if err := c.setVerified(d, false); err != nil {
 				return err
@@ -36,9 +36,9 @@ func (h *destinations) verify(c *call) error {
 	case fault != nil:
 		message += ". Scans take longer, because each lists the whole bucket in one stream: " + fault.Error()
 	case !permissions.Read:
-		message = "The bucket was reached, but the credentials may not list it"
+		message = "The bucket exists, but the credentials may not list it"
 	}
-	return c.answer(envelope{Message: message, Data: struct {
+	return c.respond(envelope{Message: message, Data: struct {
 		Verified    bool            `json:"verified"`
 		Accessible  bool            `json:"accessible"`
 		Permissions permissionsView `json:"permissions"`
@@ -46,14 +46,14 @@ func (h *destinations) verify(c *call) error {
 	}{permissions.Read, permissions.Read, permissionsView(permissions), conditions}})
 }
 
-// conditionsView tells whether the bucket deletes only what was looked at.
+// conditionsView shows whether the bucket supports conditional deletes.
 type conditionsView struct {
 	Single bool `json:"single"`
 	Batch  bool `json:"batch"`
 }
 
 // probe tries what the credentials of a destination permit, how its server lists (fault is
-// what it does wrong, nil if nothing), and which conditions of deletes it honors.
+// what it does wrong, or nil), and which conditions of deletes it honors.
 func (h *destinations) probe(c *call, d *pb.Destination) (permissions provider.Permissions, conditions *conditionsView, fault, err error) {
 	bucket, err := h.buckets.Open(c.context(), d)
 	if err != nil {
@@ -71,7 +71,7 @@ func (h *destinations) probe(c *call, d *pb.Destination) (permissions provider.P
 	if !permissions.Write || !permissions.Delete {
 		return permissions, nil, fault, nil
 	}
-	// Anew each time, so that a verification also tells of a server that was replaced.
+	// Each time, so that a verification also notices a replaced server.
 	honored, err := provider.ProbeConditions(c.context(), bucket, string(start))
 	if err != nil {
 		return permissions, nil, nil, err

@@ -1,6 +1,5 @@
-// Package contract holds requests and answers against the API's OpenAPI document. It is
-// for tests: a client whose transport is a Contract's cannot take an undocumented answer
-// unnoticed.
+// Package contract checks requests and responses against the API's OpenAPI document. It is
+// for tests: a client with a Contract's transport notices every undocumented response.
 package contract
 
 import (
@@ -17,24 +16,23 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-// maxBody is up to which size, in bytes, a body is held against its schema: a list of a
-// hundred thousand files tells no more than one of a hundred.
+// maxBody is the maximum size, in bytes, of a body that is checked against its schema: long
+// lists show no more than short ones.
 const maxBody = 256 << 10
 
-// Contract is an OpenAPI document that calls are held against. It is safe for
-// concurrent use.
+// A Contract checks calls against an OpenAPI document. It is safe for concurrent use.
 type Contract struct {
 	doc    *openapi3.T
 	router routers.Router
-	// breach is told what does not keep to the document.
+	// breach is called with each deviation from the document.
 	breach func(string)
 
 	mu   sync.Mutex
 	seen map[string]bool
 }
 
-// New reads an OpenAPI document (JSON or YAML), checks it, and tells breach of every
-// later breach.
+// New reads and checks an OpenAPI document (JSON or YAML). breach is called with every
+// deviation of a later call.
 func New(document []byte, breach func(string)) (*Contract, error) {
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromData(document)
@@ -42,7 +40,7 @@ func New(document []byte, breach func(string)) (*Contract, error) {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
 	}
 	if err := doc.Validate(loader.Context); err != nil {
-		return nil, fmt.Errorf("the OpenAPI document is not valid: %w", err)
+		return nil, fmt.Errorf("invalid OpenAPI document: %w", err)
 	}
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
@@ -51,7 +49,7 @@ func New(document []byte, breach func(string)) (*Contract, error) {
 	return &Contract{doc: doc, router: router, breach: breach, seen: map[string]bool{}}, nil
 }
 
-// Operations lists what the document describes, as "GET /path/{id}".
+// Operations returns the operations of the document, as "GET /path/{id}".
 func (c *Contract) Operations() []string {
 	var all []string
 	for path, item := range c.doc.Paths.Map() {
@@ -62,22 +60,22 @@ func (c *Contract) Operations() []string {
 	return all
 }
 
-// Seen tells which of the operations were called with success.
+// Seen reports whether an operation was called with success.
 func (c *Contract) Seen(operation string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.seen[operation]
 }
 
-// Transport makes calls by base and holds each against the document: the answer always,
-// the request when it was served, since many tests send wrong ones.
+// Transport makes calls through base and checks each against the document: the response
+// always, the request only after success, since many tests send invalid ones.
 func (c *Contract) Transport(base http.RoundTripper) http.RoundTripper {
-	return transport{c, base}
+	return transport{contract: c, base: base}
 }
 
 type transport struct {
-	*Contract
-	base http.RoundTripper
+	contract *Contract
+	base     http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -96,7 +94,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return res, t.judge(r, sent, res)
+	return res, t.contract.check(r, sent, res)
 }
 
 // CloseIdleConnections serves http.Client.CloseIdleConnections.
@@ -106,14 +104,13 @@ func (t transport) CloseIdleConnections() {
 	}
 }
 
-// judge holds a call against the document. An endpoint that the document does not know
-// may only be answered with 404 or 405.
-func (c *Contract) judge(r *http.Request, sent []byte, res *http.Response) error {
+// check checks a call. The status of an endpoint outside the document must be an error.
+func (c *Contract) check(r *http.Request, sent []byte, res *http.Response) error {
 	name := r.Method + " " + r.URL.Path
 	route, params, err := c.router.FindRoute(r)
 	if err != nil {
 		if res.StatusCode < http.StatusBadRequest {
-			c.breach(fmt.Sprintf("%s is answered %d and not described", name, res.StatusCode))
+			c.breach(fmt.Sprintf("%s returned %d and is not in the document", name, res.StatusCode))
 		}
 		return nil
 	}
@@ -131,16 +128,16 @@ func (c *Contract) judge(r *http.Request, sent []byte, res *http.Response) error
 		c.seen[operation] = true
 		c.mu.Unlock()
 		if json := strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"); !json && sent != nil {
-			input.Request.Header = r.Header.Clone() // curl's default type is read as JSON, too
+			input.Request.Header = r.Header.Clone() // curl's default type is read as JSON too
 			input.Request.Header.Set("Content-Type", onlyType(route))
 		}
 		input.Options.ExcludeRequestBody = sent == nil || onlyType(route) != "application/json"
 		if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
-			c.breach(fmt.Sprintf("%s was served and is no described request: %v", name, err))
+			c.breach(fmt.Sprintf("%s succeeded with a request that the document does not allow: %v", name, err))
 		}
 	}
 	if !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") || res.ContentLength < 0 || res.ContentLength > maxBody {
-		return nil // a stream, or long
+		return nil // a stream, or too long
 	}
 	body, err := io.ReadAll(res.Body)
 	_ = res.Body.Close()
@@ -148,16 +145,16 @@ func (c *Contract) judge(r *http.Request, sent []byte, res *http.Response) error
 	if err != nil {
 		return err
 	}
-	answer := &openapi3filter.ResponseValidationInput{
+	response := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: input, Status: res.StatusCode, Header: res.Header, Options: input.Options,
 	}
-	if err := openapi3filter.ValidateResponse(r.Context(), answer.SetBodyBytes(body)); err != nil {
-		c.breach(fmt.Sprintf("%s is answered %d, which is not as described: %v\n%s", name, res.StatusCode, err, body))
+	if err := openapi3filter.ValidateResponse(r.Context(), response.SetBodyBytes(body)); err != nil {
+		c.breach(fmt.Sprintf("%s returned %d with a response that the document does not allow: %v\n%s", name, res.StatusCode, err, body))
 	}
 	return nil
 }
 
-// onlyType is the type of body that an operation takes.
+// onlyType returns the content type of the bodies of an operation.
 func onlyType(route *routers.Route) string {
 	if body := route.Operation.RequestBody; body != nil && body.Value != nil {
 		for name := range body.Value.Content {

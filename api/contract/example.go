@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// Differences compares an answer with a documented example of it, both decoded from
-// JSON: the same keys at every level, with values of the same JSON types. An element of an
-// array is compared with the one of the example's that it is most like. added are the
-// places ("data.files[].path") that may be answered beyond the example.
-func Differences(example, answer any, added ...string) []string {
-	return differences("", example, answer, added)
+// Differences compares a response with its documented example, both decoded from JSON: they
+// have the same keys at every level, with values of the same JSON types. An element of an
+// array is compared with the most similar one of the example. added lists fields
+// ("data.files[].path") that the response may have in addition.
+func Differences(example, response any, added ...string) []string {
+	return differences("", example, response, added)
 }
 
-func differences(at string, example, answer any, added []string) (list []string) {
+func differences(at string, example, response any, added []string) (list []string) {
 	switch want := example.(type) {
 	case map[string]any:
-		got, ok := answer.(map[string]any)
+		got, ok := response.(map[string]any)
 		if !ok {
-			return []string{fmt.Sprintf("%s is %T, want an object", at, answer)}
+			return []string{fmt.Sprintf("%s is %T, want an object", at, response)}
 		}
 		for key, value := range want {
 			place := strings.TrimPrefix(at+"."+key, ".")
 			v, has := got[key]
 			if !has {
-				list = append(list, place+" is not answered")
+				list = append(list, place+" is missing")
 				continue
 			}
 			list = append(list, differences(place, value, v, added)...)
@@ -33,26 +33,26 @@ func differences(at string, example, answer any, added []string) (list []string)
 		for key := range got {
 			place := strings.TrimPrefix(at+"."+key, ".")
 			if _, has := want[key]; !has && !slices.Contains(added, place) {
-				list = append(list, place+" is answered and not documented")
+				list = append(list, place+" is not documented")
 			}
 		}
 	case []any:
-		got, ok := answer.([]any)
+		got, ok := response.([]any)
 		if !ok || len(got) == 0 && len(want) > 0 {
-			return []string{fmt.Sprintf("%s is %v, want a list with something in it", at, answer)}
+			return []string{fmt.Sprintf("%s is %v, want a list that is not empty", at, response)}
 		}
 		for _, v := range got {
 			var least []string
-			for i, like := range want {
-				if d := differences(at+"[]", like, v, added); i == 0 || len(d) < len(least) {
+			for i, candidate := range want {
+				if d := differences(at+"[]", candidate, v, added); i == 0 || len(d) < len(least) {
 					least = d
 				}
 			}
 			list = append(list, least...)
 		}
 	default:
-		if fmt.Sprintf("%T", example) != fmt.Sprintf("%T", answer) {
-			list = append(list, fmt.Sprintf("%s is %T, want %T", at, answer, example))
+		if fmt.Sprintf("%T", example) != fmt.Sprintf("%T", response) {
+			list = append(list, fmt.Sprintf("%s is %T, want %T", at, response, example))
 		}
 	}
 	slices.Sort(list)

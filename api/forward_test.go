@@ -11,9 +11,9 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestPassedOn: what a node without the shard is asked, one with it answers, as if it had
-// been asked itself; and a request is passed on once.
-func TestPassedOn(t *testing.T) {
+// TestForward: a node without the shard forwards requests to one with it, once, and
+// passes on its response.
+func TestForward(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	path := "/api/v1/storage/destinations/" + id
@@ -23,7 +23,7 @@ func TestPassedOn(t *testing.T) {
 		r.server.ServeHTTP(w, q)
 	}))
 	defer holder.Close()
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // of a test
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // in a test
 	defer transport.CloseIdleConnections()
 	r.elsewhere, r.toElsewhere = strings.TrimPrefix(holder.URL, "https://"), transport
 
@@ -33,7 +33,7 @@ func TestPassedOn(t *testing.T) {
 	}
 	for name, values := range a.header {
 		if len(values) != 1 {
-			t.Errorf("%s is answered %d times", name, len(values))
+			t.Errorf("header %s is set %d times", name, len(values))
 		}
 	}
 	r.do(catalog.RoleViewer, "GET", path+"/files/stats", "")
