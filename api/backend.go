@@ -55,15 +55,15 @@ type backend struct {
 // learn from the time of the comparison. A token is reported as unknown only by a node that
 // is up to date, since another node may have created it a moment ago.
 func (b *backend) identify(ctx context.Context, plain string) (t *pb.Token, err error) {
-	look := func(tx *catalog.Tx) (err error) {
+	find := func(tx *catalog.Tx) (err error) {
 		t, err = tx.TokenByHash(catalog.HashToken(plain))
 		return err
 	}
-	if err = b.catalog.View(look); errors.Is(err, catalog.ErrNotFound) {
+	if err = b.catalog.View(find); errors.Is(err, catalog.ErrNotFound) {
 		if err := b.consensus.Barrier(ctx); err != nil {
 			return nil, err
 		}
-		err = b.catalog.View(look)
+		err = b.catalog.View(find)
 	}
 	if err == nil && b.expired(t) {
 		return nil, &Error{Code: CodeUnauthorized, Message: "The token has expired"}

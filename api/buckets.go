@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 
@@ -13,7 +14,7 @@ func (h *accounts) createBucket(c *call) error {
 	if err != nil {
 		return err
 	}
-	region := or(a.region, usualRegion(a.typ))
+	region := cmp.Or(a.region, usualRegion(a.typ))
 	// Amazon reports success in some regions for a bucket that exists and is ours, so
 	// we check first. Other errors of this check also fail the creation.
 	if err := a.account.Bucket(a.bucket).List(c.context(), provider.ListRequest{MaxKeys: 1}, &provider.Page{}); err == nil {

@@ -24,11 +24,11 @@ func (h *accounts) connect(c *call) error {
 		Buckets  []bucket `json:"buckets"`
 	}{a.typ, []bucket{}}
 	for _, b := range found {
-		made := stamp(0)
+		created := stamp(0)
 		if !b.CreatedAt.IsZero() {
-			made = stamp(b.CreatedAt.UnixMilli())
+			created = stamp(b.CreatedAt.UnixMilli())
 		}
-		data.Buckets = append(data.Buckets, bucket{b.Name, made, b.Region})
+		data.Buckets = append(data.Buckets, bucket{b.Name, created, b.Region})
 	}
 	plural := "s"
 	if len(found) == 1 {

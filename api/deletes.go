@@ -1,12 +1,12 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
 	"firescan/catalog"
 	"firescan/deletion"
+	"firescan/keyspace"
 )
 
 // A Deleter deletes orphans and backups; *deletion.Deleter is one.
@@ -41,7 +41,7 @@ func (h *files) deleteOne(c *call) error {
 		return err
 	}
 	path := []byte(*in.Path)
-	if start, end := catalog.KeySpace(d); bytes.Compare(path, start) < 0 || end != nil && bytes.Compare(path, end) >= 0 {
+	if !keyspace.NewRange(catalog.KeySpace(d)).Contains(*in.Path) {
 		return invalidField("path", "must lie under the path of the storage destination")
 	}
 	outcomes, err := h.deleter.DeleteFiles(c.context(), deletion.FilesRequest{Destination: d, Who: c.token.Id, Paths: [][]byte{path}})

@@ -84,12 +84,12 @@ func (h *destinations) create(c *call) error {
 	if err := h.fill(d, &in, true); err != nil {
 		return err
 	}
-	made, err := c.proposeOnce(&pb.PutDestination{Destination: d, Create: true}, "")
+	created, err := c.proposeOnce(&pb.PutDestination{Destination: d, Create: true}, "")
 	if err != nil {
 		return err
 	}
-	if made.Id != d.Id { // by an earlier try of this request
-		if d, err = c.made(made.Id); err != nil {
+	if created.Id != d.Id { // by an earlier try of this request
+		if d, err = c.created(created.Id); err != nil {
 			return err
 		}
 	}
@@ -98,8 +98,8 @@ func (h *destinations) create(c *call) error {
 	return c.respondStatus(http.StatusCreated, envelope{Data: view, Message: "Storage destination created successfully"})
 }
 
-// made reads the destination that an earlier try of this request created.
-func (c *call) made(id string) (d *pb.Destination, err error) {
+// created reads the destination that an earlier try of this request created.
+func (c *call) created(id string) (d *pb.Destination, err error) {
 	c.Header().Set(replayedHeader, "true")
 	err = c.backend.catalog.View(func(tx *catalog.Tx) error {
 		d, err = tx.Destination(c.org, id)

@@ -116,9 +116,9 @@ func storageNotFound() *Error {
 
 // orNotFound replaces the catalog's "not found" by the error for this kind of object,
 // and returns any other error unchanged.
-func orNotFound(err error, answer *Error) error {
+func orNotFound(err error, missing *Error) error {
 	if errors.Is(err, catalog.ErrNotFound) {
-		return answer
+		return missing
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/base64"
 	"strconv"
 	"time"
@@ -94,7 +95,7 @@ func (h *files) list(c *call) error {
 // export streams the files as NDJSON or CSV.
 func (h *files) export(c *call) error {
 	q := c.query()
-	filter, format := fileFilter(q, c.backend.now()), or(q.str("format"), "ndjson")
+	filter, format := fileFilter(q, c.backend.now()), cmp.Or(q.str("format"), "ndjson")
 	row, kind := appendFileLine, "application/x-ndjson"
 	switch format {
 	case "ndjson":

@@ -94,9 +94,9 @@ func (c *call) handleOnce(key string) error {
 		return err
 	}
 	c.remember()
-	status, answer := c.once.status, c.once.body
+	status, body := c.once.status, c.once.body
 	c.once = nil
-	c.sendJSON(status, answer)
+	c.sendJSON(status, body)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -139,7 +140,7 @@ func badJSON(err error) error {
 		return known
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return invalidField(or(wrong.Field, "body"), "must be "+kindName(wrong.Type.Kind().String())+", not "+wrong.Value)
+		return invalidField(cmp.Or(wrong.Field, "body"), "must be "+kindName(wrong.Type.Kind().String())+", not "+wrong.Value)
 	}
 	if too, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return too
@@ -172,13 +173,6 @@ func kindName(kind string) string {
 		return "a string"
 	}
 	return "a number"
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // query reads query parameters and collects invalid ones.

@@ -76,14 +76,14 @@ func createToken(c *call) error {
 		Id: catalog.NewID(catalog.KindToken), Hash: catalog.HashToken(plain), Org: in.Org, Role: in.Role, Name: in.Name,
 		CreatedAt: c.backend.now().UnixMilli(), ExpiresAt: int64(in.ExpiresAt),
 	}
-	made, err := c.proposeOnce(&pb.PutToken{Token: t}, "")
+	created, err := c.proposeOnce(&pb.PutToken{Token: t}, "")
 	if err != nil {
 		return err
 	}
-	if made.Id != t.Id { // by an earlier try of this request
+	if created.Id != t.Id { // by an earlier try of this request
 		return &Error{
 			Code:    CodeConflict,
-			Message: "An earlier try of this request created the token " + made.Id + ", which was shown only then; revoke it and create another one with a new " + keyHeader,
+			Message: "An earlier try of this request created the token " + created.Id + ", which was shown only then; revoke it and create another one with a new " + keyHeader,
 		}
 	}
 	if c.once != nil {
