@@ -16,7 +16,7 @@ type Conditions struct{ Single, Batch bool }
 // where it is and the right one deletes it. The canaries, and nothing else, are
 // removed in any case, also when ctx ends.
 //
-// It needs the permissions to put, stat and delete; the error says what was missing.
+// It needs the permissions to put, stat and delete; the error names what was missing.
 func ProbeConditions(ctx context.Context, b Bucket, prefix string) (Conditions, error) {
 	single := func(ctx context.Context, key, tag string) error { return b.Delete(ctx, key, tag) }
 	batch := func(ctx context.Context, key, tag string) error {

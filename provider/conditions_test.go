@@ -123,8 +123,8 @@ func TestDeleteBatchRetries(t *testing.T) {
 	}
 }
 
-// TestDeleteBatchGivenUp: objects that were not tried have the error of the call, and
-// deleted ones are reported as deleted.
+// TestDeleteBatchGivenUp checks that objects that were not tried have the error of the
+// call, and deleted ones are reported as deleted.
 func TestDeleteBatchGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	a := mem.New(mem.Options{Faults: mem.Faults{Delete: func(_ context.Context, _, key string) error {

@@ -10,31 +10,31 @@ import (
 type Kind uint8
 
 const (
-	// Internal is a failure that no other kind names.
+	// Internal is any failure without another kind.
 	Internal Kind = iota
-	// Credentials says that the provider does not know the key, or finds the signature
-	// wrong.
+	// Credentials is returned when the provider does not know the access key, or the
+	// signature is wrong.
 	Credentials
-	// Denied says that the credentials are known and may not do this.
+	// Denied is returned when the credentials are valid but do not permit the call.
 	Denied
-	// NoBucket says that the bucket does not exist, or is not to be seen.
+	// NoBucket is returned when the bucket does not exist or is not visible.
 	NoBucket
-	// NotFound says that the object does not exist.
+	// NotFound is returned when the object does not exist.
 	NotFound
-	// Exists says that the bucket to be created exists.
+	// Exists is returned when the bucket to be created exists.
 	Exists
-	// Invalid says that the provider refuses the request as malformed (a bad bucket name,
-	// say).
+	// Invalid is returned when the request is malformed (a bad bucket name, for example).
 	Invalid
-	// Throttled says that the provider asks to slow down. Worth a retry after a pause.
+	// Throttled is returned when the provider asks to slow down. Retried after a longer
+	// pause.
 	Throttled
-	// Unavailable says that the provider could not be reached or failed. Worth a retry.
+	// Unavailable is returned when the provider could not be reached or failed. Retried.
 	Unavailable
-	// Corrupt says that the response cannot be trusted. Worth a retry, then fail loudly.
+	// Corrupt is returned when the response cannot be trusted. Retried, then fails loudly.
 	Corrupt
-	// Forbidden says that our own rules refuse the endpoint (see Egress).
+	// Forbidden is returned when our own rules refuse the endpoint (see Egress).
 	Forbidden
-	// Changed says that the object is not, or no longer, the one that the condition names.
+	// Changed is returned when the object is not the one that the condition names.
 	Changed
 )
 

@@ -63,7 +63,8 @@ func TestProbeCleansUp(t *testing.T) {
 	}
 }
 
-// TestProbeLeavesOne: what cannot be deleted is written again and not beside another one.
+// TestProbeLeavesOne checks that a probe object that cannot be deleted is reused by the
+// next probe.
 func TestProbeLeavesOne(t *testing.T) {
 	put := map[string]int{}
 	faults := mem.Faults{
@@ -82,7 +83,8 @@ func TestProbeLeavesOne(t *testing.T) {
 	}
 }
 
-// TestProbeTouchesItsOwnAlone: what is only called like a probe object may be somebody's.
+// TestProbeTouchesItsOwnAlone checks that an object that is only named like a probe
+// object is not touched.
 func TestProbeTouchesItsOwnAlone(t *testing.T) {
 	a := mem.New(mem.Options{}, "bucket")
 	theirs := []string{".firescan-probe-", ".firescan-probe-AAAAAAAAAAAAAAAAAAAAAAAAAA", ".firescan-probe-notes"}
@@ -109,8 +111,8 @@ func (a asked) TestPermissions(context.Context) (provider.Permissions, error) {
 	return a.permissions, a.err
 }
 
-// TestProbeBelievesADenial: what the provider denies is not tried, so that nothing is
-// left.
+// TestProbeBelievesADenial checks that a denied permission is not tried, so that nothing
+// is left.
 func TestProbeBelievesADenial(t *testing.T) {
 	all := provider.Permissions{Read: true, Write: true, Delete: true}
 	for _, c := range []struct {

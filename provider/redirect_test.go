@@ -64,8 +64,8 @@ func resolver(t *testing.T, names map[string]string) *net.Resolver {
 	}}
 }
 
-// TestEgressNamesThatResolveInside: a name is judged by the address that it has at that
-// moment, whoever it belongs to.
+// TestEgressNamesThatResolveInside checks that a name is judged by the address that it
+// has at that moment, whoever it belongs to.
 func TestEgressNamesThatResolveInside(t *testing.T) {
 	names := map[string]string{
 		"metadata.example.com.":        "169.254.169.254",
@@ -101,8 +101,8 @@ func TestEgressNamesThatResolveInside(t *testing.T) {
 	}
 }
 
-// TestEgressRedirects: neither our client nor one that is put over the transport goes
-// where an answer points to, be the place allowed or not.
+// TestEgressRedirects checks that neither our client nor one that is put over the
+// transport goes where an answer points to, be the place allowed or not.
 func TestEgressRedirects(t *testing.T) {
 	var reached atomic.Bool
 	mux := http.NewServeMux()

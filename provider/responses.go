@@ -87,7 +87,7 @@ func readAll(buffer []byte, body io.Reader, length int64) ([]byte, error) {
 	}
 }
 
-// Unreached says for a person why no answer came.
+// Unreached returns the reason, for people, why there was no response.
 func Unreached(err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "the host name cannot be resolved"

@@ -26,7 +26,8 @@ func list(ctx context.Context, a provider.Account) error {
 	return a.Bucket("bucket").List(ctx, provider.ListRequest{}, &provider.Page{})
 }
 
-// TestOneTokenForAll: calls that begin together, and those after them, share a token.
+// TestOneTokenForAll checks that calls that begin together, and those after them, share a
+// token.
 func TestOneTokenForAll(t *testing.T) {
 	g := withBucket()
 	a := signedIn(t, g)
@@ -147,8 +148,9 @@ func TestSigningInIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestTokensStayAtGoogle: neither an emulator nor whoever Google's answer points to gets
-// to see a token, and nothing of the environment makes the library ask elsewhere.
+// TestTokensStayAtGoogle checks that neither an emulator nor whoever Google's answer
+// points to gets to see a token, and nothing of the environment makes the library ask
+// elsewhere.
 func TestTokensStayAtGoogle(t *testing.T) {
 	t.Setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json")

@@ -112,8 +112,8 @@ const (
 
 // TestPermissions asks which permissions the account has in the bucket as a whole,
 // without trying them. None at all is an error of kind Denied, since an account whose
-// permissions hold for some names alone (IAM conditions) seems to have none; trying
-// tells. Emulators mostly do not know the call.
+// permissions hold for some names alone (IAM conditions) seems to have none; so it
+// is tried. Emulators mostly do not know the call.
 func (b *bucket) TestPermissions(ctx context.Context) (provider.Permissions, error) {
 	if err := b.usable(opTest); err != nil {
 		return provider.Permissions{}, err

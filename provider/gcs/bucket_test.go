@@ -94,8 +94,8 @@ func TestBatchesAreBounded(t *testing.T) {
 	}
 }
 
-// TestConditionsByCanary: Google's count, and those of fake-gcs-server do not, which
-// deletes whatever the generation.
+// TestConditionsByCanary checks that conditions are found to be honored by Google, and
+// ignored by fake-gcs-server, which deletes any generation.
 func TestConditionsByCanary(t *testing.T) {
 	got, err := provider.ProbeConditions(t.Context(), signedIn(t, withBucket()).Bucket("bucket"), "some/")
 	if want := (provider.Conditions{Single: true, Batch: true}); err != nil || got != want {
@@ -144,7 +144,8 @@ func TestBuckets(t *testing.T) {
 	}
 }
 
-// TestFirebaseBuckets: who gives the project as the bucket gets both names in the error.
+// TestFirebaseBuckets checks that who gives the project as the bucket gets both names in
+// the error.
 func TestFirebaseBuckets(t *testing.T) {
 	endpoint := fakegcs.Start(t)
 	for firebase, want := range map[bool]bool{true: true, false: false} {

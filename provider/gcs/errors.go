@@ -174,7 +174,7 @@ func word(s string) string {
 	return s
 }
 
-// unfit says why credentials are refused.
+// unfit returns the error of credentials that are refused.
 func unfit(why string) error {
 	return &provider.Error{Kind: provider.Credentials, Op: "connect", Reason: why}
 }

@@ -33,7 +33,7 @@ func dial(t *testing.T, endpoint string, firebase bool) provider.Account {
 	return a
 }
 
-// TestProjectOfTheKey: the project comes from the key, also with an emulator.
+// TestProjectOfTheKey checks that the project comes from the key, also with an emulator.
 func TestProjectOfTheKey(t *testing.T) {
 	endpoint, dir := fakegcs.Start(t), t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "k.json"), []byte(`{"project_id":"a-project"}`), 0o600); err != nil {

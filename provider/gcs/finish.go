@@ -7,10 +7,10 @@ import (
 	"firescan/provider"
 )
 
-// finish makes a whole page of a response that was read: nothing in it that the next page
-// tells again, no more entries than were asked for, no placeholders, and where the next
-// page starts. It returns false when the page has nothing and the list has to continue by
-// token.
+// finish completes the page of a response: without entries that the next page repeats,
+// without more entries than requested, without placeholders, and with the start of the
+// next page. It returns false when the response has nothing of the window and the list
+// has to continue by token.
 func (d *decoder) finish() bool {
 	if d.token != "" {
 		known := d.known()
@@ -26,10 +26,10 @@ func (d *decoder) finish() bool {
 	return true
 }
 
-// known is up to where a response with more behind it tells everything; "" is nowhere in
-// the window. Names and folded prefixes are separate lists. That both end at
-// the same place is promised nowhere, and is not so with emulators, so it is the lesser
-// end. A list that has not come to the window ends nothing.
+// known returns up to where a response with more after it is complete; "" is nowhere in
+// the window. Names and folded prefixes are separate lists. That both end at the same
+// place is documented nowhere, and is not so with emulators, so it is the lesser end. A
+// list that has not reached the window ends nothing.
 func (d *decoder) known() string {
 	known := ""
 	if d.last != "" && d.last >= d.start {

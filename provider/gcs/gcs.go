@@ -17,7 +17,7 @@ import (
 	"firescan/provider"
 )
 
-// Config says where and as whom.
+// Config is the configuration of an account.
 type Config struct {
 	// Firebase is set for an account of Firebase Storage. It is the same service; only
 	// errors about bucket names differ.

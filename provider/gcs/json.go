@@ -18,8 +18,7 @@ type scanner struct {
 // maxDepth bounds how deep values may lie that are skipped.
 const maxDepth = 32
 
-// fault makes an error that says where, never what: the response's content stays out of
-// it.
+// fault returns an error with the position, never the content of the response.
 func (s *scanner) fault(what string) error {
 	if s.i >= len(s.b) {
 		return provider.ErrCutShort

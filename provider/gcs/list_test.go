@@ -254,8 +254,8 @@ func TestAnEndThatIsIgnored(t *testing.T) {
 	}
 }
 
-// TestNamesAndPrefixesApart: a server cuts off names and tells all folded prefixes all
-// the same. The page ends where the shorter list ends, and nothing is lost.
+// TestNamesAndPrefixesApart checks that nothing is lost at a server that cuts off names
+// but returns all folded prefixes: the page ends where the shorter list ends.
 func TestNamesAndPrefixesApart(t *testing.T) {
 	b := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		names, token := []string{"a", "b", "c"}, ""

@@ -31,8 +31,8 @@ var (
 	}))
 )
 
-// TestWindowsAreNeverTooNarrow: whatever lies in a range lies in the one that is asked
-// for, whose bounds can be sent.
+// TestWindowsAreNeverTooNarrow checks that the requested bounds include the range and are
+// valid.
 func TestWindowsAreNeverTooNarrow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		req := provider.ListRequest{Prefix: bounds.Draw(t, "prefix"), Start: bounds.Draw(t, "start"), End: bounds.Draw(t, "end")}
@@ -63,7 +63,8 @@ func TestWindowsAreNeverTooNarrow(t *testing.T) {
 	})
 }
 
-// TestCeiling: between a bound and its ceiling there is no name, and the ceiling is one.
+// TestCeiling checks that between a bound and its ceiling there is no name, and the
+// ceiling is one.
 func TestCeiling(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bound, name := bounds.Draw(t, "bound"), names.Draw(t, "name")

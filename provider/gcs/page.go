@@ -20,7 +20,7 @@ type decoder struct {
 	scanner
 	window
 	page *provider.Page
-	// least is the first name that the server may tell.
+	// least is the first name that the server may return.
 	least string
 
 	hasKind, hasToken, hasItems, hasPrefixes bool

@@ -155,7 +155,7 @@ func TestPagesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestNoBeginningIsAPage: a page that was cut anywhere is refused.
+// TestNoBeginningIsAPage checks that a page that was cut anywhere is refused.
 func TestNoBeginningIsAPage(t *testing.T) {
 	body := `{"kind":"storage#objects","nextPageToken":"t","prefixes":["x/"],"n":[1.5e3,true,null,{"a":"\u00e9"}],"items":[` + item("a", "1") + "," + item("b", "2") + `]}`
 	for n := range body {

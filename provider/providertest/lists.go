@@ -106,7 +106,7 @@ func request(t *rapid.T, keys []string) provider.ListRequest {
 	}
 }
 
-// testDetails checks that a list and Stat tell the same of each object, and that a
+// testDetails checks that a list and Stat agree on each object, and that a
 // page that is used again keeps nothing.
 func testDetails(t *testing.T, b provider.Bucket, keys []string, before time.Time) {
 	t.Helper()

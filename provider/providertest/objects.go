@@ -76,7 +76,7 @@ func testMissingBucket(t *testing.T, open Open) {
 	ctx := t.Context()
 	wantKind(t, b.List(ctx, provider.ListRequest{}, &provider.Page{}), provider.NoBucket)
 	wantKind(t, b.Put(ctx, "key", nil), provider.NoBucket)
-	// S3 returns HEAD without a body, so that it cannot say which of the two is missing.
+	// S3 returns HEAD without a body, so that it cannot distinguish the two.
 	_, err := b.Stat(ctx, "key")
 	wantKind(t, err, provider.NoBucket, provider.NotFound)
 	if _, err := provider.Probe(ctx, b, ""); provider.KindOf(err) != provider.NoBucket {

@@ -27,7 +27,7 @@ func (b *bucket) remove(ctx context.Context, op string, d provider.Deletion) err
 		return nil
 	}
 	// Amazon reports a key that does not exist as deleted, unless there is a condition;
-	// others say always that it is missing.
+	// others always report it as missing.
 	if err = b.failed(ctx, op, err); provider.KindOf(err) == provider.NotFound {
 		return nil
 	}

@@ -72,8 +72,8 @@ func TestDeleteBatchOutcomes(t *testing.T) {
 	}
 }
 
-// TestDeleteBatchOfKeysThatXMLCannotHold: what would be written in their place are keys
-// of other objects.
+// TestDeleteBatchOfKeysThatXMLCannotHold checks that such keys are deleted one by one,
+// since XML would have the keys of other objects in their place.
 func TestDeleteBatchOfKeysThatXMLCannotHold(t *testing.T) {
 	var single []string
 	account := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -137,8 +137,8 @@ func TestConditionalDelete(t *testing.T) {
 	}
 }
 
-// TestQuickAnswers: a response that comes while the end of the request is still being
-// asked for is read to its end.
+// TestQuickAnswers checks that a response that comes while the end of the request is
+// still being asked for is read to its end.
 func TestQuickAnswers(t *testing.T) {
 	account := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadFull(r.Body, make([]byte, r.ContentLength))

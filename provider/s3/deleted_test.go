@@ -42,7 +42,7 @@ func FuzzDeleted(f *testing.F) {
 	})
 }
 
-// TestDeletedCutShort: no beginning of a response passes for one.
+// TestDeletedCutShort checks that every prefix of a response is refused.
 func TestDeletedCutShort(t *testing.T) {
 	const whole = `<?xml version="1.0"?><DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>b</Key><Code>x</Code></Error></DeleteResult>`
 	for n := range len(whole) {

@@ -22,7 +22,7 @@ type Flavor struct {
 	regionRequired bool
 	// signsFor is the region that requests are signed for; empty is the one in use.
 	signsFor string
-	// finds: the server says where a bucket is when it is asked in the wrong region.
+	// finds: the server names the region of a bucket when it is asked in another one.
 	finds bool
 	// constrains: a bucket is made in the region that its request names.
 	constrains bool

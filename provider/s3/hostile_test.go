@@ -16,8 +16,9 @@ import (
 	"firescan/provider/s3"
 )
 
-// TestHostileServer: whatever a server echoes of our requests, and wherever, nothing of
-// it is in an error: not in its text, not in its causes, not in what a log makes of it.
+// TestHostileServer checks that whatever a server echoes of our requests, and wherever,
+// nothing of it is in an error: not in its text, not in its causes, not in what a log
+// makes of it.
 func TestHostileServer(t *testing.T) {
 	const key = "AKIAECHOEDKEYID"
 	// echo is what a hostile server knows of us, with the secret as if it had guessed it.

@@ -265,8 +265,8 @@ func TestEmptyRangeAsksNothing(t *testing.T) {
 	}
 }
 
-// TestPagesBeforeTheStart: when a made-up start-after lets in more than a page of keys
-// that lie before the start, the list goes through them by token.
+// TestPagesBeforeTheStart checks that when a made-up start-after lets in more than a page
+// of keys that lie before the start, the list goes through them by token.
 func TestPagesBeforeTheStart(t *testing.T) {
 	var asked []string
 	a := answering(t, func(w http.ResponseWriter, r *http.Request) {

@@ -187,7 +187,7 @@ func TestCorruptPages(t *testing.T) {
 	}
 }
 
-// TestOddPages: what some servers do that can be seen through.
+// TestOddPages checks harmless deviations of some servers.
 func TestOddPages(t *testing.T) {
 	for _, c := range []struct {
 		name, body string

@@ -108,8 +108,8 @@ type roundTripper func(*http.Request) *http.Response
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-// TestRegionOfAmazon: the host of the request changes with the region, by the SDK's
-// rules.
+// TestRegionOfAmazon checks that the host of the request changes with the region, by the
+// SDK's rules.
 func TestRegionOfAmazon(t *testing.T) {
 	for _, configured := range []string{"", "us-east-1", "ap-south-1"} {
 		var hosts []string

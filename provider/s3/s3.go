@@ -19,7 +19,7 @@ import (
 	"firescan/provider"
 )
 
-// Config says where and as whom.
+// Config is the configuration of an account.
 type Config struct {
 	// Flavor is whose S3 it is; nil is Compatible where there is an endpoint, and Amazon
 	// where there is none.
@@ -39,7 +39,7 @@ type Config struct {
 	HTTPClient *http.Client
 }
 
-// New makes an Account. It makes no request; wrong credentials show at the first call.
+// New returns an Account. It makes no request; wrong credentials fail the first call.
 func New(c Config) (provider.Account, error) {
 	if c.HTTPClient == nil {
 		return nil, errors.New("s3: an HTTP client is required")

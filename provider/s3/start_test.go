@@ -43,8 +43,8 @@ func TestStartAfter(t *testing.T) {
 	}
 }
 
-// TestStartAfterLosesNothing: whatever the start, no key at or behind it may be hidden by
-// the start-after that is sent, and what is made up is safe.
+// TestStartAfterLosesNothing checks that whatever the start, no key at or behind it may
+// be hidden by the start-after that is sent, and what is made up is safe.
 func TestStartAfterLosesNothing(t *testing.T) {
 	text := rapid.OneOf(
 		rapid.StringOfN(rapid.SampledFrom([]rune(" !$%&'+/059AZaz~é本\u00a0\ue000\ufffd🔥")), 0, 6, -1),

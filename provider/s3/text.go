@@ -70,7 +70,7 @@ func unescape(text []byte) []byte {
 	return out
 }
 
-// entity reads the entity that text begins with, and tells its length; 0 if it is none.
+// entity reads the entity that text begins with, and returns its length; 0 if it is none.
 func entity(text []byte) (rune, int) {
 	end := bytes.IndexByte(text[:min(len(text), 16)], ';')
 	if end < 0 {

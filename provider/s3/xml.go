@@ -61,8 +61,7 @@ var names = func() (t [256]bool) {
 	return t
 }()
 
-// fault makes an error that says where, never what: the response's content stays out of
-// it.
+// fault returns an error with the position, never the content of the response.
 func (s *scanner) fault(what string) error {
 	if s.i >= len(s.b) {
 		return provider.ErrCutShort
