@@ -36,7 +36,7 @@ type rig struct {
 	node    *catalogtest.Node
 	catalog *catalog.Catalog
 	account *mem.Account
-	keeper  *replica.Keeper
+	keeper  *replica.Replicator
 }
 
 // newRig starts a rig, which runs until the test ends.
@@ -51,7 +51,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	r.keeper = replica.NewKeeper(replica.KeeperConfig{Catalog: r.catalog, Index: store, Proposer: node, Logger: logger})
+	r.keeper = replica.New(replica.Config{Catalog: r.catalog, Index: store, Proposer: node, Logger: logger})
 	worker := scanner.NewWorker(scanner.WorkerConfig{
 		Node: "node1", Catalog: r.catalog, Index: store, Streams: 8, Proposer: node, Buckets: r, Logger: logger,
 	})

@@ -70,6 +70,8 @@ type Config struct {
 	// ReplicaBandwidth bounds what this node copies of other nodes' shards, in MiB a second;
 	// 0 is no bound.
 	ReplicaBandwidth int
+	// replicaGrace is Grace of the replicator; 0 is the default. Tests shorten it.
+	replicaGrace time.Duration
 	// ScanStreams bounds the list requests that are under way at once.
 	ScanStreams int
 

@@ -56,7 +56,8 @@ func newGroup(t *testing.T, size int, grace time.Duration) *group {
 		if i == 0 {
 			c.GossipAddr = gossip
 		}
-		all.Go(func() { g.nodes[i] = run(t, c, func(n *Node) { n.scan.keeper.Grace = grace }) })
+		c.replicaGrace = grace
+		all.Go(func() { g.nodes[i] = run(t, c) })
 	}
 	all.Wait()
 	if t.Failed() {
@@ -219,7 +220,8 @@ func TestShardsOfAGroup(t *testing.T) {
 	eventually(t, "the fourth node holds the shard", func() bool { return slices.Contains(g.holders(fourth), fourth.id) })
 	g.answer(t)
 
-	back := run(t, config, func(n *Node) { n.scan.keeper.Grace = time.Second })
+	config.replicaGrace = time.Second
+	back := run(t, config)
 	g.nodes = append(g.nodes, back)
 	eventually(t, "the fourth node has given it back", func() bool {
 		return len(g.here()) == 3 && !slices.Contains(g.here(), fourth.id) && len(g.holders(fourth)) == 3

@@ -32,7 +32,7 @@ const (
 	heldAtOnce = 5000
 )
 
-// replicas are the shards of the other nodes, as replica.Replicas.
+// replicas are the shards of the other nodes, as replica.Peers.
 type replicas struct {
 	cluster *cluster.Cluster
 	index   *index.Store
@@ -44,7 +44,7 @@ type replicas struct {
 	pulls  *prometheus.CounterVec
 }
 
-var _ replica.Replicas = (*replicas)(nil)
+var _ replica.Peers = (*replicas)(nil)
 
 // newReplicas makes them; perSecond is in bytes, 0 is no bound.
 func newReplicas(c *cluster.Cluster, store *index.Store, perSecond int, registry prometheus.Registerer) *replicas {
@@ -76,7 +76,7 @@ const (
 	pullFailed  = "failed"
 )
 
-// Members implements replica.Replicas.
+// Members implements replica.Peers.
 func (r *replicas) Members() []replica.Member {
 	peers := r.cluster.Peers()
 	members := make([]replica.Member, len(peers))
@@ -91,7 +91,7 @@ func segmentsURL(node string, parts ...string) string {
 	return u.String()
 }
 
-// Held implements replica.Replicas.
+// Held implements replica.Peers.
 func (r *replicas) Held(ctx context.Context, node, destination string, segments []string) ([]bool, error) {
 	held := make([]bool, 0, len(segments))
 	for ids := range slices.Chunk(segments, heldAtOnce) {
@@ -130,14 +130,14 @@ func (r *replicas) held(ctx context.Context, node, destination string, ids []str
 	return held, nil
 }
 
-// Fetch implements replica.Replicas.
+// Fetch implements replica.Peers.
 func (r *replicas) Fetch(ctx context.Context, node, destination string, s *pb.Segment) error {
 	err := r.fetch(ctx, node, destination, s)
 	outcome := pullFailed
 	switch _, damaged := errors.AsType[*index.CorruptError](err); {
 	case err == nil:
 		outcome = pullCopied
-	case errors.Is(err, replica.ErrNotHeld):
+	case errors.Is(err, replica.ErrNoSegment):
 		outcome = pullAbsent
 	case damaged:
 		outcome = pullDamaged
@@ -195,7 +195,7 @@ func (r *replicas) copy(ctx context.Context, in *index.Incoming, node, destinati
 	case http.StatusRequestedRangeNotSatisfiable: // all of it is here
 		return nil
 	case http.StatusNotFound:
-		return replica.ErrNotHeld
+		return replica.ErrNoSegment
 	default:
 		return fmt.Errorf("it answers %s", resp.Status)
 	}

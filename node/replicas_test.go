@@ -201,7 +201,7 @@ func testShipped(t *testing.T, from, to *shipping) {
 	if n := testutil.ToFloat64(to.copied) - copied; n != float64(len(a)) {
 		t.Errorf("%v bytes are counted of %d", n, len(a))
 	}
-	if err := fetch(&pb.Segment{Id: "seg_none"}); !errors.Is(err, replica.ErrNotHeld) {
+	if err := fetch(&pb.Segment{Id: "seg_none"}); !errors.Is(err, replica.ErrNoSegment) {
 		t.Errorf("a segment that is not there: %v", err)
 	}
 	if got := to.outcomes(); got != "1 1 0 0" {
@@ -213,7 +213,7 @@ func testShipped(t *testing.T, from, to *shipping) {
 	from.set(func(w http.ResponseWriter, r *http.Request, h http.Handler) {
 		h.ServeHTTP(&cutting{w, 2 * copyBlock}, r)
 	})
-	if err := fetch(broken); err == nil || errors.Is(err, replica.ErrNotHeld) || errors.As(err, new(*index.CorruptError)) {
+	if err := fetch(broken); err == nil || errors.Is(err, replica.ErrNoSegment) || errors.As(err, new(*index.CorruptError)) {
 		t.Fatalf("a connection that breaks: %v", err)
 	}
 	from.set(nil)
@@ -299,7 +299,7 @@ func testUnreadable(t *testing.T, from, to *shipping) {
 	if err := os.WriteFile(from.file(rotten.Id), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := to.Fetch(t.Context(), from.id, testDest, rotten); !errors.Is(err, replica.ErrNotHeld) {
+	if err := to.Fetch(t.Context(), from.id, testDest, rotten); !errors.Is(err, replica.ErrNoSegment) {
 		t.Errorf("a damaged segment: %v", err)
 	}
 	if held, err := to.Held(t.Context(), from.id, testDest, []string{rotten.Id}); err != nil || held[0] {
@@ -308,7 +308,7 @@ func testUnreadable(t *testing.T, from, to *shipping) {
 	if err := os.Mkdir(from.file("seg_strange"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := to.Fetch(t.Context(), from.id, testDest, &pb.Segment{Id: "seg_strange"}); err == nil || errors.Is(err, replica.ErrNotHeld) {
+	if err := to.Fetch(t.Context(), from.id, testDest, &pb.Segment{Id: "seg_strange"}); err == nil || errors.Is(err, replica.ErrNoSegment) {
 		t.Errorf("what cannot be read: %v", err)
 	}
 	if got := to.outcomes(); got != "0 1 0 1" {
@@ -318,7 +318,7 @@ func testUnreadable(t *testing.T, from, to *shipping) {
 		"a node that is not there":  to.Fetch(t.Context(), "n7", testDest, rotten),
 		"a destination like a path": to.Fetch(t.Context(), from.id, "..", rotten),
 	} {
-		if err == nil || errors.Is(err, replica.ErrNotHeld) {
+		if err == nil || errors.Is(err, replica.ErrNoSegment) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

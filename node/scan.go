@@ -15,7 +15,7 @@ import (
 
 // scanning are the parts that turn buckets into shards.
 type scanning struct {
-	keeper      *replica.Keeper
+	keeper      *replica.Replicator
 	worker      *scanner.Worker
 	coordinator *scanner.Coordinator
 	// synced names the organisations of which a sync was promoted: their statistics
@@ -32,8 +32,9 @@ func (n *Node) newScanning() *scanning {
 	copies := newReplicas(n.cluster, n.index, n.config.ReplicaBandwidth<<20, n.registry)
 	n.cluster.Handle("GET "+segmentPath, http.HandlerFunc(copies.serveSegment))
 	n.cluster.Handle("POST "+segmentsPath, http.HandlerFunc(copies.serveHeld))
-	keeper := replica.NewKeeper(replica.KeeperConfig{
-		Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Replicas: copies, Logger: n.log,
+	keeper := replica.New(replica.Config{
+		Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Peers: copies,
+		Grace: n.config.replicaGrace, Logger: n.log,
 	})
 	synced := make(chan string, 64)
 	return &scanning{keeper, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{

@@ -9,12 +9,12 @@ import (
 	"firescan/keyspace"
 )
 
-// apply brings a shard from the delta at index applied some deltas further, and
-// tells whether there may be more.
-func (k *Keeper) apply(destination string, t target, applied uint64) (more bool, err error) {
+// applyDeltas applies the next deltas after index applied to a shard. It reports whether
+// there may be more.
+func (r *Replicator) applyDeltas(destination string, t target, applied uint64) (more bool, err error) {
 	var changes []index.Change
-	err = k.Catalog.View(func(tx *catalog.Tx) error {
-		deltas, err := tx.Deltas(t.bucketID, applied, deltasAtOnce)
+	err = r.config.Catalog.View(func(tx *catalog.Tx) error {
+		deltas, err := tx.Deltas(t.bucketID, applied, maxDeltas)
 		for _, d := range deltas {
 			changes = append(changes, index.Change{Index: d.Index, Stems: d.Delta.Stems, Prefixes: d.Delta.Prefixes, Deleted: d.Delta.Deleted})
 		}
@@ -23,25 +23,25 @@ func (k *Keeper) apply(destination string, t target, applied uint64) (more bool,
 	if err != nil || len(changes) == 0 {
 		return false, err
 	}
-	l := lookup{Keeper: k, target: t, destination: destination}
-	if err := k.Index.ApplyChanges(destination, t.manifest.Generation, changes, l.link, l.missing); err != nil {
+	l := linkLookup{catalog: r.config.Catalog, target: t, destination: destination}
+	if err := r.config.Index.ApplyChanges(destination, t.manifest.Generation, changes, l.classify, l.missing); err != nil {
 		return false, fmt.Errorf("apply %d deltas to destination %s: %w", len(changes), destination, err)
 	}
-	return len(changes) == deltasAtOnce, nil
+	return len(changes) == maxDeltas, nil
 }
 
-// lookup answers how single files and stems stand in the catalog now.
-type lookup struct {
-	*Keeper
-	target
+// linkLookup looks up single files and stems in the current catalog.
+type linkLookup struct {
+	catalog     *catalog.Catalog
+	target      target
 	destination string
 }
 
-// link tells the type of a file and whether a record needs it: the rule of
-// classifier.page for one file.
-func (l *lookup) link(path []byte) (typ index.Type, linked bool, err error) {
-	err = l.Catalog.View(func(tx *catalog.Tx) error {
-		pitr, err := tx.PitrPrefixes(l.bucketID)
+// classify returns the type of a file and reports whether a record needs it: the rule by
+// which a scan classifies pages, for one file.
+func (l *linkLookup) classify(path []byte) (typ index.Type, linked bool, err error) {
+	err = l.catalog.View(func(tx *catalog.Tx) error {
+		pitr, err := tx.PitrPrefixes(l.target.bucketID)
 		if err != nil {
 			return err
 		}
@@ -56,11 +56,11 @@ func (l *lookup) link(path []byte) (typ index.Type, linked bool, err error) {
 	return typ, linked, err
 }
 
-// missing lists the records of the destination whose storagePath has the stem. A
-// record that is younger than the scan is not among them: its file may be there,
-// and no list was made since that could tell.
-func (l *lookup) missing(stem []byte) (records []index.Missing, err error) {
-	err = l.Catalog.View(func(tx *catalog.Tx) error {
+// missing returns the records of the destination whose storagePath has the stem. A record
+// that is younger than the scan is not among them: its file may exist without having been
+// listed.
+func (l *linkLookup) missing(stem []byte) (records []index.Missing, err error) {
+	err = l.catalog.View(func(tx *catalog.Tx) error {
 		return l.each(tx, stem, func(link *catalog.Link) error {
 			if link.Kind != catalog.LinkPath || string(link.StorageID) != l.destination {
 				return nil
@@ -69,7 +69,7 @@ func (l *lookup) missing(stem []byte) (records []index.Missing, err error) {
 			if err != nil {
 				return err
 			}
-			if backup.CreatedAt < l.startedAt {
+			if backup.CreatedAt < l.target.startedAt {
 				records = append(records, index.Missing{
 					Org: bytes.Clone(link.Org), BackupID: bytes.Clone(link.BackupID), Path: bytes.Clone(link.Path),
 				})
@@ -80,9 +80,9 @@ func (l *lookup) missing(stem []byte) (records []index.Missing, err error) {
 	return records, err
 }
 
-// each calls fn with the links of a stem.
-func (l *lookup) each(tx *catalog.Tx, stem []byte, fn func(*catalog.Link) error) error {
-	cur := tx.Links(l.bucketID)
+// each calls fn for the links of a stem.
+func (l *linkLookup) each(tx *catalog.Tx, stem []byte, fn func(*catalog.Link) error) error {
+	cur := tx.Links(l.target.bucketID)
 	for link, ok := cur.Seek(stem); ok && bytes.Equal(link.Stem, stem); link, ok = cur.Next() {
 		if err := fn(link); err != nil {
 			return err

@@ -10,17 +10,17 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// forgetEvery is how often the leader looks for nodes that have left.
+// forgetEvery is the time between two checks for nodes that have left.
 const forgetEvery = 5 * time.Second
 
-// ForgetDeparted takes what nodes that have left the group are said to hold out of the
-// catalog, until ctx ends. It is the leader's; a node that joins again says anew what it holds.
-func (k *Keeper) ForgetDeparted(ctx context.Context) error {
+// ForgetDeparted removes nodes that have left the cluster from the holders in the catalog,
+// until ctx ends. The leader runs it; a node that joins again announces what it holds.
+func (r *Replicator) ForgetDeparted(ctx context.Context) error {
 	tick := time.NewTicker(forgetEvery)
 	defer tick.Stop()
 	for {
-		if err := k.forgetDeparted(ctx); err != nil && ctx.Err() == nil {
-			k.Logger.Warn("a node that has left could not be forgotten; tried again in some seconds", "error", err)
+		if err := r.forgetDeparted(ctx); err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("removing a departed node from the holders failed; retrying in some seconds", "error", err)
 		}
 		select {
 		case <-tick.C:
@@ -30,13 +30,13 @@ func (k *Keeper) ForgetDeparted(ctx context.Context) error {
 	}
 }
 
-func (k *Keeper) forgetDeparted(ctx context.Context) error {
-	if k.Replicas == nil {
+func (r *Replicator) forgetDeparted(ctx context.Context) error {
+	if r.config.Peers == nil {
 		return nil
 	}
-	// The catalog first: who joins and says what it holds in between must not be forgotten.
-	var said []string
-	if err := k.Catalog.View(func(tx *catalog.Tx) error {
+	// The catalog first: a node that joins and announces in between must not be removed.
+	var holders []string
+	if err := r.config.Catalog.View(func(tx *catalog.Tx) error {
 		all, err := tx.AllDestinations()
 		for _, d := range all {
 			held, err := tx.Holders(d.Id)
@@ -44,7 +44,7 @@ func (k *Keeper) forgetDeparted(ctx context.Context) error {
 				return err
 			}
 			for _, h := range held {
-				said = append(said, h.Node)
+				holders = append(holders, h.Node)
 			}
 		}
 		return err
@@ -52,19 +52,19 @@ func (k *Keeper) forgetDeparted(ctx context.Context) error {
 		return fmt.Errorf("read which nodes hold shards: %w", err)
 	}
 	members := map[string]bool{}
-	for _, m := range k.Replicas.Members() {
+	for _, m := range r.config.Peers.Members() {
 		members[m.ID] = true
 	}
-	if !members[k.Node] {
-		return nil // this node does not know who belongs to the group
+	if !members[r.config.Node] {
+		return nil // this node does not know the members
 	}
-	slices.Sort(said)
-	for _, node := range slices.Compact(said) {
+	slices.Sort(holders)
+	for _, node := range slices.Compact(holders) {
 		if members[node] {
 			continue
 		}
-		k.Logger.Info("a node has left; it counts as a holder of shards no longer", "peer", node)
-		if _, err := k.Proposer.Propose(ctx, &pb.ForgetNode{Node: node}); err != nil {
+		r.config.Logger.Info("a node has left; it is no longer a holder of shards", "peer", node)
+		if _, err := r.config.Proposer.Propose(ctx, &pb.ForgetNode{Node: node}); err != nil {
 			return err
 		}
 	}

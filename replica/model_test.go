@@ -20,7 +20,7 @@ type turmoil struct {
 	generation, running string
 	sealed, listed      []*pb.Segment
 	from                string // where the sync that runs goes on
-	// calm: since all nodes were there and had settled, no copy was destroyed. Only then
+	// calm: since all nodes were there and had replicated, no copy was destroyed. Only then
 	// is one, so that no shard is lost for good.
 	calm bool
 }
@@ -71,25 +71,25 @@ func (m *turmoil) step() string {
 		return "leave " + n.id
 	case what == 7:
 		for _, n := range m.nodes {
-			n.keeper.Grace = []time.Duration{time.Hour, time.Nanosecond}[m.rnd.IntN(2)]
+			n.replicator.config.Grace = []time.Duration{time.Hour, time.Nanosecond}[m.rnd.IntN(2)]
 		}
 		return "time goes by"
 	case what == 8:
 		if m.down() != nil {
-			m.down().catchUp()
+			m.down().update()
 		}
 		m.settle()
 		m.calm = m.running == ""
 		return "settle"
 	case what == 9:
-		if err := n.keeper.forgetDeparted(m.t.Context()); err != nil {
+		if err := n.replicator.forgetDeparted(m.t.Context()); err != nil {
 			m.t.Fatal(err)
 		}
 		return "forget who has left"
 	case what < 14 && (m.running != "" || m.rnd.IntN(4) == 0):
 		return m.sync(n)
 	}
-	n.look()
+	n.reconcile()
 	return "look " + n.id
 }
 
@@ -109,9 +109,9 @@ func (m *turmoil) sync(n *keeping) string {
 		return "list at " + n.id
 	}
 	h := n.ending(m.running)
-	h.company = n.keeper.nodes(time.Now())
-	n.keeper.Waits.ComeBack = time.Hour
-	lost, err := h.search(m.t.Context())
+	h.nodes = n.replicator.nodes(time.Now())
+	n.replicator.config.Timing.Return = time.Hour
+	lost, err := h.findLost(m.t.Context())
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -173,16 +173,16 @@ func TestCopiesInTurmoil(t *testing.T) {
 			}
 		}
 		if m.down() != nil {
-			m.down().catchUp()
+			m.down().update()
 		}
 		for _, n := range m.nodes {
-			n.keeper.Grace = time.Hour
+			n.replicator.config.Grace = time.Hour
 		}
 		if m.running != "" {
 			m.propose(&pb.FinishSync{SyncId: m.running, Status: "cancelled", At: time.Now().UnixMilli()})
 		}
 		m.settle()
-		if err := m.up()[0].keeper.forgetDeparted(t.Context()); err != nil {
+		if err := m.up()[0].replicator.forgetDeparted(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if m.generation != "" {

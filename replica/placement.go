@@ -14,45 +14,46 @@ import (
 )
 
 const (
-	// Copies is on how many nodes a shard lies, where there are as many.
+	// Copies is the number of desired replicas of a shard, if there are as many nodes.
 	Copies = 3
-	// usualGrace is how long a node may be away before others hold its shards in its place: a
-	// restart takes less, and copying a shard costs more than waiting.
-	usualGrace = time.Minute
+	// defaultGrace is how long a node may be away before its replicas are placed elsewhere:
+	// a restart takes less, and copying a shard costs more than waiting.
+	defaultGrace = time.Minute
 )
 
-// ErrNotHeld is returned by Replicas.Fetch when the node answers that it has no such segment.
-var ErrNotHeld = errors.New("the node does not have the segment")
+// ErrNoSegment is returned by Peers.Fetch when the node responds that it does not have the
+// segment.
+var ErrNoSegment = errors.New("the node does not have the segment")
 
-// Member is a node of the group.
+// A Member is a node of the cluster.
 type Member struct {
 	ID    string
 	Alive bool
 }
 
-// Replicas are the shards of the other nodes. They are used by many goroutines at once.
-type Replicas interface {
-	// Members lists the nodes of the group; this one is among them unless it is about to join
-	// or has been removed.
+// Peers gives access to the shards of other nodes. It is safe for concurrent use.
+type Peers interface {
+	// Members returns the nodes of the cluster. This node is among them unless it is about to
+	// join or was removed.
 	Members() []Member
-	// Fetch copies a segment of a destination from another node into this one's index. It goes
-	// on where an earlier copy was broken off. ErrNotHeld when that node answers that it does
-	// not have it, or not undamaged; any other error says nothing about that.
+	// Fetch copies a segment of a destination from another node into the index of this node.
+	// It resumes an interrupted copy. The error is ErrNoSegment when the node responds that
+	// it does not have an undamaged copy; any other error says nothing about that.
 	Fetch(ctx context.Context, node, destination string, s *pb.Segment) error
-	// Held tells which of the segments a node has, in their order; an error is that it cannot
-	// be asked.
+	// Held reports which of the segments a node has, in their order. An error means that the
+	// node cannot be asked.
 	Held(ctx context.Context, node, destination string, segments []string) ([]bool, error)
 }
 
-// placement says which nodes are to hold a destination's shard: the ones that win among
-// all by a hash of both names (rendezvous hashing), so that every node comes to the same
-// answer alone, and a node that comes or goes moves its share of the shards only.
+// placement returns the nodes that should hold a destination's shard: those that rank first
+// by a hash of both names (rendezvous hashing). Every node computes the same result alone,
+// and a node that joins or leaves moves only its share of the shards.
 func placement(destination string, nodes []string) []string {
 	ranked := ranking(destination, nodes)
 	return ranked[:min(Copies, len(ranked))]
 }
 
-// ranking puts nodes into an order that is another one for each key, and the same on all.
+// ranking returns nodes in an order that depends on key and is the same on all nodes.
 func ranking(key string, nodes []string) []string {
 	weight := func(node string) uint64 { return xxhash.Sum64String(key + "\x00" + node) }
 	return slices.SortedFunc(slices.Values(nodes), func(a, b string) int {
@@ -60,26 +61,26 @@ func ranking(key string, nodes []string) []string {
 	})
 }
 
-// company is the nodes as this one sees them. The zero value is that of a node which stays
-// alone, or does not belong to the group: then nothing is decided about copies.
-type company struct {
-	// counted are those that are there, or were not long ago.
+// A nodeSet is the cluster as this node sees it. The zero value stands for a node that stays
+// alone or is not a member: nothing is decided about replicas.
+type nodeSet struct {
+	// counted are the nodes that are alive, or were within the grace period.
 	counted []string
 	alive   map[string]bool
 }
 
-// nodes looks who is there.
-func (k *Keeper) nodes(now time.Time) company {
-	if k.Replicas == nil {
-		return company{}
+// nodes returns the current nodes.
+func (r *Replicator) nodes(now time.Time) nodeSet {
+	if r.config.Peers == nil {
+		return nodeSet{}
 	}
-	g := company{alive: map[string]bool{}}
-	members := k.Replicas.Members()
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	g := nodeSet{alive: map[string]bool{}}
+	members := r.config.Peers.Members()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	seen := make(map[string]time.Time, len(members))
 	for _, m := range members {
-		last, known := k.seen[m.ID]
+		last, known := r.seen[m.ID]
 		if m.Alive || !known {
 			last = now
 		}
@@ -87,27 +88,33 @@ func (k *Keeper) nodes(now time.Time) company {
 		if m.Alive {
 			g.alive[m.ID] = true
 		}
-		if m.Alive || now.Sub(last) < k.Grace {
+		if m.Alive || now.Sub(last) < r.config.Grace {
 			g.counted = append(g.counted, m.ID)
 		}
 	}
-	k.seen = seen // who has left is a stranger when it comes again
-	if !g.alive[k.Node] {
-		return company{}
+	r.seen = seen // a node that left is new when it returns
+	if !g.alive[r.config.Node] {
+		return nodeSet{}
 	}
 	return g
 }
 
-// wanted are the nodes that are to hold a destination's shard.
-func (g company) wanted(destination string) []string { return placement(destination, g.counted) }
+// desired returns the nodes that should hold a destination's shard.
+func (g nodeSet) desired(destination string) []string { return placement(destination, g.counted) }
 
-// away lists the nodes that are not there, but were not long ago.
-func (g company) away() []string {
+// away returns the nodes that are not alive, but were within the grace period.
+func (g nodeSet) away() []string {
 	return slices.DeleteFunc(slices.Clone(g.counted), func(node string) bool { return g.alive[node] })
 }
 
-// others lists those that are there, apart from one.
-func (g company) others(self string) []string {
+// others returns the nodes that are alive, except one.
+func (g nodeSet) others(self string) []string {
 	others := slices.Sorted(maps.Keys(g.alive))
 	return slices.DeleteFunc(others, func(node string) bool { return node == self })
+}
+
+// replicated reports whether all desired nodes are alive and hold a result, so that other
+// nodes need not.
+func (g nodeSet) replicated(res *result, desired []string) bool {
+	return len(desired) > 0 && !slices.ContainsFunc(desired, func(node string) bool { return !g.alive[node] || !res.hasHolder(node) })
 }

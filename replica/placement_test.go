@@ -67,8 +67,8 @@ func TestPlacementIsBalanced(t *testing.T) {
 // TestCompany: who counts, as time goes by.
 func TestCompany(t *testing.T) {
 	s := newShelf(t, 3)
-	k := s.nodes[0].keeper
-	k.Grace = time.Minute
+	k := s.nodes[0].replicator
+	k.config.Grace = time.Minute
 	now := time.Unix(1e9, 0)
 	see := func(want ...string) {
 		t.Helper()

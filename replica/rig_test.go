@@ -33,7 +33,7 @@ const (
 
 // shelf is several nodes that keep copies of shards, each with a catalog and an index of
 // its own, one log, and what may go wrong between them. Nothing happens by itself: each
-// node looks when it is told to.
+// node passes when it is told to.
 type shelf struct {
 	t     testing.TB
 	nodes []*keeping
@@ -46,11 +46,11 @@ type shelf struct {
 // keeping is one of its nodes.
 type keeping struct {
 	*shelf
-	id      string
-	dir     string
-	catalog *catalog.Catalog
-	index   *index.Store
-	keeper  *Keeper
+	id         string
+	dir        string
+	catalog    *catalog.Catalog
+	index      *index.Store
+	replicator *Replicator
 	// down: it is not there; left: it is no member; behind: its catalog stands still; mute:
 	// it is thought to be there, and cannot be asked.
 	down, left, mute bool
@@ -109,12 +109,12 @@ func (n *keeping) open() {
 	if n.index, err = index.Open(filepath.Join(n.dir, "index"), index.Options{Registerer: registry}); err != nil {
 		n.t.Fatal(err)
 	}
-	n.keeper = NewKeeper(KeeperConfig{Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n, Replicas: n, Logger: slog.New(slog.DiscardHandler)})
-	n.keeper.Waits.Again, n.keeper.Waits.Rest = 0, 0
+	n.replicator = New(Config{Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n, Peers: n, Logger: slog.New(slog.DiscardHandler)})
+	n.replicator.config.Timing.Retry, n.replicator.config.Timing.MaxRetry = 0, 0
 }
 
 func (n *keeping) close() {
-	n.keeper.work.Wait()
+	n.replicator.work.Wait()
 	if err := errors.Join(n.index.Close(), n.catalog.Close()); err != nil {
 		n.t.Error(err)
 	}
@@ -125,7 +125,7 @@ func (n *keeping) restart() {
 	n.t.Helper()
 	n.close()
 	n.open()
-	n.catchUp()
+	n.update()
 }
 
 func (n *keeping) wipe() {
@@ -133,10 +133,10 @@ func (n *keeping) wipe() {
 	n.close()
 	n.dir = n.t.TempDir()
 	n.open()
-	n.catchUp()
+	n.update()
 }
 
-func (n *keeping) catchUp() {
+func (n *keeping) update() {
 	n.t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -152,7 +152,7 @@ func (n *keeping) catchUp() {
 // Propose implements Proposer: what is answered is applied here.
 func (n *keeping) Propose(_ context.Context, m proto.Message) (*pb.Result, error) {
 	if n.behind.Load() {
-		n.catchUp()
+		n.update()
 	}
 	if _, ok := m.(*pb.StartSync); ok {
 		n.mu.Lock()
@@ -241,7 +241,7 @@ func (n *keeping) Fetch(ctx context.Context, node, destination string, s *pb.Seg
 	}
 	f, tag, err := o.index.OpenSealed(destination, s.Id)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+		return fmt.Errorf("%w: %w", ErrNoSegment, err)
 	}
 	defer f.Close()
 	in, err := n.index.Receive(destination, s.Id)
@@ -263,12 +263,12 @@ func (n *keeping) Fetch(ctx context.Context, node, destination string, s *pb.Seg
 }
 
 // look has a node look once, and waits for what that has set going.
-func (n *keeping) look() {
+func (n *keeping) reconcile() {
 	n.t.Helper()
-	if _, err := n.keeper.look(n.t.Context()); err != nil {
+	if _, err := n.replicator.reconcile(n.t.Context()); err != nil {
 		n.t.Errorf("%s: %v", n.id, err)
 	}
-	n.keeper.work.Wait()
+	n.replicator.work.Wait()
 }
 
 // settle has all nodes look until nothing moves any more.
@@ -276,7 +276,7 @@ func (s *shelf) settle() {
 	s.t.Helper()
 	for range 6 {
 		for _, n := range s.up() {
-			n.look()
+			n.reconcile()
 		}
 	}
 }
@@ -368,7 +368,7 @@ func (n *keeping) has(destination string, sealed []*pb.Segment) (count int) {
 
 // reads counts the files that a reader of a node's shard is shown.
 func (n *keeping) reads(destination string) (files int, err error) {
-	v, err := n.keeper.View(n.t.Context(), destination)
+	v, err := n.replicator.View(n.t.Context(), destination)
 	if err != nil {
 		return 0, err
 	}
@@ -377,8 +377,8 @@ func (n *keeping) reads(destination string) (files int, err error) {
 	return files, err
 }
 
-// wanted are the nodes that are to hold a shard when all are there.
-func (s *shelf) wanted(destination string) (nodes []*keeping) {
+// desired are the nodes that are to hold a shard when all are there.
+func (s *shelf) desired(destination string) (nodes []*keeping) {
 	for _, id := range s.wantedIDs(destination) {
 		nodes = append(nodes, s.node(id))
 	}
@@ -397,8 +397,8 @@ func (s *shelf) wantedIDs(destination string) []string {
 
 // unwanted are the others.
 func (s *shelf) unwanted(destination string) []*keeping {
-	wanted := s.wanted(destination)
-	return slices.DeleteFunc(s.up(), func(n *keeping) bool { return slices.Contains(wanted, n) })
+	desired := s.desired(destination)
+	return slices.DeleteFunc(s.up(), func(n *keeping) bool { return slices.Contains(desired, n) })
 }
 
 // replicatedOn checks that exactly these nodes hold a generation, say so, and serve it.
@@ -409,14 +409,14 @@ func (s *shelf) replicatedOn(destination, id string, sealed []*pb.Segment, want 
 		s.t.Errorf("held by %v, want %v", got, want)
 	}
 	for _, n := range s.up() {
-		wanted := slices.Contains(want, n.id)
+		desired := slices.Contains(want, n.id)
 		switch files, err := n.reads(destination); {
-		case wanted && (err != nil || files != allFiles):
+		case desired && (err != nil || files != allFiles):
 			s.t.Errorf("%s serves %d files: %v", n.id, files, err)
-		case !wanted && !errors.Is(err, index.ErrNoShard):
+		case !desired && !errors.Is(err, index.ErrNoShard):
 			s.t.Errorf("%s is not to hold it, and serves %d files: %v", n.id, files, err)
 		}
-		if has := n.has(destination, sealed); has > 0 != wanted {
+		if has := n.has(destination, sealed); has > 0 != desired {
 			s.t.Errorf("%s has %d of %d segments", n.id, has, len(sealed))
 		}
 	}

@@ -66,7 +66,7 @@ func (c fleetCopies) Fetch(_ context.Context, node, destination string, s *pb.Se
 	}
 	f, tag, err := n.index.OpenSealed(destination, s.Id)
 	if err != nil {
-		return fmt.Errorf("%w: %w", replica.ErrNotHeld, err)
+		return fmt.Errorf("%w: %w", replica.ErrNoSegment, err)
 	}
 	defer f.Close()
 	in, err := c.index.Receive(destination, s.Id)
@@ -88,11 +88,11 @@ func (f *fleet) keep(refuse func(from *fleetNode) bool) {
 	ctx, stop := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	for _, n := range f.nodes {
-		n.keeper = replica.NewKeeper(replica.KeeperConfig{
-			Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n, Replicas: fleetCopies{n, refuse}, Grace: time.Millisecond,
+		n.keeper = replica.New(replica.Config{
+			Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n, Peers: fleetCopies{n, refuse}, Grace: time.Millisecond,
+			Timing: replica.Timing{Retry: 20 * time.Millisecond, Return: 20 * time.Millisecond},
 			Logger: slog.New(slog.DiscardHandler),
 		})
-		n.keeper.Waits.Again, n.keeper.Waits.ComeBack = 20*time.Millisecond, 20*time.Millisecond
 		work.Go(func() { _ = n.keeper.Run(ctx) })
 	}
 	f.t.Cleanup(func() {

@@ -51,7 +51,7 @@ type fleetNode struct {
 	catalog *catalog.Catalog
 	index   *index.Store
 	worker  *Worker
-	keeper  *replica.Keeper
+	keeper  *replica.Replicator
 	streams int
 
 	down   atomic.Bool // as after kill -9: nothing that it does counts any more
@@ -107,7 +107,7 @@ func (f *fleet) newNode(id string) *fleetNode {
 	if n.index, err = index.Open(filepath.Join(dir, "index"), index.Options{Registerer: registry}); err != nil {
 		f.t.Fatal(err)
 	}
-	n.keeper = replica.NewKeeper(replica.KeeperConfig{Node: id, Catalog: n.catalog, Index: n.index, Proposer: n, Logger: slog.New(slog.DiscardHandler)})
+	n.keeper = replica.New(replica.Config{Node: id, Catalog: n.catalog, Index: n.index, Proposer: n, Logger: slog.New(slog.DiscardHandler)})
 	return n
 }
 

@@ -39,7 +39,7 @@ type rig struct {
 
 	catalog     *catalog.Catalog
 	index       *index.Store
-	keeper      *replica.Keeper
+	keeper      *replica.Replicator
 	worker      *Worker
 	coordinator *Coordinator
 	refuse      func(proto.Message) error // what the log refuses
@@ -75,7 +75,7 @@ func (r *rig) open() {
 	}
 	r.last = r.catalog.AppliedIndex()
 	logger := slog.New(slog.DiscardHandler)
-	r.keeper = replica.NewKeeper(replica.KeeperConfig{Catalog: r.catalog, Index: r.index, Proposer: r, Logger: logger})
+	r.keeper = replica.New(replica.Config{Catalog: r.catalog, Index: r.index, Proposer: r, Logger: logger})
 	r.worker = NewWorker(WorkerConfig{
 		Node: "node1", Catalog: r.catalog, Index: r.index, Streams: r.streams, Proposer: r, Buckets: r, Logger: logger,
 	})

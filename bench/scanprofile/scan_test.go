@@ -142,7 +142,7 @@ func BenchmarkScan(b *testing.B) {
 	account := must(s3.New(s3.Config{Endpoint: url, AccessKeyID: "a", SecretAccessKey: "b", PathStyle: true, HTTPClient: egress.HTTPClient()}))(b)
 	metrics := must(provider.NewMetrics(registry))(b)
 	bucket := provider.Compose(account.Bucket("bench-bucket"), "S3", provider.NewLimiter(provider.CeilingS3), metrics, provider.RetryOptions{}, provider.NewSerialMemory(provider.MaxSerialMemory))
-	keeper := replica.NewKeeper(replica.KeeperConfig{Catalog: cat, Index: store, Proposer: l, Logger: slog.Default()})
+	keeper := replica.New(replica.Config{Catalog: cat, Index: store, Proposer: l, Logger: slog.Default()})
 	worker := scanner.NewWorker(scanner.WorkerConfig{
 		Node: "n", Catalog: cat, Index: store, Streams: 64, Proposer: l, Buckets: buckets{bucket}, Logger: slog.Default(),
 	})

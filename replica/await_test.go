@@ -12,7 +12,7 @@ import (
 )
 
 // ending is the wait for copies of a sync whose keys are all listed.
-func (n *keeping) ending(id string) handover {
+func (n *keeping) ending(id string) awaiting {
 	n.t.Helper()
 	var d *pb.Destination
 	if err := n.catalog.View(func(tx *catalog.Tx) (err error) {
@@ -24,14 +24,14 @@ func (n *keeping) ending(id string) handover {
 	}); err != nil {
 		n.t.Fatal(err)
 	}
-	return handover{keeper: n.keeper, destination: d, sync: id, moved: time.Now()}
+	return awaiting{replicator: n.replicator, destination: d, sync: id, progressAt: time.Now()}
 }
 
-// search looks once for what is lost, as replicated does again and again.
-func (n *keeping) search(h *handover, want ...*pb.Segment) {
+// search passes once for what is lost, as replicated does again and again.
+func (n *keeping) search(h *awaiting, want ...*pb.Segment) {
 	n.t.Helper()
-	h.company = n.keeper.nodes(time.Now())
-	lost, err := h.search(n.t.Context())
+	h.nodes = n.replicator.nodes(time.Now())
+	lost, err := h.findLost(n.t.Context())
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestLostSegments(t *testing.T) {
 	leader, lister, other := s.nodes[0], s.nodes[1], s.nodes[2]
 	id := s.begin(destID)
 	kept := lister.list(destID, id, "", "f")
-	other.look()
+	other.reconcile()
 	sealed := []*pb.Segment{lister.list(destID, id, "f", "m"), leader.list(destID, id, "m", "")}
 	h := leader.ending(id)
 	leader.search(&h)
@@ -59,26 +59,26 @@ func TestLostSegments(t *testing.T) {
 	// The lister is away, and may come back.
 	lister.down = true
 	leader.search(&h)
-	leader.keeper.Waits.ComeBack = 0
+	leader.replicator.config.Timing.Return = 0
 	leader.search(&h, sealed[0])
-	leader.keeper.Waits.ComeBack = time.Hour
-	lister.catchUp()
+	leader.replicator.config.Timing.Return = time.Hour
+	lister.update()
 	leader.search(&h)
 
 	// It cannot be asked.
 	lister.mute = true
 	leader.search(&h)
-	leader.keeper.Waits.ComeBack = 0
+	leader.replicator.config.Timing.Return = 0
 	leader.search(&h, sealed[0])
-	leader.keeper.Waits.ComeBack = time.Hour
+	leader.replicator.config.Timing.Return = time.Hour
 	lister.mute = false
 	leader.search(&h)
 
 	// It was away for too long; it is removed; it is there and has an empty disk.
-	leader.keeper.Grace = time.Nanosecond
+	leader.replicator.config.Grace = time.Nanosecond
 	lister.down = true
 	leader.search(&h, sealed[0])
-	leader.keeper.Grace = time.Hour
+	leader.replicator.config.Grace = time.Hour
 	lister.left = true
 	leader.search(&h, sealed[0])
 	lister.left = false
@@ -94,34 +94,34 @@ func TestLostSegments(t *testing.T) {
 // there; when one does and the others take too long; and fails when none gets any further.
 func TestHandover(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		waits Waits
-		block int // how many of the nodes cannot copy
-		away  int // and are not there
-		want  error
+		name   string
+		timing Timing
+		block  int // how many of the nodes cannot copy
+		away   int // and are not there
+		want   error
 	}{
-		{"all", Waits{AllHold: time.Hour, ComeBack: time.Hour, Stuck: time.Hour}, 0, 0, nil},
-		{"one is away", Waits{AllHold: time.Hour, ComeBack: time.Hour, Stuck: time.Hour}, 0, 1, nil},
-		{"two are slow", Waits{AllHold: time.Millisecond, ComeBack: time.Hour, Stuck: time.Hour}, 2, 0, nil},
-		{"none can", Waits{AllHold: time.Hour, ComeBack: time.Millisecond, Stuck: 10 * time.Millisecond}, 3, 0, catalog.ErrNoReplica},
+		{"all", Timing{AllReplicas: time.Hour, Return: time.Hour, Stuck: time.Hour}, 0, 0, nil},
+		{"one is away", Timing{AllReplicas: time.Hour, Return: time.Hour, Stuck: time.Hour}, 0, 1, nil},
+		{"two are slow", Timing{AllReplicas: time.Millisecond, Return: time.Hour, Stuck: time.Hour}, 2, 0, nil},
+		{"none can", Timing{AllReplicas: time.Hour, Return: time.Millisecond, Stuck: 10 * time.Millisecond}, 3, 0, catalog.ErrNoReplica},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newShelf(t, 5)
-			wanted := s.wanted(destID)
+			desired := s.desired(destID)
 			lister := s.unwanted(destID)[0]
 			// Two list, so that neither has all.
 			id, _ := s.scan(destID, lister, s.unwanted(destID)[1])
-			for _, n := range wanted[:c.block] {
+			for _, n := range desired[:c.block] {
 				n.fetching = func(context.Context, string, string) error { return errors.New("no room") }
 			}
-			for _, n := range wanted[3-c.away:] {
+			for _, n := range desired[3-c.away:] {
 				n.down = true
 			}
-			lister.keeper.Waits = c.waits
+			lister.replicator.config.Timing = c.timing
 			h := lister.ending(id)
 			done := make(chan error, 1)
 			go func() {
-				lost, err := h.keeper.Await(t.Context(), h.destination, id)
+				lost, err := h.replicator.Await(t.Context(), h.destination, id)
 				if len(lost) > 0 {
 					err = errors.Join(err, errors.New("segments are lost"))
 				}
@@ -139,7 +139,7 @@ func TestHandover(t *testing.T) {
 					return
 				default:
 					for _, n := range s.up() {
-						n.look()
+						n.reconcile()
 					}
 				}
 			}
@@ -156,24 +156,24 @@ func TestHandoverWaitsForTakers(t *testing.T) {
 	h := leader.ending(id)
 	enough := func(want bool) {
 		t.Helper()
-		h.company = leader.keeper.nodes(time.Now())
-		if got, err := h.enough(); got != want || err != nil {
+		h.nodes = leader.replicator.nodes(time.Now())
+		if got, err := h.isReplicated(); got != want || err != nil {
 			t.Errorf("enough: %v, %v", got, err)
 		}
 	}
 	enough(false)
-	wanted := s.wanted(destID)
-	for _, n := range wanted {
+	desired := s.desired(destID)
+	for _, n := range desired {
 		n.down = true
 	}
 	// That one of them holds it helps nobody.
-	s.propose(&pb.SetHolder{Node: wanted[0].id, DestinationId: destID, Generation: id, Whole: true})
-	leader.keeper.Waits.AllHold = 0
+	s.propose(&pb.SetHolder{Node: desired[0].id, DestinationId: destID, Generation: id, Whole: true})
+	leader.replicator.config.Timing.AllReplicas = 0
 	enough(false)
 	enough(false)
 	leader.search(&h)
 	for _, n := range s.nodes {
-		n.keeper.Grace = time.Nanosecond
+		n.replicator.config.Grace = time.Nanosecond
 	}
 	enough(false)
 	s.settle() // two remain, and both take it
@@ -189,11 +189,11 @@ func TestHandoverEndsWithItsJob(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := errors.New("the sync was cancelled")
 	cancel(ended)
-	if _, err := h.keeper.Await(ctx, h.destination, id); !errors.Is(err, ended) {
+	if _, err := h.replicator.Await(ctx, h.destination, id); !errors.Is(err, ended) {
 		t.Error(err)
 	}
-	s.nodes[0].keeper.Replicas = nil
-	if lost, err := h.keeper.Await(t.Context(), h.destination, id); err != nil || lost != nil {
+	s.nodes[0].replicator.config.Peers = nil
+	if lost, err := h.replicator.Await(t.Context(), h.destination, id); err != nil || lost != nil {
 		t.Error(lost, err)
 	}
 }

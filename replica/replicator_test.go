@@ -32,11 +32,11 @@ func (s *shelf) replicated(destination string) (id string, sealed []*pb.Segment)
 // it; the others keep what they have listed until these have all of it.
 func TestCopiesWhileASyncRuns(t *testing.T) {
 	s := newShelf(t, 5)
-	wanted, lister := s.wanted(destID), s.unwanted(destID)[0]
+	desired, lister := s.desired(destID), s.unwanted(destID)[0]
 	id := s.begin(destID)
 	sealed := []*pb.Segment{lister.list(destID, id, "", "m")}
 	s.settle()
-	for _, n := range wanted {
+	for _, n := range desired {
 		if n.has(destID, sealed) != 1 {
 			t.Errorf("%s has not copied what was sealed", n.id)
 		}
@@ -46,7 +46,7 @@ func TestCopiesWhileASyncRuns(t *testing.T) {
 	}
 	// One of them cannot get the rest.
 	blocked := true
-	wanted[1].fetching = func(context.Context, string, string) error {
+	desired[1].fetching = func(context.Context, string, string) error {
 		if blocked {
 			return errors.New("no route")
 		}
@@ -54,7 +54,7 @@ func TestCopiesWhileASyncRuns(t *testing.T) {
 	}
 	sealed = append(sealed, lister.list(destID, id, "m", ""))
 	s.settle()
-	want := []string{wanted[0].id, wanted[2].id, lister.id}
+	want := []string{desired[0].id, desired[2].id, lister.id}
 	slices.Sort(want)
 	if held := s.holders(destID, id); !slices.Equal(held, want) {
 		t.Errorf("held by %v, want the two that could and the one that has listed it, %v", held, want)
@@ -64,7 +64,7 @@ func TestCopiesWhileASyncRuns(t *testing.T) {
 	if files, err := lister.reads(destID); err != nil || files != allFiles {
 		t.Errorf("it is needed here still, and %d files are served: %v", files, err)
 	}
-	if _, err := wanted[1].reads(destID); !errors.Is(err, index.ErrNoShard) {
+	if _, err := desired[1].reads(destID); !errors.Is(err, index.ErrNoShard) {
 		t.Errorf("a part is served: %v", err)
 	}
 	blocked = false
@@ -90,14 +90,14 @@ func TestPulledFromAnyHolder(t *testing.T) {
 	s := newShelf(t, 5)
 	lister := s.unwanted(destID)[0]
 	id, sealed := s.scan(destID, lister)
-	wanted := s.wanted(destID)
-	late := wanted[2]
+	desired := s.desired(destID)
+	late := desired[2]
 	late.down = true
 	s.settle()
 	s.promote(id)
 	s.settle()
 	lister.down = true
-	late.catchUp()
+	late.update()
 	late.fetched = nil
 	s.settle()
 	from := map[string]int{}
@@ -108,7 +108,7 @@ func TestPulledFromAnyHolder(t *testing.T) {
 	if len(from) != 2 || from[lister.id] > 0 || len(late.fetched) != len(sealed) {
 		t.Errorf("copied from %v", from)
 	}
-	lister.catchUp()
+	lister.update()
 	s.settle()
 	s.replicatedOn(destID, id, sealed, s.wantedIDs(destID))
 }
@@ -119,7 +119,7 @@ func TestPulledFromWhoHasAPart(t *testing.T) {
 	s := newShelf(t, 3)
 	id := s.begin(destID)
 	sealed := []*pb.Segment{s.nodes[0].list(destID, id, "", "m")}
-	s.nodes[1].look() // copies it
+	s.nodes[1].reconcile() // copies it
 	s.nodes[0].down = true
 	sealed = append(sealed, s.nodes[1].list(destID, id, "m", ""))
 	s.settle()
@@ -135,33 +135,33 @@ func TestPulledFromWhoHasAPart(t *testing.T) {
 func TestANodeGoes(t *testing.T) {
 	s := newShelf(t, 5)
 	id, sealed := s.replicated(destID)
-	wanted := s.wanted(destID)
+	desired := s.desired(destID)
 	before := s.wantedIDs(destID)
-	gone := wanted[0]
+	gone := desired[0]
 	gone.down = true
 	for _, n := range s.nodes {
-		n.keeper.Grace = time.Hour
+		n.replicator.config.Grace = time.Hour
 	}
 	s.settle()
 	for _, n := range s.up() {
-		if !slices.Contains(wanted, n) && n.has(destID, sealed) > 0 {
+		if !slices.Contains(desired, n) && n.has(destID, sealed) > 0 {
 			t.Fatal("a node is away for a moment, and others copy its shards")
 		}
 	}
 	for _, n := range s.nodes {
-		n.keeper.Grace = time.Nanosecond
+		n.replicator.config.Grace = time.Nanosecond
 	}
 	s.settle()
 	substitute := s.wantedIDs(destID)
 	if held := s.holders(destID, id); len(held) != 4 { // the one that is gone may come back
 		t.Errorf("held by %v", held)
 	}
-	for _, n := range s.wanted(destID) {
+	for _, n := range s.desired(destID) {
 		if files, err := n.reads(destID); err != nil || files != allFiles {
 			t.Errorf("%s, one of %v, serves %d files: %v", n.id, substitute, files, err)
 		}
 	}
-	gone.catchUp()
+	gone.update()
 	s.settle()
 	s.replicatedOn(destID, id, sealed, before)
 	if s.starts > 0 {
@@ -197,13 +197,13 @@ func TestANodeJoins(t *testing.T) {
 	}
 	for range 3 {
 		for _, n := range s.up() {
-			n.look()
+			n.reconcile()
 		}
 		if files, err := loser.reads(destID); err != nil || files != allFiles {
 			t.Fatalf("the old copy serves %d files before the new one is whole: %v", files, err)
 		}
 	}
-	reading, err := loser.keeper.View(t.Context(), destID)
+	reading, err := loser.replicator.View(t.Context(), destID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,25 +223,25 @@ func TestDropIsToldFirst(t *testing.T) {
 	s := newShelf(t, 4)
 	lister := s.unwanted(destID)[0]
 	id, sealed := s.scan(destID, lister)
-	s.wanted(destID)[0].fetching = func(context.Context, string, string) error { return errors.New("not yet") }
+	s.desired(destID)[0].fetching = func(context.Context, string, string) error { return errors.New("not yet") }
 	s.settle()
 	s.promote(id)
 	s.settle() // the lister holds it, since not all others do
-	s.wanted(destID)[0].fetching = nil
-	s.wanted(destID)[0].look()
-	s.wanted(destID)[0].look()
+	s.desired(destID)[0].fetching = nil
+	s.desired(destID)[0].reconcile()
+	s.desired(destID)[0].reconcile()
 	if held := s.holders(destID, id); len(held) != 4 {
 		t.Fatalf("held by %v", held)
 	}
 	// The next look of the lister tells that it lets go; before the one after that, another
 	// node says that its copy is lost.
-	lister.look()
+	lister.reconcile()
 	if held := s.holders(destID, id); len(held) != 3 || lister.has(destID, sealed) != len(sealed) {
 		t.Fatalf("held by %v, %d segments at the one that lets go", held, lister.has(destID, sealed))
 	}
-	lost := s.wanted(destID)[1]
+	lost := s.desired(destID)[1]
 	s.propose(&pb.SetHolder{Node: lost.id, DestinationId: destID, Generation: id, Whole: false})
-	lister.look()
+	lister.reconcile()
 	if lister.has(destID, sealed) != len(sealed) || len(s.holders(destID, id)) != 3 {
 		t.Errorf("the copy was dropped when it was needed again: held by %v", s.holders(destID, id))
 	}
@@ -264,14 +264,14 @@ func TestKeptWhileAHolderIsAway(t *testing.T) {
 			extra = n
 		}
 	}
-	fresh.look() // copies it
-	fresh.look() // and says so
+	fresh.reconcile() // copies it
+	fresh.reconcile() // and says so
 	fresh.down = true
 	s.settle()
 	if held := s.holders(destID, id); len(held) != 4 || extra.has(destID, sealed) != len(sealed) {
 		t.Errorf("held by %v, %d segments at the one too many", held, extra.has(destID, sealed))
 	}
-	fresh.catchUp()
+	fresh.update()
 	s.settle()
 	s.replicatedOn(destID, id, sealed, s.wantedIDs(destID))
 }
@@ -281,10 +281,10 @@ func TestKeptWhileAHolderIsAway(t *testing.T) {
 func TestNoMemberDropsNothing(t *testing.T) {
 	s := newShelf(t, 4)
 	id, sealed := s.replicated(destID)
-	node := s.wanted(destID)[0]
+	node := s.desired(destID)[0]
 	others := s.unwanted(destID)[0]
 	for name, sees := range map[string][]Member{
-		"nobody": nil, "others": {{s.wanted(destID)[1].id, true}, {s.wanted(destID)[2].id, true}}, "itself": {{node.id, true}, {others.id, false}},
+		"nobody": nil, "others": {{s.desired(destID)[1].id, true}, {s.desired(destID)[2].id, true}}, "itself": {{node.id, true}, {others.id, false}},
 	} {
 		node.sees = func() []Member { return sees }
 		s.settle()
@@ -338,7 +338,7 @@ func TestAnEmptyDisk(t *testing.T) {
 	id, sealed := s.replicated(destID)
 	s.nodes[1].wipe()
 	s.nodes[1].fetching = func(context.Context, string, string) error { return errors.New("not yet") }
-	s.nodes[1].look()
+	s.nodes[1].reconcile()
 	if held := s.holders(destID, id); !slices.Equal(held, []string{"node0", "node2"}) {
 		t.Errorf("held by %v", held)
 	}
@@ -352,7 +352,7 @@ func TestAnEmptyDisk(t *testing.T) {
 func TestTheLastCopyIsGone(t *testing.T) {
 	s := newShelf(t, 4)
 	id, sealed := s.replicated(destID)
-	for _, n := range s.wanted(destID) {
+	for _, n := range s.desired(destID) {
 		for _, segment := range sealed {
 			n.damage(destID, segment.Id)
 		}
@@ -365,7 +365,7 @@ func TestTheLastCopyIsGone(t *testing.T) {
 	if s.starts > 0 {
 		t.Error("a sync was started although a node is away")
 	}
-	away.catchUp()
+	away.update()
 	s.settle()
 	running := func() (ids []string) {
 		if err := s.nodes[0].catalog.View(func(tx *catalog.Tx) error {
@@ -421,7 +421,7 @@ func TestAnOldGenerationIsNotMourned(t *testing.T) {
 	s.settle()
 	s.promote(second)
 	s.settle()
-	s.nodes[2].look() // finds that nobody has the old one any more
+	s.nodes[2].reconcile() // finds that nobody has the old one any more
 	if s.starts > 0 {
 		t.Error("a sync was started")
 	}
@@ -445,7 +445,7 @@ func TestAFullDisk(t *testing.T) {
 	s := newShelf(t, 4)
 	lister := s.unwanted(destID)[0]
 	id, sealed := s.scan(destID, lister)
-	full := s.wanted(destID)[0]
+	full := s.desired(destID)[0]
 	tries := 0
 	full.fetching = func(context.Context, string, string) error {
 		s.mu.Lock()
@@ -453,19 +453,19 @@ func TestAFullDisk(t *testing.T) {
 		tries++
 		return fmt.Errorf("write: %w", syscall.ENOSPC)
 	}
-	full.keeper.Waits.Rest = time.Hour
+	full.replicator.config.Timing.MaxRetry = time.Hour
 	s.settle()
 	s.promote(id)
 	s.settle()
-	if tries > pullShare {
+	if tries > fetchShare {
 		t.Errorf("a full disk was tried %d times", tries)
 	}
 	if held := s.holders(destID, id); len(held) != 3 || !slices.Contains(held, lister.id) {
 		t.Errorf("held by %v", held)
 	}
 	full.fetching = nil
-	for _, p := range full.keeper.pulls {
-		p.again = time.Time{}
+	for _, p := range full.replicator.fetches {
+		p.next = time.Time{}
 	}
 	s.settle()
 	s.replicatedOn(destID, id, sealed, s.wantedIDs(destID))
@@ -496,7 +496,7 @@ func TestAnEmptyBucketIsHeld(t *testing.T) {
 	}
 }
 
-// TestPullsEndWithTheirReason: when a result is not needed any more, its copying ends, and a
+// TestPullsEndWithTheirReason: when a result is not needed any more, its fetch ends, and a
 // slow one does not keep other destinations from theirs.
 func TestPullsEndWithTheirReason(t *testing.T) {
 	s := newShelf(t, 2)
@@ -504,7 +504,7 @@ func TestPullsEndWithTheirReason(t *testing.T) {
 	s.destination(other)
 	from, to := s.nodes[0], s.nodes[1]
 	id := s.begin(destID)
-	for i := range byte(2 * pullStreams) { // more than all streams
+	for i := range byte(2 * fetchStreams) { // more than all streams
 		from.list(destID, id, string([]byte{'a', i}), string([]byte{'a', i + 1}))
 	}
 	began, ended := make(chan struct{}, 100), make(chan struct{}, 100)
@@ -521,14 +521,14 @@ func TestPullsEndWithTheirReason(t *testing.T) {
 	slow = id
 	look := func() {
 		t.Helper()
-		if _, err := to.keeper.look(t.Context()); err != nil {
+		if _, err := to.replicator.reconcile(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	look()
 	<-began
 	second, sealed := s.scan(other, from)
-	from.look()
+	from.reconcile()
 	for range 10_000 {
 		look()
 		if to.has(other, sealed) == len(sealed) {
@@ -546,18 +546,18 @@ func TestPullsEndWithTheirReason(t *testing.T) {
 	s.propose(&pb.FinishSync{SyncId: id, Status: catalog.SyncCancelled, At: 1})
 	look()
 	<-ended
-	to.keeper.work.Wait()
-	if len(to.keeper.pulls) != 0 {
-		t.Errorf("%d pulls are remembered", len(to.keeper.pulls))
+	to.replicator.work.Wait()
+	if len(to.replicator.fetches) != 0 {
+		t.Errorf("%d fetches are remembered", len(to.replicator.fetches))
 	}
 }
 
-// TestPullsComeAgainForWhatIsNew: a pull that has failed rests, but not when there is
+// TestPullsComeAgainForWhatIsNew: a fetchJob that has failed rests, but not when there is
 // something else to fetch, though it be as many segments.
 func TestPullsComeAgainForWhatIsNew(t *testing.T) {
 	s := newShelf(t, 2)
 	from, to := s.nodes[0], s.nodes[1]
-	to.keeper.Waits.Again, to.keeper.Waits.Rest = time.Hour, time.Hour
+	to.replicator.config.Timing.Retry, to.replicator.config.Timing.MaxRetry = time.Hour, time.Hour
 	id := s.begin(destID)
 	first := from.list(destID, id, "", "m")
 	tries := map[string]int{}
@@ -570,16 +570,16 @@ func TestPullsComeAgainForWhatIsNew(t *testing.T) {
 		return nil
 	}
 	for range 3 {
-		to.look()
+		to.reconcile()
 	}
 	before := tries[first.Id]
-	to.look()
+	to.reconcile()
 	if tries[first.Id] != before || before == 0 {
-		t.Errorf("a pull that failed has not rested: %d tries, then %d", before, tries[first.Id])
+		t.Errorf("a fetchJob that failed has not rested: %d tries, then %d", before, tries[first.Id])
 	}
 	s.propose(&pb.UnsealSegments{SyncId: id, Ids: []string{first.Id}})
 	second := from.list(destID, id, "", "m")
-	to.look()
+	to.reconcile()
 	if tries[second.Id] != 1 || to.has(destID, []*pb.Segment{second}) != 1 {
 		t.Errorf("what is new was tried %d times", tries[second.Id])
 	}
@@ -590,11 +590,11 @@ func TestPullsComeAgainForWhatIsNew(t *testing.T) {
 func TestDeparted(t *testing.T) {
 	s := newShelf(t, 4)
 	id, sealed := s.replicated(destID)
-	gone := s.wanted(destID)[1]
-	leader := s.wanted(destID)[0]
+	gone := s.desired(destID)[1]
+	leader := s.desired(destID)[0]
 	forget := func(want int) {
 		t.Helper()
-		if err := leader.keeper.forgetDeparted(t.Context()); err != nil {
+		if err := leader.replicator.forgetDeparted(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if held := s.holders(destID, id); len(held) != want {
@@ -610,7 +610,7 @@ func TestDeparted(t *testing.T) {
 	s.settle()
 	s.replicatedOn(destID, id, sealed, s.wantedIDs(destID))
 	gone.left = false
-	gone.catchUp()
+	gone.update()
 	s.settle()
 	s.replicatedOn(destID, id, sealed, s.wantedIDs(destID))
 }
