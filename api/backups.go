@@ -116,7 +116,7 @@ func missingPage(org string, view *index.View) backupPage {
 }
 
 // missingTotals sums up the missing records. There may be as many of them as records,
-// so each page has a transaction of its own.
+// so each page has a separate transaction.
 func missingTotals(from *catalog.Catalog, org string, view *index.View) backupTotals {
 	page := missingPage(org, view)
 	return func() (count, bytes uint64, err error) {

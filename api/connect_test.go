@@ -66,7 +66,7 @@ func TestTryValidates(t *testing.T) {
 			with(`"`+secretText+`"`, `["x"]`):      "credentials.secretAccessKey",
 			with(`{`, `{"region":"us east",`):      "region",
 			with(`{`, `{"endpoint":"http://no",`):  "endpoint",
-			with(`{`, `{"colour":"red",`):          "colour",
+			with(`{`, `{"shade":"red",`):           "shade",
 			`{"provider":"s3","credentials":"key"`: "body",
 			``:                                     "body",
 		} {

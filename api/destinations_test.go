@@ -72,7 +72,7 @@ func TestDestinationValidation(t *testing.T) {
 		{"POST", with(`"region"`, `"endpoint":"http://169.254.169.254","region"`), []string{"endpoint"}},
 		{"POST", with(`"secretAccessKey"`, `"secret"`), []string{"credentials.secret", "credentials.secretAccessKey"}},
 		{"POST", with(secretText, ``), []string{"credentials.secretAccessKey"}},
-		{"POST", with(`"name"`, `"colour":"red","name"`), []string{"colour"}},
+		{"POST", with(`"name"`, `"shade":"red","name"`), []string{"shade"}},
 		{"POST", with(`"Production S3"`, `7`), []string{"name"}},
 		{"POST", createBody + `{}`, []string{"body"}},
 		{"POST", `{"name":`, []string{"body"}},
@@ -159,7 +159,7 @@ func TestVerifyAgain(t *testing.T) {
 }
 
 // TestVerifyForAClientThatLeft: the client leaves during the call to the provider. This
-// is no failure of the provider, and says nothing about the destination.
+// is no failure of the provider, and the destination stays as it was.
 func TestVerifyForAClientThatLeft(t *testing.T) {
 	var leave context.CancelFunc
 	r := newRig(t, mem.Options{Faults: mem.Faults{Put: func(ctx context.Context, _, bucket string) error {

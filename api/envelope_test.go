@@ -44,6 +44,6 @@ func TestStamps(t *testing.T) {
 	}
 	var s stamp
 	if json.Unmarshal([]byte(`7`), &s) == nil || json.Unmarshal([]byte(`{}`), &s) == nil {
-		t.Error("a time was read from what is no text")
+		t.Error("a time was read from JSON that is not a string")
 	}
 }

@@ -33,7 +33,7 @@ func TestImport(t *testing.T) {
 	body := `{"kind":"project","id":"proj_1","name":"App"}` + "\n" + // 1
 		"\n" + // 2: empty lines are ignored
 		line(1, id) + // 3
-		`{"kind":"backup","id":"bkp_x","storageId":"` + id + `","colour":"red"}` + "\n" + // 4
+		`{"kind":"backup","id":"bkp_x","storageId":"` + id + `","shade":"red"}` + "\n" + // 4
 		`not json` + "\n" + // 5
 		`{"kind":"bucket","id":"b"}` + "\n" + // 6
 		line(2, "storage_unknown") + // 7
@@ -51,7 +51,7 @@ func TestImport(t *testing.T) {
 	for i := range a.at("data", "errors").([]any) {
 		lines = append(lines, fmt.Sprint(a.at("data", "errors", i, "line"), " ", a.at("data", "errors", i, "message")))
 	}
-	for i, want := range []string{"4 colour", "5 is no valid JSON", `6 kind "bucket"`, "7 ", "8 id must", "11 prefix", "12 the line is longer"} {
+	for i, want := range []string{"4 shade", "5 is invalid JSON", `6 kind is "bucket"`, "7 ", "8 id must", "11 prefix", "12 the line is longer"} {
 		if !strings.HasPrefix(lines[i], want) {
 			t.Errorf("error %d is %q, want %q", i, lines[i], want)
 		}
@@ -182,8 +182,8 @@ func TestImportIsCutShort(t *testing.T) {
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "cut short in line 2") {
-		t.Errorf("a body that is cut short maps to %d %s (%v)", res.StatusCode, text, err)
+	if err != nil || res.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "ended early in line 2") {
+		t.Errorf("a body that ends early got %d %s (%v)", res.StatusCode, text, err)
 	}
 }
 

@@ -20,7 +20,7 @@ func (h *destinations) verify(c *call) error {
 	}
 	permissions, conditions, fault, err := h.probe(c, d)
 	if err != nil {
-		// An unreachable provider says nothing about the settings.
+		// That a provider is unreachable does not mean that the settings are wrong.
 		if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) && !known.Kind.Temporary() {
 			if err := c.setVerified(d, false); err != nil {
 				return err

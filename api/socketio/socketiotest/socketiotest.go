@@ -138,7 +138,7 @@ func (c *Client) do(m command) {
 	}
 }
 
-// Connect creates a socket. It does not reconnect unless the options say so.
+// Connect creates a socket. It does not reconnect unless the options enable it.
 func (c *Client) Connect(name, url string, options map[string]any) {
 	c.t.Helper()
 	c.do(command{Do: "connect", Name: name, URL: url, Options: options})
