@@ -81,8 +81,8 @@ func (cs *cells) stats() Stats {
 	var s Stats
 	for t := range s.ByType {
 		s.ByType[t] = Counts{
-			Linked: Tally{cs[2*t].Files, cs[2*t].Bytes},
-			Orphan: Tally{cs[2*t+1].Files, cs[2*t+1].Bytes},
+			Linked: Usage{cs[2*t].Files, cs[2*t].Bytes},
+			Orphan: Usage{cs[2*t+1].Files, cs[2*t+1].Bytes},
 		}
 	}
 	return s
@@ -92,12 +92,12 @@ func (cs *cells) stats() Stats {
 func (cs *cells) addTo(t *Totals, mask uint16) {
 	for i := range cs {
 		if mask&(1<<i) != 0 {
-			t.addCell(i, Tally{cs[i].Files, cs[i].Bytes})
+			t.addCell(i, Usage{cs[i].Files, cs[i].Bytes})
 		}
 	}
 }
 
-func (t *Totals) addCell(c int, n Tally) {
+func (t *Totals) addCell(c int, n Usage) {
 	if orphanCells&(1<<c) != 0 {
 		t.addOrphan(n)
 	} else {

@@ -13,17 +13,17 @@ import (
 
 // ApplyChanges brings a shard up to the given changes, which ascend by Index. It skips
 // changes that the shard has, and for each segment those from before its classification.
-// For each file that a change may affect it calls look for the current type and link, and
+// For each file that a change may affect it calls classify for the current type and link, and
 // for each stem it calls missing for the current records whose storagePath has that stem;
 // so applying a change twice is harmless. A nil missing leaves the lists of missing
 // records as they are.
 //
 // A segment with differences is rewritten, in memory that does not grow with it, and
 // synced once; then readers get all changes at once. It returns ErrStale when generation
-// is not the promoted one. After an error, also one of look or missing, nothing has
+// is not the promoted one. After an error, also one of classify or missing, nothing has
 // changed.
 func (s *Store) ApplyChanges(destID, generation string, changes []Change,
-	look func(path []byte) (typ Type, linked bool, err error), missing func(stem []byte) ([]Missing, error),
+	classify func(path []byte) (typ Type, linked bool, err error), missing func(stem []byte) ([]Missing, error),
 ) error {
 	sh := s.shard(destID)
 	sh.work.Lock()
@@ -47,7 +47,7 @@ func (s *Store) ApplyChanges(destID, generation string, changes []Change,
 		if p == nil {
 			continue
 		}
-		p.look, p.records = look, missing
+		p.classify, p.records = classify, missing
 		seg, err := p.apply(s, segs[i], applied)
 		if err != nil {
 			releaseAll(fresh)
@@ -78,12 +78,12 @@ func (s *Store) ApplyChanges(destID, generation string, changes []Change,
 
 // A plan is the effect of changes on one segment.
 type plan struct {
-	reach   []byte            // where the keys that belong to the segment end
-	ranges  keyspace.RangeSet // of the files to look up
-	deleted [][]byte          // the files that are gone; they lie in ranges
-	stems   [][]byte          // the missing records to look up
-	look    func([]byte) (Type, bool, error)
-	records func([]byte) ([]Missing, error)
+	reach    []byte            // where the keys that belong to the segment end
+	ranges   keyspace.RangeSet // of the files to look up
+	deleted  [][]byte          // the files that are gone; they lie in ranges
+	stems    [][]byte          // the missing records to look up
+	classify func([]byte) (Type, bool, error)
+	records  func([]byte) ([]Missing, error)
 }
 
 // plans returns a plan for each segment, nil when the changes do not affect it.
@@ -165,7 +165,7 @@ func (p *plan) update(e *Entry) (keep, changed bool, err error) {
 	if p.isDeleted(e.Path) {
 		return false, true, nil
 	}
-	typ, linked, err := p.look(e.Path)
+	typ, linked, err := p.classify(e.Path)
 	if err != nil {
 		return false, false, err
 	}

@@ -184,9 +184,9 @@ func (w *world) check(t *rapid.T, s *Store) {
 	for i := range list {
 		c := &stats.ByType[list[i].Type]
 		if list[i].Linked {
-			c.Linked.add(Tally{1, uint64(list[i].Size)})
+			c.Linked.add(Usage{1, uint64(list[i].Size)})
 		} else {
-			c.Orphan.add(Tally{1, uint64(list[i].Size)})
+			c.Orphan.add(Usage{1, uint64(list[i].Size)})
 		}
 	}
 	if v.Stats() != stats {
@@ -221,7 +221,7 @@ func (w *world) checkQuery(t *rapid.T, v *View, list []Entry) {
 	for i := range list {
 		if w.matches(&q, &list[i]) {
 			want = append(want, list[i])
-			sums.addCell(cellOf(list[i].Type, list[i].Linked), Tally{1, uint64(list[i].Size)})
+			sums.addCell(cellOf(list[i].Type, list[i].Linked), Usage{1, uint64(list[i].Size)})
 		}
 	}
 	for range 2 { // the second result may come from the cache

@@ -10,7 +10,7 @@ import (
 // for them among the files of a large shard, and permits one copy of a segment at a time.
 type parts struct {
 	mu   sync.Mutex
-	tags map[string]string // of interrupted copies; Sweep may remove them meanwhile
+	tags map[string]string // of interrupted copies; GC may remove them meanwhile
 	busy map[string]bool
 }
 

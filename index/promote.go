@@ -51,7 +51,7 @@ func (s *Store) Promote(destID string, m Manifest) error {
 	// Readers of the old generation keep its inodes. A sealed segment outside of all
 	// generations may belong to a running sync.
 	if err := sh.removeUnless(func(id string) bool { return !drop[id] }); err != nil {
-		s.env.log.Warn("index: could not remove old segments; the next sweep will", "destination", destID, "error", err)
+		s.env.log.Warn("index: could not remove old segments; the next GC will", "destination", destID, "error", err)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (in *Incoming) resume() error {
 		return err
 	}
 	f, err := os.OpenFile(in.path(), os.O_WRONLY|os.O_APPEND, 0o600)
-	if os.IsNotExist(err) { // it was removed by Sweep
+	if os.IsNotExist(err) { // it was removed by GC
 		in.tag = ""
 		return nil
 	}

@@ -148,8 +148,8 @@ func TestReceiveRefuses(t *testing.T) {
 	}
 }
 
-// TestSweepRemovesParts that are not needed any more.
-func TestSweepRemovesParts(t *testing.T) {
+// TestGCRemovesParts that are not needed any more.
+func TestGCRemovesParts(t *testing.T) {
 	const dest = "storage_1"
 	s := newStore(t, t.TempDir())
 	for _, id := range []string{"kept", "gone"} {
@@ -161,7 +161,7 @@ func TestSweepRemovesParts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Sweep(dest, func(id string) bool { return id == "kept" }); err != nil {
+	if err := s.GC(dest, func(id string) bool { return id == "kept" }); err != nil {
 		t.Fatal(err)
 	}
 	if left := names(t, filepath.Join(s.dir, dest)); len(left) != 1 || left[0] != "kept.tag.part" {
@@ -272,11 +272,11 @@ func TestReceiveOnce(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 	in = begin()
-	if err := errors.Join(in.Begin("tag"), in.Close(), s.Sweep(dest, func(string) bool { return false })); err != nil {
+	if err := errors.Join(in.Begin("tag"), in.Close(), s.GC(dest, func(string) bool { return false })); err != nil {
 		t.Fatal(err)
 	}
 	if in = begin(); in.Tag() != "" {
-		t.Errorf("what was swept is gone on with: %q", in.Tag())
+		t.Errorf("a copy that GC removed is resumed: %q", in.Tag())
 	}
 	if err := in.Begin("a.b"); !errors.Is(err, ErrInvalid) {
 		t.Error(err)
@@ -284,8 +284,8 @@ func TestReceiveOnce(t *testing.T) {
 	_ = in.Close()
 }
 
-// TestSweepListsBeforeKeep: a file that comes while it is looked up what is needed stays.
-func TestSweepListsBeforeKeep(t *testing.T) {
+// TestGCListsBeforeKeep: a file that comes while it is looked up what is needed stays.
+func TestGCListsBeforeKeep(t *testing.T) {
 	const dest = "storage_1"
 	s := newStore(t, t.TempDir())
 	file := func(id string) string { return filepath.Join(s.dir, dest, id+sealedSuffix) }
@@ -298,10 +298,10 @@ func TestSweepListsBeforeKeep(t *testing.T) {
 		}
 	}
 	put("old")
-	if err := s.Sweep(dest, func(string) bool { put("new"); return false }); err != nil {
+	if err := s.GC(dest, func(string) bool { put("new"); return false }); err != nil {
 		t.Fatal(err)
 	}
 	if s.Has(dest, "old") || !s.Has(dest, "new") {
-		t.Error("a file is swept on the word of what was before it")
+		t.Error("GC removed a file because of state from before its listing")
 	}
 }

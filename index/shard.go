@@ -27,7 +27,7 @@ type shard struct {
 	id  string
 	dir string
 
-	work sync.Mutex // held by changes of the shard: Promote, ApplyChanges, Drop, Sweep
+	work sync.Mutex // held by changes of the shard: Promote, ApplyChanges, Drop, GC
 
 	mu   sync.Mutex // guards the fields below; held briefly
 	snap *snapshot  // nil when there is no generation, or a suspect one

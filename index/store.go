@@ -41,7 +41,7 @@ type Store struct {
 
 // Open opens the store in dir, which is created if it does not exist. It removes
 // unfinished segments. Sealed segments outside of a generation stay, since a sync may
-// continue with them: Sweep removes them. Every file of a promoted generation is read and
+// continue with them: GC removes them. Every file of a promoted generation is read and
 // verified; a damaged one is set aside and makes its shard suspect, which is not an error
 // here: see View.
 func Open(dir string, opts Options) (*Store, error) {
@@ -169,10 +169,10 @@ func (s *Store) Verify(destID, segmentID string) (SegmentInfo, error) {
 	return seg.info(seg.size), nil
 }
 
-// Sweep removes sealed segments of a destination that are neither selected by keep nor
+// GC removes sealed segments of a destination that are neither selected by keep nor
 // part of its generation, and incomplete copies of such segments. keep is called only
 // after the files were listed, so that the state that it reads covers all of them.
-func (s *Store) Sweep(destID string, keep func(segmentID string) bool) error {
+func (s *Store) GC(destID string, keep func(segmentID string) bool) error {
 	if err := checkName(destID); err != nil {
 		return err
 	}

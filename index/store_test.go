@@ -142,7 +142,7 @@ func TestPromoteRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenAndSweepKeepNeededFiles(t *testing.T) {
+func TestOpenAndGCKeepNeededFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := newStore(t, dir)
 	entries := flatEntries(100)
@@ -166,7 +166,7 @@ func TestOpenAndSweepKeepNeededFiles(t *testing.T) {
 	if got := names(t, filepath.Join(dir, "d")); !slices.Equal(got, []string{"g-0.seg", "g-1.seg", manifestName, "running.seg", "stale.seg"}) {
 		t.Fatal(got)
 	}
-	if err := s.Sweep("d", func(id string) bool { return id == "running" }); err != nil {
+	if err := s.GC("d", func(id string) bool { return id == "running" }); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, filepath.Join(dir, "d")); !slices.Equal(got, []string{"g-0.seg", "g-1.seg", manifestName, "running.seg"}) {

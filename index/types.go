@@ -56,20 +56,20 @@ type Entry struct {
 // MaxPath is the maximum length of a path in bytes. S3 and GCS allow 1,024.
 const MaxPath = 4096
 
-// A Tally counts files and their bytes.
-type Tally struct {
+// Usage counts files and their bytes.
+type Usage struct {
 	Files uint64
 	Bytes uint64
 }
 
-func (t *Tally) add(o Tally) {
+func (t *Usage) add(o Usage) {
 	t.Files += o.Files
 	t.Bytes += o.Bytes
 }
 
-// Counts are the tallies of one type.
+// Counts are the usage of one type.
 type Counts struct {
-	Linked, Orphan Tally
+	Linked, Orphan Usage
 }
 
 // Stats are exact counts by type and link.
@@ -113,12 +113,12 @@ type Totals struct {
 	OrphanFiles, OrphanBytes uint64
 }
 
-func (t *Totals) addLinked(n Tally) {
+func (t *Totals) addLinked(n Usage) {
 	t.Files += n.Files
 	t.Bytes += n.Bytes
 }
 
-func (t *Totals) addOrphan(n Tally) {
+func (t *Totals) addOrphan(n Usage) {
 	t.addLinked(n)
 	t.OrphanFiles += n.Files
 	t.OrphanBytes += n.Bytes

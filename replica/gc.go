@@ -48,7 +48,7 @@ func (r *Replicator) collect(d *pb.Destination, g nodeSet) error {
 		}
 		return r.neededSegments(before)
 	})
-	if err := r.config.Index.Sweep(d.Id, func(id string) bool {
+	if err := r.config.Index.GC(d.Id, func(id string) bool {
 		names, err := needed()
 		return err != nil || names[id] || before.running != "" && catalog.SegmentOf(id, before.running)
 	}); err != nil {
