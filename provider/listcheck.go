@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 
 	"firescan/keyspace"
 )
@@ -87,7 +86,7 @@ func beginsWith(page Page, key []byte) bool {
 // alter, if there is one. A list after the first object could be one from the beginning.
 func startOf(objects []Object) int {
 	for i := 1; i < len(objects)-1; i++ {
-		if strings.ContainsAny(string(objects[i].Key), "%+") {
+		if bytes.ContainsAny(objects[i].Key, "%+") {
 			return i
 		}
 	}

@@ -18,23 +18,23 @@ const objectSize = 88
 // SerialMemory bounds the memory of all serial listings of a process together. It is safe
 // for concurrent use.
 type SerialMemory struct {
-	max int64
+	limit int64
 
 	mu   sync.Mutex
 	used int64
 }
 
-// NewSerialMemory returns a SerialMemory of max bytes.
-func NewSerialMemory(max int64) *SerialMemory { return &SerialMemory{max: max} }
+// NewSerialMemory returns a SerialMemory of limit bytes.
+func NewSerialMemory(limit int64) *SerialMemory { return &SerialMemory{limit: limit} }
 
 func (m *SerialMemory) reserve(n int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.used+n > m.max {
+	if m.used+n > m.limit {
 		return &Error{
 			Kind: Invalid, Op: "list",
 			Reason: fmt.Sprintf("the server cannot be listed by ranges, and its list exceeds the %s of memory for sorting lists: "+
-				"divide the bucket into destinations with separate paths, or sync fewer such buckets at a time", humanize.IBytes(uint64(m.max))),
+				"divide the bucket into destinations with separate paths, or sync fewer such buckets at a time", humanize.IBytes(uint64(m.limit))),
 		}
 	}
 	m.used += n

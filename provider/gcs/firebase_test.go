@@ -1,6 +1,7 @@
 package gcs_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -111,7 +112,7 @@ func TestFirebaseEmulator(t *testing.T) {
 	if buckets, err := a.Buckets(t.Context()); err != nil || len(buckets) != 1 || buckets[0].Name != name {
 		t.Errorf("buckets %v, %v", buckets, err)
 	}
-	if fault, err := provider.CheckLists(t.Context(), b, ""); err != nil || fault != provider.ErrStartIgnored {
+	if fault, err := provider.CheckLists(t.Context(), b, ""); err != nil || !errors.Is(fault, provider.ErrStartIgnored) {
 		t.Errorf("fault %v, error %v", fault, err)
 	}
 	var listed []string

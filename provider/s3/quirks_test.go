@@ -217,7 +217,7 @@ func TestCheckLists(t *testing.T) {
 			}
 			checked := a.Bucket("bucket")
 			fault, err := provider.CheckLists(t.Context(), checked, "")
-			if err != nil || fault != faults[quirk] {
+			if err != nil || !errors.Is(fault, faults[quirk]) {
 				t.Errorf("check: fault %v, error %v; want fault %v", fault, err, faults[quirk])
 			}
 			unchecked := a.Bucket("bucket")
