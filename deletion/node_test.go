@@ -56,7 +56,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		Node: "node1", Catalog: r.catalog, Index: store, Streams: 8, Proposer: node, Buckets: r, Logger: logger,
 	})
 	coordinator := scanner.NewCoordinator(scanner.CoordinatorConfig{
-		Catalog: r.catalog, Index: store, Proposer: node, Buckets: r, Shards: r.keeper, Publisher: r,
+		Catalog: r.catalog, Proposer: node, Buckets: r, Shards: r.keeper, Publisher: r,
 		Peers: scanner.Alone{Worker: worker}, Logger: logger, Registerer: registry,
 	})
 	ctx, stop := context.WithCancel(context.Background())

@@ -26,7 +26,7 @@ type scanning struct {
 func (n *Node) newScanning() *scanning {
 	worker := scanner.NewWorker(scanner.WorkerConfig{
 		Node: n.id, Catalog: n.catalog, Index: n.index, Streams: n.config.ScanStreams,
-		Proposer: n.cluster, Buckets: n.buckets, Pace: n.buckets.Pace, Logger: n.log,
+		Proposer: n.cluster, Buckets: n.buckets, ShareRate: n.buckets.Pace, Logger: n.log,
 	})
 	n.cluster.Handle(rpc.NewScanHandler(worker))
 	copies := newReplicas(n.cluster, n.index, n.config.ReplicaBandwidth<<20, n.registry)
@@ -38,7 +38,7 @@ func (n *Node) newScanning() *scanning {
 	})
 	synced := make(chan string, 64)
 	return &scanning{keeper, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{
-		Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Buckets: n.buckets,
+		Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets,
 		Shards: keeper, Peers: scanPeers{n.cluster, worker}, Publisher: publisher{n, synced},
 		SyncEvery: n.config.SyncEvery, Logger: n.log, Registerer: n.registry,
 	}), synced}

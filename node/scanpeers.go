@@ -30,11 +30,11 @@ func (p scanPeers) Alive() []string {
 }
 
 // Exchange implements scanner.Peers.
-func (p scanPeers) Exchange(ctx context.Context, node string, order *spb.Order) (*spb.Report, error) {
-	if node == p.worker.Node {
-		return p.worker.Exchange(ctx, order)
+func (p scanPeers) Exchange(ctx context.Context, node string, a *spb.Assignment) (*spb.StatusReport, error) {
+	if node == p.worker.Node() {
+		return p.worker.Exchange(ctx, a)
 	}
-	return rpc.NewScanClient(p.cluster.HTTPClient(), "https://"+node).Exchange(ctx, order)
+	return rpc.NewScanClient(p.cluster.HTTPClient(), "https://"+node).Exchange(ctx, a)
 }
 
 // Pace makes this node take but a part of the calls that the provider's limit allows for

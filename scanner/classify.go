@@ -12,56 +12,56 @@ import (
 	"firescan/provider"
 )
 
-// links walks the links of one bucket in ascending order of stem
-// (*catalog.LinkCursor does).
+// links iterates over the links of one bucket in ascending order of stem, like
+// *catalog.LinkCursor.
 type links interface {
 	Seek(stem []byte) (*catalog.Link, bool)
 	Next() (*catalog.Link, bool)
-	// Err tells whether the walk ended early: then its links are not all there are.
+	// Err returns the error that ended the walk early.
 	Err() error
 }
 
-// classifier tells what the files of a page are and which of them a backup needs,
-// by one merge of the page with the links of the bucket. It is for one goroutine;
-// once its buffers have grown it allocates nothing.
+// A classifier finds the types of the files of a page and which of them a backup needs,
+// by one merge of the page with the links of the bucket. It is for one goroutine. Once
+// its buffers have grown, it allocates nothing.
 type classifier struct {
 	destination string
 
 	entries []index.Entry
-	missing []index.Missing // copies: they outlive the look-up
+	missing []index.Missing // copies, which outlive the catalog transaction
 
 	stems [][]byte
 	order []int // positions of entries by stem
 }
 
-// page fills entries and missing for the objects listed of [from, upTo). An empty
-// upTo is no bound. The entries alias the objects.
+// page fills entries and missing for the objects of [from, upTo), of which an empty upTo
+// is unbounded. The entries alias the objects.
 //
-// Every stem of a key in [from, upTo) lies in that interval itself, or is a part of
-// from that ends before a byte not above '.': since a key goes on from its stem
-// with '.', only such keys are not below from. So these few stems and the links in
-// the interval are all that matter.
+// Every stem of a key in [from, upTo) lies in that interval itself, or is a prefix of
+// from that ends before a byte not above '.': since a key continues its stem with '.',
+// only such keys are not below from. So these few stems and the links in the interval are
+// enough.
 func (c *classifier) page(cur links, pitr [][]byte, objects []provider.Object, from, upTo []byte) error {
 	c.missing = c.missing[:0]
 	c.fill(pitr, objects)
-	m := merge{classifier: c, from: from, upTo: upTo}
+	m := merge{page: c, from: from, upTo: upTo}
 	for i, b := range from {
 		if b > '.' {
 			continue
 		}
 		stem := from[:i]
 		for l, ok := cur.Seek(stem); ok && bytes.Equal(l.Stem, stem); l, ok = cur.Next() {
-			m.link(l)
+			m.apply(l)
 		}
 	}
 	for l, ok := cur.Seek(from); ok && (len(upTo) == 0 || bytes.Compare(l.Stem, upTo) < 0); l, ok = cur.Next() {
-		m.link(l)
+		m.apply(l)
 	}
 	return cur.Err()
 }
 
-// fill makes an entry of every object, without links but for PITR prefixes, and
-// orders them by stem.
+// fill makes an entry of every object, linked only by PITR prefixes, and orders them by
+// stem.
 func (c *classifier) fill(pitr [][]byte, objects []provider.Object) {
 	n := len(objects)
 	c.entries = slices.Grow(c.entries[:0], n)[:n]
@@ -82,58 +82,59 @@ func (c *classifier) fill(pitr [][]byte, objects []provider.Object) {
 	}
 }
 
-// merge is the walk over entries in order of stem that follows the links.
+// A merge walks over the entries in order of stem along with the links.
 type merge struct {
-	*classifier
+	page       *classifier
 	from, upTo []byte
 
 	stem    []byte // of the last link
-	at, end int    // the positions in order of the entries of that stem
-	linked  bool   // they are linked all
+	at, end int    // the positions in page.order of the entries of that stem
+	linked  bool   // all of them are linked
 }
 
-// link takes the next link: the entries of its stem that it needs are linked, and
-// the record is missing when its path lies in the page's interval and was not seen.
-func (m *merge) link(l *catalog.Link) {
+// apply applies the next link: it marks the entries of the stem that the record needs as
+// linked, and the record as missing when its path lies in the interval and was not
+// listed.
+func (m *merge) apply(l *catalog.Link) {
 	if !bytes.Equal(m.stem, l.Stem) || m.end == 0 {
-		m.group(l.Stem)
+		m.advance(l.Stem)
 	}
-	group := m.order[m.at:m.end]
+	group := m.page.order[m.at:m.end]
 	found, seen := slices.BinarySearchFunc(group, l.Path, func(i int, path []byte) int {
-		return bytes.Compare(m.entries[i].Path, path)
+		return bytes.Compare(m.page.entries[i].Path, path)
 	})
 	if l.Kind == catalog.LinkFile {
 		if seen {
-			m.entries[group[found]].Linked = true
+			m.page.entries[group[found]].Linked = true
 		}
 		return
 	}
 	if !m.linked {
 		for _, i := range group {
-			m.entries[i].Linked = true
+			m.page.entries[i].Linked = true
 		}
 		m.linked = true
 	}
-	if !seen && string(l.StorageID) == m.destination && m.within(l.Path) {
-		m.missing = append(m.missing, index.Missing{
+	if !seen && string(l.StorageID) == m.page.destination && m.contains(l.Path) {
+		m.page.missing = append(m.page.missing, index.Missing{
 			Org: bytes.Clone(l.Org), BackupID: bytes.Clone(l.BackupID), Path: bytes.Clone(l.Path),
 		})
 	}
 }
 
-// group moves on to the entries of a stem.
-func (m *merge) group(stem []byte) {
+// advance moves to the entries of a stem.
+func (m *merge) advance(stem []byte) {
 	m.stem = append(m.stem[:0], stem...)
 	m.at, m.linked = m.end, false
-	for m.at < len(m.order) && bytes.Compare(m.stems[m.order[m.at]], stem) < 0 {
+	for m.at < len(m.page.order) && bytes.Compare(m.page.stems[m.page.order[m.at]], stem) < 0 {
 		m.at++
 	}
 	m.end = m.at
-	for m.end < len(m.order) && bytes.Equal(m.stems[m.order[m.end]], stem) {
+	for m.end < len(m.page.order) && bytes.Equal(m.page.stems[m.page.order[m.end]], stem) {
 		m.end++
 	}
 }
 
-func (m *merge) within(path []byte) bool {
+func (m *merge) contains(path []byte) bool {
 	return bytes.Compare(path, m.from) >= 0 && (len(m.upTo) == 0 || bytes.Compare(path, m.upTo) < 0)
 }

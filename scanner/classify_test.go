@@ -16,7 +16,7 @@ import (
 	"firescan/provider"
 )
 
-// linkList is the links of a bucket in memory, sorted as the catalog has them.
+// A linkList holds the links of a bucket in memory in the order of the catalog.
 type linkList struct {
 	all []catalog.Link
 	at  int
@@ -66,8 +66,8 @@ func newLinkList(records []record) *linkList {
 	return l
 }
 
-// TestPagesAgreeWithTheRule compares the merge, over pages cut anywhere, with the
-// rule as it is written: every file against every record.
+// TestPagesAgreeWithTheRule compares the merge over arbitrary pages with the definition:
+// every file against every record.
 func TestPagesAgreeWithTheRule(t *testing.T) {
 	key := rapid.StringOfN(rapid.RuneFrom([]rune("ab./-!p")), 1, 7, -1)
 	rapid.Check(t, func(t *rapid.T) {

@@ -7,42 +7,40 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 	"firescan/replica"
 )
 
-// fleetCopies are the shards of a fleet's other nodes.
+// fleetCopies are the shards of the other nodes of a fleet.
 type fleetCopies struct {
-	*fleetNode
-	// refuse tells what cannot be copied now.
+	node *fleetNode
+	// refuse reports whether copying from a node fails.
 	refuse func(from *fleetNode) bool
 }
 
-// Members implements Replicas.
+// Members implements replica.Peers.
 func (c fleetCopies) Members() (all []replica.Member) {
-	for _, n := range c.nodes {
-		all = append(all, replica.Member{ID: n.id, Alive: !n.down.Load()})
+	for _, n := range c.node.fleet.nodes {
+		all = append(all, replica.Member{ID: n.ID, Alive: !n.IsStopped()})
 	}
 	return all
 }
 
 func (c fleetCopies) named(id string) (*fleetNode, error) {
-	n := c.nodes[slices.IndexFunc(c.nodes, func(n *fleetNode) bool { return n.id == id })]
-	if n.down.Load() {
-		return nil, fmt.Errorf("%s does not answer", id)
+	n := c.node.fleet.node(id)
+	if n.IsStopped() {
+		return nil, fmt.Errorf("%s does not respond", id)
 	}
 	return n, nil
 }
 
-// Held implements Replicas.
+// Held implements replica.Peers.
 func (c fleetCopies) Held(_ context.Context, node, destination string, ids []string) ([]bool, error) {
 	n, err := c.named(node)
 	if err != nil {
@@ -55,7 +53,7 @@ func (c fleetCopies) Held(_ context.Context, node, destination string, ids []str
 	return held, nil
 }
 
-// Fetch implements Replicas.
+// Fetch implements replica.Peers.
 func (c fleetCopies) Fetch(_ context.Context, node, destination string, s *pb.Segment) error {
 	n, err := c.named(node)
 	if err != nil {
@@ -69,7 +67,7 @@ func (c fleetCopies) Fetch(_ context.Context, node, destination string, s *pb.Se
 		return fmt.Errorf("%w: %w", replica.ErrNoSegment, err)
 	}
 	defer f.Close()
-	in, err := c.index.Receive(destination, s.Id)
+	in, err := c.node.index.Receive(destination, s.Id)
 	if err != nil {
 		return err
 	}
@@ -83,17 +81,17 @@ func (c fleetCopies) Fetch(_ context.Context, node, destination string, s *pb.Se
 	return in.Commit(s.Checksum)
 }
 
-// keep gives each node a keeper that holds copies, and runs it until the test ends.
+// keep gives each node a replicator that copies shards, which runs until the test ends.
 func (f *fleet) keep(refuse func(from *fleetNode) bool) {
 	ctx, stop := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	for _, n := range f.nodes {
-		n.keeper = replica.New(replica.Config{
-			Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n, Peers: fleetCopies{n, refuse}, Grace: time.Millisecond,
+		n.replicator = replica.New(replica.Config{
+			Node: n.ID, Catalog: n.Catalog, Index: n.index, Proposer: n, Peers: fleetCopies{n, refuse}, Grace: time.Millisecond,
 			Timing: replica.Timing{Retry: 20 * time.Millisecond, Return: 20 * time.Millisecond},
 			Logger: slog.New(slog.DiscardHandler),
 		})
-		work.Go(func() { _ = n.keeper.Run(ctx) })
+		work.Go(func() { _ = n.replicator.Run(ctx) })
 	}
 	f.t.Cleanup(func() {
 		stop()
@@ -101,37 +99,20 @@ func (f *fleet) keep(refuse func(from *fleetNode) bool) {
 	})
 }
 
-// segments are those that a sync has recorded.
-func (f *fleet) segments(id string) (all []*pb.Segment) {
-	f.t.Helper()
-	if err := f.nodes[0].catalog.View(func(tx *catalog.Tx) (err error) {
-		all, err = tx.Segments(id)
-		return err
-	}); err != nil {
-		f.t.Fatal(err)
-	}
-	return all
-}
-
-// reads is what a reader of a node's shard is shown.
+// reads returns the files of a node's shard.
 func (n *fleetNode) reads() (map[string]bool, error) {
-	v, err := n.keeper.View(n.t.Context(), destID)
+	v, err := n.replicator.View(n.fleet.t.Context(), destID)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Release()
-	files := map[string]bool{}
-	_, _, err = v.Query(index.Query{}, func(e *index.Entry) bool {
-		files[string(e.Path)] = e.Linked
-		return true
-	})
-	return files, err
+	return filesOf(v)
 }
 
-// TestListedAgainWhenItsOnlyCopyIsGone: a node dies at the end of a scan with segments that
-// nobody else has. These are listed again, and nothing else, while others read the last
-// generation; and the result is the same.
-func TestListedAgainWhenItsOnlyCopyIsGone(t *testing.T) {
+// TestLostSegmentsAreListedAgain: a node dies at the end of a scan with segments that no
+// other node has. These and only these are listed again, while others read the last
+// generation, and the result is the same.
+func TestLostSegmentsAreListedAgain(t *testing.T) {
 	f := newFleet(t, 3)
 	var refused atomic.Pointer[fleetNode]
 	f.keep(func(from *fleetNode) bool { return from == refused.Load() })
@@ -146,10 +127,10 @@ func TestListedAgainWhenItsOnlyCopyIsGone(t *testing.T) {
 	for _, n := range f.nodes[:2] {
 		readers.Go(func() {
 			for reading.Err() == nil {
-				// A promotion shows here before it shows there: then another node is asked.
+				// A promotion is visible on one node before the other, which then has no shard.
 				files, err := n.reads()
 				if err == nil && !maps.Equal(files, want) || err != nil && !errors.Is(err, index.ErrNoShard) {
-					t.Errorf("%s shows %d files: %v", n.id, len(files), err)
+					t.Errorf("%s shows %d files: %v", n.ID, len(files), err)
 					return
 				}
 				if err == nil {
@@ -162,17 +143,15 @@ func TestListedAgainWhenItsOnlyCopyIsGone(t *testing.T) {
 	refused.Store(victim)
 	listed := f.lists.Load()
 	id := f.startSync()
-	for f.get(id).FilesScanned < fleetKeys {
-		time.Sleep(time.Millisecond)
-	}
+	f.log.Wait("all files", func() bool { return f.get(id).FilesScanned >= fleetKeys })
 	own := 0
 	for _, s := range f.segments(id) {
-		if s.Node == victim.id {
+		if s.Node == victim.ID {
 			own += int(s.Files)
 		}
 	}
 	if own == 0 {
-		t.Fatal("the node that is to die has listed nothing")
+		t.Fatal("the node that is to be killed has listed nothing")
 	}
 	victim.kill()
 	s := f.wait(id)
@@ -182,14 +161,14 @@ func TestListedAgainWhenItsOnlyCopyIsGone(t *testing.T) {
 		t.Fatalf("the sync: %v", s)
 	}
 	if again := int(f.lists.Load()-listed) - len(want); again < own || again > own+own/4 {
-		t.Errorf("%d keys were listed again of %d that were lost", again, own)
+		t.Errorf("%d keys were listed again, want the %d lost ones", again, own)
 	}
 	for _, n := range f.nodes[:2] {
 		if files, err := n.reads(); err != nil || !maps.Equal(files, want) {
-			t.Errorf("%s shows %d files: %v", n.id, len(files), err)
+			t.Errorf("%s shows %d files: %v", n.ID, len(files), err)
 		}
 	}
 	if readings.Load() == 0 {
-		t.Error("nobody has read meanwhile")
+		t.Error("no read succeeded meanwhile")
 	}
 }

@@ -1,7 +1,6 @@
 package scanner
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -12,259 +11,210 @@ import (
 	"firescan/scanner/split"
 )
 
-// leases say which node has which part of a sync's key space. They are the leader's, in
-// its memory only, and have one owner; time comes from outside.
+// leases record which worker has which part of a sync's key space. They are in the
+// leader's memory only and for one goroutine.
 //
-// Invariant: what is free, granted to one node, held by another, and in limbo do not
-// overlap unless a node broke its lease, and together with the recorded segments they
-// cover the key space.
+// Invariant: pending, granted, held and unconfirmed ranges do not overlap unless a worker
+// broke its lease, and together with the recorded segments they cover the key space.
 type leases struct {
 	pageSize float64
-	// next numbers the orders.
-	next  func() uint64
-	nodes map[string]*lessee
-	// free is nobody's, in order.
-	free []split.PlannedRange
-	// limbo has left the hands of a node: it was recorded, or it is nobody's. Which, the
-	// catalog tells.
-	limbo keyspace.RangeSet
-	// before counts what was recorded by none of the nodes that are known.
-	before counts
+	// nextSeq returns the sequence number of the next assignment.
+	nextSeq func() uint64
+	workers map[string]*workerState
+	// pending are the ranges that no worker has, in order.
+	pending []split.PlannedRange
+	// unconfirmed are ranges that a worker had and no longer has: either recorded in the
+	// catalog or to be listed again.
+	unconfirmed keyspace.RangeSet
+	// before counts what was recorded by no known worker.
+	before counters
 }
 
-// lessee is a node as its lessor knows it.
-type lessee struct {
+// workerState is what the leader knows of a worker.
+type workerState struct {
 	id string
-	// seq is that of the newest order.
+	// seq is that of the newest assignment.
 	seq uint64
-	// holds is what it may be listing: what it held in its newest report, and what it
-	// was sent since.
-	holds keyspace.RangeSet
-	// grants and want are for the next order, asked is what the newest one wanted.
+	// held are the ranges that the worker may be listing: those of its newest report and
+	// those sent since.
+	held keyspace.RangeSet
+	// grants and want are for the next assignment; asked is want of the newest one.
 	grants []split.PlannedRange
 	want   int
 	asked  int
-	// known is set while it answers; heard is when it did, or when it was first tried.
-	known bool
-	heard time.Time
-	// failed is why it takes no part any more.
-	failed *spb.Failure
-	// idle is the number of streams without work, less what was granted since.
+	// isKnown is set while the worker responds; lastReport is the time of its newest report,
+	// or of when it joined.
+	isKnown    bool
+	lastReport time.Time
+	failure    *spb.Failure // nil unless the worker no longer takes part
+	// idle is the number of streams without work, less the ranges granted since.
 	streams, idle int
-	left          float64
-	tally         nodeTally
+	load          float64
+	counters      workerCounters
 }
 
-// join makes a node known; it is granted nothing before it has answered.
-func (l *leases) join(id string, now time.Time) *lessee {
-	n := l.nodes[id]
-	if n == nil {
-		n = &lessee{id: id, heard: now}
-		l.nodes[id] = n
+// join adds a worker; it is granted nothing before its first report.
+func (l *leases) join(id string, now time.Time) *workerState {
+	w := l.workers[id]
+	if w == nil {
+		w = &workerState{id: id, lastReport: now}
+		l.workers[id] = w
 	}
-	return n
+	return w
 }
 
-// members lists the nodes in order of their ids.
-func (l *leases) members() []*lessee {
-	return slices.SortedFunc(maps.Values(l.nodes), func(a, b *lessee) int { return strings.Compare(a.id, b.id) })
+// sorted returns the workers in order of their ids.
+func (l *leases) sorted() []*workerState {
+	return slices.SortedFunc(maps.Values(l.workers), func(a, b *workerState) int { return strings.Compare(a.id, b.id) })
 }
 
-// able lists the nodes that may be granted ranges.
-func (l *leases) able() []*lessee {
-	return slices.DeleteFunc(l.members(), func(n *lessee) bool { return !n.known || n.failed != nil })
+// available returns the workers that may be granted ranges.
+func (l *leases) available() []*workerState {
+	return slices.DeleteFunc(l.sorted(), func(w *workerState) bool { return !w.isKnown || w.failure != nil })
 }
 
-// order makes the next order to a node out of what was decided for it.
-func (l *leases) order(n *lessee) *spb.Order {
-	n.seq = l.next()
-	o := &spb.Order{Seq: n.seq, Want: uint32(n.want), Idle: uint32(n.idle), Grants: make([]*spb.Range, len(n.grants))}
-	sent := make(keyspace.RangeSet, len(n.grants))
-	for i, g := range n.grants {
-		o.Grants[i], sent[i] = wireRange(g), g.Range
+// assignment returns the next assignment of a worker.
+func (l *leases) assignment(w *workerState) *spb.Assignment {
+	w.seq = l.nextSeq()
+	a := &spb.Assignment{Seq: w.seq, Want: uint32(w.want), Idle: uint32(w.idle), Grants: make([]*spb.Range, len(w.grants))}
+	sent := make(keyspace.RangeSet, len(w.grants))
+	for i, g := range w.grants {
+		a.Grants[i], sent[i] = protoRange(g), g.Range
 	}
-	n.holds = n.holds.Union(sent...)
-	n.grants, n.asked, n.want = nil, n.want, 0
-	o.Busy = len(n.holds) > 0
-	return o
+	w.held = w.held.Union(sent...)
+	w.grants, w.asked, w.want = nil, w.want, 0
+	a.Busy = len(w.held) > 0
+	return a
 }
 
-// report takes the answer of a node to its newest order.
-func (l *leases) report(n *lessee, r *spb.Report, now time.Time) {
+// renew handles a worker's report on its newest assignment.
+func (l *leases) renew(w *workerState, r *spb.StatusReport, now time.Time) {
 	held := make([]keyspace.Range, len(r.Held))
 	for i, h := range r.Held {
 		held[i] = keyspace.NewRange(h.Start, h.End)
 	}
-	gone := n.holds
-	n.holds = keyspace.NewRangeSet(held)
-	gone = gone.Subtract(n.holds)
-	n.known, n.heard, n.failed, n.asked = true, now, r.Failure, 0
-	var given []split.PlannedRange
+	gone := w.held
+	w.held = keyspace.NewRangeSet(held)
+	gone = gone.Subtract(w.held)
+	w.isKnown, w.lastReport, w.failure, w.asked = true, now, r.Failure, 0
+	var returned []split.PlannedRange
 	var back []keyspace.Range
-	for _, g := range r.Given {
+	for _, g := range r.Returned {
 		p := split.PlannedRange{Range: keyspace.NewRange(g.Start, g.End), Keys: g.Keys}
-		if gone.Covers(p.Range) { // else it was taken back before
-			given, back = append(given, p), append(back, p.Range)
+		if gone.Covers(p.Range) { // else its lease expired before
+			returned, back = append(returned, p), append(back, p.Range)
 		}
 	}
-	l.limbo = l.limbo.Union(gone.Subtract(keyspace.NewRangeSet(back))...)
-	l.release(given)
-	n.streams, n.idle, n.left = int(r.Streams), max(0, int(r.Idle)-len(n.grants)), r.Left
-	if n.failed != nil {
-		l.withdraw(n)
+	l.unconfirmed = l.unconfirmed.Union(gone.Subtract(keyspace.NewRangeSet(back))...)
+	l.release(returned)
+	w.streams, w.idle, w.load = int(r.Streams), max(0, int(r.Idle)-len(w.grants)), r.Load
+	if w.failure != nil {
+		l.withdraw(w)
 	}
-	n.tally.add(r, &l.before)
+	w.counters.update(r, &l.before)
 }
 
-// unanswered takes note that nobody knows whether the newest order has arrived.
-func (l *leases) unanswered(n *lessee) { n.asked = 0 }
-
-// expire takes back what was leased to nodes that have not answered for as long as their
-// lease, and names them.
-func (l *leases) expire(now time.Time, lease func(id string) time.Duration) (lost []string) {
-	for _, n := range l.members() {
-		if now.Sub(n.heard) < lease(n.id) {
+// expire ends the leases of the workers without a report for as long as their lease, and
+// returns the ids of those.
+func (l *leases) expire(now time.Time, lease func(id string) time.Duration) (expired []string) {
+	for _, w := range l.sorted() {
+		if now.Sub(w.lastReport) < lease(w.id) {
 			continue
 		}
-		if n.known || len(n.holds) > 0 {
-			lost = append(lost, n.id)
+		if w.isKnown || len(w.held) > 0 {
+			expired = append(expired, w.id)
 		}
-		l.withdraw(n)
-		l.limbo = l.limbo.Union(n.holds...)
-		n.holds, n.known = nil, false
-		n.tally.lose()
+		l.withdraw(w)
+		l.unconfirmed = l.unconfirmed.Union(w.held...)
+		w.held, w.isKnown = nil, false
+		w.counters.dropUnrecorded()
 	}
-	return lost
+	return expired
 }
 
-// withdraw takes back what was decided for a node and not sent.
-func (l *leases) withdraw(n *lessee) {
-	l.put(n.grants...)
-	n.grants, n.want, n.idle, n.left = nil, 0, 0, 0
+// withdraw makes the unsent grants of a worker pending again.
+func (l *leases) withdraw(w *workerState) {
+	l.add(w.grants...)
+	w.grants, w.want, w.idle, w.load = nil, 0, 0, 0
 }
 
-// settle tells which segments are recorded: the rest of what is in limbo is free.
-func (l *leases) settle(recorded keyspace.RangeSet) {
-	lost := l.limbo.Subtract(recorded)
-	l.limbo = nil
+// confirm makes the unconfirmed ranges that are not recorded pending again.
+func (l *leases) confirm(recorded keyspace.RangeSet) {
+	lost := l.unconfirmed.Subtract(recorded)
+	l.unconfirmed = nil
 	l.release(split.UnknownSize(lost...))
 }
 
-// release makes free what of the ranges nobody has.
-func (l *leases) release(plan []split.PlannedRange) {
-	if len(plan) == 0 {
+// release makes those parts of the ranges pending that no worker has.
+func (l *leases) release(ranges []split.PlannedRange) {
+	if len(ranges) == 0 {
 		return
 	}
 	var taken []keyspace.Range
-	for _, n := range l.nodes {
-		taken = append(taken, n.holds...)
-		for _, g := range n.grants {
+	for _, w := range l.workers {
+		taken = append(taken, w.held...)
+		for _, g := range w.grants {
 			taken = append(taken, g.Range)
 		}
 	}
-	for _, f := range l.free {
-		taken = append(taken, f.Range)
+	for _, p := range l.pending {
+		taken = append(taken, p.Range)
 	}
 	all := keyspace.NewRangeSet(taken)
-	for _, p := range plan {
+	for _, p := range ranges {
 		for _, r := range (keyspace.RangeSet{p.Range}).Subtract(all) {
-			l.free = append(l.free, split.PlannedRange{Range: r, Keys: p.Keys})
+			l.pending = append(l.pending, split.PlannedRange{Range: r, Keys: p.Keys})
 		}
 	}
-	l.put()
+	l.add()
 }
 
-// put makes ranges free that nobody has.
-func (l *leases) put(plan ...split.PlannedRange) {
-	l.free = append(l.free, plan...)
-	slices.SortFunc(l.free, func(a, b split.PlannedRange) int { return strings.Compare(a.Start, b.Start) })
+// add makes ranges pending that no worker has.
+func (l *leases) add(ranges ...split.PlannedRange) {
+	l.pending = append(l.pending, ranges...)
+	slices.SortFunc(l.pending, func(a, b split.PlannedRange) int { return strings.Compare(a.Start, b.Start) })
 }
 
-// busy tells whether anything is leased.
-func (l *leases) busy() bool {
-	for _, n := range l.nodes {
-		if len(n.holds)+len(n.grants) > 0 {
-			return true
+// leased reports whether any range is leased.
+func (l *leases) leased() bool { return l.holders() > 0 }
+
+// holders returns the number of workers with ranges.
+func (l *leases) holders() (n int) {
+	for _, w := range l.workers {
+		if len(w.held)+len(w.grants) > 0 {
+			n++
 		}
 	}
-	return false
+	return n
 }
 
-// held is what the nodes hold.
+// held returns the ranges that workers hold.
 func (l *leases) held() (all keyspace.RangeSet) {
-	for _, n := range l.nodes {
-		all = all.Union(n.holds...)
+	for _, w := range l.workers {
+		all = all.Union(w.held...)
 	}
 	return all
 }
 
-// decide grants what is free to the nodes with idle streams, each its part. When there
-// is too little, the nodes with most left are asked to give some back.
-func (l *leases) decide() {
-	able := l.able()
-	idle := 0
-	for _, n := range able {
-		idle += n.idle
-	}
-	for _, n := range able {
-		if n.idle == 0 || len(l.free) == 0 {
-			continue
+// snapshot sums up the counters of the workers.
+func (l *leases) snapshot() *snapshot {
+	s := &snapshot{listed: l.before, total: len(l.pending)}
+	for _, w := range l.sorted() {
+		c := &w.counters
+		s.listed = s.listed.plus(c.allListed())
+		s.keysLeft += c.keysLeft
+		s.done += c.done
+		s.total += c.total
+		if c.total > 0 {
+			s.nodes = append(s.nodes, w.id)
 		}
-		k := (len(l.free)*n.idle + idle - 1) / idle
-		idle -= n.idle
-		n.grants = append(n.grants, l.take(k)...)
-		n.idle = max(0, n.idle-k)
 	}
-	if len(l.free) == 0 {
-		l.ask(able)
+	for _, p := range l.pending {
+		s.keysLeft += max(p.Keys, l.pageSize)
 	}
+	return s
 }
 
-// take takes k of the free ranges, spread over the key space: neighbours are alike, and
-// so each node gets some of all kinds.
-func (l *leases) take(k int) []split.PlannedRange {
-	n := len(l.free)
-	taken := make([]split.PlannedRange, 0, k)
-	rest := l.free[:0]
-	for i, p := range l.free {
-		if i*k/n == (i+1)*k/n {
-			rest = append(rest, p)
-			continue
-		}
-		taken = append(taken, p)
-	}
-	clear(l.free[len(rest):])
-	l.free = rest
-	return taken
-}
-
-// ask wants ranges of the nodes that would have most left for each stream after it.
-func (l *leases) ask(able []*lessee) {
-	hungry := 0
-	for _, n := range able {
-		hungry += n.idle - n.want - n.asked
-	}
-	var rich []*lessee
-	for _, n := range able {
-		if n.want+n.asked == 0 && n.streams > 0 {
-			rich = append(rich, n)
-		}
-	}
-	each := func(n *lessee) float64 { return n.left / float64(n.streams+n.want) }
-	for ; hungry > 0 && len(rich) > 0; hungry-- {
-		most := slices.MaxFunc(rich, func(a, b *lessee) int { return cmp.Compare(each(a), each(b)) })
-		if each(most) < l.pageSize {
-			return
-		}
-		if hungry <= most.idle { // only itself: it needs nobody for that
-			rich = slices.DeleteFunc(rich, func(n *lessee) bool { return n == most })
-			hungry++
-			continue
-		}
-		most.want++
-	}
-}
-
-func wireRange(p split.PlannedRange) *spb.Range {
+func protoRange(p split.PlannedRange) *spb.Range {
 	return &spb.Range{Start: []byte(p.Start), End: []byte(p.End), Keys: p.Keys}
 }

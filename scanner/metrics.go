@@ -15,13 +15,13 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		running: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "firescan_syncs_running", Help: "Syncs that this node coordinates now.",
+			Name: "firescan_syncs_running", Help: "Syncs that this node coordinates.",
 		}),
 		syncs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "firescan_syncs_total", Help: "Syncs that this node coordinated, by how they ended.",
+			Name: "firescan_syncs_total", Help: "Ended syncs that this node coordinated, by status.",
 		}, []string{"status"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "firescan_sync_seconds", Help: "How long syncs took that completed.",
+			Name: "firescan_sync_seconds", Help: "Duration of completed syncs in seconds.",
 			Buckets: prometheus.ExponentialBuckets(0.25, 2, 16),
 		}),
 	}

@@ -4,32 +4,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 )
 
 const (
-	// maxFacts bounds the segments of one command well below the greatest log entry:
-	// two keys of 1,024 bytes each and some numbers.
-	maxFacts = 100
-	// recordWithin is how long a segment may fail to be recorded before the scan gives up:
-	// a change of leaders takes less.
-	recordWithin = 30 * time.Second
-	// recordEvery is how often facts are proposed at most while there is work: each time
+	// maxSegmentsPerCommand bounds a command well below the largest log entry: a segment is
+	// two keys of up to 1,024 bytes and some numbers.
+	maxSegmentsPerCommand = 100
+	// recordTimeout is how long recording may fail before the scan fails; a change of
+	// leaders takes less.
+	recordTimeout = 30 * time.Second
+	// recordEvery is the least interval between two commands while there is work: each
 	// costs every node a write.
 	recordEvery = 30 * time.Millisecond
 )
 
-// recorder brings sealed segments into the catalog: those that are sealed while a
-// command is under way go together into the next.
+// A recorder records sealed segments in the catalog. Those sealed while a command is in
+// flight go together into the next one.
 type recorder struct {
-	scan  *scan
-	queue chan *pb.Segment
+	syncID   string
+	proposer Proposer
+	logger   *slog.Logger
+	queue    chan *pb.Segment
+	// recorded is called after segments were recorded.
+	recorded func([]*pb.Segment)
+	// isIdle reports whether no more segments are coming; changed is broadcast when it may
+	// have changed.
+	isIdle  func() bool
+	changed *catalog.Signal
 }
 
-// record hands a sealed segment over; it waits while the catalog is behind.
+// record queues a sealed segment; it blocks while the catalog is behind.
 func (r *recorder) record(ctx context.Context, s *pb.Segment) error {
 	select {
 	case r.queue <- s:
@@ -39,35 +50,35 @@ func (r *recorder) record(ctx context.Context, s *pb.Segment) error {
 	}
 }
 
-// run proposes what is recorded until ctx ends.
+// run records queued segments until ctx ends.
 func (r *recorder) run(ctx context.Context) error {
 	for {
 		began := time.Now()
-		facts := &pb.SealSegments{SyncId: r.scan.sync.Id}
+		command := &pb.SealSegments{SyncId: r.syncID}
 		select {
 		case first := <-r.queue:
-			facts.Segments = append(facts.Segments, first)
+			command.Segments = append(command.Segments, first)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 		r.linger(ctx, time.Until(began.Add(recordEvery)))
-		for len(r.queue) > 0 && len(facts.Segments) < maxFacts {
-			facts.Segments = append(facts.Segments, <-r.queue)
+		for len(r.queue) > 0 && len(command.Segments) < maxSegmentsPerCommand {
+			command.Segments = append(command.Segments, <-r.queue)
 		}
-		if err := r.propose(ctx, facts); err != nil {
-			return fmt.Errorf("record %d segments of sync %s: %w", len(facts.Segments), facts.SyncId, err)
+		if err := r.propose(ctx, command); err != nil {
+			return fmt.Errorf("record %d segments of sync %s: %w", len(command.Segments), r.syncID, err)
 		}
-		r.scan.settled(facts.Segments)
+		r.recorded(command.Segments)
 	}
 }
 
-// linger waits a while for more, unless nothing more is under way.
+// linger waits for more segments unless none are coming.
 func (r *recorder) linger(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		changed := r.scan.changed.Wait()
-		if r.scan.table.Spare(r.scan.Streams) == r.scan.Streams {
+		changed := r.changed.Wait()
+		if r.isIdle() {
 			return
 		}
 		select {
@@ -80,24 +91,23 @@ func (r *recorder) linger(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// propose brings the facts into the catalog, again and again while that fails for
-// reasons that pass: they may be proposed twice. A conflict is final: another node has
-// recorded keys of the same range, or the sync has ended.
-func (r *recorder) propose(ctx context.Context, facts *pb.SealSegments) error {
-	giveUp := time.Now().Add(recordWithin)
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		_, err := r.scan.Proposer.Propose(ctx, facts)
+// propose proposes a command, which may take effect twice, until it succeeds or is
+// refused. A conflict means that another node has recorded keys of the same range or that
+// the sync has ended.
+func (r *recorder) propose(ctx context.Context, command *pb.SealSegments) error {
+	interval := backoff.NewExponentialBackOff()
+	interval.InitialInterval, interval.Multiplier, interval.MaxInterval = 50*time.Millisecond, 2, time.Second
+	_, err := backoff.Retry(ctx, func() (*pb.Result, error) {
+		result, err := r.proposer.Propose(ctx, command)
 		if errors.Is(err, catalog.ErrConflict) {
-			return fmt.Errorf("%w (%w)", errLost, err)
+			return nil, backoff.Permanent(fmt.Errorf("%w (%w)", errLeaseLost, err))
 		}
-		if _, refused := errors.AsType[*catalog.Error](err); err == nil || refused || time.Now().After(giveUp) {
-			return err
+		if _, refused := errors.AsType[*catalog.Error](err); refused {
+			return nil, backoff.Permanent(err)
 		}
-		r.scan.Logger.Debug("segments could not be recorded; tried again", "sync", facts.SyncId, "error", err)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+		return result, err
+	}, backoff.WithBackOff(interval), backoff.WithMaxElapsedTime(recordTimeout), backoff.WithNotify(func(err error, _ time.Duration) {
+		r.logger.Debug("recording segments failed; retrying", "sync", r.syncID, "error", err)
+	}))
+	return err
 }

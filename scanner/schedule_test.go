@@ -1,11 +1,13 @@
 package scanner
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/catalog/catalogtest"
 	"firescan/provider/mem"
 )
 
@@ -31,44 +33,35 @@ func TestNextSync(t *testing.T) {
 func TestDueDestinationsAreSynced(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.account.Fill(bucket, 1, time.Unix(1e9, 0), "a.backup")
-	r.coordinator.SyncEvery = time.Hour
-	r.start()
-	// The destination was created long ago, but nobody knows yet whether its
-	// credentials work.
-	time.Sleep(1200 * time.Millisecond)
-	if s := r.last1(); s != nil {
-		t.Fatalf("a destination that is not verified was synced: %v", s)
-	}
-	r.propose(&pb.SetVerified{Org: org, Id: destID, Verified: true, At: 1, Revision: 1})
-	deadline := time.Now().Add(10 * time.Second)
-	for r.last1() == nil {
-		if time.Now().After(deadline) {
-			t.Fatal("a due destination was not synced")
+	r.syncEvery = time.Hour
+	// The destination was created long ago, but its credentials were not verified.
+	config := &CoordinatorConfig{Catalog: r.node.Catalog, Proposer: r.node, SyncEvery: r.syncEvery}
+	startDue := func() []*pb.Sync {
+		if err := startDueSyncs(t.Context(), config, time.Now()); err != nil {
+			t.Fatal(err)
 		}
-		time.Sleep(50 * time.Millisecond)
+		return catalogtest.Read(r.log, func(tx *catalog.Tx) ([]*pb.Sync, error) { return tx.Syncs(org, destID, "", 0) })
 	}
-	if s := r.wait(r.last1().Id); s.Status != catalog.SyncCompleted {
+	if all := startDue(); len(all) != 0 {
+		t.Fatalf("a destination that is not verified was synced: %v", all)
+	}
+	r.log.Must(&pb.SetVerified{Org: org, Id: destID, Verified: true, At: 1, Revision: 1})
+	r.start()
+	var s *pb.Sync
+	r.log.Wait("a scheduled sync", func() bool {
+		s = catalogtest.Read(r.log, func(tx *catalog.Tx) (*pb.Sync, error) {
+			last, err := tx.LastSync(org, destID)
+			if errors.Is(err, catalog.ErrNotFound) {
+				return nil, nil
+			}
+			return last, err
+		})
+		return s != nil
+	})
+	if s := r.wait(s.Id); s.Status != catalog.SyncCompleted {
 		t.Fatalf("scheduled sync: %v", s)
 	}
-	time.Sleep(1200 * time.Millisecond)
-	if n := r.countSyncs(); n != 1 {
-		t.Fatalf("%d syncs, want 1: it is not due again for an hour", n)
+	if all := startDue(); len(all) != 1 {
+		t.Fatalf("%d syncs, want 1: it is not due again for an hour", len(all))
 	}
-}
-
-func (r *rig) last1() (s *pb.Sync) {
-	_ = r.catalog.View(func(tx *catalog.Tx) (err error) {
-		s, err = tx.LastSync(org, destID)
-		return err
-	})
-	return s
-}
-
-func (r *rig) countSyncs() (n int) {
-	_ = r.catalog.View(func(tx *catalog.Tx) error {
-		all, err := tx.Syncs(org, destID, "", 0)
-		n = len(all)
-		return err
-	})
-	return n
 }

@@ -19,22 +19,21 @@ import (
 	"firescan/scanner/split"
 )
 
-// A simulated bucket, clock and network: tables and leases are driven as the streams of
-// the workers and the crew of the leader would, one event a page and a message, so that
-// plans can be judged without waiting for them. The unit of time is the latency of a
-// page.
+// A simulated bucket, clock and network: queues and leases are driven as by the streams
+// of the workers and the dispatcher of the leader, with one event per page and message.
+// The unit of time is the latency of a page.
 
 const (
 	simDelay   = 0.02 // of a message between two nodes: 1 ms where a page takes 50
-	simPoll    = 5.0  // how long an order waits for news
-	simJitter  = 0.1  // of a page: no two streams move in step
+	simPoll    = 5.0  // the time of an assignment
+	simJitter  = 0.1  // of a page, so that streams do not run in lockstep
 	simLatency = 1 + simJitter/2
 )
 
-// keySpace is a bucket's keys in order. It need not hold them.
+// A keySpace is the keys of a bucket in order. It need not store them.
 type keySpace interface {
 	size() int
-	// rank is the number of keys less than key.
+	// rank returns the number of keys less than key.
 	rank(key string) int
 	key(i int) []byte
 }
@@ -52,11 +51,11 @@ func (k computedKeys) rank(key string) int { return int(k.Rank([]byte(key))) }
 func (k computedKeys) key(i int) []byte    { return k.AppendKey(nil, uint64(i)) }
 
 type simResult struct {
-	makespan float64
-	pages    int
-	empty    int
-	ranges   int
-	orders   int
+	makespan    float64
+	pages       int
+	empty       int
+	ranges      int
+	assignments int
 }
 
 type simCluster struct {
@@ -65,55 +64,55 @@ type simCluster struct {
 	page   int
 	rnd    *rand.Rand
 	now    float64
-	queue  simQueue
+	events simQueue
 	leases leases
 	nodes  []*simNode
 	listed [][2]int // ranks
 	simResult
 }
 
-// simNode is a node with its table, and the order that waits for news.
+// A simNode is a node with its queue and its newest assignment.
 type simNode struct {
 	*simCluster
-	lessee  *lessee
-	table   *split.RangeQueue
+	state   *workerState
+	queue   *split.RangeQueue
 	streams int
 	free    int               // streams
-	owed    keyspace.RangeSet // ranges granted, and neither listed nor given back
-	order   *spb.Order
+	held    keyspace.RangeSet // ranges granted and neither listed nor given back
+	newest  *spb.Assignment   // not reported on; nil when there is none
 	seq     uint64
-	// lost is what was in messages that came to nothing; the catalog would tell.
+	// lost are ranges in lost messages, which the catalog would show.
 	lost []*spb.Range
-	// answered is whether the newest order of the leader was.
-	answered bool
+	// isReported is set when the newest assignment was reported on.
+	isReported bool
 }
 
 func newSimCluster(t testing.TB, keys keySpace, nodes, streams int) *simCluster {
 	t.Helper()
 	c := &simCluster{t: t, keys: keys, page: 1000, rnd: rand.New(rand.NewPCG(1, 2))}
 	if keys.size() < c.page {
-		c.page = 3 // so that small key spaces have pages, too
+		c.page = 3 // so that small key spaces have several pages
 	}
 	c.leases = leases{
-		pageSize: float64(c.page), nodes: map[string]*lessee{},
-		next: func() uint64 { c.orders++; return uint64(c.orders) },
+		pageSize: float64(c.page), workers: map[string]*workerState{},
+		nextSeq: func() uint64 { c.assignments++; return uint64(c.assignments) },
 	}
 	for i := range nodes {
-		n := &simNode{simCluster: c, table: split.NewRangeQueue(c.page, new(catalog.Signal)), streams: streams, free: streams, answered: true}
-		n.lessee = c.leases.join(fmt.Sprintf("node%02d", i), time.Time{})
-		c.leases.report(n.lessee, n.report(&spb.Order{}), time.Time{})
+		n := &simNode{simCluster: c, queue: split.NewRangeQueue(c.page, new(catalog.Signal)), streams: streams, free: streams, isReported: true}
+		n.state = c.leases.join(fmt.Sprintf("node%02d", i), time.Time{})
+		c.leases.renew(n.state, n.report(&spb.Assignment{}), time.Time{})
 		c.nodes = append(c.nodes, n)
 	}
 	return c
 }
 
-// scan carries a plan out.
+// scan lists the ranges of a plan.
 func (c *simCluster) scan(plan []split.PlannedRange) simResult {
 	c.t.Helper()
-	c.leases.put(plan...)
+	c.leases.add(plan...)
 	c.dispatch()
-	for c.queue.Len() > 0 && (c.leases.busy() || len(c.leases.free) > 0) {
-		e := heap.Pop(&c.queue).(simEvent)
+	for c.events.Len() > 0 && (c.leases.leased() || len(c.leases.pending) > 0) {
+		e := heap.Pop(&c.events).(simEvent)
 		c.now = e.at
 		e.do()
 	}
@@ -121,7 +120,7 @@ func (c *simCluster) scan(plan []split.PlannedRange) simResult {
 	reached := 0
 	for _, l := range c.listed {
 		if l[0] != reached {
-			c.t.Fatalf("key %q was listed twice, or not at all: %v after %d", c.keys.key(min(l[0], reached)), l, reached)
+			c.t.Fatalf("key %q was listed twice or not at all: %v after %d", c.keys.key(min(l[0], reached)), l, reached)
 		}
 		reached = l[1]
 	}
@@ -132,87 +131,87 @@ func (c *simCluster) scan(plan []split.PlannedRange) simResult {
 }
 
 func (c *simCluster) after(wait float64, do func()) {
-	heap.Push(&c.queue, simEvent{c.now + wait, do})
+	heap.Push(&c.events, simEvent{c.now + wait, do})
 }
 
-// dispatch is what the crew does after each message.
+// dispatch does what the dispatcher does after each message.
 func (c *simCluster) dispatch() {
-	c.leases.limbo = nil // what was not given back is recorded
-	c.leases.decide()
+	c.leases.unconfirmed = nil // ranges that were not given back are recorded
+	c.leases.balance()
 	for _, n := range c.nodes {
-		if !n.answered && len(n.lessee.grants)+n.lessee.want == 0 {
+		if !n.isReported && len(n.state.grants)+n.state.want == 0 {
 			continue
 		}
-		n.answered = false
-		o := c.leases.order(n.lessee)
-		c.after(simDelay, func() { n.obey(o) })
+		n.isReported = false
+		a := c.leases.assignment(n.state)
+		c.after(simDelay, func() { n.accept(a) })
 	}
 }
 
-// obey is what a worker does with an order.
-func (n *simNode) obey(o *spb.Order) {
-	if o.Seq <= n.seq { // two that were sent at once change places
-		n.lost = append(n.lost, o.Grants...)
+// accept does what a worker does with an assignment.
+func (n *simNode) accept(a *spb.Assignment) {
+	if a.Seq <= n.seq { // two that were sent at once are reordered
+		n.lost = append(n.lost, a.Grants...)
 		return
 	}
-	n.order, n.seq = o, o.Seq
-	plan := make([]split.PlannedRange, len(o.Grants))
-	for i, g := range o.Grants {
+	n.newest, n.seq = a, a.Seq
+	plan := make([]split.PlannedRange, len(a.Grants))
+	for i, g := range a.Grants {
 		plan[i] = split.PlannedRange{Range: keyspace.NewRange(g.Start, g.End), Keys: g.Keys}
-		n.owed = n.owed.Union(plan[i].Range)
+		n.held = n.held.Union(plan[i].Range)
 	}
 	if len(plan) > 0 {
-		n.table.Add(plan)
+		n.queue.Add(plan)
 	}
 	n.assign()
 	n.after(simPoll, func() {
-		if n.order == o {
-			n.answer(nil)
+		if n.newest == a {
+			n.send(nil)
 		}
 	})
-	n.look()
+	n.reportNews()
 }
 
-// look answers the order when something matters.
-func (n *simNode) look() {
-	o := n.order
-	if o == nil {
+// reportNews reports when there is news for the leader.
+func (n *simNode) reportNews() {
+	a := n.newest
+	if a == nil {
 		return
 	}
-	given := n.table.GiveBack(int(o.Want), n.streams)
+	given := n.queue.GiveBack(int(a.Want), n.streams)
 	for _, g := range given {
-		n.owed = n.owed.Subtract(keyspace.RangeSet{g.Range})
+		n.held = n.held.Subtract(keyspace.RangeSet{g.Range})
 	}
 	n.assign()
-	if len(given) > 0 || n.table.Spare(n.streams) > int(o.Idle) || o.Busy && len(n.owed) == 0 {
-		n.answer(given)
+	if len(given) > 0 || n.queue.Spare(n.streams) > int(a.Idle) || a.Busy && len(n.held) == 0 {
+		n.send(given)
 	}
 }
 
-func (n *simNode) answer(given []split.PlannedRange) {
-	r := n.report(n.order)
-	n.order = nil
+func (n *simNode) send(given []split.PlannedRange) {
+	r := n.report(n.newest)
+	n.newest = nil
 	for _, g := range given {
-		r.Given = append(r.Given, wireRange(g))
+		r.Returned = append(r.Returned, protoRange(g))
 	}
 	n.after(simDelay, func() {
-		if r.Seq != n.lessee.seq {
-			n.lost = append(n.lost, r.Given...)
+		if r.Seq != n.state.seq {
+			n.lost = append(n.lost, r.Returned...)
 			return
 		}
-		n.answered = true
-		n.leases.report(n.lessee, r, time.Time{})
+		n.isReported = true
+		n.leases.renew(n.state, r, time.Time{})
 		n.leases.release(split.UnknownSize(rangesOf(n.lost)...))
 		n.lost = nil
 		n.dispatch()
 	})
 }
 
-func (n *simNode) report(o *spb.Order) *spb.Report {
-	estimate := n.table.Estimate()
-	r := &spb.Report{Seq: o.Seq, Left: estimate.Load, Reckoned: estimate.KeysLeft, Streams: uint32(n.streams), Idle: uint32(n.table.Spare(n.streams))}
-	for _, h := range n.owed {
-		r.Held = append(r.Held, wireRange(split.PlannedRange{Range: h}))
+func (n *simNode) report(a *spb.Assignment) *spb.StatusReport {
+	estimate := n.queue.Estimate()
+	r := &spb.StatusReport{Seq: a.Seq, Load: estimate.Load, KeysLeft: estimate.KeysLeft, Streams: uint32(n.streams), Idle: uint32(n.queue.Spare(n.streams))}
+	for _, h := range n.held {
+		r.Held = append(r.Held, protoRange(split.PlannedRange{Range: h}))
 	}
 	return r
 }
@@ -220,7 +219,7 @@ func (n *simNode) report(o *spb.Order) *spb.Report {
 // assign gives the free streams work.
 func (n *simNode) assign() {
 	for n.free > 0 {
-		c := n.table.TryNext(n.free)
+		c := n.queue.TryNext(n.free)
 		if c == nil {
 			return
 		}
@@ -229,7 +228,7 @@ func (n *simNode) assign() {
 	}
 }
 
-// list makes a request.
+// list lists a page.
 func (n *simNode) list(c *split.Claim) {
 	asked := c.Remaining()
 	n.after(1+n.rnd.Float64()*simJitter, func() {
@@ -249,7 +248,7 @@ func (n *simNode) list(c *split.Claim) {
 			hi = lo
 		}
 		upTo, more := c.Advance(asked, next, hi-lo, func(i int) []byte { return n.keys.key(lo + i) })
-		n.owed = n.owed.Subtract(keyspace.RangeSet{{Start: asked.Start, End: upTo}})
+		n.held = n.held.Subtract(keyspace.RangeSet{{Start: asked.Start, End: upTo}})
 		if upTo != "" {
 			hi = min(hi, max(lo, n.keys.rank(upTo)))
 		}
@@ -264,16 +263,16 @@ func (n *simNode) list(c *split.Claim) {
 			n.free++
 		}
 		n.assign()
-		n.look()
+		n.reportNews()
 	})
 }
 
-// simKeys is how many keys TestSimulatedClusters lists; 1e9 takes half an hour.
+// simKeys is the number of keys in TestSimulatedClusters; 1e9 takes half an hour.
 var simKeys = flag.Float64("simkeys", 1e7, "keys in the simulation of clusters")
 
-// TestSimulatedClusters lists a large key space with many nodes of 64 streams: the first
-// time, when nothing is known but its folders, and again with the ranges of the last
-// generation. That each key is listed once is checked throughout.
+// TestSimulatedClusters lists a large key space with many nodes of 64 streams: first with
+// only the folders known, then with the ranges of the last generation. Each key must be
+// listed exactly once.
 func TestSimulatedClusters(t *testing.T) {
 	n := uint64(*simKeys)
 	if testing.Short() {
@@ -287,8 +286,8 @@ func TestSimulatedClusters(t *testing.T) {
 		space := computedKeys{keys}
 		for _, c := range []struct {
 			nodes int
-			// first and again are how near to the ideal the scans must come, in per cent, with
-			// 10 M keys at the least: that are no more than 8 pages for each stream of 20 nodes.
+			// first and again are the least parts of the ideal throughput, in percent, with at
+			// least 10 M keys, which are only 8 pages per stream of 20 nodes.
 			first, again float64
 		}{{1, 85, 97}, {3, 78, 94}, {5, 70, 92}, {20, 36, 82}, {100, 0, 0}} {
 			if n < 1e8 && c.nodes > 20 {
@@ -300,8 +299,8 @@ func TestSimulatedClusters(t *testing.T) {
 				for _, again := range []bool{false, true} {
 					r := newSimCluster(t, space, c.nodes, 64).scan(simPlan(t, space, c.nodes*64, again))
 					share := 100 * ideal / r.makespan
-					t.Logf("again %v: %.1f page latencies, %.1f %% of ideal; %d lists (%d empty, %.1f %% too many), %d ranges, %d orders",
-						again, r.makespan, share, r.pages, r.empty, 100*(float64(r.pages)*1000/float64(n)-1), r.ranges, r.orders)
+					t.Logf("again %v: %.1f page latencies, %.1f %% of ideal; %d lists (%d empty, %.1f %% too many), %d ranges, %d assignments",
+						again, r.makespan, share, r.pages, r.empty, 100*(float64(r.pages)*1000/float64(n)-1), r.ranges, r.assignments)
 					if n >= 1e7 && (!again && share < c.first || again && share < c.again) {
 						t.Errorf("want %.0f and %.0f %%", c.first, c.again)
 					}
@@ -311,7 +310,7 @@ func TestSimulatedClusters(t *testing.T) {
 	}
 }
 
-// simPlan is the first plan of a job, or that of a later one.
+// simPlan returns the plan of a first sync, or of a later one.
 func simPlan(t testing.TB, keys keySpace, streams int, again bool) []split.PlannedRange {
 	t.Helper()
 	if !again {

@@ -18,18 +18,18 @@ import (
 	"firescan/scanner/split"
 )
 
-// simulate lists keys with the streams of one node that has no peers.
+// simulate lists keys with the streams of one node without peers.
 func simulate(t testing.TB, keys []string, plan []split.PlannedRange, streams int) simResult {
 	t.Helper()
 	c := newSimCluster(t, sortedKeys(keys), 1, streams)
 	return c.scan(plan)
 }
 
-// keyBucket lists sorted keys as a provider does, folders folded.
+// A keyBucket lists sorted keys with a delimiter, like a provider.
 type keyBucket struct {
 	provider.Bucket
 	keys   keySpace
-	levels *sync.Map // the depths at which lists were made
+	levels *sync.Map // the levels that were listed
 }
 
 func (b keyBucket) List(_ context.Context, req provider.ListRequest, page *provider.Page) error {
@@ -68,12 +68,12 @@ func keyGen() *rapid.Generator[string] {
 	)
 }
 
-// layouts are key spaces of about n keys; each has its own difficulty.
+// layouts are kinds of key spaces, each difficult in its own way.
 var layouts = []struct {
 	name string
 	keys func(rnd *rand.Rand) string
-	// most is how many page latencies a first scan of a million keys may take with
-	// 64 streams, where 15.6 would be perfect.
+	// most is the most page latencies of a first scan of a million keys with 64 streams;
+	// the ideal is 15.6.
 	most float64
 }{
 	{"flat", nil, 26},
@@ -108,8 +108,8 @@ func text(r *rand.Rand, chars string, n int) string {
 	return b.String()
 }
 
-// layoutKeys makes about n keys of a layout in order. Those without a maker are the
-// benchmarks' own.
+// layoutKeys returns about n keys of a layout in order. Those without a generator are the
+// layouts of the benchmarks.
 func layoutKeys(t testing.TB, name string, next func(*rand.Rand) string, n int) []string {
 	t.Helper()
 	keys := make([]string, 0, n)
@@ -131,9 +131,9 @@ func layoutKeys(t testing.TB, name string, next func(*rand.Rand) string, n int) 
 	return slices.Compact(keys)
 }
 
-// TestSimulatedScans lists key spaces of every kind with nothing known of them, and
-// again with the ranges of the last generation, and holds each to its bound in page
-// latencies of simulated time. That each key is listed once is checked throughout.
+// TestSimulatedScans lists key spaces of every kind, first with nothing known, then with
+// the ranges of the last generation, each within a bound in page latencies of simulated
+// time. Each key must be listed exactly once.
 func TestSimulatedScans(t *testing.T) {
 	n := 1_000_000
 	if testing.Short() {
@@ -168,7 +168,7 @@ func TestSimulatedScans(t *testing.T) {
 	}
 }
 
-// TestSimulatedSmallScans: whatever the keys are, each is listed once.
+// TestSimulatedSmallScans lists arbitrary keys, each exactly once.
 func TestSimulatedSmallScans(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		keys := rapid.SliceOfDistinct(keyGen(), rapid.ID[string]).Draw(rt, "keys")

@@ -2,31 +2,32 @@ package scanner
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
-// slots shares the requests that a node may have under way among its scans: a scan
-// that waits gets every n-th slot that comes free, n being the scans that wait. So a
-// bucket of a thousand files does not stand behind one of a hundred million.
-type slots struct {
+// requestSlots bounds the concurrent requests of a node and shares them among its scans
+// by round robin, so that a scan of a thousand files need not wait for one of a hundred
+// million.
+type requestSlots struct {
 	mu    sync.Mutex
 	free  int
-	queue []*turn // the scans with waiters, the one to be served next first
+	queue []*slotQueue // those with waiters, the next one first
 }
 
-// turn is one scan's place in the queue.
-type turn struct {
-	slots   *slots
+// A slotQueue holds the waiters of one scan.
+type slotQueue struct {
+	slots   *requestSlots
 	waiting []chan struct{}
 }
 
-func newSlots(n int) *slots { return &slots{free: n} }
+func newRequestSlots(n int) *requestSlots { return &requestSlots{free: n} }
 
-func (s *slots) newTurn() *turn { return &turn{slots: s} }
+func (s *requestSlots) newQueue() *slotQueue { return &slotQueue{slots: s} }
 
 // acquire waits for a slot, or for the end of ctx.
-func (t *turn) acquire(ctx context.Context) error {
-	s := t.slots
+func (q *slotQueue) acquire(ctx context.Context) error {
+	s := q.slots
 	s.mu.Lock()
 	if s.free > 0 {
 		s.free--
@@ -34,10 +35,10 @@ func (t *turn) acquire(ctx context.Context) error {
 		return nil
 	}
 	ready := make(chan struct{})
-	if len(t.waiting) == 0 {
-		s.queue = append(s.queue, t)
+	if len(q.waiting) == 0 {
+		s.queue = append(s.queue, q)
 	}
-	t.waiting = append(t.waiting, ready)
+	q.waiting = append(q.waiting, ready)
 	s.mu.Unlock()
 	select {
 	case <-ready:
@@ -46,46 +47,35 @@ func (t *turn) acquire(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, w := range t.waiting {
-		if w == ready {
-			t.waiting = append(t.waiting[:i], t.waiting[i+1:]...)
-			if len(t.waiting) == 0 {
-				s.leave(t)
-			}
-			return context.Cause(ctx)
-		}
+	i := slices.Index(q.waiting, ready)
+	if i < 0 { // the slot came while ctx ended: pass it on
+		s.release()
+		return context.Cause(ctx)
 	}
-	// The slot came while ctx ended: pass it on.
-	s.release()
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	if len(q.waiting) == 0 {
+		s.queue = slices.DeleteFunc(s.queue, func(o *slotQueue) bool { return o == q })
+	}
 	return context.Cause(ctx)
 }
 
-// release gives a slot back, to the scan whose turn it is.
-func (t *turn) release() {
-	t.slots.mu.Lock()
-	defer t.slots.mu.Unlock()
-	t.slots.release()
+// release gives a slot to the next scan that waits.
+func (q *slotQueue) release() {
+	q.slots.mu.Lock()
+	defer q.slots.mu.Unlock()
+	q.slots.release()
 }
 
-func (s *slots) release() {
+func (s *requestSlots) release() {
 	if len(s.queue) == 0 {
 		s.free++
 		return
 	}
-	t := s.queue[0]
+	q := s.queue[0]
 	s.queue = s.queue[1:]
-	close(t.waiting[0])
-	t.waiting = t.waiting[1:]
-	if len(t.waiting) > 0 {
-		s.queue = append(s.queue, t)
-	}
-}
-
-func (s *slots) leave(t *turn) {
-	for i, q := range s.queue {
-		if q == t {
-			s.queue = append(s.queue[:i], s.queue[i+1:]...)
-			return
-		}
+	close(q.waiting[0])
+	q.waiting = q.waiting[1:]
+	if len(q.waiting) > 0 {
+		s.queue = append(s.queue, q)
 	}
 }

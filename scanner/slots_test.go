@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-func TestSlotsAreSharedInTurn(t *testing.T) {
-	s := newSlots(1)
-	big, small := s.newTurn(), s.newTurn()
+func TestSlotsAreSharedByRoundRobin(t *testing.T) {
+	s := newRequestSlots(1)
+	big, small := s.newQueue(), s.newQueue()
 	if err := big.acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	order := make(chan string, 10)
 	var waiting sync.WaitGroup
-	wait := func(turn *turn, name string) {
-		before := len(turn.waiting)
+	wait := func(queue *slotQueue, name string) {
+		before := len(queue.waiting)
 		waiting.Go(func() {
-			if err := turn.acquire(t.Context()); err != nil {
+			if err := queue.acquire(t.Context()); err != nil {
 				t.Error(err)
 			}
 			order <- name
-			turn.release()
+			queue.release()
 		})
-		for n := before; n == before; { // until it stands in the queue
+		for n := before; n == before; { // until it waits
 			time.Sleep(time.Millisecond)
 			s.mu.Lock()
-			n = len(turn.waiting)
+			n = len(queue.waiting)
 			s.mu.Unlock()
 		}
 	}
@@ -41,7 +41,7 @@ func TestSlotsAreSharedInTurn(t *testing.T) {
 	waiting.Wait()
 	first, second := <-order, <-order
 	if first != "big" || second != "small" {
-		t.Errorf("served %s, then %s: the small scan stood behind the big one", first, second)
+		t.Errorf("served %s, then %s: the small scan had to wait for the big one", first, second)
 	}
 	if s.free != 1 || len(s.queue) != 0 {
 		t.Errorf("%d slots free and %d scans in the queue, want 1 and 0", s.free, len(s.queue))
@@ -49,11 +49,11 @@ func TestSlotsAreSharedInTurn(t *testing.T) {
 }
 
 func TestSlotsBoundAndSurviveCancel(t *testing.T) {
-	s := newSlots(3)
+	s := newRequestSlots(3)
 	var inUse, most atomic.Int64
 	var all sync.WaitGroup
 	for i := range 50 {
-		turn := s.newTurn()
+		queue := s.newQueue()
 		all.Go(func() {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -61,7 +61,7 @@ func TestSlotsBoundAndSurviveCancel(t *testing.T) {
 				time.AfterFunc(time.Duration(i)*100*time.Microsecond, cancel)
 			}
 			for range 20 {
-				if err := turn.acquire(ctx); err != nil {
+				if err := queue.acquire(ctx); err != nil {
 					if !errors.Is(err, context.Canceled) {
 						t.Error(err)
 					}
@@ -71,7 +71,7 @@ func TestSlotsBoundAndSurviveCancel(t *testing.T) {
 				most.Store(max(most.Load(), n))
 				time.Sleep(100 * time.Microsecond)
 				inUse.Add(-1)
-				turn.release()
+				queue.release()
 			}
 		})
 	}

@@ -13,15 +13,14 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	pb "firescan/catalog/catalogpb"
+	"firescan/catalog/catalogtest"
 	"firescan/index"
 	"firescan/provider"
 	"firescan/provider/mem"
 )
 
-// production is n backups of three files each.
+// production returns the keys of n backups of three files each, and their paths.
 func production(n int) (keys, paths []string) {
 	for i := range n {
 		stem := fmt.Sprintf("backups/%02x/bkp_%08x", i%7, i*2654435761%(1<<32))
@@ -64,7 +63,7 @@ func TestSyncFindsOrphansAndMissing(t *testing.T) {
 	}
 }
 
-func TestLinksFollowTheRecordsWithoutASync(t *testing.T) {
+func TestLinksFollowRecordsWithoutASync(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	keys, paths := production(50)
 	r.account.Fill(bucket, 10, time.Unix(1e9, 0), keys...)
@@ -84,7 +83,7 @@ func TestLinksFollowTheRecordsWithoutASync(t *testing.T) {
 	if linked() != 3 {
 		t.Fatal("the files of a backup are not linked")
 	}
-	r.propose(&pb.DeleteRecords{Org: org, Kind: "backup", Ids: []string{fmt.Sprintf("bkp_%s_7", paths[7])}})
+	r.log.Must(&pb.DeleteRecords{Org: org, Kind: "backup", Ids: []string{fmt.Sprintf("bkp_%s_7", paths[7])}})
 	if linked() != 0 {
 		t.Fatal("the record is gone, its files are still linked")
 	}
@@ -92,13 +91,10 @@ func TestLinksFollowTheRecordsWithoutASync(t *testing.T) {
 	if linked() != 3 {
 		t.Fatal("the record is back, its files are still orphans")
 	}
-	r.propose(&pb.PutRecords{Org: org, Records: []*pb.Record{{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{
+	r.log.Must(&pb.PutRecords{Org: org, Records: []*pb.Record{{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{
 		Org: org, Id: "pitr1", StorageId: destID, Status: "active", Prefix: []byte("backups/03/"),
 	}}}}})
-	v, err := r.keeper.View(t.Context(), destID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := r.view()
 	defer v.Release()
 	stats := v.Stats()
 	want := uint64(0)
@@ -112,9 +108,9 @@ func TestLinksFollowTheRecordsWithoutASync(t *testing.T) {
 	}
 }
 
-// TestInterruptedSyncGoesOn stops the node again and again while it lists, and
-// compares what comes out with an undisturbed run.
-func TestInterruptedSyncGoesOn(t *testing.T) {
+// TestInterruptedSyncContinues restarts the node repeatedly while it lists, and compares
+// the result with that of an undisturbed run.
+func TestInterruptedSyncContinues(t *testing.T) {
 	var lists atomic.Int64
 	r := newRig(t, mem.Options{PageSize: 20, Faults: mem.Faults{
 		BeforeList: func(ctx context.Context, _ string, _ provider.ListRequest) error {
@@ -138,15 +134,14 @@ func TestInterruptedSyncGoesOn(t *testing.T) {
 	id := r.startSync()
 	recorded := uint64(0)
 	for range 4 {
-		// Wait until something more was recorded, then stop in the midst of it.
-		for {
-			changed := r.catalog.Changed()
-			if s := r.get(id); s.Segments > recorded || s.FinishedAt != 0 {
-				recorded = s.Segments
-				break
+		r.log.Wait("another segment", func() bool {
+			s := r.get(id)
+			if s.Segments == recorded && s.FinishedAt == 0 {
+				return false
 			}
-			<-changed
-		}
+			recorded = s.Segments
+			return true
+		})
 		r.restart()
 	}
 	s := r.wait(id)
@@ -154,7 +149,7 @@ func TestInterruptedSyncGoesOn(t *testing.T) {
 		t.Fatalf("interrupted sync %v, undisturbed %v", s, first)
 	}
 	if !maps.Equal(r.files(), undisturbed) {
-		t.Fatal("the interrupted sync found something else than the undisturbed one")
+		t.Fatal("the interrupted sync has another result than the undisturbed one")
 	}
 }
 
@@ -181,7 +176,7 @@ func TestChangingBucketIsScannedConsistently(t *testing.T) {
 	}
 }
 
-func TestFailuresFailTheSyncAndKeepTheLastGeneration(t *testing.T) {
+func TestFailuresKeepTheLastGeneration(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		err    error
@@ -210,25 +205,21 @@ func TestFailuresFailTheSyncAndKeepTheLastGeneration(t *testing.T) {
 			r.start()
 			r.sync()
 			fail.Store(true)
-			r.mu.Lock()
-			r.refuse = func(m proto.Message) error {
-				if _, ok := m.(*pb.PromoteSync); ok {
+			r.log.SetHook(func(_ context.Context, p *catalogtest.Proposal, commit func() error) error {
+				if _, ok := p.Commands[0].(*pb.PromoteSync); ok && c.refuse != nil {
 					return c.refuse
 				}
-				return nil
-			}
-			r.mu.Unlock()
+				return commit()
+			})
 			s := r.sync()
 			if s.Status != "failed" || !strings.Contains(s.Error, c.want) || strings.Contains(s.Error, "10.1") || strings.Contains(s.Error, "/data") {
 				t.Fatalf("sync %v, want failed with %q", s, c.want)
 			}
 			if len(r.files()) != len(keys) {
-				t.Fatal("the last generation no longer serves")
+				t.Fatal("the last generation is no longer served")
 			}
 			fail.Store(false)
-			r.mu.Lock()
-			r.refuse = nil
-			r.mu.Unlock()
+			r.log.SetHook(nil)
 			if s := r.sync(); s.Status != "completed" {
 				t.Fatalf("sync after the failure: %v", s)
 			}
@@ -251,7 +242,7 @@ func TestCancel(t *testing.T) {
 	r.account.Fill(bucket, 10, time.Unix(1e9, 0), "a.backup")
 	r.start()
 	id := r.startSync()
-	r.propose(&pb.FinishSync{SyncId: id, Status: "cancelled", At: time.Now().UnixMilli()})
+	r.log.Must(&pb.FinishSync{SyncId: id, Status: "cancelled", At: time.Now().UnixMilli()})
 	close(release)
 	if s := r.sync(); s.Status != "completed" || s.Id == id {
 		t.Fatalf("sync after a cancelled one: %v", s)
@@ -271,7 +262,7 @@ func TestEmptyBucket(t *testing.T) {
 	if len(r.files()) != 0 || len(r.missing()) != 1 {
 		t.Fatal("an empty bucket has files, or no missing record")
 	}
-	r.propose(&pb.DeleteRecords{Org: org, Kind: "backup", Ids: []string{"bkp_gone.backup_0"}})
+	r.log.Must(&pb.DeleteRecords{Org: org, Kind: "backup", Ids: []string{"bkp_gone.backup_0"}})
 	if m := r.missing(); len(m) != 0 {
 		t.Fatalf("the record is gone and still missing: %v", m)
 	}
@@ -280,7 +271,7 @@ func TestEmptyBucket(t *testing.T) {
 	}
 }
 
-func TestProgressIsHonest(t *testing.T) {
+func TestProgressNeverFalls(t *testing.T) {
 	r := newRig(t, mem.Options{PageSize: 20, Faults: mem.Faults{
 		BeforeList: func(context.Context, string, provider.ListRequest) error {
 			time.Sleep(15 * time.Millisecond)
@@ -302,7 +293,7 @@ func TestProgressIsHonest(t *testing.T) {
 			t.Fatalf("progress falls from %+v to %+v", before, p)
 		}
 		if p.Percent == 100 != (p.Status == "completed") {
-			t.Fatalf("progress %+v: 100 %% is for the promoted", p)
+			t.Fatalf("progress %+v: only a promoted sync is at 100 %%", p)
 		}
 		last[p.SyncID] = p
 	}
@@ -313,7 +304,7 @@ func TestProgressIsHonest(t *testing.T) {
 		}
 	}
 	if moved < 2 {
-		t.Errorf("of %d events only %d show a sync on its way", len(r.progress), moved)
+		t.Errorf("of %d events only %d show progress", len(r.progress), moved)
 	}
 	if len(last) != 2 {
 		t.Fatalf("progress of %d syncs, want 2", len(last))

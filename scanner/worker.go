@@ -4,114 +4,65 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
-	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
-	"firescan/index"
-	"firescan/provider"
 	spb "firescan/scanner/scannerpb"
 )
 
-// silence is how long a node goes on without an order. An election fits in, so that a
-// change of leaders interrupts nobody.
-const silence = 8 * time.Second
-
-var (
-	// ErrStale is returned for an order of a leader that was replaced, or one that a
-	// later order has overtaken.
-	ErrStale = errors.New("the order is stale: a later one, or one of a later leader, has come")
-	// ErrNotRunning is returned when the node's catalog does not know the sync as
-	// running, and by a worker that is not run or stops.
-	ErrNotRunning = errors.New("the sync is not running here")
-
-	// errSilent and errLost end a scan that may begin anew with the next order.
-	errSilent = errors.New("nothing was heard of the leader")
-	errLost   = errors.New("another node has recorded what this one was listing: its lease has expired")
-)
-
-// Proposer brings a command into the catalog. It answers when the command is
-// applied on this node, or says why it is not.
-type Proposer interface {
-	Propose(ctx context.Context, command proto.Message) (*pb.Result, error)
-}
-
-// Buckets opens the bucket of a destination with its stored credentials.
-type Buckets interface {
-	Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error)
-}
-
-// WorkerConfig is what a Worker needs.
-type WorkerConfig struct {
-	// Node is the name of this node in the facts that it proposes.
-	Node    string
-	Catalog *catalog.Catalog
-	Index   *index.Store
-	// Streams bounds the list requests under way at once, all scans together.
-	Streams  int
-	Proposer Proposer
-	Buckets  Buckets
-	// Pace makes this node take but a part (0 to 1) of the rate at which the bucket of a
-	// destination may be called. Nil when there is no rate to share.
-	Pace   func(d *pb.Destination, part float64)
-	Logger *slog.Logger
-	// Silence is how long a scan goes on without an order of the leader; 0 is 8 s.
-	Silence time.Duration
-}
-
-// Worker lists ranges of buckets as the leader orders, classifies what it finds and
-// seals it into segments of the local index. It is safe for concurrent use.
+// A Worker lists ranges of buckets for the leader, classifies the files and seals them
+// into segments of the local index. It is safe for concurrent use.
 type Worker struct {
-	WorkerConfig
-	slots *slots
-	paces paces
-	// early bounds the segments that are sealed lest much be lost in a crash.
-	early *rate.Limiter
+	node *nodeResources
 
 	mu    sync.Mutex
-	root  context.Context //nolint:containedctx // that of Run, nil while it does not run; scans live in it
-	term  uint64          // the newest that was heard of
-	syncs map[string]*engagement
+	root  context.Context //nolint:containedctx // that of Run, nil while it does not run; parent of all scans
+	term  uint64          // the newest known
+	syncs map[string]*localSync
 	work  sync.WaitGroup
 }
 
-// engagement is this node's part in one sync.
-type engagement struct {
-	mu sync.Mutex // held while an order is carried out
-	// term and seq are those of the newest order.
+// localSync is this node's part in a sync.
+type localSync struct {
+	mu sync.Mutex // held while an assignment is accepted
+	// term and seq are those of the newest assignment.
 	term, seq uint64
-	scan      *scan // nil before the first order, and after one that ended without a failure
+	scan      *scan // nil before the first assignment, and after a scan that ended without a failure
 }
 
-// over tells whether nothing is at work for the sync.
-func (e *engagement) over() bool {
-	if !e.mu.TryLock() {
+// isIdle reports whether no scan is running.
+func (l *localSync) isIdle() bool {
+	if !l.mu.TryLock() {
 		return false
 	}
-	defer e.mu.Unlock()
-	return e.scan == nil || e.scan.ended()
+	defer l.mu.Unlock()
+	return l.scan == nil || l.scan.isDone()
 }
 
-// NewWorker makes a worker; it refuses all orders until it is run.
+// NewWorker returns a worker, which refuses all assignments until Run is called.
 func NewWorker(c WorkerConfig) *Worker {
-	if c.Silence == 0 {
-		c.Silence = silence
+	if c.LeaderTimeout == 0 {
+		c.LeaderTimeout = defaultLeaderTimeout
 	}
 	return &Worker{
-		WorkerConfig: c, slots: newSlots(c.Streams), paces: paces{set: c.Pace},
-		early: rate.NewLimiter(rate.Limit(sealRate*runtime.GOMAXPROCS(0)), sealRate),
-		syncs: map[string]*engagement{},
+		node: &nodeResources{
+			config: c, slots: newRequestSlots(c.Streams), rates: rateShares{set: c.ShareRate},
+			earlySeals: rate.NewLimiter(rate.Limit(earlySealRate*runtime.GOMAXPROCS(0)), earlySealRate),
+		},
+		syncs: map[string]*localSync{},
 	}
 }
 
-// Run lets the worker work until ctx ends. It answers when all scans have stopped; what
-// they had recorded stays.
+// Node returns the id of the worker's node.
+func (w *Worker) Node() string { return w.node.config.Node }
+
+// Run runs the worker until ctx ends, and returns when all scans have stopped. Recorded
+// segments remain.
 func (w *Worker) Run(ctx context.Context) error {
 	w.mu.Lock()
 	w.root = ctx
@@ -121,7 +72,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
 		case <-tick.C:
-			w.forget()
+			w.dropEnded()
 		case <-ctx.Done():
 		}
 	}
@@ -132,11 +83,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// forget drops the syncs that have ended.
-func (w *Worker) forget() {
+// dropEnded drops the syncs that have ended.
+func (w *Worker) dropEnded() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_ = w.Catalog.View(func(tx *catalog.Tx) error { // looked at again in a second
+	_ = w.node.config.Catalog.View(func(tx *catalog.Tx) error { // an error is retried in a second
 		running, err := tx.RunningSyncs()
 		if err != nil {
 			return err
@@ -149,7 +100,7 @@ func (w *Worker) forget() {
 			delete(ended, s.Id)
 		}
 		for id := range ended {
-			if w.syncs[id].over() {
+			if w.syncs[id].isIdle() {
 				delete(w.syncs, id)
 			}
 		}
@@ -157,81 +108,90 @@ func (w *Worker) forget() {
 	})
 }
 
-// Exchange carries an order out and reports. It answers at once when something matters
-// to the leader (see scannerpb.Order), else when the order's time is over. Errors:
-// ErrStale, ErrNotRunning; what goes wrong in the scan itself is in the report.
-func (w *Worker) Exchange(ctx context.Context, o *spb.Order) (*spb.Report, error) {
-	s, err := w.accept(ctx, o)
+// Exchange accepts an assignment and reports: at once when there is news for the leader
+// (see scannerpb.Scan), else when the assignment's time is over. It returns ErrStale or
+// ErrNotRunning; a failure of the scan is in the report.
+func (w *Worker) Exchange(ctx context.Context, a *spb.Assignment) (*spb.StatusReport, error) {
+	s, err := w.accept(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return s.answer(ctx, o)
+	return s.awaitReport(ctx, a)
 }
 
-// accept brings an order to its scan, which it begins when there is none.
-func (w *Worker) accept(ctx context.Context, o *spb.Order) (*scan, error) {
-	w.mu.Lock()
-	root := w.root
-	if root == nil {
-		w.mu.Unlock()
-		return nil, fmt.Errorf("%w: this node is not at work", ErrNotRunning)
-	}
-	if newest := w.term; o.Term < newest {
-		w.mu.Unlock()
-		return nil, fmt.Errorf("%w (term %d, this node has heard of %d)", ErrStale, o.Term, newest)
-	}
-	w.term = o.Term
-	e := w.syncs[o.SyncId]
-	if e == nil {
-		e = &engagement{}
-		w.syncs[o.SyncId] = e
-	}
-	w.mu.Unlock()
-
-	running, destination, err := w.look(ctx, o)
+// accept passes an assignment to its scan, which it starts when there is none.
+func (w *Worker) accept(ctx context.Context, a *spb.Assignment) (*scan, error) {
+	root, local, err := w.localSync(a)
 	if err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if o.Term < e.term || o.Term == e.term && o.Seq <= e.seq {
-		return nil, fmt.Errorf("%w (order %d of term %d)", ErrStale, o.Seq, o.Term)
+	running, destination, err := w.awaitStart(ctx, a)
+	if err != nil {
+		return nil, err
 	}
-	if e.scan != nil && e.scan.stopping() {
-		// A new one must not begin before the old one has let go of all.
+	local.mu.Lock()
+	defer local.mu.Unlock()
+	if a.Term < local.term || a.Term == local.term && a.Seq <= local.seq {
+		return nil, fmt.Errorf("%w (assignment %d of term %d)", ErrStale, a.Seq, a.Term)
+	}
+	if local.scan != nil && local.scan.isStopping() {
+		// A new scan must not start before the old one has released everything.
 		select {
-		case <-e.scan.done:
+		case <-local.scan.done:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		if e.scan.failure == nil {
-			e.scan = nil
+		if local.scan.failure == nil {
+			local.scan = nil
 		}
 	}
-	e.term, e.seq = o.Term, o.Seq
-	if e.scan == nil {
-		e.scan = w.begin(root, running, destination) //nolint:contextcheck // it outlives the order
+	local.term, local.seq = a.Term, a.Seq
+	if local.scan == nil {
+		s := newScan(root, w.node, running, destination) //nolint:contextcheck // it outlives the assignment
+		w.work.Go(s.run)
+		local.scan = s
 	}
-	e.scan.obey(o)
-	return e.scan, nil
+	local.scan.assign(a)
+	return local.scan, nil
 }
 
-// look waits until the catalog of this node has come to the start of the sync, and reads
-// it.
-func (w *Worker) look(ctx context.Context, o *spb.Order) (s *pb.Sync, d *pb.Destination, err error) {
+// localSync returns the context of Run and this node's part in the sync of an assignment,
+// unless the assignment is of an older term.
+func (w *Worker) localSync(a *spb.Assignment) (context.Context, *localSync, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.root == nil {
+		return nil, nil, fmt.Errorf("%w: its worker is stopped", ErrNotRunning)
+	}
+	if a.Term < w.term {
+		return nil, nil, fmt.Errorf("%w (term %d, this node knows of %d)", ErrStale, a.Term, w.term)
+	}
+	w.term = a.Term
+	local := w.syncs[a.SyncId]
+	if local == nil {
+		local = &localSync{}
+		w.syncs[a.SyncId] = local
+	}
+	return w.root, local, nil
+}
+
+// awaitStart waits until the catalog of this node has applied the start of the sync, and
+// reads the sync and its destination.
+func (w *Worker) awaitStart(ctx context.Context, a *spb.Assignment) (s *pb.Sync, d *pb.Destination, err error) {
+	c := w.node.config.Catalog
 	for {
-		changed := w.Catalog.Changed()
-		if w.Catalog.AppliedIndex() >= o.StartedIndex {
+		changed := c.Changed()
+		if c.AppliedIndex() >= a.StartedIndex {
 			break
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("wait for the start of sync %s at index %d: %w", o.SyncId, o.StartedIndex, context.Cause(ctx))
+			return nil, nil, fmt.Errorf("wait for the start of sync %s at index %d: %w", a.SyncId, a.StartedIndex, context.Cause(ctx))
 		}
 	}
-	err = w.Catalog.View(func(tx *catalog.Tx) error {
-		if s, err = tx.Sync(o.Org, o.SyncId); err != nil {
+	err = c.View(func(tx *catalog.Tx) error {
+		if s, err = tx.Sync(a.Org, a.SyncId); err != nil {
 			return err
 		}
 		if s.FinishedAt != 0 {

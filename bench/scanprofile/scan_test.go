@@ -147,7 +147,7 @@ func BenchmarkScan(b *testing.B) {
 		Node: "n", Catalog: cat, Index: store, Streams: 64, Proposer: l, Buckets: buckets{bucket}, Logger: slog.Default(),
 	})
 	coordinator := scanner.NewCoordinator(scanner.CoordinatorConfig{
-		Catalog: cat, Index: store, Proposer: l, Buckets: buckets{bucket}, Shards: keeper, Publisher: quiet{},
+		Catalog: cat, Proposer: l, Buckets: buckets{bucket}, Shards: keeper, Publisher: quiet{},
 		Peers: scanner.Alone{Worker: worker}, Logger: slog.New(slog.DiscardHandler), Registerer: registry,
 	})
 	ctx, stop := context.WithCancel(b.Context())

@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: scanner/scannerpb/scanner.proto
 
-// How the leader and the nodes that scan speak with one another: see scanner/DESIGN.md,
-// "Leases". Nothing of it is stored.
+// The protocol between the leader and the nodes that scan: see scanner/DESIGN.md, "Leases".
+// These messages are never stored.
 
 package scannerpb
 
@@ -24,12 +24,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Range is the half-open interval [start, end) of keys; an empty end is no bound.
+// Range is the half-open interval [start, end) of keys; an empty end is unbounded.
 type Range struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Start []byte                 `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
 	End   []byte                 `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
-	// keys is how many are expected in it; 0 is unknown.
+	// keys is the expected number of keys; 0 is unknown.
 	Keys          float64 `protobuf:"fixed64,3,opt,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -86,50 +86,51 @@ func (x *Range) GetKeys() float64 {
 	return 0
 }
 
-// Order is what the leader wants of a node for one sync. Of two orders the later one
-// counts, by (term, seq): an earlier one that comes late is refused.
-type Order struct {
+// Assignment is what the leader wants from a node for one sync. Assignments are ordered by
+// (term, seq); one that arrives after a later one is refused.
+type Assignment struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Org    string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
 	SyncId string                 `protobuf:"bytes,2,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
-	// started_index is how far the node's catalog must be to carry it out.
+	// started_index is the catalog index that the node must have applied.
 	StartedIndex uint64 `protobuf:"varint,3,opt,name=started_index,json=startedIndex,proto3" json:"started_index,omitempty"`
 	// term is the Raft term of the leader.
 	Term uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
-	// seq tells orders of one term apart: a later one has a greater number.
+	// seq grows with every assignment of a term.
 	Seq uint64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
-	// grants are ranges that the node is to list beside those that it holds.
+	// grants are ranges to list in addition to those that the node holds.
 	Grants []*Range `protobuf:"bytes,6,rep,name=grants,proto3" json:"grants,omitempty"`
-	// want is how many ranges others could list: the node gives back up to so many.
+	// want is the number of ranges that other nodes could list: the node gives back up to
+	// that many.
 	Want uint32 `protobuf:"varint,7,opt,name=want,proto3" json:"want,omitempty"`
-	// idle and busy are what the leader knows: so many streams idle, and whether the node
-	// holds anything. More idle streams, or an end of the work, is answered at once.
+	// idle and busy are the leader's knowledge: the number of idle streams, and whether the
+	// node holds anything. More idle streams or the end of the work are reported immediately.
 	Idle uint32 `protobuf:"varint,8,opt,name=idle,proto3" json:"idle,omitempty"`
 	Busy bool   `protobuf:"varint,9,opt,name=busy,proto3" json:"busy,omitempty"`
-	// expected is how many keys the whole sync is reckoned to list; 0 is unknown.
+	// expected is the estimated number of keys of the whole sync; 0 is unknown.
 	Expected uint64 `protobuf:"varint,10,opt,name=expected,proto3" json:"expected,omitempty"`
-	// nodes is among how many the bucket's rate of calls is shared.
+	// nodes is the number of nodes that share the bucket's rate of calls.
 	Nodes uint32 `protobuf:"varint,11,opt,name=nodes,proto3" json:"nodes,omitempty"`
-	// wait_ms bounds how long the answer may take.
+	// wait_ms is the longest time until the report.
 	WaitMs        uint32 `protobuf:"varint,12,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Order) Reset() {
-	*x = Order{}
+func (x *Assignment) Reset() {
+	*x = Assignment{}
 	mi := &file_scanner_scannerpb_scanner_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Order) String() string {
+func (x *Assignment) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Order) ProtoMessage() {}
+func (*Assignment) ProtoMessage() {}
 
-func (x *Order) ProtoReflect() protoreflect.Message {
+func (x *Assignment) ProtoReflect() protoreflect.Message {
 	mi := &file_scanner_scannerpb_scanner_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -141,114 +142,114 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Order.ProtoReflect.Descriptor instead.
-func (*Order) Descriptor() ([]byte, []int) {
+// Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
+func (*Assignment) Descriptor() ([]byte, []int) {
 	return file_scanner_scannerpb_scanner_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *Order) GetOrg() string {
+func (x *Assignment) GetOrg() string {
 	if x != nil {
 		return x.Org
 	}
 	return ""
 }
 
-func (x *Order) GetSyncId() string {
+func (x *Assignment) GetSyncId() string {
 	if x != nil {
 		return x.SyncId
 	}
 	return ""
 }
 
-func (x *Order) GetStartedIndex() uint64 {
+func (x *Assignment) GetStartedIndex() uint64 {
 	if x != nil {
 		return x.StartedIndex
 	}
 	return 0
 }
 
-func (x *Order) GetTerm() uint64 {
+func (x *Assignment) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
 	}
 	return 0
 }
 
-func (x *Order) GetSeq() uint64 {
+func (x *Assignment) GetSeq() uint64 {
 	if x != nil {
 		return x.Seq
 	}
 	return 0
 }
 
-func (x *Order) GetGrants() []*Range {
+func (x *Assignment) GetGrants() []*Range {
 	if x != nil {
 		return x.Grants
 	}
 	return nil
 }
 
-func (x *Order) GetWant() uint32 {
+func (x *Assignment) GetWant() uint32 {
 	if x != nil {
 		return x.Want
 	}
 	return 0
 }
 
-func (x *Order) GetIdle() uint32 {
+func (x *Assignment) GetIdle() uint32 {
 	if x != nil {
 		return x.Idle
 	}
 	return 0
 }
 
-func (x *Order) GetBusy() bool {
+func (x *Assignment) GetBusy() bool {
 	if x != nil {
 		return x.Busy
 	}
 	return false
 }
 
-func (x *Order) GetExpected() uint64 {
+func (x *Assignment) GetExpected() uint64 {
 	if x != nil {
 		return x.Expected
 	}
 	return 0
 }
 
-func (x *Order) GetNodes() uint32 {
+func (x *Assignment) GetNodes() uint32 {
 	if x != nil {
 		return x.Nodes
 	}
 	return 0
 }
 
-func (x *Order) GetWaitMs() uint32 {
+func (x *Assignment) GetWaitMs() uint32 {
 	if x != nil {
 		return x.WaitMs
 	}
 	return 0
 }
 
-// Report is how a node's part of a sync stands.
-type Report struct {
+// StatusReport is the status of a node's part of a sync. It renews the node's leases.
+type StatusReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// seq is that of the order which this answers.
+	// seq is that of the assignment.
 	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	// run tells one scan of the node from a later one, whose counts begin anew.
+	// run identifies one scan of the node; the counts of another scan start again.
 	Run uint64 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
-	// held are the ranges, in order, that the node will list or has listed but not
-	// recorded yet. What it was granted and is not here is recorded, or not its own.
+	// held are the ranges, in order, that the node will list, or has listed and not recorded.
+	// A granted range that is not among them is recorded or lost.
 	Held []*Range `protobuf:"bytes,3,rep,name=held,proto3" json:"held,omitempty"`
-	// given are the ranges that it gives back with this answer, with their keys.
-	Given []*Range `protobuf:"bytes,4,rep,name=given,proto3" json:"given,omitempty"`
-	// left is how many keys it reckons to have left; ranges without a ground for
-	// reckoning count for a great many.
-	Left float64 `protobuf:"fixed64,5,opt,name=left,proto3" json:"left,omitempty"`
-	// reckoned is the same for people: those ranges count as the mean of the others.
-	Reckoned float64 `protobuf:"fixed64,6,opt,name=reckoned,proto3" json:"reckoned,omitempty"`
-	// streams is how many requests it may have under way, idle how many of them have
-	// nothing to do.
+	// returned are the ranges that the node gives back, with their keys.
+	Returned []*Range `protobuf:"bytes,4,rep,name=returned,proto3" json:"returned,omitempty"`
+	// load is the estimated number of keys left, for sharing: a range of unknown size counts
+	// as a very large one.
+	Load float64 `protobuf:"fixed64,5,opt,name=load,proto3" json:"load,omitempty"`
+	// keys_left is the estimate for people: a range of unknown size counts as the mean of the
+	// others.
+	KeysLeft float64 `protobuf:"fixed64,6,opt,name=keys_left,json=keysLeft,proto3" json:"keys_left,omitempty"`
+	// streams is the number of concurrent requests, idle how many of them have no work.
 	Streams     uint32 `protobuf:"varint,7,opt,name=streams,proto3" json:"streams,omitempty"`
 	Idle        uint32 `protobuf:"varint,8,opt,name=idle,proto3" json:"idle,omitempty"`
 	RangesDone  uint32 `protobuf:"varint,9,opt,name=ranges_done,json=rangesDone,proto3" json:"ranges_done,omitempty"`
@@ -256,26 +257,26 @@ type Report struct {
 	// listed counts what this run has listed, recorded how much of it is in the catalog.
 	Listed   *Counts `protobuf:"bytes,11,opt,name=listed,proto3" json:"listed,omitempty"`
 	Recorded *Counts `protobuf:"bytes,12,opt,name=recorded,proto3" json:"recorded,omitempty"`
-	// failure is why the node has stopped; it holds nothing then.
+	// failure is why the node has stopped; then it holds nothing.
 	Failure       *Failure `protobuf:"bytes,13,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Report) Reset() {
-	*x = Report{}
+func (x *StatusReport) Reset() {
+	*x = StatusReport{}
 	mi := &file_scanner_scannerpb_scanner_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Report) String() string {
+func (x *StatusReport) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Report) ProtoMessage() {}
+func (*StatusReport) ProtoMessage() {}
 
-func (x *Report) ProtoReflect() protoreflect.Message {
+func (x *StatusReport) ProtoReflect() protoreflect.Message {
 	mi := &file_scanner_scannerpb_scanner_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -287,96 +288,96 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Report.ProtoReflect.Descriptor instead.
-func (*Report) Descriptor() ([]byte, []int) {
+// Deprecated: Use StatusReport.ProtoReflect.Descriptor instead.
+func (*StatusReport) Descriptor() ([]byte, []int) {
 	return file_scanner_scannerpb_scanner_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *Report) GetSeq() uint64 {
+func (x *StatusReport) GetSeq() uint64 {
 	if x != nil {
 		return x.Seq
 	}
 	return 0
 }
 
-func (x *Report) GetRun() uint64 {
+func (x *StatusReport) GetRun() uint64 {
 	if x != nil {
 		return x.Run
 	}
 	return 0
 }
 
-func (x *Report) GetHeld() []*Range {
+func (x *StatusReport) GetHeld() []*Range {
 	if x != nil {
 		return x.Held
 	}
 	return nil
 }
 
-func (x *Report) GetGiven() []*Range {
+func (x *StatusReport) GetReturned() []*Range {
 	if x != nil {
-		return x.Given
+		return x.Returned
 	}
 	return nil
 }
 
-func (x *Report) GetLeft() float64 {
+func (x *StatusReport) GetLoad() float64 {
 	if x != nil {
-		return x.Left
+		return x.Load
 	}
 	return 0
 }
 
-func (x *Report) GetReckoned() float64 {
+func (x *StatusReport) GetKeysLeft() float64 {
 	if x != nil {
-		return x.Reckoned
+		return x.KeysLeft
 	}
 	return 0
 }
 
-func (x *Report) GetStreams() uint32 {
+func (x *StatusReport) GetStreams() uint32 {
 	if x != nil {
 		return x.Streams
 	}
 	return 0
 }
 
-func (x *Report) GetIdle() uint32 {
+func (x *StatusReport) GetIdle() uint32 {
 	if x != nil {
 		return x.Idle
 	}
 	return 0
 }
 
-func (x *Report) GetRangesDone() uint32 {
+func (x *StatusReport) GetRangesDone() uint32 {
 	if x != nil {
 		return x.RangesDone
 	}
 	return 0
 }
 
-func (x *Report) GetRangesTotal() uint32 {
+func (x *StatusReport) GetRangesTotal() uint32 {
 	if x != nil {
 		return x.RangesTotal
 	}
 	return 0
 }
 
-func (x *Report) GetListed() *Counts {
+func (x *StatusReport) GetListed() *Counts {
 	if x != nil {
 		return x.Listed
 	}
 	return nil
 }
 
-func (x *Report) GetRecorded() *Counts {
+func (x *StatusReport) GetRecorded() *Counts {
 	if x != nil {
 		return x.Recorded
 	}
 	return nil
 }
 
-func (x *Report) GetFailure() *Failure {
+func (x *StatusReport) GetFailure() *Failure {
 	if x != nil {
 		return x.Failure
 	}
@@ -445,10 +446,10 @@ func (x *Counts) GetOrphans() uint64 {
 
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// reason is in words for the user, detail for the log.
+	// reason is for users, detail for the log.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
-	// elsewhere tells that another node may well succeed.
+	// elsewhere is set when another node may succeed.
 	Elsewhere     bool `protobuf:"varint,3,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -513,8 +514,9 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	"\x05Range\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\fR\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\fR\x03end\x12\x12\n" +
-	"\x04keys\x18\x03 \x01(\x01R\x04keys\"\xb8\x02\n" +
-	"\x05Order\x12\x10\n" +
+	"\x04keys\x18\x03 \x01(\x01R\x04keys\"\xbd\x02\n" +
+	"\n" +
+	"Assignment\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x17\n" +
 	"\async_id\x18\x02 \x01(\tR\x06syncId\x12#\n" +
 	"\rstarted_index\x18\x03 \x01(\x04R\fstartedIndex\x12\x12\n" +
@@ -527,14 +529,14 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	"\bexpected\x18\n" +
 	" \x01(\x04R\bexpected\x12\x14\n" +
 	"\x05nodes\x18\v \x01(\rR\x05nodes\x12\x17\n" +
-	"\await_ms\x18\f \x01(\rR\x06waitMs\"\xd6\x03\n" +
-	"\x06Report\x12\x10\n" +
+	"\await_ms\x18\f \x01(\rR\x06waitMs\"\xe3\x03\n" +
+	"\fStatusReport\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\x04R\x03run\x12.\n" +
-	"\x04held\x18\x03 \x03(\v2\x1a.firescan.scanner.v1.RangeR\x04held\x120\n" +
-	"\x05given\x18\x04 \x03(\v2\x1a.firescan.scanner.v1.RangeR\x05given\x12\x12\n" +
-	"\x04left\x18\x05 \x01(\x01R\x04left\x12\x1a\n" +
-	"\breckoned\x18\x06 \x01(\x01R\breckoned\x12\x18\n" +
+	"\x04held\x18\x03 \x03(\v2\x1a.firescan.scanner.v1.RangeR\x04held\x126\n" +
+	"\breturned\x18\x04 \x03(\v2\x1a.firescan.scanner.v1.RangeR\breturned\x12\x12\n" +
+	"\x04load\x18\x05 \x01(\x01R\x04load\x12\x1b\n" +
+	"\tkeys_left\x18\x06 \x01(\x01R\bkeysLeft\x12\x18\n" +
 	"\astreams\x18\a \x01(\rR\astreams\x12\x12\n" +
 	"\x04idle\x18\b \x01(\rR\x04idle\x12\x1f\n" +
 	"\vranges_done\x18\t \x01(\rR\n" +
@@ -551,9 +553,9 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	"\aFailure\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1c\n" +
-	"\telsewhere\x18\x03 \x01(\bR\telsewhere2K\n" +
-	"\x04Scan\x12C\n" +
-	"\bExchange\x12\x1a.firescan.scanner.v1.Order\x1a\x1b.firescan.scanner.v1.ReportB\x1cZ\x1afirescan/scanner/scannerpbb\x06proto3"
+	"\telsewhere\x18\x03 \x01(\bR\telsewhere2V\n" +
+	"\x04Scan\x12N\n" +
+	"\bExchange\x12\x1f.firescan.scanner.v1.Assignment\x1a!.firescan.scanner.v1.StatusReportB\x1cZ\x1afirescan/scanner/scannerpbb\x06proto3"
 
 var (
 	file_scanner_scannerpb_scanner_proto_rawDescOnce sync.Once
@@ -569,21 +571,21 @@ func file_scanner_scannerpb_scanner_proto_rawDescGZIP() []byte {
 
 var file_scanner_scannerpb_scanner_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_scanner_scannerpb_scanner_proto_goTypes = []any{
-	(*Range)(nil),   // 0: firescan.scanner.v1.Range
-	(*Order)(nil),   // 1: firescan.scanner.v1.Order
-	(*Report)(nil),  // 2: firescan.scanner.v1.Report
-	(*Counts)(nil),  // 3: firescan.scanner.v1.Counts
-	(*Failure)(nil), // 4: firescan.scanner.v1.Failure
+	(*Range)(nil),        // 0: firescan.scanner.v1.Range
+	(*Assignment)(nil),   // 1: firescan.scanner.v1.Assignment
+	(*StatusReport)(nil), // 2: firescan.scanner.v1.StatusReport
+	(*Counts)(nil),       // 3: firescan.scanner.v1.Counts
+	(*Failure)(nil),      // 4: firescan.scanner.v1.Failure
 }
 var file_scanner_scannerpb_scanner_proto_depIdxs = []int32{
-	0, // 0: firescan.scanner.v1.Order.grants:type_name -> firescan.scanner.v1.Range
-	0, // 1: firescan.scanner.v1.Report.held:type_name -> firescan.scanner.v1.Range
-	0, // 2: firescan.scanner.v1.Report.given:type_name -> firescan.scanner.v1.Range
-	3, // 3: firescan.scanner.v1.Report.listed:type_name -> firescan.scanner.v1.Counts
-	3, // 4: firescan.scanner.v1.Report.recorded:type_name -> firescan.scanner.v1.Counts
-	4, // 5: firescan.scanner.v1.Report.failure:type_name -> firescan.scanner.v1.Failure
-	1, // 6: firescan.scanner.v1.Scan.Exchange:input_type -> firescan.scanner.v1.Order
-	2, // 7: firescan.scanner.v1.Scan.Exchange:output_type -> firescan.scanner.v1.Report
+	0, // 0: firescan.scanner.v1.Assignment.grants:type_name -> firescan.scanner.v1.Range
+	0, // 1: firescan.scanner.v1.StatusReport.held:type_name -> firescan.scanner.v1.Range
+	0, // 2: firescan.scanner.v1.StatusReport.returned:type_name -> firescan.scanner.v1.Range
+	3, // 3: firescan.scanner.v1.StatusReport.listed:type_name -> firescan.scanner.v1.Counts
+	3, // 4: firescan.scanner.v1.StatusReport.recorded:type_name -> firescan.scanner.v1.Counts
+	4, // 5: firescan.scanner.v1.StatusReport.failure:type_name -> firescan.scanner.v1.Failure
+	1, // 6: firescan.scanner.v1.Scan.Exchange:input_type -> firescan.scanner.v1.Assignment
+	2, // 7: firescan.scanner.v1.Scan.Exchange:output_type -> firescan.scanner.v1.StatusReport
 	7, // [7:8] is the sub-list for method output_type
 	6, // [6:7] is the sub-list for method input_type
 	6, // [6:6] is the sub-list for extension type_name

@@ -42,8 +42,8 @@ func (c *Claim) Remaining() keyspace.Range {
 
 // Advance records a page with n keys in order that reaches up to next, which is empty at
 // the end of the asked range. It returns the key up to which the page belongs to this
-// claim: less than the page when a part was stolen meanwhile. At the end of the range more
-// is false and the claim ends.
+// claim: less than the page when a part was stolen meanwhile. At the end of the range
+// more is false and the claim ends.
 func (c *Claim) Advance(asked keyspace.Range, next string, n int, key func(i int) []byte) (upTo string, more bool) {
 	q := c.queue
 	q.mu.Lock()
@@ -133,8 +133,8 @@ func (c *Claim) keysLeft() float64 {
 	return min(left, unknownKeys)
 }
 
-// cuts returns where to cut the range: at one key halfway, or at several at all scales when
-// the deciding characters are not known well. n is the number of useful cuts.
+// cuts returns where to cut the range: at one key halfway, or at several at all scales
+// when the deciding characters are not known well. n is the number of useful cuts.
 func (c *Claim) cuts(n int) []string {
 	m, lo := c.queue.model, keyspace.TrimAfter(c.rest.Start)
 	if n < minStreamsForScales || m.isKnown(lo, c.rest.End) {
@@ -149,8 +149,8 @@ func (c *Claim) cuts(n int) []string {
 	return keys
 }
 
-// evenCuts returns n keys that cut the range into equal parts, or fewer, when the deciding
-// characters are known.
+// evenCuts returns n keys that cut the range into equal parts, or fewer, when the
+// deciding characters are known.
 func (c *Claim) evenCuts(n int) []string {
 	m, lo := c.queue.model, keyspace.TrimAfter(c.rest.Start)
 	if n == 1 || !m.isKnown(lo, c.rest.End) {

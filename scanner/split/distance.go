@@ -45,8 +45,8 @@ func (m *keyModel) size(prefix string) float64 {
 	return size
 }
 
-// distance returns the part of the whole key space between lo and hi, of which an empty hi
-// is the end. It is meaningful only in comparison with other distances.
+// distance returns the part of the whole key space between lo and hi, of which an empty
+// hi is the end. It is meaningful only in comparison with other distances.
 func (m *keyModel) distance(lo, hi string) float64 {
 	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	top := 1.0
@@ -56,8 +56,8 @@ func (m *keyModel) distance(lo, hi string) float64 {
 	return max(0, top-m.fraction(lo, cp)) * m.size(lo[:cp])
 }
 
-// between generates a key that lies the given part of the way from lo to hi. It returns ""
-// when it finds none strictly between them.
+// between generates a key that lies the given part of the way from lo to hi. It returns
+// "" when it finds none strictly between them.
 func (m *keyModel) between(lo, hi string, part float64) string {
 	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	bottom, top := m.fraction(lo, cp), 1.0
@@ -94,10 +94,10 @@ func (m *keyModel) between(lo, hi string, part float64) string {
 	return ""
 }
 
-// cutAtScales generates at most n keys between lo and hi for a key space of which only the
-// neighborhood of lo is known: for each depth at which keys may part from lo, keys with a
-// greater character there. So some of the keys cut the range at the right scale, however
-// wide it is.
+// cutAtScales generates at most n keys between lo and hi for a key space of which only
+// the neighborhood of lo is known: for each depth at which keys may part from lo, keys
+// with a greater character there. So some of the keys cut the range at the right scale,
+// however wide it is.
 func (m *keyModel) cutAtScales(lo, hi string, deepest, n int) []string {
 	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	if !utf8.ValidString(lo[:cp]) {

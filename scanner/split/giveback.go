@@ -21,8 +21,8 @@ func (q *RangeQueue) GiveBack(n, streams int) []PlannedRange {
 	return q.removeWaiting(n, n+q.idle)
 }
 
-// removeWaiting removes n of every so many waiting ranges, at most n, large and small ones
-// alike.
+// removeWaiting removes n of every so many waiting ranges, at most n, large and small
+// ones alike.
 func (q *RangeQueue) removeWaiting(n, of int) []PlannedRange {
 	w := len(q.waiting)
 	n = min(n, (w*n+of-1)/of)
@@ -44,8 +44,8 @@ func (q *RangeQueue) removeWaiting(n, of int) []PlannedRange {
 	return removed
 }
 
-// cutClaimed moves up to n parts of the claimed ranges to the waiting ones, so that no part
-// is much larger than the others or too small to be worth a stream.
+// cutClaimed moves up to n parts of the claimed ranges to the waiting ones, so that no
+// part is much larger than the others or too small to be worth a stream.
 func (q *RangeQueue) cutClaimed(n int) {
 	var large []*pieces
 	for c := range q.claimed {

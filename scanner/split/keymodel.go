@@ -10,7 +10,7 @@ import (
 const (
 	// maxDepth bounds the characters of a key that are looked at.
 	maxDepth = 256
-	// maxFolders bounds the folders with a charTable of their own.
+	// maxFolders bounds the folders with their own charTable.
 	maxFolders = 4096
 	// minVarying is the number of varying characters from which a folder's own charTable
 	// is preferred to that of its level.
@@ -88,9 +88,9 @@ func (m *keyModel) observe(key string) {
 	})
 }
 
-// observeGap learns that no key lies between lo and hi: where the two part, the characters
-// between theirs are missing. isCut means that lo is a cut and not a key, so that its own
-// last character is missing, too.
+// observeGap learns that no key lies between lo and hi: where the two part, the
+// characters between theirs are missing. isCut means that lo is a cut and not a key, so
+// that its own last character is missing, too.
 func (m *keyModel) observeGap(lo, hi string, isCut bool) {
 	cp := runeStart(lo, keyspace.CommonPrefix(lo, hi))
 	above := lastChar

@@ -58,8 +58,8 @@ func TestGeneratedKeysLieInside(t *testing.T) {
 	})
 }
 
-// TestMidpointsFollowObservedCharacters: half of all hex ids lie below "8", wherever "8" is
-// among the ASCII characters.
+// TestMidpointsFollowObservedCharacters: half of all hex ids lie below "8", wherever "8"
+// is among the ASCII characters.
 func TestMidpointsFollowObservedCharacters(t *testing.T) {
 	m := newKeyModel()
 	for i := range 16 {

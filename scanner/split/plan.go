@@ -56,8 +56,8 @@ func PlanBySegments(remaining []keyspace.Range, segments []*pb.Segment, parts in
 }
 
 // Parts returns the number of ranges into which a later scan cuts a bucket with so many
-// files: one per stream, more when they would outgrow a segment, fewer when there are fewer
-// pages.
+// files: one per stream, more when they would outgrow a segment, fewer when there are
+// fewer pages.
 func Parts(files uint64, streams int) int {
 	pages := max(1, int((files+PageSize-1)/PageSize))
 	n := min(streams, pages)
@@ -80,11 +80,11 @@ func cutAll(ranges []keyspace.Range, cuts []string, files float64) []PlannedRang
 
 // probe returns keys that cut a key space after its folders, level by level, until there
 // are enough for the streams. It makes at most one list per folder, as many at once as
-// there are streams. A list that fails or takes long is ignored: the cuts are only a start,
-// and the scan itself will report the error.
+// there are streams. A list that fails or takes long is ignored: the cuts are only a
+// start, and the scan itself will report the error.
 //
-// A range that ends with a folder has no unknown keys after its last one, so that the keys
-// left can be estimated from its first page on.
+// A range that ends with a folder has no unknown keys after its last one, so that the
+// keys left can be estimated from its first page on.
 func probe(ctx context.Context, bucket provider.Bucket, prefix string, space keyspace.Range, streams int) []string {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

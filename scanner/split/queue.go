@@ -1,6 +1,6 @@
 // Package split divides a key space among streams that list it: a first plan, a queue of
-// ranges from which idle streams steal, and a model of the keys by which both are cut. See
-// DESIGN.md.
+// ranges from which idle streams steal, and a model of the keys by which both are cut.
+// See DESIGN.md.
 package split
 
 import (
@@ -12,13 +12,14 @@ import (
 	"firescan/keyspace"
 )
 
-// PageSize is the most keys that providers list in one page.
+// PageSize is the maximum number of keys in a page of a provider.
 const PageSize = 1000
 
 // minPages is the least number of pages left in a range that is cut.
 const minPages = 3
 
-// A PlannedRange is a range to list with the number of keys to expect in it; 0 is unknown.
+// A PlannedRange is a range to list with the number of keys to expect in it; 0 is
+// unknown.
 type PlannedRange struct {
 	keyspace.Range
 	Keys float64
@@ -34,8 +35,8 @@ func UnknownSize(ranges ...keyspace.Range) []PlannedRange {
 }
 
 // A RangeQueue shares the ranges of one node and one sync among streams. A stream without
-// a range claims a waiting one, or the far part of the claimed one with the most keys left.
-// It is safe for concurrent use and makes no requests.
+// a range claims a waiting one, or the far part of the largest claimed one. It is safe
+// for concurrent use and makes no requests.
 //
 // Invariant: waiting and claimed ranges never overlap, and together with those listed to
 // their end and those given back they tile the ranges that were added.
@@ -57,8 +58,8 @@ type RangeQueue struct {
 	isFresh, isExhausted bool
 }
 
-// NewRangeQueue returns an empty queue. It broadcasts changed with every page and whenever
-// a stream becomes idle.
+// NewRangeQueue returns an empty queue. It broadcasts changed with every page and
+// whenever a stream becomes idle.
 func NewRangeQueue(pageSize int, changed *catalog.Signal) *RangeQueue {
 	return &RangeQueue{
 		changed:  changed,
@@ -151,9 +152,9 @@ func (q *RangeQueue) pop() *Claim {
 	return c
 }
 
-// steal moves the far part of the claimed range with the most keys left to the waiting
-// ranges. A range with known surroundings is cut in half, another one at every scale into
-// as many pieces as there are idle streams.
+// steal moves the far part of the largest claimed range to the waiting ranges. A range
+// with known surroundings is cut in half, another one at every scale into as many pieces
+// as there are idle streams.
 func (q *RangeQueue) steal() {
 	var victim *Claim
 	most := minPages * q.pageSize

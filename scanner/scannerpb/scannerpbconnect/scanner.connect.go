@@ -2,8 +2,8 @@
 //
 // Source: scanner/scannerpb/scanner.proto
 
-// How the leader and the nodes that scan speak with one another: see scanner/DESIGN.md,
-// "Leases". Nothing of it is stored.
+// The protocol between the leader and the nodes that scan: see scanner/DESIGN.md, "Leases".
+// These messages are never stored.
 package scannerpbconnect
 
 import (
@@ -41,10 +41,10 @@ const (
 
 // ScanClient is a client for the firescan.scanner.v1.Scan service.
 type ScanClient interface {
-	// Exchange brings a node its part of a sync, and the leader what became of it. It is
-	// answered at once when something matters to the leader (idle streams, ranges given
-	// back, a failure, the end of the work), else after order.wait_ms.
-	Exchange(context.Context, *scannerpb.Order) (*scannerpb.Report, error)
+	// Exchange sends a node its part of a sync and returns its status. It returns immediately
+	// when there is news for the leader (more idle streams than it knows of, ranges given back,
+	// a failure, the end of the work), else after assignment.wait_ms.
+	Exchange(context.Context, *scannerpb.Assignment) (*scannerpb.StatusReport, error)
 }
 
 // NewScanClient constructs a client for the firescan.scanner.v1.Scan service. By default, it uses
@@ -58,7 +58,7 @@ func NewScanClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 	baseURL = strings.TrimRight(baseURL, "/")
 	scanMethods := scannerpb.File_scanner_scannerpb_scanner_proto.Services().ByName("Scan").Methods()
 	return &scanClient{
-		exchange: connect.NewClient[scannerpb.Order, scannerpb.Report](
+		exchange: connect.NewClient[scannerpb.Assignment, scannerpb.StatusReport](
 			httpClient,
 			baseURL+ScanExchangeProcedure,
 			connect.WithSchema(scanMethods.ByName("Exchange")),
@@ -69,11 +69,11 @@ func NewScanClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 
 // scanClient implements ScanClient.
 type scanClient struct {
-	exchange *connect.Client[scannerpb.Order, scannerpb.Report]
+	exchange *connect.Client[scannerpb.Assignment, scannerpb.StatusReport]
 }
 
 // Exchange calls firescan.scanner.v1.Scan.Exchange.
-func (c *scanClient) Exchange(ctx context.Context, req *scannerpb.Order) (*scannerpb.Report, error) {
+func (c *scanClient) Exchange(ctx context.Context, req *scannerpb.Assignment) (*scannerpb.StatusReport, error) {
 	response, err := c.exchange.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
@@ -83,10 +83,10 @@ func (c *scanClient) Exchange(ctx context.Context, req *scannerpb.Order) (*scann
 
 // ScanHandler is an implementation of the firescan.scanner.v1.Scan service.
 type ScanHandler interface {
-	// Exchange brings a node its part of a sync, and the leader what became of it. It is
-	// answered at once when something matters to the leader (idle streams, ranges given
-	// back, a failure, the end of the work), else after order.wait_ms.
-	Exchange(context.Context, *scannerpb.Order) (*scannerpb.Report, error)
+	// Exchange sends a node its part of a sync and returns its status. It returns immediately
+	// when there is news for the leader (more idle streams than it knows of, ranges given back,
+	// a failure, the end of the work), else after assignment.wait_ms.
+	Exchange(context.Context, *scannerpb.Assignment) (*scannerpb.StatusReport, error)
 }
 
 // NewScanHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -115,6 +115,6 @@ func NewScanHandler(svc ScanHandler, opts ...connect.HandlerOption) (string, htt
 // UnimplementedScanHandler returns CodeUnimplemented from all methods.
 type UnimplementedScanHandler struct{}
 
-func (UnimplementedScanHandler) Exchange(context.Context, *scannerpb.Order) (*scannerpb.Report, error) {
+func (UnimplementedScanHandler) Exchange(context.Context, *scannerpb.Assignment) (*scannerpb.StatusReport, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("firescan.scanner.v1.Scan.Exchange is not implemented"))
 }

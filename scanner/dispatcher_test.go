@@ -23,15 +23,15 @@ func TestNodesScanTogether(t *testing.T) {
 			f.start()
 			by := f.check(f.startSync())
 			if len(by) != nodes {
-				t.Errorf("of %d nodes only these took part: %v", nodes, by)
+				t.Errorf("of %d nodes only these listed files: %v", nodes, by)
 			}
 			t.Logf("listed by %v, %.1f %% in vain", by, f.listedTwice())
 		})
 	}
 }
 
-// TestWorkerDies: what it had recorded stays, the rest is listed by others.
-func TestWorkerDies(t *testing.T) {
+// TestWorkerIsKilled: its recorded segments remain, other nodes list the rest.
+func TestWorkerIsKilled(t *testing.T) {
 	f := newFleet(t, 3)
 	rnd := seeded(t)
 	f.start()
@@ -39,11 +39,11 @@ func TestWorkerDies(t *testing.T) {
 	f.until(id, uint64(1+rnd.IntN(20)))
 	f.nodes[2].kill()
 	f.check(id)
-	t.Logf("%.1f %% listed in vain", f.listedTwice())
+	t.Logf("%.1f %% listed twice", f.listedTwice())
 }
 
-// TestLeaderDies: the new one takes over what the others are at.
-func TestLeaderDies(t *testing.T) {
+// TestLeaderIsKilled: the next leader takes over the running scans.
+func TestLeaderIsKilled(t *testing.T) {
 	for _, withItsWorker := range []bool{false, true} {
 		t.Run(fmt.Sprint(withItsWorker), func(t *testing.T) {
 			f := newFleet(t, 3)
@@ -59,28 +59,27 @@ func TestLeaderDies(t *testing.T) {
 			}
 			f.lead(f.nodes[1])
 			f.check(id)
-			t.Logf("%.1f %% listed in vain", f.listedTwice())
+			t.Logf("%.1f %% listed twice", f.listedTwice())
 		})
 	}
 }
 
-// TestOldLeaderIsRefused: a leader that does not know of a newer one orders in vain.
+// TestOldLeaderIsRefused: assignments of a leader with an older term are refused.
 func TestOldLeaderIsRefused(t *testing.T) {
 	f := newFleet(t, 3)
 	f.start()
 	id := f.startSync()
 	f.until(id, 3)
-	f.lead(f.nodes[1]) // and node0 goes on leading
+	f.lead(f.nodes[1]) // while node0 still leads
 	f.check(id)
-	_, err := f.nodes[2].worker.Exchange(t.Context(), &spb.Order{Org: org, SyncId: id, Term: 1, Seq: 1 << 40})
+	_, err := f.nodes[2].worker.Exchange(t.Context(), &spb.Assignment{Org: org, SyncId: id, Term: 1, Seq: 1 << 40})
 	if !errors.Is(err, ErrStale) {
-		t.Errorf("an order of an older term is answered with %v", err)
+		t.Errorf("an assignment of an older term returns %v", err)
 	}
 }
 
-// TestLateWorker: a node stands still until its ranges were given to others, and goes on
-// then as if nothing had happened.
-func TestLateWorker(t *testing.T) {
+// TestFrozenWorker: a node freezes until its leases have expired, and then continues.
+func TestFrozenWorker(t *testing.T) {
 	f := newFleet(t, 3)
 	late := f.nodes[2]
 	var frozen sync.RWMutex
@@ -89,7 +88,7 @@ func TestLateWorker(t *testing.T) {
 		defer frozen.RUnlock()
 		return ctx.Err()
 	}
-	f.network = func(ctx context.Context, to *fleetNode, _ *spb.Order, deliver func(context.Context) (*spb.Report, error)) (*spb.Report, error) {
+	f.network = func(ctx context.Context, to *fleetNode, _ *spb.Assignment, deliver func(context.Context) (*spb.StatusReport, error)) (*spb.StatusReport, error) {
 		if to == late && !frozen.TryRLock() {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -98,7 +97,7 @@ func TestLateWorker(t *testing.T) {
 		}
 		return deliver(ctx)
 	}
-	f.silence = time.Minute // its own clock stands still as well
+	f.leaderTimeout = time.Minute // its own clock is frozen, too
 	f.start()
 	id := f.startSync()
 	f.until(id, 4)
@@ -106,14 +105,15 @@ func TestLateWorker(t *testing.T) {
 	time.Sleep(f.lease + f.lease/2)
 	frozen.Unlock()
 	f.check(id)
-	t.Logf("%.1f %% listed in vain", f.listedTwice())
+	t.Logf("%.1f %% listed twice", f.listedTwice())
 }
 
-// TestSilentLeader: a worker that hears nothing gives up, and begins anew when it does.
+// TestSilentLeader: a worker without assignments gives up, and starts again with the
+// next.
 func TestSilentLeader(t *testing.T) {
 	f := newFleet(t, 2)
 	var cut sync.RWMutex
-	f.network = func(ctx context.Context, to *fleetNode, _ *spb.Order, deliver func(context.Context) (*spb.Report, error)) (*spb.Report, error) {
+	f.network = func(ctx context.Context, to *fleetNode, _ *spb.Assignment, deliver func(context.Context) (*spb.StatusReport, error)) (*spb.StatusReport, error) {
 		if to == f.nodes[1] {
 			if !cut.TryRLock() {
 				return nil, errors.New("unreachable")
@@ -136,12 +136,13 @@ func TestSilentLeader(t *testing.T) {
 	id := f.startSync()
 	f.until(id, 1)
 	cut.Lock()
-	time.Sleep(f.silence + f.silence/2)
+	time.Sleep(f.leaderTimeout + f.leaderTimeout/2)
 	cut.Unlock()
 	f.check(id)
 }
 
-// TestMessagesAreLostAndRepeated: orders and answers get lost, come twice, and come late.
+// TestMessagesAreLostAndRepeated: assignments and reports get lost, are repeated and
+// delayed.
 func TestMessagesAreLostAndRepeated(t *testing.T) {
 	for range 3 {
 		f := newFleet(t, 3)
@@ -153,13 +154,13 @@ func TestMessagesAreLostAndRepeated(t *testing.T) {
 			return rnd.IntN(n)
 		}
 		var late sync.WaitGroup
-		f.network = func(ctx context.Context, _ *fleetNode, _ *spb.Order, deliver func(context.Context) (*spb.Report, error)) (*spb.Report, error) {
+		f.network = func(ctx context.Context, _ *fleetNode, _ *spb.Assignment, deliver func(context.Context) (*spb.StatusReport, error)) (*spb.StatusReport, error) {
 			switch draw(8) {
 			case 0:
-				return nil, errors.New("the order is lost")
+				return nil, errors.New("the assignment is lost")
 			case 1:
 				_, _ = deliver(ctx)
-				return nil, errors.New("the answer is lost")
+				return nil, errors.New("the report is lost")
 			case 2:
 				late.Go(func() {
 					ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -168,7 +169,7 @@ func TestMessagesAreLostAndRepeated(t *testing.T) {
 					_, _ = deliver(ctx)
 				})
 				if draw(2) == 0 {
-					return nil, errors.New("the order comes late")
+					return nil, errors.New("the assignment is delayed")
 				}
 			case 3:
 				time.Sleep(time.Duration(draw(100)) * time.Millisecond)
@@ -177,12 +178,12 @@ func TestMessagesAreLostAndRepeated(t *testing.T) {
 		}
 		f.start()
 		f.check(f.startSync())
-		t.Logf("%.1f %% listed in vain", f.listedTwice())
+		t.Logf("%.1f %% listed twice", f.listedTwice())
 		late.Wait()
 	}
 }
 
-// TestSlowNode: the others do what a slow node would take long for.
+// TestSlowNode: the other nodes take over ranges of a slow node.
 func TestSlowNode(t *testing.T) {
 	f := newFleet(t, 3)
 	f.nodes[1].list = func(ctx context.Context, _ provider.ListRequest) error {
@@ -196,12 +197,12 @@ func TestSlowNode(t *testing.T) {
 	f.start()
 	by := f.check(f.startSync())
 	if by["node1"] > fleetKeys/3 {
-		t.Errorf("the slow node did a third or more: %v", by)
+		t.Errorf("the slow node listed a third or more: %v", by)
 	}
 	t.Logf("listed by %v", by)
 }
 
-// TestFailureOfOneNode: what fails on one node for reasons of its own is done by another.
+// TestFailureOfOneNode: other nodes take over when a failure concerns one node only.
 func TestFailureOfOneNode(t *testing.T) {
 	full := fmt.Errorf("write: %w", syscall.ENOSPC)
 	denied := &provider.Error{Kind: provider.Denied, Op: "list", Bucket: bucket, Reason: "not allowed"}
@@ -242,16 +243,16 @@ func TestFailureOfOneNode(t *testing.T) {
 	}
 }
 
-// TestCancelReachesAllNodes: no page is asked for any more.
+// TestCancelReachesAllNodes: no node lists anything after a cancel.
 func TestCancelReachesAllNodes(t *testing.T) {
 	f := newFleet(t, 3)
 	f.start()
 	id := f.startSync()
 	f.until(id, 2)
-	f.propose(&pb.FinishSync{SyncId: id, Status: catalog.SyncCancelled, At: 1})
-	time.Sleep(2 * lookAround)
+	f.log.Must(&pb.FinishSync{SyncId: id, Status: catalog.SyncCancelled, At: 1})
+	time.Sleep(2 * watchEvery)
 	before := f.lists.Load()
-	time.Sleep(lookAround)
+	time.Sleep(watchEvery)
 	if n := f.lists.Load() - before; n > 0 {
 		t.Errorf("%d keys were listed after the sync was cancelled", n)
 	}
@@ -259,23 +260,23 @@ func TestCancelReachesAllNodes(t *testing.T) {
 	f.check(f.startSync())
 }
 
-// TestCatalogBehind: a node classifies nothing before it knows what the sync began with.
+// TestCatalogBehind: a node waits until its catalog has applied the start of the sync.
 func TestCatalogBehind(t *testing.T) {
 	f := newFleet(t, 2)
 	f.start()
-	f.nodes[1].behind.Store(true)
+	f.nodes[1].Pause()
 	id := f.startSync()
-	order := &spb.Order{Org: org, SyncId: id, StartedIndex: f.get(id).StartedIndex, Term: 1, Seq: 1}
+	assignment := &spb.Assignment{Org: org, SyncId: id, StartedIndex: f.get(id).StartedIndex, Term: 1, Seq: 1}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := f.nodes[1].worker.Exchange(ctx, order); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a node that does not know the sync yet answers %v", err)
+	if _, err := f.nodes[1].worker.Exchange(ctx, assignment); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a node whose catalog is behind returns %v", err)
 	}
-	f.nodes[1].catchUp()
+	f.nodes[1].Start()
 	f.check(id)
 }
 
-// TestDisasters: nodes die and come back, leaders change, all at random.
+// TestDisasters: nodes are killed and restarted and leaders change at random.
 func TestDisasters(t *testing.T) {
 	rounds := 3
 	if testing.Short() {
@@ -289,7 +290,7 @@ func TestDisasters(t *testing.T) {
 func disaster(t *testing.T, rnd *rand.Rand) {
 	t.Helper()
 	f := newFleet(t, 3)
-	f.lease, f.silence = 500*time.Millisecond, 600*time.Millisecond
+	f.lease, f.leaderTimeout = 500*time.Millisecond, 600*time.Millisecond
 	for _, n := range f.nodes {
 		n.list = func(ctx context.Context, _ provider.ListRequest) error {
 			select {
@@ -311,11 +312,11 @@ func disaster(t *testing.T, rnd *rand.Rand) {
 			f.lead(f.nodes[(rnd.IntN(2)+1+nodeNumber(f, victim))%3])
 		}
 		time.Sleep(time.Duration(rnd.IntN(800)) * time.Millisecond)
-		victim.catchUp()
+		victim.Start()
 		victim.start()
 	}
 	f.check(id)
-	t.Logf("%.1f %% listed in vain", f.listedTwice())
+	t.Logf("%.1f %% listed twice", f.listedTwice())
 }
 
 func nodeNumber(f *fleet, n *fleetNode) int {
