@@ -113,11 +113,10 @@ func (c *Coordinator) runningSyncs() (map[string]*pb.Sync, error) {
 // sync that completed or failed was ended by its job; one that cannot be read is stopped,
 // which loses nothing that was recorded.
 func (c *Coordinator) isCancelled(s *pb.Sync) bool {
-	cancelled := true
-	_ = c.config.Catalog.View(func(tx *catalog.Tx) error {
-		now, err := tx.Sync(s.Org, s.Id)
-		cancelled = err != nil || now.Status == catalog.SyncCancelled
-		return nil
+	var now *pb.Sync
+	err := c.config.Catalog.View(func(tx *catalog.Tx) (err error) {
+		now, err = tx.Sync(s.Org, s.Id)
+		return err
 	})
-	return cancelled
+	return err != nil || now.Status == catalog.SyncCancelled
 }
