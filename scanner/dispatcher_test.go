@@ -250,7 +250,7 @@ func TestCancelReachesAllNodes(t *testing.T) {
 	id := f.startSync()
 	f.until(id, 2)
 	f.log.Must(&pb.FinishSync{SyncId: id, Status: catalog.SyncCancelled, At: 1})
-	time.Sleep(2 * watchEvery)
+	f.waitIdle(id)
 	before := f.lists.Load()
 	time.Sleep(watchEvery)
 	if n := f.lists.Load() - before; n > 0 {

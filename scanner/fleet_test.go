@@ -230,6 +230,23 @@ func (f *fleet) until(id string, segments uint64) (s *pb.Sync) {
 
 func (f *fleet) wait(id string) *pb.Sync { return f.log.WaitSync(org, id) }
 
+// waitIdle waits until no node runs a scan of a sync.
+func (f *fleet) waitIdle(id string) {
+	f.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for _, n := range f.nodes {
+		n.worker.mu.Lock()
+		local := n.worker.syncs[id]
+		n.worker.mu.Unlock()
+		for local != nil && !local.isIdle() {
+			if time.Now().After(deadline) {
+				f.t.Fatalf("%s still scans", n.ID)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
 // segments returns the segments that a sync has recorded.
 func (f *fleet) segments(id string) []*pb.Segment {
 	f.t.Helper()
