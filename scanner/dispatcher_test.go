@@ -25,7 +25,7 @@ func TestNodesScanTogether(t *testing.T) {
 			if len(by) != nodes {
 				t.Errorf("of %d nodes only these listed files: %v", nodes, by)
 			}
-			t.Logf("listed by %v, %.1f %% in vain", by, f.listedTwice())
+			t.Logf("listed by %v, %.1f %% listed twice", by, f.listedTwice())
 		})
 	}
 }
