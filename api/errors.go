@@ -156,6 +156,7 @@ var known = []struct {
 	{catalog.ErrNotOrphan, CodeNotOrphan, "File is associated with a backup and cannot be deleted directly"},
 	{catalog.ErrSyncRunning, CodeSyncInProgress, "A sync of this destination is running"},
 	{catalog.ErrInvalid, CodeValidation, ""},
+	{catalog.ErrUnresolved, CodeValidation, ""},
 	{catalog.ErrConflict, CodeConflict, ""},
 	{catalog.ErrBeingDeleted, CodeBeingDeleted, ""},
 }

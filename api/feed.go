@@ -72,7 +72,15 @@ func (k feedKind) put(c *call) error {
 	if r.check(wrong); len(wrong) > 0 {
 		return invalid(wrong)
 	}
-	result, err := c.propose(&pb.PutRecords{Org: c.org, Records: []*pb.Record{r.message(c.org)}})
+	resolver, err := c.resolver()
+	if err != nil {
+		return err
+	}
+	msg := r.message(c.org)
+	if err := resolver.ResolveRecord(msg); err != nil {
+		return err
+	}
+	result, err := c.propose(&pb.PutRecords{Org: c.org, Records: []*pb.Record{msg}})
 	if err != nil {
 		return err
 	}
@@ -92,6 +100,16 @@ func (k feedKind) put(c *call) error {
 		return err
 	}
 	return c.respond(envelope{Data: stored, Message: k.title + " stored"})
+}
+
+// resolver returns a resolver of the locations that records of the organization name.
+func (c *call) resolver() (*catalog.Resolver, error) {
+	var all []*pb.Destination
+	err := c.view(func(tx *catalog.Tx) (err error) {
+		all, err = tx.Destinations(c.org)
+		return err
+	})
+	return catalog.NewResolver(all), err
 }
 
 // rejection returns why the catalog refused a record.

@@ -50,6 +50,8 @@ type importer struct {
 	imported map[string]uint64
 	failed   uint64
 	errors   []lineError
+
+	resolver *catalog.Resolver
 }
 
 type lineError struct {
@@ -78,6 +80,10 @@ type batch struct {
 func importRecords(c *call) error {
 	control := http.NewResponseController(c.ResponseWriter)
 	m := &importer{call: c, kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{}, errors: []lineError{}}
+	var err error
+	if m.resolver, err = c.resolver(); err != nil {
+		return err
+	}
 	for _, k := range feedKinds() {
 		m.kinds[k.name] = k
 		m.imported[k.plural] = 0
@@ -159,7 +165,12 @@ func (m *importer) take(ctx context.Context, n int, line []byte, err error) erro
 		m.fail(n, problem)
 		return nil
 	}
-	return m.add(ctx, n, kind.plural, r.message(m.call.org))
+	msg := r.message(m.call.org)
+	if err := m.resolver.ResolveRecord(msg); err != nil {
+		m.fail(n, err.Error())
+		return nil
+	}
+	return m.add(ctx, n, kind.plural, msg)
 }
 
 // add adds a record to the window; it sends a full window first.

@@ -59,18 +59,13 @@ func (w *recordWriter) subtract(old *pb.Backup, unlink bool) error {
 	return nil
 }
 
-// setLinks sets the links of a record in all homes of its destination, or removes them
-// when storageID is nil.
+// setLinks sets the links of a record, or removes them when storageID is nil.
 func (w *recordWriter) setLinks(s *storage, r *pb.Backup, storageID []byte) {
-	keys, stems := linkKeys(r), linkStems(r)
-	if len(keys) == 0 {
-		return
-	}
-	for _, bucketID := range s.homes {
-		for _, key := range keys {
-			w.tx.changes.put(bucketPath{inLinks, bucketID}, string(key), storageID)
+	for _, l := range recordLinks(r) {
+		key := string(l.key(r))
+		for _, bucketID := range l.buckets(s.homes) {
+			w.tx.changes.put(bucketPath{inLinks, bucketID}, key, storageID)
+			l.addTo(w.deltas.of(bucketID))
 		}
-		d := w.deltas.of(bucketID)
-		d.Stems = append(d.Stems, stems...)
 	}
 }

@@ -21,6 +21,7 @@ type deleteCheck struct {
 	org        string
 	records    map[string]bool // deleted with their files; nil if only orphans may be deleted
 	stems      map[string]*stemLinks
+	folders    map[string]linkedBy // by the prefix that a record names
 }
 
 // stemLinks states which files of a stem are linked. The links of a stem are read once,
@@ -40,7 +41,7 @@ type linkedBy struct {
 // others.
 func checkDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed [][]byte, rejected []*pb.Rejection, err error) {
 	bucketID := BucketID(d)
-	c := &deleteCheck{links: tx.read.Links(bucketID), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}}
+	c := &deleteCheck{links: tx.read.Links(bucketID), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}}
 	c.start, c.end = KeySpace(d)
 	if c.prefixes, err = tx.read.PitrPrefixes(bucketID); err != nil {
 		return nil, nil, err
@@ -82,6 +83,9 @@ func (c *deleteCheck) check(path []byte) error {
 		return refuse(CodeNotOrphan, "%q is under a prefix of a PITR configuration", path)
 	}
 	n, err := c.linkedBy(path)
+	if err == nil {
+		n, err = c.withFolders(n, path)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -102,7 +106,7 @@ func (c *deleteCheck) linkedBy(path []byte) (linkedBy, error) {
 		for l, ok := c.links.Seek([]byte(stem)); ok && string(l.Stem) == stem; l, ok = c.links.Next() {
 			deleted := string(l.Org) == c.org && c.records[string(l.BackupID)]
 			by := linkedBy{deleted: deleted, others: !deleted}
-			if l.Kind == LinkPath {
+			if l.Kind.LinksStem() {
 				n.all = n.all.or(by)
 			} else {
 				n.files[string(l.Path)] = n.files[string(l.Path)].or(by)
@@ -114,6 +118,28 @@ func (c *deleteCheck) linkedBy(path []byte) (linkedBy, error) {
 		c.stems[stem] = n
 	}
 	return n.all.or(n.files[string(path)]), nil
+}
+
+// withFolders adds to n the records that name a folder of path.
+func (c *deleteCheck) withFolders(n linkedBy, path []byte) (linkedBy, error) {
+	for i, b := range path {
+		if b != '/' {
+			continue
+		}
+		folder := path[:i+1]
+		by, known := c.folders[string(folder)]
+		if !known {
+			for l, ok := c.links.Seek(folder); ok && bytes.Equal(l.Stem, folder); l, ok = c.links.Next() {
+				if l.Kind == LinkPrefix {
+					deleted := string(l.Org) == c.org && c.records[string(l.BackupID)]
+					by = by.or(linkedBy{deleted: deleted, others: !deleted})
+				}
+			}
+			c.folders[string(folder)] = by
+		}
+		n = n.or(by)
+	}
+	return n, c.links.Err()
 }
 
 func (n linkedBy) or(m linkedBy) linkedBy {

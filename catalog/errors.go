@@ -17,6 +17,7 @@ const (
 	CodeSyncRunning  = "SYNC_IN_PROGRESS"
 	CodeNotOrphan    = "FILE_NOT_ORPHAN"
 	CodeBeingDeleted = "PATH_BEING_DELETED"
+	CodeUnresolved   = "UNRESOLVED"
 )
 
 // Refusals of commands and readers. errors.Is compares them by code, so an *Error with a
@@ -43,6 +44,10 @@ var (
 	// deleted, and by a second deletion of such a file.
 	ErrBeingDeleted error = &Error{Code: CodeBeingDeleted, Message: "the file is being deleted"}
 )
+
+// ErrUnresolved is returned for a record that names a location in none of the buckets of its
+// organization.
+var ErrUnresolved error = &Error{Code: CodeUnresolved, Message: "the location is in no bucket of the organization"}
 
 // Failures of the catalog itself.
 var (

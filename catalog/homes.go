@@ -38,8 +38,11 @@ func addHome(tx *writeTx, d *pb.Destination, all deltas) error {
 		if err != nil {
 			return err
 		}
-		for _, key := range linkKeys(record) {
-			if err := links.Put(key, []byte(record.GetStorageId())); err != nil {
+		for _, l := range recordLinks(record) {
+			if l.bucketID != "" {
+				continue // it is linked where it lies, whatever the destination
+			}
+			if err := links.Put(l.key(record), []byte(record.GetStorageId())); err != nil {
 				return err
 			}
 		}

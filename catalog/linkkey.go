@@ -18,7 +18,16 @@ const (
 	LinkPath LinkKind = 1
 	// LinkFile is one of the files of a record. It links exactly that path.
 	LinkFile LinkKind = 2
+	// LinkAlias is another reading of a storagePath. It links as LinkPath does, but the
+	// record is not missing without it.
+	LinkAlias LinkKind = 3
+	// LinkPrefix is a folder that a record names. It links every key that begins with it.
+	// Path ends in a slash and is the stem.
+	LinkPrefix LinkKind = 4
 )
+
+// LinksStem reports whether links of the kind link every file with their stem.
+func (k LinkKind) LinksStem() bool { return k == LinkPath || k == LinkAlias }
 
 // A Link records that a backup record needs files of a bucket.
 type Link struct {
@@ -63,35 +72,62 @@ func linkKey(kind LinkKind, org, id string, path []byte) []byte {
 	return append(key, path[len(stem):]...)
 }
 
-// linkKeys returns the keys of all links of a record.
-func linkKeys(r *pb.Backup) [][]byte {
-	keys := make([][]byte, 0, 1+len(r.GetFiles()))
-	if p := r.GetStoragePath(); len(p) > 0 {
-		keys = append(keys, linkKey(LinkPath, r.GetOrg(), r.GetId(), p))
-	}
-	for _, p := range r.GetFiles() {
-		keys = append(keys, linkKey(LinkFile, r.GetOrg(), r.GetId(), p))
-	}
-	return keys
+// A recordLink is a link that a record makes, in one bucket or, without a bucket id, in
+// every home of its destination.
+type recordLink struct {
+	kind     LinkKind
+	path     []byte
+	bucketID string
 }
 
-// linkStems returns the stems of all links of a record.
-func linkStems(r *pb.Backup) [][]byte {
-	var stems [][]byte
+var linkKinds = map[pb.Reference_Kind]LinkKind{
+	pb.Reference_PATH: LinkPath, pb.Reference_ALIAS: LinkAlias, pb.Reference_FILE: LinkFile,
+	pb.Reference_FILE_ALIAS: LinkFile, pb.Reference_PREFIX: LinkPrefix,
+}
+
+// recordLinks returns the links of a record: its references, or for a record without any the
+// paths as they stand.
+func recordLinks(r *pb.Backup) []recordLink {
+	links := make([]recordLink, 0, 1+len(r.GetFiles()))
+	for _, ref := range r.GetReferences() {
+		links = append(links, recordLink{linkKinds[ref.GetKind()], ref.GetKey(), ref.GetBucketId()})
+	}
+	if len(links) > 0 {
+		return links
+	}
 	if p := r.GetStoragePath(); len(p) > 0 {
-		stems = append(stems, keyspace.Stem(p))
+		links = append(links, recordLink{kind: LinkPath, path: p})
 	}
 	for _, p := range r.GetFiles() {
-		stems = append(stems, keyspace.Stem(p))
+		links = append(links, recordLink{kind: LinkFile, path: p})
 	}
-	return stems
+	return links
+}
+
+func (l recordLink) key(r *pb.Backup) []byte { return linkKey(l.kind, r.GetOrg(), r.GetId(), l.path) }
+
+// buckets returns the buckets of the link, given the homes of the record's destination.
+func (l recordLink) buckets(homes []string) []string {
+	if l.bucketID != "" {
+		return []string{l.bucketID}
+	}
+	return homes
+}
+
+// addTo notes in a delta that the link has changed.
+func (l recordLink) addTo(d *pb.Delta) {
+	if l.kind == LinkPrefix {
+		d.Prefixes = append(d.Prefixes, l.path)
+	} else {
+		d.Stems = append(d.Stems, keyspace.Stem(l.path))
+	}
 }
 
 // sameLinks reports whether two states of a record link the same files.
 func sameLinks(a, b *pb.Backup) bool {
-	return a.GetStorageId() == b.GetStorageId() &&
-		string(a.GetStoragePath()) == string(b.GetStoragePath()) &&
-		slices.EqualFunc(a.GetFiles(), b.GetFiles(), slices.Equal[[]byte])
+	return a.GetStorageId() == b.GetStorageId() && slices.EqualFunc(recordLinks(a), recordLinks(b), func(a, b recordLink) bool {
+		return a.kind == b.kind && a.bucketID == b.bucketID && string(a.path) == string(b.path)
+	})
 }
 
 // A linkReader decodes link keys. It does not allocate once its buffers have grown.
@@ -119,7 +155,7 @@ func (r *linkReader) read(key, value []byte) error {
 	}
 	kind, rest := LinkKind(rest[2]), rest[3:]
 	i := bytes.IndexByte(rest, 0)
-	if i < 0 || kind != LinkPath && kind != LinkFile {
+	if i < 0 || kind < LinkPath || kind > LinkPrefix {
 		return damagedLink(key)
 	}
 	org, rest := rest[:i], rest[i+1:]

@@ -76,7 +76,7 @@ func (tx *Tx) Owner(bucketID, org string, path []byte) (Owner, bool, error) {
 			continue
 		}
 		named := string(l.Path) == string(path)
-		if named || l.Kind == LinkPath && id == "" {
+		if named || l.Kind.LinksStem() && id == "" {
 			id, storage = string(l.BackupID), string(l.StorageID)
 		}
 		if named {

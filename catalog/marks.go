@@ -52,22 +52,26 @@ func clearMarks(tx *writeTx, n *pb.Intent) error {
 	return tx.bucket(inMarks).DeleteBucket([]byte(n.GetBucketId()))
 }
 
-// checkUnmarked refuses a backup record that would link a file that is being deleted in
-// one of the buckets.
-func checkUnmarked(tx *writeTx, buckets []string, r *pb.Backup) error {
-	for _, bucketID := range buckets {
-		marks := tx.nested(inMarks, bucketID)
-		if marks == nil {
-			continue
-		}
-		if p := r.GetStoragePath(); len(p) > 0 {
-			if marked := markedFile(marks, keyspace.Stem(p)); marked != nil {
-				return beingDeleted(marked)
-			}
-		}
-		for _, p := range r.GetFiles() {
-			if marks.Get(p) != nil {
-				return beingDeleted(p)
+// checkUnmarked refuses a backup record that would link a file that is being deleted. homes
+// are the buckets of its destination.
+func checkUnmarked(tx *writeTx, homes []string, r *pb.Backup) error {
+	for _, l := range recordLinks(r) {
+		for _, bucketID := range l.buckets(homes) {
+			marks := tx.nested(inMarks, bucketID)
+			switch {
+			case marks == nil:
+			case l.kind == LinkPrefix:
+				if err := checkPrefixUnmarked(tx, bucketID, l.path); err != nil {
+					return err
+				}
+			case l.kind == LinkFile:
+				if marks.Get(l.path) != nil {
+					return beingDeleted(l.path)
+				}
+			default:
+				if marked := markedFile(marks, keyspace.Stem(l.path)); marked != nil {
+					return beingDeleted(marked)
+				}
 			}
 		}
 	}

@@ -126,11 +126,12 @@ func (op *operation) findFiles(ctx context.Context, backups []*backup) {
 // filesOf returns the keys of a backup's files: those that the record names, whether they
 // exist or not, and those in the bucket that share the stem of its storagePath.
 func (op *operation) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, error) {
-	paths := slices.Clone(record.Files)
-	if len(record.StoragePath) > 0 {
-		paths = append(paths, record.StoragePath)
+	location, paths := catalog.BackupKeys(record)
+	paths = slices.Clone(paths)
+	if len(location) > 0 {
+		paths = append(paths, location)
 		// Keys that continue the stem with '.' in the same folder sort before stem + "/".
-		stem := string(keyspace.Stem(record.StoragePath))
+		stem := string(keyspace.Stem(location))
 		req := provider.ListRequest{Prefix: stem, End: stem + "/", Delimiter: "/"}
 		for more := true; more; {
 			var page provider.Page

@@ -187,8 +187,8 @@ func (d *Deleter) backupsWithoutFiles(n *pb.Intent, gone map[string]bool) (ids [
 			if err != nil {
 				return err
 			}
-			named := record.Files
-			if path := record.StoragePath; len(path) > 0 {
+			path, named := catalog.BackupKeys(record)
+			if len(path) > 0 {
 				if keptStems[string(keyspace.Stem(path))] {
 					continue
 				}

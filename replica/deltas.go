@@ -48,10 +48,24 @@ func (l *linkLookup) classify(path []byte) (typ index.Type, linked bool, err err
 		if typ, linked = index.TypeOf(path, pitr); linked {
 			return nil
 		}
-		return l.each(tx, keyspace.Stem(path), func(link *catalog.Link) error {
-			linked = linked || link.Kind == catalog.LinkPath || bytes.Equal(link.Path, path)
+		if err := l.each(tx, keyspace.Stem(path), func(link *catalog.Link) error {
+			linked = linked || link.Kind.LinksStem() || bytes.Equal(link.Path, path)
 			return nil
-		})
+		}); err != nil || linked {
+			return err
+		}
+		for i, b := range path {
+			if b != '/' {
+				continue
+			}
+			if err := l.each(tx, path[:i+1], func(link *catalog.Link) error {
+				linked = linked || link.Kind == catalog.LinkPrefix
+				return nil
+			}); err != nil || linked {
+				return err
+			}
+		}
+		return nil
 	})
 	return typ, linked, err
 }

@@ -24,6 +24,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Reference_Kind int32
+
+const (
+	// The storage path: it links all files with its stem.
+	Reference_PATH Reference_Kind = 0
+	// Another reading of the storage path: the same, but the record is not missing
+	// without it.
+	Reference_ALIAS Reference_Kind = 1
+	// One of the files: it links exactly that key.
+	Reference_FILE Reference_Kind = 2
+	// A folder: it links all keys that begin with the key.
+	Reference_PREFIX Reference_Kind = 3
+	// Another reading of one of the files.
+	Reference_FILE_ALIAS Reference_Kind = 4
+)
+
+// Enum value maps for Reference_Kind.
+var (
+	Reference_Kind_name = map[int32]string{
+		0: "PATH",
+		1: "ALIAS",
+		2: "FILE",
+		3: "PREFIX",
+		4: "FILE_ALIAS",
+	}
+	Reference_Kind_value = map[string]int32{
+		"PATH":       0,
+		"ALIAS":      1,
+		"FILE":       2,
+		"PREFIX":     3,
+		"FILE_ALIAS": 4,
+	}
+)
+
+func (x Reference_Kind) Enum() *Reference_Kind {
+	p := new(Reference_Kind)
+	*p = x
+	return p
+}
+
+func (x Reference_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Reference_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_catalog_catalogpb_catalog_proto_enumTypes[0].Descriptor()
+}
+
+func (Reference_Kind) Type() protoreflect.EnumType {
+	return &file_catalog_catalogpb_catalog_proto_enumTypes[0]
+}
+
+func (x Reference_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Reference_Kind.Descriptor instead.
+func (Reference_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8, 0}
+}
+
 // Envelope is one entry of the Raft log. `number` names the command (see
 // catalog/commands.go), `payload` is that command's message.
 type Envelope struct {
@@ -644,8 +705,11 @@ type Backup struct {
 	Collections []string               `protobuf:"bytes,7,rep,name=collections,proto3" json:"collections,omitempty"`
 	CreatedAt   int64                  `protobuf:"varint,8,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// Object keys are bytes on the way through, UTF-8 in practice.
-	StoragePath   []byte   `protobuf:"bytes,9,opt,name=storage_path,json=storagePath,proto3" json:"storage_path,omitempty"`
-	Files         [][]byte `protobuf:"bytes,10,rep,name=files,proto3" json:"files,omitempty"`
+	StoragePath []byte   `protobuf:"bytes,9,opt,name=storage_path,json=storagePath,proto3" json:"storage_path,omitempty"`
+	Files       [][]byte `protobuf:"bytes,10,rep,name=files,proto3" json:"files,omitempty"`
+	// references are the objects that storage_path and files mean, as resolved when the
+	// record was written. Without any, the paths are object keys as they stand.
+	References    []*Reference `protobuf:"bytes,11,rep,name=references,proto3" json:"references,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -750,6 +814,75 @@ func (x *Backup) GetFiles() [][]byte {
 	return nil
 }
 
+func (x *Backup) GetReferences() []*Reference {
+	if x != nil {
+		return x.References
+	}
+	return nil
+}
+
+// A Reference is one reading of a location that a backup record names.
+type Reference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  Reference_Kind         `protobuf:"varint,1,opt,name=kind,proto3,enum=firescan.catalog.v1.Reference_Kind" json:"kind,omitempty"`
+	Key   []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// bucket_id is the identity of the bucket; empty is the bucket of the destination.
+	BucketId      string `protobuf:"bytes,3,opt,name=bucket_id,json=bucketId,proto3" json:"bucket_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reference) Reset() {
+	*x = Reference{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reference) ProtoMessage() {}
+
+func (x *Reference) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reference.ProtoReflect.Descriptor instead.
+func (*Reference) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Reference) GetKind() Reference_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Reference_PATH
+}
+
+func (x *Reference) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Reference) GetBucketId() string {
+	if x != nil {
+		return x.BucketId
+	}
+	return ""
+}
+
 type Schedule struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Org            string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -765,7 +898,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +910,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +923,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Schedule) GetOrg() string {
@@ -857,7 +990,7 @@ type Pitr struct {
 
 func (x *Pitr) Reset() {
 	*x = Pitr{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +1002,7 @@ func (x *Pitr) String() string {
 func (*Pitr) ProtoMessage() {}
 
 func (x *Pitr) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +1015,7 @@ func (x *Pitr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pitr.ProtoReflect.Descriptor instead.
 func (*Pitr) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Pitr) GetOrg() string {
@@ -953,7 +1086,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1098,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1111,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Token) GetId() string {
@@ -1041,7 +1174,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1186,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1199,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{11}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Stats) GetTypes() []*TypeStats {
@@ -1088,7 +1221,7 @@ type TypeStats struct {
 
 func (x *TypeStats) Reset() {
 	*x = TypeStats{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1233,7 @@ func (x *TypeStats) String() string {
 func (*TypeStats) ProtoMessage() {}
 
 func (x *TypeStats) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1246,7 @@ func (x *TypeStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeStats.ProtoReflect.Descriptor instead.
 func (*TypeStats) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{12}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TypeStats) GetLinkedFiles() uint64 {
@@ -1167,7 +1300,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1312,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1325,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{13}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Segment) GetId() string {
@@ -1301,7 +1434,7 @@ type Sync struct {
 
 func (x *Sync) Reset() {
 	*x = Sync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1446,7 @@ func (x *Sync) String() string {
 func (*Sync) ProtoMessage() {}
 
 func (x *Sync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1459,7 @@ func (x *Sync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sync.ProtoReflect.Descriptor instead.
 func (*Sync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{14}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Sync) GetId() string {
@@ -1462,7 +1595,7 @@ type Generation struct {
 
 func (x *Generation) Reset() {
 	*x = Generation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1607,7 @@ func (x *Generation) String() string {
 func (*Generation) ProtoMessage() {}
 
 func (x *Generation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1620,7 @@ func (x *Generation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Generation.ProtoReflect.Descriptor instead.
 func (*Generation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{15}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Generation) GetId() string {
@@ -1582,7 +1715,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1727,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1740,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{16}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Delta) GetStems() [][]byte {
@@ -1656,7 +1789,7 @@ type Intent struct {
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +1801,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +1814,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Intent) GetOrg() string {
@@ -1775,7 +1908,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1920,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1933,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Outcome) GetPath() []byte {
@@ -1851,7 +1984,7 @@ type Audit struct {
 
 func (x *Audit) Reset() {
 	*x = Audit{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1996,7 @@ func (x *Audit) String() string {
 func (*Audit) ProtoMessage() {}
 
 func (x *Audit) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +2009,7 @@ func (x *Audit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audit.ProtoReflect.Descriptor instead.
 func (*Audit) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Audit) GetOrg() string {
@@ -1961,7 +2094,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2106,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2119,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Answer) GetOrg() string {
@@ -2049,7 +2182,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2194,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2207,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Holder) GetNode() string {
@@ -2105,7 +2238,7 @@ type PutDestination struct {
 
 func (x *PutDestination) Reset() {
 	*x = PutDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2250,7 @@ func (x *PutDestination) String() string {
 func (*PutDestination) ProtoMessage() {}
 
 func (x *PutDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2263,7 @@ func (x *PutDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDestination.ProtoReflect.Descriptor instead.
 func (*PutDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PutDestination) GetDestination() *Destination {
@@ -2164,7 +2297,7 @@ type DeleteDestination struct {
 
 func (x *DeleteDestination) Reset() {
 	*x = DeleteDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2309,7 @@ func (x *DeleteDestination) String() string {
 func (*DeleteDestination) ProtoMessage() {}
 
 func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2322,7 @@ func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDestination.ProtoReflect.Descriptor instead.
 func (*DeleteDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeleteDestination) GetOrg() string {
@@ -2220,7 +2353,7 @@ type SetVerified struct {
 
 func (x *SetVerified) Reset() {
 	*x = SetVerified{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2365,7 @@ func (x *SetVerified) String() string {
 func (*SetVerified) ProtoMessage() {}
 
 func (x *SetVerified) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2378,7 @@ func (x *SetVerified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVerified.ProtoReflect.Descriptor instead.
 func (*SetVerified) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SetVerified) GetOrg() string {
@@ -2298,7 +2431,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2310,7 +2443,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2323,7 +2456,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Record) GetKind() isRecord_Kind {
@@ -2409,7 +2542,7 @@ type PutRecords struct {
 
 func (x *PutRecords) Reset() {
 	*x = PutRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2554,7 @@ func (x *PutRecords) String() string {
 func (*PutRecords) ProtoMessage() {}
 
 func (x *PutRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2567,7 @@ func (x *PutRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRecords.ProtoReflect.Descriptor instead.
 func (*PutRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PutRecords) GetOrg() string {
@@ -2463,7 +2596,7 @@ type DeleteRecords struct {
 
 func (x *DeleteRecords) Reset() {
 	*x = DeleteRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2608,7 @@ func (x *DeleteRecords) String() string {
 func (*DeleteRecords) ProtoMessage() {}
 
 func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2621,7 @@ func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecords.ProtoReflect.Descriptor instead.
 func (*DeleteRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteRecords) GetOrg() string {
@@ -2521,7 +2654,7 @@ type PutToken struct {
 
 func (x *PutToken) Reset() {
 	*x = PutToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2666,7 @@ func (x *PutToken) String() string {
 func (*PutToken) ProtoMessage() {}
 
 func (x *PutToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2679,7 @@ func (x *PutToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutToken.ProtoReflect.Descriptor instead.
 func (*PutToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutToken) GetToken() *Token {
@@ -2565,7 +2698,7 @@ type DeleteToken struct {
 
 func (x *DeleteToken) Reset() {
 	*x = DeleteToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2577,7 +2710,7 @@ func (x *DeleteToken) String() string {
 func (*DeleteToken) ProtoMessage() {}
 
 func (x *DeleteToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2590,7 +2723,7 @@ func (x *DeleteToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteToken.ProtoReflect.Descriptor instead.
 func (*DeleteToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteToken) GetId() string {
@@ -2612,7 +2745,7 @@ type PutKeyset struct {
 
 func (x *PutKeyset) Reset() {
 	*x = PutKeyset{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2757,7 @@ func (x *PutKeyset) String() string {
 func (*PutKeyset) ProtoMessage() {}
 
 func (x *PutKeyset) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2770,7 @@ func (x *PutKeyset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyset.ProtoReflect.Descriptor instead.
 func (*PutKeyset) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PutKeyset) GetKeyset() []byte {
@@ -2667,7 +2800,7 @@ type StartSync struct {
 
 func (x *StartSync) Reset() {
 	*x = StartSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2679,7 +2812,7 @@ func (x *StartSync) String() string {
 func (*StartSync) ProtoMessage() {}
 
 func (x *StartSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2692,7 +2825,7 @@ func (x *StartSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSync.ProtoReflect.Descriptor instead.
 func (*StartSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *StartSync) GetOrg() string {
@@ -2734,7 +2867,7 @@ type SealSegments struct {
 
 func (x *SealSegments) Reset() {
 	*x = SealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +2879,7 @@ func (x *SealSegments) String() string {
 func (*SealSegments) ProtoMessage() {}
 
 func (x *SealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +2892,7 @@ func (x *SealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealSegments.ProtoReflect.Descriptor instead.
 func (*SealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SealSegments) GetSyncId() string {
@@ -2788,7 +2921,7 @@ type PromoteSync struct {
 
 func (x *PromoteSync) Reset() {
 	*x = PromoteSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2800,7 +2933,7 @@ func (x *PromoteSync) String() string {
 func (*PromoteSync) ProtoMessage() {}
 
 func (x *PromoteSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2813,7 +2946,7 @@ func (x *PromoteSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteSync.ProtoReflect.Descriptor instead.
 func (*PromoteSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PromoteSync) GetSyncId() string {
@@ -2843,7 +2976,7 @@ type FinishSync struct {
 
 func (x *FinishSync) Reset() {
 	*x = FinishSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2855,7 +2988,7 @@ func (x *FinishSync) String() string {
 func (*FinishSync) ProtoMessage() {}
 
 func (x *FinishSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2868,7 +3001,7 @@ func (x *FinishSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishSync.ProtoReflect.Descriptor instead.
 func (*FinishSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *FinishSync) GetSyncId() string {
@@ -2924,7 +3057,7 @@ type BeginDelete struct {
 
 func (x *BeginDelete) Reset() {
 	*x = BeginDelete{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3069,7 @@ func (x *BeginDelete) String() string {
 func (*BeginDelete) ProtoMessage() {}
 
 func (x *BeginDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3082,7 @@ func (x *BeginDelete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginDelete.ProtoReflect.Descriptor instead.
 func (*BeginDelete) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BeginDelete) GetOrg() string {
@@ -3032,7 +3165,7 @@ type FinishDelete struct {
 
 func (x *FinishDelete) Reset() {
 	*x = FinishDelete{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3044,7 +3177,7 @@ func (x *FinishDelete) String() string {
 func (*FinishDelete) ProtoMessage() {}
 
 func (x *FinishDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3057,7 +3190,7 @@ func (x *FinishDelete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishDelete.ProtoReflect.Descriptor instead.
 func (*FinishDelete) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *FinishDelete) GetOrg() string {
@@ -3109,7 +3242,7 @@ type Migrate struct {
 
 func (x *Migrate) Reset() {
 	*x = Migrate{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3121,7 +3254,7 @@ func (x *Migrate) String() string {
 func (*Migrate) ProtoMessage() {}
 
 func (x *Migrate) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3134,7 +3267,7 @@ func (x *Migrate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migrate.ProtoReflect.Descriptor instead.
 func (*Migrate) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Migrate) GetOrg() string {
@@ -3181,7 +3314,7 @@ type StoreAnswer struct {
 
 func (x *StoreAnswer) Reset() {
 	*x = StoreAnswer{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3193,7 +3326,7 @@ func (x *StoreAnswer) String() string {
 func (*StoreAnswer) ProtoMessage() {}
 
 func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3206,7 +3339,7 @@ func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreAnswer.ProtoReflect.Descriptor instead.
 func (*StoreAnswer) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *StoreAnswer) GetOrg() string {
@@ -3267,7 +3400,7 @@ type SetConditions struct {
 
 func (x *SetConditions) Reset() {
 	*x = SetConditions{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3279,7 +3412,7 @@ func (x *SetConditions) String() string {
 func (*SetConditions) ProtoMessage() {}
 
 func (x *SetConditions) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3292,7 +3425,7 @@ func (x *SetConditions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConditions.ProtoReflect.Descriptor instead.
 func (*SetConditions) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SetConditions) GetOrg() string {
@@ -3352,7 +3485,7 @@ type Reseal struct {
 
 func (x *Reseal) Reset() {
 	*x = Reseal{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3364,7 +3497,7 @@ func (x *Reseal) String() string {
 func (*Reseal) ProtoMessage() {}
 
 func (x *Reseal) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3377,7 +3510,7 @@ func (x *Reseal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reseal.ProtoReflect.Descriptor instead.
 func (*Reseal) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Reseal) GetOrg() string {
@@ -3423,7 +3556,7 @@ type SetHolder struct {
 
 func (x *SetHolder) Reset() {
 	*x = SetHolder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3435,7 +3568,7 @@ func (x *SetHolder) String() string {
 func (*SetHolder) ProtoMessage() {}
 
 func (x *SetHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3448,7 +3581,7 @@ func (x *SetHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHolder.ProtoReflect.Descriptor instead.
 func (*SetHolder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SetHolder) GetNode() string {
@@ -3489,7 +3622,7 @@ type ForgetNode struct {
 
 func (x *ForgetNode) Reset() {
 	*x = ForgetNode{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3501,7 +3634,7 @@ func (x *ForgetNode) String() string {
 func (*ForgetNode) ProtoMessage() {}
 
 func (x *ForgetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3514,7 +3647,7 @@ func (x *ForgetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetNode.ProtoReflect.Descriptor instead.
 func (*ForgetNode) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ForgetNode) GetNode() string {
@@ -3536,7 +3669,7 @@ type UnsealSegments struct {
 
 func (x *UnsealSegments) Reset() {
 	*x = UnsealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3548,7 +3681,7 @@ func (x *UnsealSegments) String() string {
 func (*UnsealSegments) ProtoMessage() {}
 
 func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3561,7 +3694,7 @@ func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsealSegments.ProtoReflect.Descriptor instead.
 func (*UnsealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *UnsealSegments) GetSyncId() string {
@@ -3642,7 +3775,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\aProject\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"\x8e\x02\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\xce\x02\n" +
 	"\x06Backup\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1d\n" +
@@ -3657,7 +3790,22 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"created_at\x18\b \x01(\x03R\tcreatedAt\x12!\n" +
 	"\fstorage_path\x18\t \x01(\fR\vstoragePath\x12\x14\n" +
 	"\x05files\x18\n" +
-	" \x03(\fR\x05files\"\xc1\x01\n" +
+	" \x03(\fR\x05files\x12>\n" +
+	"\n" +
+	"references\x18\v \x03(\v2\x1e.firescan.catalog.v1.ReferenceR\n" +
+	"references\"\xb6\x01\n" +
+	"\tReference\x127\n" +
+	"\x04kind\x18\x01 \x01(\x0e2#.firescan.catalog.v1.Reference.KindR\x04kind\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x1b\n" +
+	"\tbucket_id\x18\x03 \x01(\tR\bbucketId\"A\n" +
+	"\x04Kind\x12\b\n" +
+	"\x04PATH\x10\x00\x12\t\n" +
+	"\x05ALIAS\x10\x01\x12\b\n" +
+	"\x04FILE\x10\x02\x12\n" +
+	"\n" +
+	"\x06PREFIX\x10\x03\x12\x0e\n" +
+	"\n" +
+	"FILE_ALIAS\x10\x04\"\xc1\x01\n" +
 	"\bSchedule\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1d\n" +
@@ -3913,81 +4061,86 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 	return file_catalog_catalogpb_catalog_proto_rawDescData
 }
 
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
-	(*Envelope)(nil),          // 0: firescan.catalog.v1.Envelope
-	(*Once)(nil),              // 1: firescan.catalog.v1.Once
-	(*Result)(nil),            // 2: firescan.catalog.v1.Result
-	(*Rejection)(nil),         // 3: firescan.catalog.v1.Rejection
-	(*Destination)(nil),       // 4: firescan.catalog.v1.Destination
-	(*Conditions)(nil),        // 5: firescan.catalog.v1.Conditions
-	(*Project)(nil),           // 6: firescan.catalog.v1.Project
-	(*Backup)(nil),            // 7: firescan.catalog.v1.Backup
-	(*Schedule)(nil),          // 8: firescan.catalog.v1.Schedule
-	(*Pitr)(nil),              // 9: firescan.catalog.v1.Pitr
-	(*Token)(nil),             // 10: firescan.catalog.v1.Token
-	(*Stats)(nil),             // 11: firescan.catalog.v1.Stats
-	(*TypeStats)(nil),         // 12: firescan.catalog.v1.TypeStats
-	(*Segment)(nil),           // 13: firescan.catalog.v1.Segment
-	(*Sync)(nil),              // 14: firescan.catalog.v1.Sync
-	(*Generation)(nil),        // 15: firescan.catalog.v1.Generation
-	(*Delta)(nil),             // 16: firescan.catalog.v1.Delta
-	(*Intent)(nil),            // 17: firescan.catalog.v1.Intent
-	(*Outcome)(nil),           // 18: firescan.catalog.v1.Outcome
-	(*Audit)(nil),             // 19: firescan.catalog.v1.Audit
-	(*Answer)(nil),            // 20: firescan.catalog.v1.Answer
-	(*Holder)(nil),            // 21: firescan.catalog.v1.Holder
-	(*PutDestination)(nil),    // 22: firescan.catalog.v1.PutDestination
-	(*DeleteDestination)(nil), // 23: firescan.catalog.v1.DeleteDestination
-	(*SetVerified)(nil),       // 24: firescan.catalog.v1.SetVerified
-	(*Record)(nil),            // 25: firescan.catalog.v1.Record
-	(*PutRecords)(nil),        // 26: firescan.catalog.v1.PutRecords
-	(*DeleteRecords)(nil),     // 27: firescan.catalog.v1.DeleteRecords
-	(*PutToken)(nil),          // 28: firescan.catalog.v1.PutToken
-	(*DeleteToken)(nil),       // 29: firescan.catalog.v1.DeleteToken
-	(*PutKeyset)(nil),         // 30: firescan.catalog.v1.PutKeyset
-	(*StartSync)(nil),         // 31: firescan.catalog.v1.StartSync
-	(*SealSegments)(nil),      // 32: firescan.catalog.v1.SealSegments
-	(*PromoteSync)(nil),       // 33: firescan.catalog.v1.PromoteSync
-	(*FinishSync)(nil),        // 34: firescan.catalog.v1.FinishSync
-	(*BeginDelete)(nil),       // 35: firescan.catalog.v1.BeginDelete
-	(*FinishDelete)(nil),      // 36: firescan.catalog.v1.FinishDelete
-	(*Migrate)(nil),           // 37: firescan.catalog.v1.Migrate
-	(*StoreAnswer)(nil),       // 38: firescan.catalog.v1.StoreAnswer
-	(*SetConditions)(nil),     // 39: firescan.catalog.v1.SetConditions
-	(*Reseal)(nil),            // 40: firescan.catalog.v1.Reseal
-	(*SetHolder)(nil),         // 41: firescan.catalog.v1.SetHolder
-	(*ForgetNode)(nil),        // 42: firescan.catalog.v1.ForgetNode
-	(*UnsealSegments)(nil),    // 43: firescan.catalog.v1.UnsealSegments
-	nil,                       // 44: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 45: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 46: firescan.catalog.v1.Reseal.SealedEntry
+	(Reference_Kind)(0),       // 0: firescan.catalog.v1.Reference.Kind
+	(*Envelope)(nil),          // 1: firescan.catalog.v1.Envelope
+	(*Once)(nil),              // 2: firescan.catalog.v1.Once
+	(*Result)(nil),            // 3: firescan.catalog.v1.Result
+	(*Rejection)(nil),         // 4: firescan.catalog.v1.Rejection
+	(*Destination)(nil),       // 5: firescan.catalog.v1.Destination
+	(*Conditions)(nil),        // 6: firescan.catalog.v1.Conditions
+	(*Project)(nil),           // 7: firescan.catalog.v1.Project
+	(*Backup)(nil),            // 8: firescan.catalog.v1.Backup
+	(*Reference)(nil),         // 9: firescan.catalog.v1.Reference
+	(*Schedule)(nil),          // 10: firescan.catalog.v1.Schedule
+	(*Pitr)(nil),              // 11: firescan.catalog.v1.Pitr
+	(*Token)(nil),             // 12: firescan.catalog.v1.Token
+	(*Stats)(nil),             // 13: firescan.catalog.v1.Stats
+	(*TypeStats)(nil),         // 14: firescan.catalog.v1.TypeStats
+	(*Segment)(nil),           // 15: firescan.catalog.v1.Segment
+	(*Sync)(nil),              // 16: firescan.catalog.v1.Sync
+	(*Generation)(nil),        // 17: firescan.catalog.v1.Generation
+	(*Delta)(nil),             // 18: firescan.catalog.v1.Delta
+	(*Intent)(nil),            // 19: firescan.catalog.v1.Intent
+	(*Outcome)(nil),           // 20: firescan.catalog.v1.Outcome
+	(*Audit)(nil),             // 21: firescan.catalog.v1.Audit
+	(*Answer)(nil),            // 22: firescan.catalog.v1.Answer
+	(*Holder)(nil),            // 23: firescan.catalog.v1.Holder
+	(*PutDestination)(nil),    // 24: firescan.catalog.v1.PutDestination
+	(*DeleteDestination)(nil), // 25: firescan.catalog.v1.DeleteDestination
+	(*SetVerified)(nil),       // 26: firescan.catalog.v1.SetVerified
+	(*Record)(nil),            // 27: firescan.catalog.v1.Record
+	(*PutRecords)(nil),        // 28: firescan.catalog.v1.PutRecords
+	(*DeleteRecords)(nil),     // 29: firescan.catalog.v1.DeleteRecords
+	(*PutToken)(nil),          // 30: firescan.catalog.v1.PutToken
+	(*DeleteToken)(nil),       // 31: firescan.catalog.v1.DeleteToken
+	(*PutKeyset)(nil),         // 32: firescan.catalog.v1.PutKeyset
+	(*StartSync)(nil),         // 33: firescan.catalog.v1.StartSync
+	(*SealSegments)(nil),      // 34: firescan.catalog.v1.SealSegments
+	(*PromoteSync)(nil),       // 35: firescan.catalog.v1.PromoteSync
+	(*FinishSync)(nil),        // 36: firescan.catalog.v1.FinishSync
+	(*BeginDelete)(nil),       // 37: firescan.catalog.v1.BeginDelete
+	(*FinishDelete)(nil),      // 38: firescan.catalog.v1.FinishDelete
+	(*Migrate)(nil),           // 39: firescan.catalog.v1.Migrate
+	(*StoreAnswer)(nil),       // 40: firescan.catalog.v1.StoreAnswer
+	(*SetConditions)(nil),     // 41: firescan.catalog.v1.SetConditions
+	(*Reseal)(nil),            // 42: firescan.catalog.v1.Reseal
+	(*SetHolder)(nil),         // 43: firescan.catalog.v1.SetHolder
+	(*ForgetNode)(nil),        // 44: firescan.catalog.v1.ForgetNode
+	(*UnsealSegments)(nil),    // 45: firescan.catalog.v1.UnsealSegments
+	nil,                       // 46: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 47: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 48: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
-	1,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
-	3,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	44, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	45, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
-	5,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
-	12, // 5: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
-	3,  // 6: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
-	18, // 7: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
-	2,  // 8: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
-	4,  // 9: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
-	6,  // 10: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
-	7,  // 11: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
-	8,  // 12: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
-	9,  // 13: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
-	25, // 14: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
-	10, // 15: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
-	13, // 16: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
-	18, // 17: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	46, // 18: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	2,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
+	4,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
+	46, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	47, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	6,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
+	9,  // 5: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
+	0,  // 6: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
+	14, // 7: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
+	4,  // 8: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
+	20, // 9: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
+	3,  // 10: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
+	5,  // 11: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
+	7,  // 12: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
+	8,  // 13: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
+	10, // 14: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
+	11, // 15: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
+	27, // 16: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
+	12, // 17: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
+	15, // 18: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
+	20, // 19: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
+	48, // 20: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_catalog_catalogpb_catalog_proto_init() }
@@ -3995,7 +4148,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 	if File_catalog_catalogpb_catalog_proto != nil {
 		return
 	}
-	file_catalog_catalogpb_catalog_proto_msgTypes[25].OneofWrappers = []any{
+	file_catalog_catalogpb_catalog_proto_msgTypes[26].OneofWrappers = []any{
 		(*Record_Project)(nil),
 		(*Record_Backup)(nil),
 		(*Record_Schedule)(nil),
@@ -4006,13 +4159,14 @@ func file_catalog_catalogpb_catalog_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   47,
+			NumEnums:      1,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_catalog_catalogpb_catalog_proto_goTypes,
 		DependencyIndexes: file_catalog_catalogpb_catalog_proto_depIdxs,
+		EnumInfos:         file_catalog_catalogpb_catalog_proto_enumTypes,
 		MessageInfos:      file_catalog_catalogpb_catalog_proto_msgTypes,
 	}.Build()
 	File_catalog_catalogpb_catalog_proto = out.File

@@ -1,0 +1,344 @@
+package catalog
+
+import (
+	"bytes"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
+)
+
+// maxPlaces bounds the interpretations of one location.
+const maxPlaces = 24
+
+// A Place is where a location may point: an object, or all objects below a prefix.
+type Place struct {
+	// Bucket is the name of the bucket; empty is the bucket of the record's destination.
+	Bucket string
+	Key    string
+	// Prefix reports that all keys that begin with Key are meant.
+	Prefix bool
+}
+
+// A Resolver turns the locations that backup records name into places. Backup tools write
+// the same object as a bare key, with a leading slash, relative to the destination's path,
+// as bucket/key, as s3:// or gs:// address, as URL in one of several styles, and more. It
+// returns every plausible reading, because a reading too many protects a file too many,
+// and one too few deletes a needed file. A Resolver is safe for concurrent use.
+type Resolver struct {
+	// buckets maps the bucket names of the organization to the ids of the buckets.
+	buckets      map[string][]string
+	destinations map[string]*pb.Destination
+}
+
+// NewResolver returns a resolver for the destinations of an organization.
+func NewResolver(destinations []*pb.Destination) *Resolver {
+	r := &Resolver{buckets: map[string][]string{}, destinations: map[string]*pb.Destination{}}
+	for _, d := range destinations {
+		r.destinations[d.GetId()] = d
+		id := BucketID(d)
+		if !slices.Contains(r.buckets[d.GetBucket()], id) {
+			r.buckets[d.GetBucket()] = append(r.buckets[d.GetBucket()], id)
+		}
+	}
+	return r
+}
+
+// ResolveBackup sets the references of a record; a record whose paths have one reading only
+// needs none. The error is that of Resolve. A record of an unknown destination is left as it
+// is: the catalog refuses it.
+func (r *Resolver) ResolveBackup(b *pb.Backup) error {
+	b.References = nil
+	d := r.destinations[b.GetStorageId()]
+	if d == nil {
+		return nil
+	}
+	plain := true
+	var refs []*pb.Reference
+	for i, location := range append([][]byte{b.GetStoragePath()}, b.GetFiles()...) {
+		if len(location) == 0 {
+			continue
+		}
+		list, err := r.Resolve(d, location)
+		if err != nil {
+			return err
+		}
+		plain = plain && len(list) == 1 && list[0] == Place{Key: string(location)}
+		kind, alias := pb.Reference_FILE, pb.Reference_FILE_ALIAS
+		if i == 0 {
+			kind, alias = pb.Reference_PATH, pb.Reference_ALIAS
+		}
+		for _, p := range primaryFirst(d, list) {
+			refs = append(refs, r.references(d, p, kind)...)
+			kind = alias
+		}
+	}
+	if !plain {
+		b.References = refs
+	}
+	return nil
+}
+
+// BackupKeys returns the keys of a record's objects in the bucket of its destination, each in
+// its most likely reading: that of its storage path, nil when it has none there, and those of
+// its files.
+func BackupKeys(b *pb.Backup) (path []byte, files [][]byte) {
+	if len(b.GetReferences()) == 0 {
+		return b.GetStoragePath(), b.GetFiles()
+	}
+	for _, ref := range b.GetReferences() {
+		switch {
+		case ref.GetBucketId() != "":
+		case ref.GetKind() == pb.Reference_PATH:
+			path = ref.GetKey()
+		case ref.GetKind() == pb.Reference_FILE:
+			files = append(files, ref.GetKey())
+		}
+	}
+	return path, files
+}
+
+// ResolveRecord sets the references of a record of any kind (see ResolveBackup).
+func (r *Resolver) ResolveRecord(record *pb.Record) error {
+	if b := record.GetBackup(); b != nil {
+		return r.ResolveBackup(b)
+	}
+	return nil
+}
+
+// primaryFirst returns list with the reading first that names an object of the destination.
+func primaryFirst(d *pb.Destination, list []Place) []Place {
+	at := slices.IndexFunc(list, func(p Place) bool { return p.Bucket == "" && !p.Prefix && inSpace(d, []byte(p.Key)) })
+	if at <= 0 {
+		return list
+	}
+	return slices.Concat(list[at:at+1], list[:at], list[at+1:])
+}
+
+// references returns a place as references of a kind, one for each bucket of that name.
+func (r *Resolver) references(d *pb.Destination, p Place, kind pb.Reference_Kind) (refs []*pb.Reference) {
+	if p.Prefix {
+		kind = pb.Reference_PREFIX
+	}
+	own := BucketID(d)
+	ids := []string{own}
+	if p.Bucket != "" {
+		ids = r.buckets[p.Bucket]
+	}
+	for _, id := range ids {
+		if id == own {
+			id = ""
+		}
+		refs = append(refs, &pb.Reference{Kind: kind, Key: []byte(p.Key), BucketId: id})
+	}
+	return refs
+}
+
+// Resolve returns the places that a location of a record in destination d may mean, the most
+// likely first. The error is an *Error of code CodeUnresolved when it names a bucket that no
+// destination of the organization has.
+func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) {
+	text := string(location)
+	if r.isPlainKey(d, text) {
+		return []Place{{Key: text}}, nil
+	}
+	p := places{own: d.GetBucket()}
+	trimmed := strings.Trim(strings.TrimSpace(text), "\ufeff\x00")
+	switch scheme, rest, ok := cutScheme(trimmed); {
+	case ok && (scheme == "http" || scheme == "https"):
+		r.addURL(&p, rest)
+	case ok:
+		r.addAddress(&p, rest)
+	case strings.HasPrefix(trimmed, "arn:"):
+		if parts := strings.SplitN(trimmed, ":", 6); len(parts) == 6 {
+			r.addAddress(&p, parts[5])
+		}
+	default:
+		r.addPath(&p, d, text, trimmed)
+		return p.list, nil
+	}
+	if len(p.list) == 0 {
+		return nil, refuse(CodeUnresolved, "%q is in no bucket of the organization: create a storage destination for its bucket, or correct it", clip(text))
+	}
+	p.add(Place{Key: text}) // an object may have such a key
+	return p.list, nil
+}
+
+// isPlainKey reports whether a location has one reading only: a key below the path of the
+// destination, in the form in which objects are listed.
+func (r *Resolver) isPlainKey(d *pb.Destination, text string) bool {
+	if text == "" || text[0] == '/' || text[len(text)-1] == '/' || text[0] <= ' ' || text[len(text)-1] <= ' ' ||
+		strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") {
+		return false
+	}
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '%' || c == '\\' || c == ':' || c >= utf8.RuneSelf:
+			return false
+		case c == '/' && (text[i+1] == '/' || strings.HasPrefix(text[i+1:], "./") || strings.HasPrefix(text[i+1:], "../")):
+			return false
+		}
+	}
+	prefix := strings.Trim(d.GetPath(), "/")
+	if prefix != "" && !strings.HasPrefix(text, prefix+"/") {
+		return false
+	}
+	first, _, _ := strings.Cut(text, "/")
+	return len(r.buckets[first]) == 0
+}
+
+// cutScheme splits "scheme://rest".
+func cutScheme(text string) (scheme, rest string, ok bool) {
+	scheme, rest, ok = strings.Cut(text, "://")
+	if !ok || scheme == "" {
+		return "", "", false
+	}
+	for _, c := range scheme {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '+' && c != '-' && c != '.' {
+			return "", "", false
+		}
+	}
+	return strings.ToLower(scheme), rest, true
+}
+
+// addAddress adds the readings of "bucket/key", as in s3://bucket/key, gs://bucket/key#1 and
+// arn:aws:s3:::bucket/key.
+func (r *Resolver) addAddress(p *places, rest string) {
+	bucket, key, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(bucket, '@'); at >= 0 { // credentials in the address
+		bucket = bucket[at+1:]
+	}
+	if len(r.buckets[bucket]) == 0 {
+		return
+	}
+	p.addKey(bucket, key)
+	for _, cut := range []string{"?", "#"} {
+		if short, _, ok := strings.Cut(key, cut); ok { // a version or a generation
+			p.addKey(bucket, short)
+		}
+	}
+}
+
+// addURL adds the readings of a URL after its scheme: with the bucket as first segment, as
+// part of the host, or between /b/ and /o/ as in the APIs of Google and Firebase.
+func (r *Resolver) addURL(p *places, rest string) {
+	host, target, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		host = host[at+1:]
+	}
+	target, _, _ = strings.Cut(target, "#")
+	target, _, _ = strings.Cut(target, "?")
+	add := func(bucket, key string) {
+		if decoded, err := url.PathUnescape(bucket); err == nil {
+			bucket = decoded
+		}
+		if len(r.buckets[bucket]) > 0 {
+			if decoded, err := url.PathUnescape(key); err == nil {
+				p.addKey(bucket, decoded)
+			}
+			p.addKey(bucket, key)
+		}
+	}
+	if _, after, ok := strings.Cut("/"+target, "/b/"); ok {
+		if bucket, key, ok := strings.Cut(after, "/o/"); ok {
+			add(bucket, key)
+		}
+	}
+	host = strings.ToLower(host)
+	if name, _, ok := strings.Cut(host, ":"); ok {
+		host = name
+	}
+	for i := len(host); i > 0; i = strings.LastIndexByte(host[:i], '.') { // names may have dots
+		add(host[:i], target)
+	}
+	trimmed := strings.TrimLeft(target, "/")
+	bucket, key, _ := strings.Cut(trimmed, "/")
+	add(bucket, key)
+}
+
+// addPath adds the readings of a location without a scheme.
+func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
+	clean := strings.TrimLeft(trimmed, "/")
+	if slash := strings.HasSuffix(clean, "/"); clean != "" {
+		if clean = strings.TrimLeft(path.Clean(clean), "/"); slash {
+			clean += "/"
+		}
+	}
+	forms := []string{clean, text, trimmed, strings.TrimLeft(trimmed, "/")}
+	if strings.Contains(clean, `\`) {
+		forms = append(forms, strings.TrimLeft(path.Clean(strings.ReplaceAll(clean, `\`, "/")), "/"))
+	}
+	if strings.Contains(clean, "%") {
+		if decoded, err := url.PathUnescape(clean); err == nil {
+			forms = append(forms, decoded)
+		}
+	}
+	base := strings.Trim(d.GetPath(), "/")
+	var outside []string // of the destination's path: less likely
+	for _, form := range forms {
+		switch {
+		case base == "" || strings.HasPrefix(form, base+"/"):
+			p.addKey("", form)
+		default:
+			p.addKey("", base+"/"+strings.TrimLeft(form, "/"))
+			outside = append(outside, form)
+		}
+	}
+	for _, form := range forms {
+		bucket, key, ok := strings.Cut(strings.TrimLeft(form, "/"), "/")
+		switch {
+		case !ok || key == "":
+		case bucket == d.GetBucket():
+			p.addKey("", key)
+		case len(r.buckets[bucket]) > 0:
+			p.addKey(bucket, key)
+		}
+	}
+	for _, form := range outside {
+		p.addKey("", form)
+	}
+}
+
+// places collects distinct readings.
+type places struct {
+	own  string // the name of the destination's bucket
+	list []Place
+}
+
+// addKey adds a key with its Unicode forms; one that ends in a slash is a prefix.
+func (p *places) addKey(bucket, key string) {
+	for _, form := range []string{key, norm.NFC.String(key), norm.NFD.String(key)} {
+		p.add(Place{Bucket: bucket, Key: form, Prefix: strings.HasSuffix(form, "/")})
+	}
+}
+
+func (p *places) add(place Place) {
+	if place.Bucket == p.own {
+		place.Bucket = ""
+	}
+	if place.Key == "" || place.Key == "/" || len(place.Key) > maxKey || len(p.list) >= maxPlaces || slices.Contains(p.list, place) {
+		return
+	}
+	p.list = append(p.list, place)
+}
+
+// clip shortens a location for a message.
+func clip(text string) string {
+	const most = 200
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}
+
+// inSpace reports whether a key is below the path of a destination.
+func inSpace(d *pb.Destination, key []byte) bool {
+	start, end := KeySpace(d)
+	return bytes.Compare(key, start) >= 0 && keyspace.BeforeEnd(key, end)
+}

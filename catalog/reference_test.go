@@ -1,0 +1,153 @@
+package catalog
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+func TestResolve(t *testing.T) {
+	bare := &pb.Destination{Id: "d1", Type: TypeS3, Bucket: "b1x"}
+	below := &pb.Destination{Id: "d2", Type: TypeS3, Bucket: "b1x", Path: "backups/prod"}
+	other := &pb.Destination{Id: "d3", Type: TypeGCS, Bucket: "proj.appspot.com"}
+	r := NewResolver([]*pb.Destination{bare, below, other})
+	for _, tc := range []struct {
+		d        *pb.Destination
+		location string
+		want     Place
+	}{
+		{bare, "backups/prod/k.backup", Place{Key: "backups/prod/k.backup"}},
+		{bare, "/backups/prod/k.backup", Place{Key: "backups/prod/k.backup"}},
+		{bare, "//backups//prod/k.backup", Place{Key: "backups/prod/k.backup"}},
+		{bare, "./k.backup", Place{Key: "k.backup"}},
+		{bare, " k.backup\n", Place{Key: "k.backup"}},
+		{bare, "\ufeffk.backup", Place{Key: "k.backup"}},
+		{bare, "a\\k.backup", Place{Key: "a/k.backup"}},
+		{bare, "a/../k.backup", Place{Key: "k.backup"}},
+		{bare, "a%20b/k.backup", Place{Key: "a b/k.backup"}},
+		{bare, "b1x/k.backup", Place{Key: "k.backup"}},
+		{bare, "export/2024/", Place{Key: "export/2024/", Prefix: true}},
+		{bare, "caf\u00e9.backup", Place{Key: "cafe\u0301.backup"}},
+		{bare, "cafe\u0301.backup", Place{Key: "caf\u00e9.backup"}},
+		{bare, "s3://b1x/backups/k.backup", Place{Key: "backups/k.backup"}},
+		{bare, "S3://b1x/backups/k.backup", Place{Key: "backups/k.backup"}},
+		{bare, "s3a://b1x/k.backup?versionId=1", Place{Key: "k.backup"}},
+		{bare, "gs://proj.appspot.com/k.backup#1700000000", Place{Bucket: "proj.appspot.com", Key: "k.backup"}},
+		{bare, "arn:aws:s3:::b1x/k.backup", Place{Key: "k.backup"}},
+		{bare, "https://b1x.s3.amazonaws.com/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "https://b1x.s3.eu-west-1.amazonaws.com/a/k%20b.backup?X-Amz-Signature=x", Place{Key: "a/k b.backup"}},
+		{bare, "https://s3.eu-west-1.amazonaws.com/b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "http://minio:9000/b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "https://user:pw@minio:9000/b1x/a/k.backup#x", Place{Key: "a/k.backup"}},
+		{bare, "https://storage.googleapis.com/proj.appspot.com/k.backup", Place{Bucket: "proj.appspot.com", Key: "k.backup"}},
+		{bare, "https://proj.appspot.com.storage.googleapis.com/k.backup", Place{Bucket: "proj.appspot.com", Key: "k.backup"}},
+		{bare, "https://firebasestorage.googleapis.com/v0/b/proj.appspot.com/o/a%2Fk.backup?alt=media&token=t", Place{Bucket: "proj.appspot.com", Key: "a/k.backup"}},
+		{below, "k.backup", Place{Key: "backups/prod/k.backup"}},
+		{below, "/k.backup", Place{Key: "backups/prod/k.backup"}},
+		{below, "backups/prod/k.backup", Place{Key: "backups/prod/k.backup"}},
+		{below, "s3://b1x/backups/prod/k18.backup", Place{Key: "backups/prod/k18.backup"}},
+		{below, "b1x/backups/prod/k.backup", Place{Key: "backups/prod/k.backup"}},
+		{other, "b1x/backups/prod/k.backup", Place{Bucket: "b1x", Key: "backups/prod/k.backup"}},
+	} {
+		got, err := r.Resolve(tc.d, []byte(tc.location))
+		if err != nil || !slices.Contains(got, tc.want) {
+			t.Errorf("%q in %s resolves to %+v, %v; it lacks %+v", tc.location, tc.d.Id, got, err, tc.want)
+		}
+		if !slices.ContainsFunc(got, func(p Place) bool { return p.Bucket == "" && p.Key == tc.location }) {
+			t.Errorf("%q in %s resolves to %+v; an object with that very key is not protected", tc.location, tc.d.Id, got)
+		}
+	}
+	for _, location := range []string{"s3://nobucket/k.backup", "https://s3.amazonaws.com/nobucket/k.backup", "s3://b1x", "s3://b1x/", "gs:///k", "https://example.com/"} {
+		if got, err := r.Resolve(bare, []byte(location)); !errors.Is(err, ErrUnresolved) {
+			t.Errorf("%q resolves to %+v, %v, want ErrUnresolved", location, got, err)
+		}
+	}
+}
+
+// spellings are ways in which backup systems write the location of an object.
+func spellings(d *pb.Destination, key string) []string {
+	escaped := (&url.URL{Path: "/" + key}).EscapedPath()
+	all := []string{
+		key, "/" + key, "//" + key, "./" + key, key + "\n", " " + key,
+		d.Bucket + "/" + key, "s3://" + d.Bucket + "/" + key,
+		"https://" + d.Bucket + ".s3.amazonaws.com" + escaped + "?versionId=3",
+		"https://s3.us-east-1.amazonaws.com/" + d.Bucket + escaped,
+		"https://firebasestorage.googleapis.com/v0/b/" + d.Bucket + "/o/" + url.PathEscape(key) + "?alt=media",
+		norm.NFC.String(key), norm.NFD.String(key),
+	}
+	if relative, ok := strings.CutPrefix(key, d.Path+"/"); ok && d.Path != "" {
+		all = append(all, relative, "/"+relative)
+	}
+	return all
+}
+
+// TestEverySpellingProtects: whatever the spelling of a key in a record, the object that it
+// names can not be deleted while the record exists, and can when it is gone.
+func TestEverySpellingProtects(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		c := openTest(t)
+		d := &pb.Destination{Org: "o", Id: "d", Name: "d", Type: TypeS3, Bucket: "bucket1", Path: rapid.SampledFrom([]string{"", "p", "p/q"}).Draw(rt, "path")}
+		apply(t, c, &pb.PutDestination{Create: true, Destination: d})
+		segment := rapid.StringMatching(`[a-z0-9é ü%+&=_~-]{1,6}`)
+		key := strings.TrimSpace(segment.Draw(rt, "folder")) + "x/" + strings.TrimSpace(segment.Draw(rt, "name")) + "y.backup"
+		if d.Path != "" {
+			key = d.Path + "/" + key
+		}
+		location := rapid.SampledFrom(spellings(d, key)).Draw(rt, "spelling")
+		b := &pb.Backup{Org: "o", Id: "b", StorageId: "d", Status: "completed", CreatedAt: 1}
+		asFile := rapid.Bool().Draw(rt, "as file")
+		if asFile {
+			b.Files = [][]byte{[]byte(location)}
+		} else {
+			b.StoragePath = []byte(location)
+		}
+		if err := NewResolver([]*pb.Destination{d}).ResolveBackup(b); err != nil {
+			rt.Fatalf("%q: %v", location, err)
+		}
+		apply(t, c, &pb.PutRecords{Org: "o", Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: b}}}})
+		begin := func(id string) *pb.Result {
+			return apply(t, c, &pb.BeginDelete{Org: "o", DestinationId: "d", Id: id, Node: "n/1", At: 1, Revision: 1, Paths: [][]byte{[]byte(key)}})
+		}
+		if res := begin("del_1"); len(res.Rejected) != 1 || res.Rejected[0].Code != CodeNotOrphan {
+			rt.Fatalf("record of %q: deleting %q gives %v", location, key, res)
+		}
+		apply(t, c, &pb.DeleteRecords{Org: "o", Kind: KindBackup, Ids: []string{"b"}})
+		if res := begin("del_2"); len(res.Rejected) != 0 {
+			rt.Fatalf("no record is left: deleting %q gives %v", key, res)
+		}
+	})
+}
+
+// TestFolderProtectsWhatIsBelow: a record that names a folder needs every object in it.
+func TestFolderProtectsWhatIsBelow(t *testing.T) {
+	c := openTest(t)
+	d := &pb.Destination{Org: "o", Id: "d", Name: "d", Type: TypeS3, Bucket: "bucket1"}
+	apply(t, c, &pb.PutDestination{Create: true, Destination: d})
+	b := &pb.Backup{Org: "o", Id: "b", StorageId: "d", Status: "completed", CreatedAt: 1, StoragePath: []byte("s3://bucket1/export/2024/")}
+	if err := NewResolver([]*pb.Destination{d}).ResolveBackup(b); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, c, &pb.PutRecords{Org: "o", Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: b}}}})
+	res := apply(t, c, &pb.BeginDelete{Org: "o", DestinationId: "d", Id: "del_1", Node: "n/1", At: 1, Revision: 1, Paths: [][]byte{
+		[]byte("export/2024/all/output-0"), []byte("export/2024/m.meta"), []byte("export/2025/m.meta"),
+	}})
+	if len(res.Rejected) != 2 || res.Rejected[0].Index != 0 || res.Rejected[1].Index != 1 {
+		t.Errorf("rejected: %v, want the two below the folder", res.Rejected)
+	}
+	// While a file below it is being deleted, no record may claim the folder.
+	b = &pb.Backup{Org: "o", Id: "c", StorageId: "d", CreatedAt: 1, StoragePath: []byte("/export/2025/")}
+	if err := NewResolver([]*pb.Destination{d}).ResolveBackup(b); err != nil {
+		t.Fatal(err)
+	}
+	put := apply(t, c, &pb.PutRecords{Org: "o", Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: b}}}})
+	if len(put.Rejected) != 1 || put.Rejected[0].Code != CodeBeingDeleted {
+		t.Errorf("claiming a folder with a marked file: %v", put)
+	}
+}
