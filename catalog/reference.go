@@ -280,6 +280,11 @@ func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
 		}
 	}
 	base := strings.Trim(d.GetPath(), "/")
+	for _, form := range forms { // bucket/key: few keys begin with the name of their bucket
+		if bucket, key, ok := strings.Cut(strings.TrimLeft(form, "/"), "/"); ok && len(r.buckets[bucket]) > 0 {
+			p.addKey(bucket, key)
+		}
+	}
 	var outside []string // of the destination's path: less likely
 	for _, form := range forms {
 		switch {
@@ -288,16 +293,6 @@ func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
 		default:
 			p.addKey("", base+"/"+strings.TrimLeft(form, "/"))
 			outside = append(outside, form)
-		}
-	}
-	for _, form := range forms {
-		bucket, key, ok := strings.Cut(strings.TrimLeft(form, "/"), "/")
-		switch {
-		case !ok || key == "":
-		case bucket == d.GetBucket():
-			p.addKey("", key)
-		case len(r.buckets[bucket]) > 0:
-			p.addKey(bucket, key)
 		}
 	}
 	for _, form := range outside {

@@ -39,8 +39,8 @@ type classifier struct {
 //
 // Every stem of a key in [from, upTo) lies in that interval itself, or is a prefix of
 // from that ends before a byte not above '.': since a key continues its stem with '.',
-// only such keys are not below from. So these few stems and the links in the interval are
-// enough.
+// only such keys are not below from. So these few stems, the folders of from, and the links
+// in the interval are enough.
 func (c *classifier) page(cur links, pitr [][]byte, objects []provider.Object, from, upTo []byte) error {
 	c.missing = c.missing[:0]
 	c.fill(pitr, objects)
@@ -52,6 +52,17 @@ func (c *classifier) page(cur links, pitr [][]byte, objects []provider.Object, f
 		stem := from[:i]
 		for l, ok := cur.Seek(stem); ok && bytes.Equal(l.Stem, stem); l, ok = cur.Next() {
 			m.apply(l)
+		}
+	}
+	for i, b := range from {
+		if b != '/' || i+1 == len(from) {
+			continue
+		}
+		folder := from[:i+1]
+		for l, ok := cur.Seek(folder); ok && bytes.Equal(l.Stem, folder); l, ok = cur.Next() {
+			if l.Kind == catalog.LinkPrefix {
+				m.linkFolder(l.Path)
+			}
 		}
 	}
 	for l, ok := cur.Seek(from); ok && (len(upTo) == 0 || bytes.Compare(l.Stem, upTo) < 0); l, ok = cur.Next() {
@@ -90,12 +101,17 @@ type merge struct {
 	stem    []byte // of the last link
 	at, end int    // the positions in page.order of the entries of that stem
 	linked  bool   // all of them are linked
+	folder  []byte // the last one that a record names
 }
 
 // apply applies the next link: it marks the entries of the stem that the record needs as
 // linked, and the record as missing when its path lies in the interval and was not
 // listed.
 func (m *merge) apply(l *catalog.Link) {
+	if l.Kind == catalog.LinkPrefix {
+		m.linkFolder(l.Path)
+		return
+	}
 	if !bytes.Equal(m.stem, l.Stem) || m.end == 0 {
 		m.advance(l.Stem)
 	}
@@ -115,10 +131,23 @@ func (m *merge) apply(l *catalog.Link) {
 		}
 		m.linked = true
 	}
-	if !seen && string(l.StorageID) == m.page.destination && m.contains(l.Path) {
+	if l.Kind == catalog.LinkPath && !seen && string(l.StorageID) == m.page.destination && m.contains(l.Path) {
 		m.page.missing = append(m.page.missing, index.Missing{
 			Org: bytes.Clone(l.Org), BackupID: bytes.Clone(l.BackupID), Path: bytes.Clone(l.Path),
 		})
+	}
+}
+
+// linkFolder links the entries below a folder that a record names.
+func (m *merge) linkFolder(folder []byte) {
+	if bytes.Equal(folder, m.folder) {
+		return
+	}
+	m.folder = append(m.folder[:0], folder...)
+	entries := m.page.entries
+	i, _ := slices.BinarySearchFunc(entries, folder, func(e index.Entry, path []byte) int { return bytes.Compare(e.Path, path) })
+	for ; i < len(entries) && bytes.HasPrefix(entries[i].Path, folder); i++ {
+		entries[i].Linked = true
 	}
 }
 

@@ -45,6 +45,8 @@ type record struct {
 	storage string
 	path    string
 	files   []string
+	alias   string // another reading of path
+	folder  string // one that the record names, with its slash
 }
 
 func newLinkList(records []record) *linkList {
@@ -62,6 +64,18 @@ func newLinkList(records []record) *linkList {
 			})
 		}
 	}
+	for i, r := range records {
+		more := func(kind catalog.LinkKind, path string) {
+			if path != "" {
+				l.all = append(l.all, catalog.Link{
+					Stem: keyspace.Stem([]byte(path)), Kind: kind, Path: []byte(path),
+					Org: []byte("org"), BackupID: []byte(fmt.Sprint("bkp", i)), StorageID: []byte(r.storage),
+				})
+			}
+		}
+		more(catalog.LinkAlias, r.alias)
+		more(catalog.LinkPrefix, r.folder)
+	}
 	slices.SortStableFunc(l.all, func(a, b catalog.Link) int { return bytes.Compare(a.Stem, b.Stem) })
 	return l
 }
@@ -78,6 +92,8 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 				storage: rapid.SampledFrom([]string{"here", "there"}).Draw(t, "storage"),
 				path:    rapid.OneOf(key, rapid.SampledFrom(append(keys, "a"))).Draw(t, "path"),
 				files:   rapid.SliceOfN(rapid.OneOf(key, rapid.SampledFrom(append(keys, "a"))), 0, 2).Draw(t, "files"),
+				alias:   rapid.OneOf(rapid.Just(""), key).Draw(t, "alias"),
+				folder:  rapid.OneOf(rapid.Just(""), rapid.Map(key, func(k string) string { return k + "/" })).Draw(t, "folder"),
 			}
 		})).Draw(t, "records")
 		pitr := rapid.SliceOfN(key, 0, 1).Draw(t, "pitr")
@@ -121,7 +137,9 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 			}
 			for _, r := range records {
 				want = want || k == r.path || slices.Contains(r.files, k) ||
-					string(keyspace.Stem([]byte(k))) == string(keyspace.Stem([]byte(r.path)))
+					string(keyspace.Stem([]byte(k))) == string(keyspace.Stem([]byte(r.path))) ||
+					r.alias != "" && string(keyspace.Stem([]byte(k))) == string(keyspace.Stem([]byte(r.alias))) ||
+					r.folder != "" && strings.HasPrefix(k, r.folder)
 			}
 			if linked[k] != want {
 				t.Fatalf("file %q: linked %v, want %v (records %v, pitr %q)", k, linked[k], want, records, pitr)
@@ -180,7 +198,7 @@ func BenchmarkClassifyPage(b *testing.B) {
 		stem := fmt.Sprintf("backups/production/bkp_%016x", i/3)
 		objects = append(objects, provider.Object{Key: []byte(stem + []string{".auth", ".backup", ".meta"}[i%3]), Tag: []byte("d41d8cd98f00b204e9800998ecf8427e")})
 		if i%3 == 0 {
-			records = append(records, record{"here", stem + ".backup", nil})
+			records = append(records, record{storage: "here", path: stem + ".backup"})
 		}
 	}
 	links := newLinkList(records)
