@@ -32,7 +32,7 @@ func (r *rig) running() (id string) {
 		}
 		select {
 		case <-changed:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			r.t.Fatal("no sync was started")
 		}
 	}

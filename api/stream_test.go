@@ -116,7 +116,7 @@ func TestStreamsUseConstantMemory(t *testing.T) {
 			t.Fatalf("%s: %d bytes in %d writes, panic %v", path, s.bytes, n, err)
 		}
 		if most > before+2<<20 {
-			t.Errorf("%s: an response of %d MiB held %d KiB", path, s.bytes>>20, (most-before)>>10)
+			t.Errorf("%s: a response of %d MiB held %d KiB", path, s.bytes>>20, (most-before)>>10)
 		}
 	}
 }
