@@ -48,6 +48,7 @@ type frame [forms][]byte
 // hub sends events to the clients of this node.
 type hub struct {
 	metrics *metrics
+	log     *eventLog
 
 	mu      sync.Mutex
 	closed  bool
@@ -74,20 +75,29 @@ func newHub(m *metrics) *hub {
 		m.clients.WithLabelValues(f.String())
 		m.dropped.WithLabelValues(f.String())
 	}
-	return &hub{metrics: m, clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string]kept{}}
+	return &hub{metrics: m, log: newEventLog(), clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string]kept{}}
 }
 
+// publish sends an event of this node to its clients, and to the nodes that follow it.
 func (h *hub) publish(e Event) {
 	data, err := json.Marshal(e.Data)
 	if err != nil {
 		return // our own types can be encoded
 	}
+	h.receive(loggedEvent{Org: e.Org, Name: e.Name, Key: e.Key, Last: e.Last, Data: data})
+}
+
+// receive is publish for an event that may come from another node.
+func (h *hub) receive(e loggedEvent) {
 	f := frame{
-		asSSE:      fmt.Appendf(nil, "event: %s\ndata: %s\n\n", e.Name, data),
-		asSocketIO: socketio.Event(e.Name, data),
+		asSSE:      fmt.Appendf(nil, "event: %s\ndata: %s\n\n", e.Name, e.Data),
+		asSocketIO: socketio.Event(e.Name, e.Data),
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !h.log.append(e) {
+		return
+	}
 	if e.Key != "" {
 		h.keep(e, f)
 	}
@@ -100,7 +110,7 @@ func (h *hub) publish(e Event) {
 	}
 }
 
-func (h *hub) keep(e Event, f frame) {
+func (h *hub) keep(e loggedEvent, f frame) {
 	if e.Last {
 		if delete(h.newest[e.Org], e.Key); len(h.newest[e.Org]) == 0 {
 			delete(h.newest, e.Org)
@@ -172,6 +182,7 @@ func (h *hub) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
+	h.log.close()
 	for _, clients := range h.clients {
 		for l := range clients {
 			h.remove(l)

@@ -40,10 +40,10 @@ type Node struct {
 	egress    *provider.Egress
 	buckets   *buckets
 	readiness *readiness
-	relay     *relay
 	scan      *scanning
 	deleter   *deletion.Deleter
 	api       *api.Server
+	events    *api.EventStream
 	http      *http.Server
 }
 
@@ -121,14 +121,16 @@ func (n *Node) open() (err error) {
 	n.later(n.cluster.Close)
 	registry.MustRegister(newDestinations(n.catalog, func() int { return len(n.cluster.Peers()) }, n.log))
 	n.readiness = &readiness{cluster: n.cluster, catalog: n.catalog, self: n.id}
-	n.relay = newRelay(n.cluster, n.log)
 	n.scan = n.newScanning()
 	n.deleter = n.newDeleter()
 	if n.api, err = n.newAPI(metrics); err != nil {
 		return err
 	}
+	// Streams of events must end before the cluster waits for them.
+	n.later(func() error { n.api.Close(); return nil })
 	n.http = newHTTPServer(n.api, n.log)
-	n.cluster.Handle("POST "+eventsPath, http.HandlerFunc(n.takeEvent))
+	n.events = n.api.EventStream(n.id, n.cluster)
+	n.cluster.Handle("GET "+api.EventsPath, n.events)
 	n.cluster.Handle("GET "+totalsPath, http.HandlerFunc(n.tellTotals))
 	// What another node passes on because the shard is here.
 	n.cluster.Handle("/api/", n.api)
@@ -169,7 +171,7 @@ func (n *Node) Run(ctx context.Context) error {
 	parts.Go(func() error { return n.scan.run(failed) })
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
 	parts.Go(func() error { return n.tellStats(failed) })
-	parts.Go(func() error { return n.relay.run(failed) })
+	parts.Go(func() error { return n.events.Run(failed) })
 	parts.Go(func() error {
 		select {
 		case err := <-n.cluster.Fatal():

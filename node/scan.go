@@ -73,7 +73,7 @@ type publisher struct {
 
 // Publish implements scanner.Publisher.
 func (p publisher) Publish(s scanner.Progress) {
-	p.node.tell(api.SyncProgress(s))
+	p.node.api.Publish(api.SyncProgress(s))
 	if s.Status != catalog.SyncCompleted {
 		return
 	}
@@ -93,7 +93,7 @@ func (n *Node) tellStats(ctx context.Context) error {
 				n.log.Warn("the statistics after a sync could not be told", "error", err)
 				continue
 			}
-			n.tell(api.StatsUpdate(org, stats))
+			n.api.Publish(api.StatsUpdate(org, stats))
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
