@@ -258,13 +258,12 @@ func (g *group) answer(t *testing.T) {
 		if stats.TotalFiles != g.files || all.Totals.TotalFiles != g.files {
 			t.Errorf("%s answers %d files of the destination and %d of all, want %d", n.id, stats.TotalFiles, all.Totals.TotalFiles, g.files)
 		}
-		elsewhere := elsewhere{n.cluster, n.catalog, n.index}
-		host, ok := elsewhere.Holder(g.destination)
+		host, ok := n.locator.Holder(g.destination)
 		here := slices.Contains(g.here(), n.id)
 		if ok == here || ok && !slices.Contains(g.here(), host) {
 			t.Errorf("%s, which has the shard: %v, finds it at %q", n.id, here, host)
 		}
-		if _, err := elsewhere.Totals(t.Context(), "storage_none"); !errors.Is(err, index.ErrNoShard) {
+		if _, err := n.locator.Totals(t.Context(), "storage_none"); !errors.Is(err, index.ErrNoShard) {
 			t.Errorf("the sums of nothing: %v", err)
 		}
 	}

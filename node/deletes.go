@@ -12,7 +12,7 @@ import (
 // newDeleter makes what deletes files on this node. It is closed before what it stands on.
 func (n *Node) newDeleter() *deletion.Deleter {
 	d := deletion.New(deletion.Config{
-		Node: n.id, Boot: rand.Text(), Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets, Shards: n.scan.keeper,
+		Node: n.id, Boot: rand.Text(), Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets, Shards: n.scan.replicator,
 		Logger: n.log, Registerer: n.registry,
 	})
 	n.later(func() error { d.Close(); return nil })
@@ -25,6 +25,6 @@ func (n *Node) coordinate(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(ctx)
 	parts.Go(func() error { return n.scan.coordinator.Run(failed, n.cluster.Term()) })
 	parts.Go(func() error { return n.deleter.Recover(failed) })
-	parts.Go(func() error { return n.scan.keeper.ForgetDeparted(failed) })
+	parts.Go(func() error { return n.scan.replicator.ForgetDeparted(failed) })
 	return parts.Wait()
 }

@@ -49,8 +49,8 @@ func listen(c *Config) (net.Listener, error) {
 // newAPI makes what answers requests, out of what this node is made of.
 func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 	return api.New(api.Config{
-		Catalog: n.catalog, Consensus: n.cluster, Shards: n.scan.keeper, Buckets: n.buckets, Accounts: n.buckets, Deleter: n.deleter,
-		Secrets: n.keys, Keys: rotation{n.keys, n.cluster}, Locator: elsewhere{n.cluster, n.catalog, n.index}, Endpoints: n.egress, Types: providerTypes,
+		Catalog: n.catalog, Consensus: n.cluster, Shards: n.scan.replicator, Buckets: n.buckets, Accounts: n.buckets, Deleter: n.deleter,
+		Secrets: n.keys, Keys: rotation{n.keys, n.cluster}, Locator: n.locator, Endpoints: n.egress, Types: providerTypes,
 		Members: n.cluster, Ready: n.readiness.check,
 		Metrics: metrics, Registerer: n.registry, Logger: n.log,
 		SyncEvery: n.config.SyncEvery, OrphanMinAge: n.config.OrphanMinAge, FreshFor: n.config.FreshFor, ForceWait: forceWait,

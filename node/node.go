@@ -19,6 +19,7 @@ import (
 	"firescan/deletion"
 	"firescan/index"
 	"firescan/provider"
+	"firescan/replica"
 )
 
 // Node is one firescan process's worth of parts. New makes it, Run runs it until
@@ -41,6 +42,7 @@ type Node struct {
 	buckets   *buckets
 	readiness *readiness
 	scan      *scanning
+	locator   *replica.Locator
 	deleter   *deletion.Deleter
 	api       *api.Server
 	events    *api.EventStream
@@ -122,6 +124,9 @@ func (n *Node) open() (err error) {
 	registry.MustRegister(newDestinations(n.catalog, func() int { return len(n.cluster.Peers()) }, n.log))
 	n.readiness = &readiness{cluster: n.cluster, catalog: n.catalog, self: n.id}
 	n.scan = n.newScanning()
+	n.locator = &replica.Locator{
+		Node: n.id, Catalog: n.catalog, Index: n.index, Members: n.members, Client: n.cluster.HTTPClient(),
+	}
 	n.deleter = n.newDeleter()
 	if n.api, err = n.newAPI(metrics); err != nil {
 		return err
@@ -131,7 +136,6 @@ func (n *Node) open() (err error) {
 	n.http = newHTTPServer(n.api, n.log)
 	n.events = n.api.EventStream(n.id, n.cluster)
 	n.cluster.Handle("GET "+api.EventsPath, n.events)
-	n.cluster.Handle("GET "+totalsPath, http.HandlerFunc(n.tellTotals))
 	// What another node passes on because the shard is here.
 	n.cluster.Handle("/api/", n.api)
 	// Others may ask for anything from here on, and this node may lead.

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"net/http"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,7 +14,7 @@ import (
 
 // scanning are the parts that turn buckets into shards.
 type scanning struct {
-	keeper      *replica.Replicator
+	replicator  *replica.Replicator
 	worker      *scanner.Worker
 	coordinator *scanner.Coordinator
 	// synced names the organisations of which a sync was promoted: their statistics
@@ -29,25 +28,38 @@ func (n *Node) newScanning() *scanning {
 		Proposer: n.cluster, Buckets: n.buckets, ShareRate: n.buckets.Pace, Logger: n.log,
 	})
 	n.cluster.Handle(rpc.NewScanHandler(worker))
-	copies := newReplicas(n.cluster, n.index, n.config.ReplicaBandwidth<<20, n.registry)
-	n.cluster.Handle("GET "+segmentPath, http.HandlerFunc(copies.serveSegment))
-	n.cluster.Handle("POST "+segmentsPath, http.HandlerFunc(copies.serveHeld))
-	keeper := replica.New(replica.Config{
-		Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Peers: copies,
+	segments := replica.NewHTTPPeers(replica.HTTPConfig{
+		Index: n.index, Members: n.members, Client: n.cluster.HTTPClient(),
+		Bandwidth: n.config.ReplicaBandwidth << 20, Registerer: n.registry,
+	})
+	segments.Register(n.cluster.Handle)
+	replicator := replica.New(replica.Config{
+		Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n.cluster, Peers: segments,
 		Grace: n.config.replicaGrace, Logger: n.log,
 	})
+	replicator.Register(n.cluster.Handle)
 	synced := make(chan string, 64)
-	return &scanning{keeper, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{
+	return &scanning{replicator, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{
 		Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets,
-		Shards: keeper, Peers: scanPeers{n.cluster, worker}, Publisher: publisher{n, synced},
+		Shards: replicator, Peers: scanPeers{n.cluster, worker}, Publisher: publisher{n, synced},
 		SyncEvery: n.config.SyncEvery, Logger: n.log, Registerer: n.registry,
 	}), synced}
+}
+
+// members returns the nodes of the cluster.
+func (n *Node) members() []replica.Member {
+	peers := n.cluster.Peers()
+	members := make([]replica.Member, len(peers))
+	for i, p := range peers {
+		members[i] = replica.Member{ID: p.ID, Alive: p.Alive || p.Self}
+	}
+	return members
 }
 
 // run carries out what this node has to do for shards, leading or not, until ctx ends.
 func (s *scanning) run(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(ctx)
-	parts.Go(func() error { return s.keeper.Run(failed) })
+	parts.Go(func() error { return s.replicator.Run(failed) })
 	parts.Go(func() error { return s.worker.Run(failed) })
 	return parts.Wait()
 }

@@ -1,12 +1,14 @@
-package node
+package replica
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,78 +21,69 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/time/rate"
 
-	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
-	"firescan/cluster"
 	"firescan/index"
-	"firescan/replica"
 )
-
-const testDest = "storage_1"
 
 // shipping is a node of which only the copying of segments is there.
 type shipping struct {
-	*replicas
-	id  string
-	dir string // of the index
+	*HTTPPeers
+	index *index.Store
+	id    string
+	dir   string // of the index
 	// between comes before what hands segments out.
 	mu      sync.Mutex
 	between func(http.ResponseWriter, *http.Request, http.Handler)
 	served  []*http.Request
 }
 
-// newPair makes two of them that are one cluster.
+// newPair returns two nodes of one cluster.
 func newPair(t *testing.T) (from, to *shipping) {
 	t.Helper()
-	gossip := freePort(t)
 	var pair [2]*shipping
+	servers := nodeServers{}
 	for i := range pair {
 		s := &shipping{id: fmt.Sprint("n", i+1), dir: t.TempDir()}
-		dir, registry := t.TempDir(), prometheus.NewRegistry()
-		known, err := catalog.Open(filepath.Join(dir, "catalog.db"), catalog.Options{Logger: discard(), Registerer: registry})
+		registry := prometheus.NewRegistry()
+		store, err := index.Open(s.dir, index.Options{Logger: slog.New(slog.DiscardHandler), Registerer: registry})
 		if err != nil {
 			t.Fatal(err)
 		}
-		store, err := index.Open(s.dir, index.Options{Logger: discard(), Registerer: registry})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := cluster.Config{
-			ID: s.id, Dir: filepath.Join(dir, "raft"), Catalog: known, Logger: discard(), Registerer: registry,
-			ClusterAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", Secret: bytes.Repeat([]byte("s"), secretBytes), DeadAfter: -1,
-		}
-		if i == 0 {
-			c.GossipAddr = gossip
-		} else {
-			c.Join = []string{gossip}
-		}
-		group, err := cluster.Open(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s.index = store
+		s.HTTPPeers = NewHTTPPeers(HTTPConfig{Index: store, Client: &http.Client{Transport: servers}, Registerer: registry})
+		mux := http.NewServeMux()
+		s.Register(func(pattern string, h http.Handler) {
+			if pattern == segmentPattern {
+				h = http.HandlerFunc(s.hand)
+			}
+			mux.Handle(pattern, h)
+		})
+		server := httptest.NewUnstartedServer(mux)
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		servers[s.id] = server
 		t.Cleanup(func() {
-			if err := errors.Join(group.Close(), store.Close(), known.Close()); err != nil {
+			server.Close()
+			if err := store.Close(); err != nil {
 				t.Error(err)
 			}
 		})
-		s.replicas = newReplicas(group, store, 0, registry)
-		group.Handle("GET "+segmentPath, http.HandlerFunc(s.hand))
-		group.Handle("POST "+segmentsPath, http.HandlerFunc(s.serveHeld))
-		if err := group.Start(); err != nil {
-			t.Fatal(err)
-		}
 		pair[i] = s
 	}
-	for _, s := range pair {
-		for {
-			members := s.Members()
-			if len(members) == 2 && members[0].Alive && members[1].Alive {
-				break
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-	}
 	return pair[0], pair[1]
+}
+
+// nodeServers sends requests to the server of the node that their URL names.
+type nodeServers map[string]*httptest.Server
+
+func (n nodeServers) RoundTrip(r *http.Request) (*http.Response, error) {
+	server := n[r.URL.Host]
+	if server == nil {
+		return nil, fmt.Errorf("no node %s", r.URL.Host)
+	}
+	r = r.Clone(r.Context())
+	r.URL.Host = server.Listener.Addr().String()
+	return server.Client().Transport.RoundTrip(r)
 }
 
 func (s *shipping) hand(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +113,7 @@ func (s *shipping) asked() []*http.Request {
 // seal makes a segment of so many files.
 func (s *shipping) seal(t *testing.T, id string, files int) *pb.Segment {
 	t.Helper()
-	w, err := s.index.NewSegment(testDest, id, nil)
+	w, err := s.index.NewSegment(destID, id, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,14 +132,14 @@ func (s *shipping) seal(t *testing.T, id string, files int) *pb.Segment {
 }
 
 func (s *shipping) file(segment string) string {
-	return filepath.Join(s.dir, testDest, segment+".seg")
+	return filepath.Join(s.dir, destID, segment+".seg")
 }
 
 // outcomes are the pulls that the node has counted.
 func (s *shipping) outcomes() string {
 	var all []string
-	for _, o := range []string{pullCopied, pullAbsent, pullDamaged, pullFailed} {
-		all = append(all, fmt.Sprint(testutil.ToFloat64(s.pulls.WithLabelValues(o))))
+	for _, o := range []string{fetchCopied, fetchAbsent, fetchDamaged, fetchFailed} {
+		all = append(all, fmt.Sprint(testutil.ToFloat64(s.fetches.WithLabelValues(o))))
 	}
 	return strings.Join(all, " ")
 }
@@ -167,14 +160,14 @@ func (c *cutting) Write(p []byte) (int, error) {
 	return c.ResponseWriter.Write(p)
 }
 
-// TestShipping copies segments between two nodes over the cluster port.
+// TestShipping copies segments between two nodes over HTTP.
 func TestShipping(t *testing.T) {
 	from, to := newPair(t)
 	for name, test := range map[string]func(t *testing.T, from, to *shipping){
 		"whole or in parts": testShipped, "unreadable": testUnreadable, "asked for many": testHeld, "bandwidth": testBandwidth,
 	} {
 		t.Run(name, func(t *testing.T) {
-			to.pulls.Reset()
+			to.fetches.Reset()
 			test(t, from, to)
 		})
 	}
@@ -183,7 +176,7 @@ func TestShipping(t *testing.T) {
 // Segments come whole or in parts, and nothing but what was asked for gets in.
 func testShipped(t *testing.T, from, to *shipping) {
 	t.Helper()
-	fetch := func(s *pb.Segment) error { return to.Fetch(t.Context(), from.id, testDest, s) }
+	fetch := func(s *pb.Segment) error { return to.Fetch(t.Context(), from.id, destID, s) }
 
 	copied := testutil.ToFloat64(to.copied)
 	whole := from.seal(t, "seg_whole", 20_000)
@@ -201,7 +194,7 @@ func testShipped(t *testing.T, from, to *shipping) {
 	if n := testutil.ToFloat64(to.copied) - copied; n != float64(len(a)) {
 		t.Errorf("%v bytes are counted of %d", n, len(a))
 	}
-	if err := fetch(&pb.Segment{Id: "seg_none"}); !errors.Is(err, replica.ErrNoSegment) {
+	if err := fetch(&pb.Segment{Id: "seg_none"}); !errors.Is(err, ErrNoSegment) {
 		t.Errorf("a segment that is not there: %v", err)
 	}
 	if got := to.outcomes(); got != "1 1 0 0" {
@@ -213,7 +206,7 @@ func testShipped(t *testing.T, from, to *shipping) {
 	from.set(func(w http.ResponseWriter, r *http.Request, h http.Handler) {
 		h.ServeHTTP(&cutting{w, 2 * copyBlock}, r)
 	})
-	if err := fetch(broken); err == nil || errors.Is(err, replica.ErrNoSegment) || errors.As(err, new(*index.CorruptError)) {
+	if err := fetch(broken); err == nil || errors.Is(err, ErrNoSegment) || errors.As(err, new(*index.CorruptError)) {
 		t.Fatalf("a connection that breaks: %v", err)
 	}
 	from.set(nil)
@@ -238,11 +231,11 @@ func testShipped(t *testing.T, from, to *shipping) {
 	}
 	from.set(nil)
 	m := index.Manifest{Generation: "gen", Segments: []index.SegmentRef{{ID: changed.Id, Checksum: changed.Checksum}}}
-	if err := from.index.Promote(testDest, m); err != nil {
+	if err := from.index.Promote(destID, m); err != nil {
 		t.Fatal(err)
 	}
 	look := func([]byte) (index.Type, bool, error) { return index.Backup, true, nil }
-	if err := from.index.ApplyChanges(testDest, "gen", []index.Change{{Index: 9, Prefixes: [][]byte{[]byte("000001")}}}, look, nil); err != nil {
+	if err := from.index.ApplyChanges(destID, "gen", []index.Change{{Index: 9, Prefixes: [][]byte{[]byte("000001")}}}, look, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := fetch(changed); err != nil {
@@ -282,7 +275,7 @@ func testShipped(t *testing.T, from, to *shipping) {
 	if err := fetch(other); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := filepath.Glob(filepath.Join(to.dir, testDest, "*.part")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(to.dir, destID, "*.part")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
 }
@@ -299,32 +292,32 @@ func testUnreadable(t *testing.T, from, to *shipping) {
 	if err := os.WriteFile(from.file(rotten.Id), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := to.Fetch(t.Context(), from.id, testDest, rotten); !errors.Is(err, replica.ErrNoSegment) {
+	if err := to.Fetch(t.Context(), from.id, destID, rotten); !errors.Is(err, ErrNoSegment) {
 		t.Errorf("a damaged segment: %v", err)
 	}
-	if held, err := to.Held(t.Context(), from.id, testDest, []string{rotten.Id}); err != nil || held[0] {
+	if held, err := to.Held(t.Context(), from.id, destID, []string{rotten.Id}); err != nil || held[0] {
 		t.Errorf("a damaged segment is held: %v %v", held, err)
 	}
 	if err := os.Mkdir(from.file("seg_strange"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := to.Fetch(t.Context(), from.id, testDest, &pb.Segment{Id: "seg_strange"}); err == nil || errors.Is(err, replica.ErrNoSegment) {
+	if err := to.Fetch(t.Context(), from.id, destID, &pb.Segment{Id: "seg_strange"}); err == nil || errors.Is(err, ErrNoSegment) {
 		t.Errorf("what cannot be read: %v", err)
 	}
 	if got := to.outcomes(); got != "0 1 0 1" {
 		t.Errorf("counted %s", got)
 	}
 	for what, err := range map[string]error{
-		"a node that is not there":  to.Fetch(t.Context(), "n7", testDest, rotten),
+		"a node that is not there":  to.Fetch(t.Context(), "n7", destID, rotten),
 		"a destination like a path": to.Fetch(t.Context(), from.id, "..", rotten),
 	} {
-		if err == nil || errors.Is(err, replica.ErrNoSegment) {
+		if err == nil || errors.Is(err, ErrNoSegment) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := to.Fetch(ended, from.id, testDest, rotten); !errors.Is(err, context.Canceled) {
+	if err := to.Fetch(ended, from.id, destID, rotten); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -338,7 +331,7 @@ func testHeld(t *testing.T, from, to *shipping) {
 		ids[i] = fmt.Sprintf("seg_%026d_%026d", i, i)
 	}
 	ids[heldAtOnce] = "seg_here"
-	held, err := to.Held(t.Context(), from.id, testDest, ids)
+	held, err := to.Held(t.Context(), from.id, destID, ids)
 	if err != nil || len(held) != len(ids) {
 		t.Fatalf("%d answers: %v", len(held), err)
 	}
@@ -347,10 +340,10 @@ func testHeld(t *testing.T, from, to *shipping) {
 			t.Errorf("%d: %v", i, h)
 		}
 	}
-	if held, err := to.Held(t.Context(), from.id, testDest, nil); err != nil || len(held) != 0 {
+	if held, err := to.Held(t.Context(), from.id, destID, nil); err != nil || len(held) != 0 {
 		t.Error(held, err)
 	}
-	if _, err := to.Held(t.Context(), "n7", testDest, ids); err == nil {
+	if _, err := to.Held(t.Context(), "n7", destID, ids); err == nil {
 		t.Error("a node that is not there has answered")
 	}
 }
@@ -361,7 +354,7 @@ func testBandwidth(t *testing.T, from, to *shipping) {
 	first, second := from.seal(t, "seg_1", 1000), from.seal(t, "seg_2", 1000)
 	// A bucket that is as good as never filled again.
 	to.bandwidth = rate.NewLimiter(1e-9, copyBlock)
-	if err := to.Fetch(t.Context(), from.id, testDest, first); err != nil {
+	if err := to.Fetch(t.Context(), from.id, destID, first); err != nil {
 		t.Fatal(err)
 	}
 	if left := to.bandwidth.Tokens(); int(left) != copyBlock-int(first.FileSize) {
@@ -370,14 +363,14 @@ func testBandwidth(t *testing.T, from, to *shipping) {
 	to.bandwidth.ReserveN(time.Now(), copyBlock-int(first.FileSize))
 	limited, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	if err := to.Fetch(limited, from.id, testDest, second); err == nil {
+	if err := to.Fetch(limited, from.id, destID, second); err == nil {
 		t.Error("it was copied all the same")
 	}
 	to.bandwidth = nil
-	if err := to.Fetch(t.Context(), from.id, testDest, second); err != nil {
+	if err := to.Fetch(t.Context(), from.id, destID, second); err != nil {
 		t.Error(err)
 	}
-	if r := newReplicas(nil, nil, 5<<20, prometheus.NewRegistry()); r.bandwidth.Burst() != 5<<20 || r.bandwidth.Limit() != 5<<20 {
+	if r := NewHTTPPeers(HTTPConfig{Bandwidth: 5 << 20, Registerer: prometheus.NewRegistry()}); r.bandwidth.Burst() != 5<<20 || r.bandwidth.Limit() != 5<<20 {
 		t.Error("the flag sets another bandwidth")
 	}
 }
