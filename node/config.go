@@ -12,76 +12,74 @@ import (
 	"firescan/provider"
 )
 
-// Config is what a node is started with. DefaultConfig gives the defaults.
+// Config is the configuration of a node. DefaultConfig returns the defaults.
 type Config struct {
-	// NodeID names the node for good; empty takes the name that the data directory
-	// has, or the host's when it is new.
+	// NodeID is the permanent name of the node. If empty, it is the name stored in the data
+	// directory, or the host name for a new directory.
 	NodeID string
-	// DataDir holds all that the node stores. It is made if it does not exist, and
-	// belongs to one process at a time.
+	// DataDir has all data of the node. It is created if it does not exist, and locked by
+	// one process at a time.
 	DataDir string
-	// HTTPAddr is where the public API listens; port 0 takes a free one.
+	// HTTPAddr is the listen address of the public API; port 0 chooses a free port.
 	HTTPAddr string
-	// TLSCert and TLSKey are PEM files; with them the API is served over TLS only.
+	// TLSCert and TLSKey are PEM files. If set, the API is served over TLS only.
 	TLSCert, TLSKey string
 
-	// ClusterAddr and GossipAddr are where this node listens for others; port 0 takes a
-	// free one. Without both, the node stays alone.
+	// ClusterAddr and GossipAddr are the listen addresses for other nodes; port 0 chooses a
+	// free port. Without both, the node stays alone.
 	ClusterAddr, GossipAddr string
-	// AdvertiseHost is the host or address at which others reach this node; empty takes that
-	// of the listeners, or the only one that the machine has.
+	// AdvertiseHost is the host name or address at which other nodes reach this one. If
+	// empty, it is that of the listeners, or the only one of the machine.
 	AdvertiseHost string
-	// Join lists gossip addresses, host:port, of nodes to find the others through. They are
-	// tried for ever.
+	// Join lists gossip addresses (host:port) of other nodes. They are tried without end.
 	Join []string
-	// BootstrapExpect is how many new nodes begin a cluster together. With 1, a new node
-	// begins alone, or waits to be taken in when Join names others.
+	// BootstrapExpect is the number of new nodes that form a cluster together. With 1, a new
+	// node forms one alone, or waits to be admitted if Join is set.
 	BootstrapExpect int
-	// ClusterCert, ClusterKey and ClusterCA are PEM files that replace the certificates for
-	// the cluster port that are made from the secret. They are read again when they change.
+	// ClusterCert, ClusterKey and ClusterCA are PEM files for the cluster port. They replace
+	// the certificates derived from the secret, and are reloaded when they change.
 	ClusterCert, ClusterKey, ClusterCA string
-	// DeadAfter is how long a node must be gone before it loses its place in the group, as
-	// long as three voters remain; negative is never.
+	// DeadAfter is how long a node must be gone until it is removed from the cluster, if
+	// three voters remain; negative means never.
 	DeadAfter time.Duration
 
-	// SecretFile holds the cluster secret; empty is cluster.secret in the data
-	// directory, which is made when it is missing.
+	// SecretFile has the cluster secret. The default is cluster.secret in the data directory,
+	// which is created if it is missing.
 	SecretFile string
-	// MasterKeyFile holds the key that the keyset for credentials is encrypted with;
-	// empty derives it from the cluster secret.
+	// MasterKeyFile has the key that encrypts the keyset for credentials. If empty, the key
+	// is derived from the cluster secret.
 	MasterKeyFile string
-	// RootToken, when not empty, is made the root token.
+	// RootToken, if not empty, becomes the root token.
 	RootToken catalog.Secret
 
-	// AllowEndpoints says where destinations may have endpoints of their own (see
-	// provider.NewEgress). Without one only the providers' public hosts are reached.
+	// AllowEndpoints lists the allowed custom endpoints of destinations (see
+	// provider.NewEgress). Without any, only the public hosts of providers are allowed.
 	AllowEndpoints []string
-	// GCSKeyDir is the directory in which destinations may name key files of Google's
-	// service accounts; empty is none. Whoever may create destinations, of whatever
-	// organisation, may use each of its keys.
+	// GCSKeyDir is the directory with key files of Google service accounts that destinations
+	// may name; empty means none. Anyone who may create destinations, in any organization,
+	// can use all of its keys.
 	GCSKeyDir string
-	// SyncEvery is how often a verified destination is synced unasked; 0 is never.
+	// SyncEvery is the interval of scheduled syncs of a verified destination; 0 means none.
 	SyncEvery time.Duration
-	// OrphanMinAge is how old an orphan must be for a cleanup to delete it, unless the
-	// request says otherwise.
+	// OrphanMinAge is the minimum age of orphans that a cleanup deletes (overridden by minAge
+	// of the request).
 	OrphanMinAge time.Duration
-	// FreshFor is how long after a sync its result counts as fresh.
+	// FreshFor is how long the result of a sync counts as fresh.
 	FreshFor time.Duration
-	// ReplicaBandwidth bounds what this node copies of other nodes' shards, in MiB a second;
-	// 0 is no bound.
+	// ReplicaBandwidth is the maximum replication bandwidth in MiB/s (0 = unlimited).
 	ReplicaBandwidth int
 	// replicaGrace is Grace of the replicator; 0 is the default. Tests shorten it.
 	replicaGrace time.Duration
-	// ScanStreams bounds the list requests that are under way at once.
+	// ScanStreams is the maximum number of concurrent list requests.
 	ScanStreams int
 
-	// Logger is told what happens; required.
+	// Logger is required.
 	Logger *slog.Logger
 	// Version is shown to clients.
 	Version string
 }
 
-// DefaultConfig is the configuration of a node about which nothing is said.
+// DefaultConfig returns the default configuration.
 func DefaultConfig() Config {
 	return Config{
 		DataDir:  "./data",
@@ -101,22 +99,22 @@ func DefaultConfig() Config {
 	}
 }
 
-// maxStreams keeps a slip of the keyboard from opening a million connections.
+// maxStreams protects against a typing error that would open a million connections.
 const maxStreams = 4096
 
-// Validate tells everything that is wrong with the configuration at once, by the names
-// of the flags. It looks at nothing outside of it, such as files and ports.
+// Validate returns all errors of the configuration, by the names of the flags. It does not
+// check files or ports.
 func (c *Config) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.DataDir == "" {
-		wrong("the data directory is not set: name one with --data-dir")
+		wrong("the data directory is not set: set --data-dir")
 	}
 	if _, _, err := net.SplitHostPort(c.HTTPAddr); err != nil {
-		wrong("--http-addr %q is no host:port: %w", c.HTTPAddr, err)
+		wrong("--http-addr %q is not a host:port: %w", c.HTTPAddr, err)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		wrong("--http-tls-cert and --http-tls-key belong together: give both or none")
+		wrong("--http-tls-cert and --http-tls-key must be given together, or not at all")
 	}
 	c.checkMembership(wrong)
 	if c.ScanStreams < 1 || c.ScanStreams > maxStreams {
@@ -137,14 +135,14 @@ func (c *Config) Validate() error {
 		egress.Close()
 	}
 	if token := c.RootToken.Reveal(); token != "" && (len(token) < minRootToken || !validRootToken.MatchString(token)) {
-		wrong("FIRESCAN_ROOT_TOKEN is no token that can be used: give at least %d letters, digits and -._~+/, such as `openssl rand -hex 32` makes", minRootToken)
+		wrong("FIRESCAN_ROOT_TOKEN is not a valid token: use at least %d letters, digits and -._~+/, for example the output of `openssl rand -hex 32`", minRootToken)
 	}
 	return errors.Join(errs...)
 }
 
-// minRootToken is the length of a root token that cannot be guessed.
+// minRootToken is the minimum length of a root token, so that it cannot be guessed.
 const minRootToken = 32
 
-// validRootToken is what can be sent as a bearer token (RFC 6750, section 2.1), so that
-// one with a blank in it is told at the start and not by a 401.
+// validRootToken matches tokens that can be sent as a bearer token (RFC 6750, section 2.1),
+// so that a token with a space is refused at the start and not by a 401.
 var validRootToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)

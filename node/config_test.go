@@ -26,7 +26,7 @@ func TestConfigTellsAllThatIsWrong(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "secret") {
-		t.Errorf("the error tells the root token: %v", err)
+		t.Errorf("the error contains the root token: %v", err)
 	}
 }
 

@@ -28,7 +28,7 @@ type group struct {
 	files       uint64
 }
 
-// newGroup starts nodes, of which each counts as gone when it is away for the grace.
+// newGroup starts nodes. A node counts as gone after the grace.
 func newGroup(t *testing.T, size int, grace time.Duration) *group {
 	t.Helper()
 	keys, err := bucketserver.NewKeys(bucketserver.Tree, 5000)
@@ -72,7 +72,7 @@ func newGroup(t *testing.T, size int, grace time.Duration) *group {
 	return g
 }
 
-// ask calls the API of a node and takes the data of its answer.
+// ask calls the API of a node and decodes the data of its response.
 func (g *group) ask(t *testing.T, n *running, method, path, body string, data any) {
 	t.Helper()
 	status, text := n.call(t, method, "/api/v1/storage"+path, g.owner, "acme", body)
@@ -84,7 +84,7 @@ func (g *group) ask(t *testing.T, n *running, method, path, body string, data an
 	}
 }
 
-// generation is the promoted one, empty before the first.
+// generation returns the promoted generation, empty before the first.
 func (g *group) generation(n *running) (id string) {
 	_ = n.catalog.View(func(tx *catalog.Tx) error {
 		made, err := tx.Generation(g.destination)
@@ -94,7 +94,7 @@ func (g *group) generation(n *running) (id string) {
 	return id
 }
 
-// holders are the nodes that say that they hold the generation, as n knows.
+// holders returns the recorded holders of the generation, as n has them.
 func (g *group) holders(n *running) (ids []string) {
 	id := g.generation(n)
 	_ = n.catalog.View(func(tx *catalog.Tx) error {
@@ -109,7 +109,7 @@ func (g *group) holders(n *running) (ids []string) {
 	return ids
 }
 
-// here are the nodes that have the generation open.
+// here returns the nodes that have the generation open.
 func (g *group) here() (ids []string) {
 	for _, n := range g.nodes {
 		if id, _, ok := n.index.Generation(g.destination); ok && id == g.generation(n) {
@@ -123,14 +123,14 @@ func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timeout: %s", what)
 		}
 	}
 }
 
-// told reads a node's server-sent events until the sums after a sync are told, and answers
-// the names of all with the status of syncs.
-func (g *group) told(t *testing.T, n *running) func() []string {
+// events reads a node's server-sent events up to the statistics after a sync. It returns
+// their names, with the status of syncs.
+func (g *group) events(t *testing.T, n *running) func() []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/api/v1/storage/events", nil)
@@ -164,7 +164,7 @@ func (g *group) told(t *testing.T, n *running) func() []string {
 				Status string
 				Totals struct{ TotalFiles uint64 }
 			}
-			_ = json.Unmarshal([]byte(data), &e) // an empty one is seen below
+			_ = json.Unmarshal([]byte(data), &e) // checked below
 			events = append(events, strings.Trim(fmt.Sprint(name, " ", e.Status), " "))
 			if e.Totals.TotalFiles == g.files {
 				return
@@ -179,24 +179,24 @@ func (g *group) told(t *testing.T, n *running) func() []string {
 	}
 }
 
-// TestShardsOfAGroup: three of four nodes hold a shard, and each of the four answers for it
-// and tells its clients of the sync; when one of the three is gone, the fourth takes its
-// place without a scan, and gives it back.
+// TestShardsOfAGroup: three of four nodes hold a shard, and each of the four serves it and
+// sends the events of the sync. When one of the three is gone, the fourth takes its place
+// without a scan, until it returns.
 func TestShardsOfAGroup(t *testing.T) {
 	g := newGroup(t, 4, time.Second)
 	var listening []func() []string
 	for _, n := range g.nodes {
-		listening = append(listening, g.told(t, n))
+		listening = append(listening, g.events(t, n))
 	}
 	g.ask(t, g.nodes[1], "POST", "/sync", "", nil)
-	for i, told := range listening {
-		events := told()
+	for i, wait := range listening {
+		events := wait()
 		if !slices.Contains(events, "storage:sync-progress completed") || events[len(events)-1] != "storage:stats-update" {
-			t.Errorf("the clients of n%d are told %q", i+1, events)
+			t.Errorf("the clients of n%d got %q", i+1, events)
 		}
 	}
 	eventually(t, "three nodes hold the shard", func() bool { return len(g.here()) == 3 && len(g.holders(g.nodes[0])) == 3 })
-	g.answer(t)
+	g.serves(t)
 	generation := g.generation(g.nodes[0])
 
 	var fourth, gone *running
@@ -212,13 +212,13 @@ func TestShardsOfAGroup(t *testing.T) {
 		t.Errorf("the fourth node counts %s replicas", got)
 	}
 	if copied := metric(t, gone, `firescan_replica_pulls_total{outcome="copied"}`); copied == "0" || copied == "" {
-		t.Errorf("a node that holds what others have listed has copied %q segments", copied)
+		t.Errorf("a node that holds segments listed by others has copied %q of them", copied)
 	}
 	config := gone.config
 	gone.end(t)
 	g.nodes = slices.DeleteFunc(g.nodes, func(n *running) bool { return n == gone })
 	eventually(t, "the fourth node holds the shard", func() bool { return slices.Contains(g.holders(fourth), fourth.id) })
-	g.answer(t)
+	g.serves(t)
 
 	config.replicaGrace = time.Second
 	back := run(t, config)
@@ -226,7 +226,7 @@ func TestShardsOfAGroup(t *testing.T) {
 	eventually(t, "the fourth node has given it back", func() bool {
 		return len(g.here()) == 3 && !slices.Contains(g.here(), fourth.id) && len(g.holders(fourth)) == 3
 	})
-	g.answer(t)
+	g.serves(t)
 	if now := g.generation(fourth); now != generation {
 		t.Errorf("the bucket was scanned again: %s, not %s", now, generation)
 	}
@@ -245,8 +245,8 @@ func TestShardsOfAGroup(t *testing.T) {
 	})
 }
 
-// answer has every node answer for the shard, wherever it is.
-func (g *group) answer(t *testing.T) {
+// serves checks that every node serves the shard, wherever it is.
+func (g *group) serves(t *testing.T) {
 	t.Helper()
 	for _, n := range g.nodes {
 		var stats struct{ TotalFiles uint64 }
@@ -256,7 +256,7 @@ func (g *group) answer(t *testing.T) {
 		}
 		g.ask(t, n, "GET", "/stats", "", &all)
 		if stats.TotalFiles != g.files || all.Totals.TotalFiles != g.files {
-			t.Errorf("%s answers %d files of the destination and %d of all, want %d", n.id, stats.TotalFiles, all.Totals.TotalFiles, g.files)
+			t.Errorf("%s returned %d files of the destination and %d of all, want %d", n.id, stats.TotalFiles, all.Totals.TotalFiles, g.files)
 		}
 		host, ok := n.locator.Holder(g.destination)
 		here := slices.Contains(g.here(), n.id)
@@ -264,12 +264,12 @@ func (g *group) answer(t *testing.T) {
 			t.Errorf("%s, which has the shard: %v, finds it at %q", n.id, here, host)
 		}
 		if _, err := n.locator.Totals(t.Context(), "storage_none"); !errors.Is(err, index.ErrNoShard) {
-			t.Errorf("the sums of nothing: %v", err)
+			t.Errorf("totals of an unknown destination: %v", err)
 		}
 	}
 }
 
-// metric is a value of a node's metrics, by how its line begins.
+// metric returns a value of a node's metrics, by the prefix of its line.
 func metric(t *testing.T, n *running, name string) string {
 	t.Helper()
 	_, text := n.call(t, "GET", "/metrics", "", "", "")

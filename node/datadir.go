@@ -9,9 +9,10 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
 )
 
-// What lies in a data directory.
+// The files of a data directory, and their modes.
 const (
 	lockFile       = "lock"
 	idFile         = "node.id"
@@ -25,20 +26,20 @@ const (
 	fallbackNodeID = "node-1"
 )
 
-// dataDir is a data directory that this process alone has.
+// dataDir is a data directory, locked by this process.
 type dataDir struct {
 	path string
 	lock *flock.Flock
 }
 
-// openDataDir makes the directory if need be and locks it. Nobody but its owner may
-// look in: it holds keys.
+// openDataDir creates the directory if necessary and locks it. Only its owner may read it:
+// it has keys.
 func openDataDir(path string) (*dataDir, error) {
 	if err := os.MkdirAll(path, privateDir); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w (name one that this user can write to with --data-dir)", err)
+		return nil, fmt.Errorf("create the data directory: %w (choose a directory that this user can write to with --data-dir)", err)
 	}
 	if err := os.Chmod(path, privateDir); err != nil {
-		return nil, fmt.Errorf("close the data directory to others (does it belong to this user?): %w", err)
+		return nil, fmt.Errorf("restrict the data directory to its owner: %w (does it belong to this user?)", err)
 	}
 	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(privateFile))
 	got, err := lock.TryLock()
@@ -46,7 +47,7 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, fmt.Errorf("lock the data directory %s: %w (can this user write to it? choose another with --data-dir)", path, err)
 	}
 	if !got {
-		return nil, fmt.Errorf("the data directory %s is in use by another firescan: stop that one, or give this node its own --data-dir", path)
+		return nil, fmt.Errorf("the data directory %s is in use by another firescan: stop it, or give this node its own --data-dir", path)
 	}
 	return &dataDir{path: path, lock: lock}, nil
 }
@@ -57,8 +58,8 @@ func (d *dataDir) close() error { return d.lock.Unlock() }
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// nodeID is the name that this data directory has, or gives it one: a member of
-// the cluster keeps its name for good, whatever its host is called later.
+// nodeID returns the name stored in the directory, or stores one: a member of the cluster
+// keeps its name when its host is renamed.
 func (d *dataDir) nodeID(wanted string) (string, error) {
 	file := d.join(idFile)
 	data, err := os.ReadFile(file)
@@ -75,7 +76,7 @@ func (d *dataDir) nodeID(wanted string) (string, error) {
 		wanted = hostID()
 	}
 	if !validID.MatchString(wanted) {
-		return "", fmt.Errorf("--node-id %q is no name for a node: give up to 63 letters, digits, dots, dashes and underscores", wanted)
+		return "", fmt.Errorf("--node-id %q is not a valid name of a node: use up to 63 letters, digits, dots, dashes and underscores", wanted)
 	}
 	return wanted, writeFile(file, []byte(wanted+"\n"))
 }
@@ -87,20 +88,10 @@ func hostID() string {
 	return fallbackNodeID
 }
 
-// writeFile writes a private file durably in one step: a crash leaves all of it or
-// what was there before.
+// writeFile writes a private file atomically and durably.
 func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
-	if err != nil {
+	if err := renameio.WriteFile(path, data, privateFile, renameio.WithTempDir(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"firescan/deletion"
 )
 
-// newDeleter makes what deletes files on this node. It is closed before what it stands on.
+// newDeleter returns the deleter of this node.
 func (n *Node) newDeleter() *deletion.Deleter {
 	d := deletion.New(deletion.Config{
 		Node: n.id, Boot: rand.Text(), Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets, Shards: n.scan.replicator,
@@ -19,8 +19,8 @@ func (n *Node) newDeleter() *deletion.Deleter {
 	return d
 }
 
-// coordinate is the leader's work on buckets: syncs, deletions that were left open, and the
-// shards of nodes that have left.
+// coordinate runs the leader's work on buckets: syncs, recovery of open deletions, and the
+// holders of removed nodes.
 func (n *Node) coordinate(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(ctx)
 	parts.Go(func() error { return n.scan.coordinator.Run(failed, n.cluster.Term()) })

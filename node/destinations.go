@@ -11,9 +11,9 @@ import (
 	"firescan/replica"
 )
 
-// destinations tells Prometheus how the destinations stand, as of their last syncs. It
-// reads some hundred bytes a destination at each scrape; every node tells the same, so
-// who sums takes the most over nodes.
+// destinations collects metrics of destinations as of their last syncs. A scrape reads some
+// hundred bytes for each destination. All nodes export the same values: queries use the
+// maximum over nodes.
 type destinations struct {
 	catalog *catalog.Catalog
 	log     *slog.Logger
@@ -21,7 +21,7 @@ type destinations struct {
 	files, bytes, orphans, missing, backups *prometheus.Desc
 	synced, failed, verified                *prometheus.Desc
 	replicas, wanted                        *prometheus.Desc
-	// nodes counts the nodes of the group.
+	// nodes returns the number of nodes in the cluster.
 	nodes func() int
 }
 
@@ -32,15 +32,15 @@ func newDestinations(c *catalog.Catalog, nodes func() int, log *slog.Logger) *de
 	return &destinations{
 		catalog: c, log: log, nodes: nodes,
 		files:    desc("files", "Files that the last completed sync found."),
-		bytes:    desc("bytes", "Size of these files, in bytes."),
-		orphans:  desc("orphan_files", "Files of these that no backup needed."),
+		bytes:    desc("bytes", "Size of the files that the last completed sync found, in bytes."),
+		orphans:  desc("orphan_files", "Orphaned files of the last completed sync."),
 		missing:  desc("missing_backups", "Backup records whose file the last completed sync did not find."),
 		backups:  desc("backups", "Backup records of the destination."),
 		synced:   desc("synced_timestamp_seconds", "When the last completed sync began, in Unix time; 0 before the first."),
 		failed:   desc("sync_failed", "1 when the newest sync failed."),
-		verified: desc("verified", "1 when the destination was verified with its present settings."),
+		verified: desc("verified", "1 when the destination was verified with its current settings."),
 		replicas: desc("replicas", "Nodes that hold the whole index of the last completed sync."),
-		wanted:   desc("replicas_wanted", "Nodes that are to hold it; 0 before the first sync."),
+		wanted:   desc("replicas_wanted", "Nodes that should hold the index of the last completed sync; 0 before the first."),
 	}
 }
 
@@ -61,7 +61,7 @@ func (d *destinations) Collect(to chan<- prometheus.Metric) {
 		return err
 	})
 	if err != nil {
-		d.log.Warn("the metrics of destinations could not be read", "error", err)
+		d.log.Warn("reading the metrics of destinations failed", "error", err)
 	}
 }
 

@@ -66,13 +66,13 @@ func TestDestinationMetrics(t *testing.T) {
 		# HELP firescan_destination_missing_backups Backup records whose file the last completed sync did not find.
 		# TYPE firescan_destination_missing_backups gauge
 		firescan_destination_missing_backups{destination="storage_1",organization="acme"} 2
-		# HELP firescan_destination_orphan_files Files of these that no backup needed.
+		# HELP firescan_destination_orphan_files Orphaned files of the last completed sync.
 		# TYPE firescan_destination_orphan_files gauge
 		firescan_destination_orphan_files{destination="storage_1",organization="acme"} 3
 		# HELP firescan_destination_replicas Nodes that hold the whole index of the last completed sync.
 		# TYPE firescan_destination_replicas gauge
 		firescan_destination_replicas{destination="storage_1",organization="acme"} 2
-		# HELP firescan_destination_replicas_wanted Nodes that are to hold it; 0 before the first sync.
+		# HELP firescan_destination_replicas_wanted Nodes that should hold the index of the last completed sync; 0 before the first.
 		# TYPE firescan_destination_replicas_wanted gauge
 		firescan_destination_replicas_wanted{destination="storage_1",organization="acme"} 3
 		# HELP firescan_destination_sync_failed 1 when the newest sync failed.

@@ -1,4 +1,4 @@
-// Package node puts a firescan node together: it makes the parts of the rooms
-// below, hands them to one another, runs them and stops them in order. It alone
-// reads configuration, keys and secrets from files. See DESIGN.md.
+// Package node composes a firescan node: it creates the parts of the packages below,
+// connects, runs and stops them in order. Only this package reads configuration, keys and
+// secrets from files.
 package node

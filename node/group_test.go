@@ -14,8 +14,8 @@ import (
 	"firescan/cluster"
 )
 
-// TestThreeNodesServe starts three nodes at once, and asks each for what was said to
-// another.
+// TestThreeNodesServe starts three nodes at once, and reads from each what was written
+// through another.
 func TestThreeNodesServe(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := writeFile(secret, []byte(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", secretBytes))))); err != nil {
@@ -49,7 +49,7 @@ func TestThreeNodesServe(t *testing.T) {
 		}
 		next := nodes[(i+1)%len(nodes)]
 		if status, body := next.call(t, "GET", "/api/v1/storage/destinations", owner, "acme", ""); status != http.StatusOK || !strings.Contains(body, `"`+name+`"`) {
-			t.Errorf("what n%d was told is not read elsewhere: %d %s", i+1, status, body)
+			t.Errorf("another node than n%d has no such destination: %d %s", i+1, status, body)
 		}
 		status, body = n.call(t, "GET", "/api/v1/admin/cluster", root, "", "")
 		if status != http.StatusOK || strings.Count(body, `"state":"alive"`) != len(nodes) || strings.Count(body, `"leader":true`) != 1 {
@@ -58,7 +58,7 @@ func TestThreeNodesServe(t *testing.T) {
 	}
 }
 
-// freePort is an address that nobody listens at now.
+// freePort returns an address with a free port.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := listen(&Config{HTTPAddr: "127.0.0.1:0"})
@@ -75,7 +75,7 @@ func TestMembershipFlags(t *testing.T) {
 		want string
 	}{
 		"half an address":   {func(c *Config) { c.ClusterAddr = "here" }, "--cluster-addr"},
-		"one of two":        {func(c *Config) { c.GossipAddr = "" }, "belong together"},
+		"one of two":        {func(c *Config) { c.GossipAddr = "" }, "must be given together"},
 		"a name to join":    {func(c *Config) { c.Join = []string{"n1"} }, "--join"},
 		"nobody expected":   {func(c *Config) { c.BootstrapExpect = 0 }, "--bootstrap-expect"},
 		"alone with others": {func(c *Config) { c.ClusterAddr, c.GossipAddr, c.BootstrapExpect = "", "", 3 }, "--cluster-addr"},
@@ -94,7 +94,7 @@ func TestMembershipFlags(t *testing.T) {
 	}
 }
 
-// A node that was removed from the cluster says so and stops.
+// A node that was removed from the cluster stops with an error.
 func TestRemovedNodeStops(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := writeFile(secret, []byte(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", secretBytes))))); err != nil {
@@ -116,7 +116,7 @@ func TestRemovedNodeStops(t *testing.T) {
 			t.Errorf("it ended with %v", err)
 		}
 	case <-time.After(30 * time.Second):
-		t.Error("it goes on")
+		t.Error("it did not stop")
 	}
 	if members, err := one.cluster.Members(t.Context()); err != nil || len(members) != 1 || members[0].State != cluster.StateAlive {
 		t.Errorf("members %+v, %v", members, err)

@@ -15,23 +15,21 @@ import (
 )
 
 const (
-	// A client that does not get its headers out in this time is no client.
 	readHeaders = 10 * time.Second
 	idle        = 2 * time.Minute
 	maxHeaders  = 64 << 10
-	// grace is how long requests under way may take when the node stops.
+	// grace is the time that current requests get to finish when the node stops.
 	grace = 5 * time.Second
-	// forceWait is how long force=true waits for a sync, below the 30 s after which
-	// proxies commonly give up.
+	// forceWait bounds how long force=true waits for a sync. It is below the usual timeout
+	// of proxies, 30 s.
 	forceWait = 25 * time.Second
 )
 
-// listen opens the public port, so that the address is known and a taken port is
-// told before anything else happens.
+// listen opens the public port.
 func listen(c *Config) (net.Listener, error) {
 	l, err := net.Listen("tcp", c.HTTPAddr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on --http-addr: %w (is another process using it? choose a free one)", err)
+		return nil, fmt.Errorf("listen on --http-addr: %w (does another process use it? choose a free port)", err)
 	}
 	if c.TLSCert == "" {
 		return l, nil
@@ -46,7 +44,7 @@ func listen(c *Config) (net.Listener, error) {
 	}), nil
 }
 
-// newAPI makes what answers requests, out of what this node is made of.
+// newAPI returns the server of the API.
 func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 	return api.New(api.Config{
 		Catalog: n.catalog, Consensus: n.cluster, Shards: n.scan.replicator, Buckets: n.buckets, Accounts: n.buckets, Deleter: n.deleter,
@@ -60,14 +58,14 @@ func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaders, IdleTimeout: idle, MaxHeaderBytes: maxHeaders,
-		// What the server logs is about clients (bad handshakes, aborted requests).
+		// The server logs faults of clients (failed handshakes, aborted requests).
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		// No WriteTimeout: files are streamed for as long as it takes. The API sets
-		// deadlines for each request that is no stream.
+		// No WriteTimeout, because of streams: the API sets a deadline for each other
+		// request.
 	}
 }
 
-// serve answers requests until ctx ends, and then lets those under way finish.
+// serve serves requests until ctx ends, and then lets current requests finish.
 func (n *Node) serve(ctx context.Context) error {
 	stopped := make(chan struct{})
 	var failed error // read it only after stopped is closed
@@ -80,11 +78,11 @@ func (n *Node) serve(ctx context.Context) error {
 		return fmt.Errorf("serve the API: %w", failed)
 	case <-ctx.Done():
 	}
-	n.api.Close() // ends the event streams, which would last as long as their clients
+	n.api.Close() // ends the event streams, which have no end
 	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := n.http.Shutdown(graceful); err != nil {
-		n.log.Warn("requests under way were cut off", "error", err)
+		n.log.Warn("current requests were aborted", "error", err)
 		_ = n.http.Close()
 	}
 	<-stopped

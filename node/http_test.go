@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// public serves h as a node does, and answers the address.
+// public serves h as a node does, and returns the address.
 func public(t *testing.T, h http.HandlerFunc, change func(*http.Server)) string {
 	t.Helper()
 	server := newHTTPServer(h, discard())
@@ -51,7 +51,7 @@ func TestSlowHeaders(t *testing.T) {
 	// Not a measure of time: without the server's own deadline this would never end.
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if answer, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(answer), "200") {
-		t.Errorf("answered %q, %v", answer, err)
+		t.Errorf("response %q, %v", answer, err)
 	}
 }
 

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// NewLogger makes the logger of a process: format is "json" or "text", level is
+// NewLogger returns the logger of a process: format is "json" or "text", level is
 // debug, info, warn or error.
 func NewLogger(out io.Writer, format, level string) (*slog.Logger, error) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(strings.ToUpper(level))); err != nil {
-		return nil, fmt.Errorf("--log-level %q is unknown: give debug, info, warn or error", level)
+		return nil, fmt.Errorf("--log-level %q is unknown: use debug, info, warn or error", level)
 	}
 	opts := &slog.HandlerOptions{Level: least}
 	switch format {
@@ -21,5 +21,5 @@ func NewLogger(out io.Writer, format, level string) (*slog.Logger, error) {
 	case "text":
 		return slog.New(slog.NewTextHandler(out, opts)), nil
 	}
-	return nil, fmt.Errorf("--log-format %q is unknown: give json or text", format)
+	return nil, fmt.Errorf("--log-format %q is unknown: use json or text", format)
 }

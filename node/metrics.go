@@ -8,12 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// newRegistry makes the registry of this node, with what Go and the system tell of
-// the process. It is the node's own, so that several nodes fit into one process.
+// newRegistry returns a registry with metrics of the process, and its handler. Each node has
+// a separate one, so that tests can run several in one process.
 func newRegistry(version string) (*prometheus.Registry, http.Handler) {
 	r := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "firescan_build_info", Help: "1, labelled with the version that runs.",
+		Name: "firescan_build_info", Help: "1, with the version of firescan as label.",
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)

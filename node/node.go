@@ -22,13 +22,13 @@ import (
 	"firescan/replica"
 )
 
-// Node is one firescan process's worth of parts. New makes it, Run runs it until
-// its context ends, Close lets go of everything.
+// A Node is a firescan node. New creates it, Run runs it until its context ends, Close
+// releases everything.
 type Node struct {
 	config Config
 	id     string
 	log    *slog.Logger
-	// undo closes what New opened, newest first.
+	// undo closes the parts that New opened, newest first.
 	undo []func() error
 
 	dir       *dataDir
@@ -49,7 +49,7 @@ type Node struct {
 	http      *http.Server
 }
 
-// New makes a node. When it fails, nothing stays open; its error says what to change.
+// New creates a node. When it fails, nothing stays open.
 func New(c Config) (*Node, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -61,9 +61,9 @@ func New(c Config) (*Node, error) {
 	return n, nil
 }
 
-// open makes the parts in the order in which they stand on one another.
+// open creates the parts in the order of their dependencies.
 func (n *Node) open() (err error) {
-	// The lock comes first: nothing may touch a directory that another process has.
+	// The lock comes first: the directory may belong to another process.
 	if n.dir, err = openDataDir(n.config.DataDir); err != nil {
 		return err
 	}
@@ -72,12 +72,12 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.log = n.log.With("node", n.id)
-	// A taken port is the likeliest mistake: it is told before files are opened.
+	// The port comes early: that it is in use is the most likely mistake.
 	if n.listener, err = listen(&n.config); err != nil {
 		return err
 	}
 	n.later(func() error { return closeListener(n.listener) })
-	// The secret before the catalog: whether that is new tells whether the secret may be.
+	// The secret comes before the catalog: it may be created only if there is no catalog.
 	secret, err := clusterSecret(n.dir, n.config.SecretFile, n.config.joins())
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.later(n.catalog.Close)
-	// Wrong keys are told now, not when somebody's sync fails.
+	// Wrong keys are an error now, not at the first sync.
 	n.keys = &keys{catalog: n.catalog, kek: kek}
 	if _, err := n.keys.open(); err != nil && !errors.Is(err, errNoKeyset) {
 		return err
@@ -116,7 +116,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.buckets = newBuckets(n.catalog, n.keys, n.egress, calls, n.config.GCSKeyDir)
-	// The cluster begins to apply what was committed, so the catalog must be there.
+	// The cluster starts to apply committed commands, so the catalog must be open.
 	if n.cluster, err = n.openCluster(secret, registry); err != nil {
 		return err
 	}
@@ -136,9 +136,9 @@ func (n *Node) open() (err error) {
 	n.http = newHTTPServer(n.api, n.log)
 	n.events = n.api.EventStream(n.id, n.cluster)
 	n.cluster.Handle("GET "+api.EventsPath, n.events)
-	// What another node passes on because the shard is here.
+	// Requests that another node forwards because this node holds the shard.
 	n.cluster.Handle("/api/", n.api)
-	// Others may ask for anything from here on, and this node may lead.
+	// From here on other nodes send requests, and this node may lead.
 	return n.cluster.Start()
 }
 
@@ -151,10 +151,10 @@ func closeListener(l net.Listener) error {
 	return nil
 }
 
-// Addr is the host:port that the API listens on.
+// Addr returns the host:port that the API listens on.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
-// URL is where a client on the same machine reaches the API.
+// URL returns the URL of the API for clients on the same machine.
 func (n *Node) URL() string {
 	if n.config.TLSCert != "" {
 		return "https://" + n.Addr()
@@ -162,24 +162,24 @@ func (n *Node) URL() string {
 	return "http://" + n.Addr()
 }
 
-// Ready answers nil once the node serves requests.
+// Ready returns nil once the node serves requests.
 func (n *Node) Ready() error { return n.readiness.check() }
 
-// Run runs the node until ctx ends, which is no error, or until it cannot go on.
-// Requests under way get some seconds to finish. Call it once.
+// Run runs the node until ctx ends, which is no error, or a part fails. Current requests get
+// some seconds to finish. Call it once.
 func (n *Node) Run(ctx context.Context) error {
 	n.log.Info("firescan serves", "url", n.URL(), "data", n.dir.path, "version", n.config.Version)
-	// The work outlives the API: a request under way may wait for a sync.
+	// The work ends after the API: a current request may wait for a sync.
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	parts, failed := errgroup.WithContext(work)
 	parts.Go(func() error { return n.scan.run(failed) })
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
-	parts.Go(func() error { return n.tellStats(failed) })
+	parts.Go(func() error { return n.publishStats(failed) })
 	parts.Go(func() error { return n.events.Run(failed) })
 	parts.Go(func() error {
 		select {
 		case err := <-n.cluster.Fatal():
-			return fmt.Errorf("this node cannot go on: %w", err)
+			return fmt.Errorf("this node cannot continue: %w", err)
 		case <-failed.Done():
 			return context.Cause(failed)
 		}
@@ -202,13 +202,13 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
-// errStopping is the cause of all that ends because the node stops.
+// errStopping is the cause of contexts that end because the node stops.
 var errStopping = errors.New("the node is stopping")
 
-// closeWait bounds how long Close takes: what waits for a disk that hangs, waits for ever.
+// closeWait bounds Close: a call to a disk that hangs does not return.
 const closeWait = 30 * time.Second
 
-// Close lets go of all that New opened, newest first. Call it after Run has returned.
+// Close closes all parts that New opened, newest first. Call it after Run has returned.
 func (n *Node) Close() error {
 	done := make(chan error, 1)
 	go func() {

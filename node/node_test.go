@@ -16,7 +16,7 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// call calls the API of a node and answers the status and the body.
+// call calls the API of a node and returns the status and the body.
 func (r *running) call(t *testing.T, method, path, token, org, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.URL()+path, strings.NewReader(body))
@@ -39,15 +39,15 @@ func (r *running) call(t *testing.T, method, path, token, org, body string) (int
 	return resp.StatusCode, string(text)
 }
 
-// token makes a token of an organisation.
+// token creates a token of an organization.
 func (r *running) token(t *testing.T, root, role string) string {
 	t.Helper()
 	status, body := r.call(t, "POST", "/api/v1/admin/tokens", root, "", `{"organizationId":"acme","role":"`+role+`"}`)
-	var answer struct{ Data struct{ Token string } }
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusCreated {
-		t.Fatalf("make a token: %d %s", status, body)
+	var response struct{ Data struct{ Token string } }
+	if err := json.Unmarshal([]byte(body), &response); err != nil || status != http.StatusCreated {
+		t.Fatalf("create a token: %d %s", status, body)
 	}
-	return answer.Data.Token
+	return response.Data.Token
 }
 
 func TestFirstStartMakesARootToken(t *testing.T) {
@@ -91,7 +91,7 @@ func TestGivenRootTokenReplacesTheOther(t *testing.T) {
 	}
 }
 
-// Credentials are found nowhere in what the node stores.
+// No stored file contains credentials in plain text.
 func TestCredentialsAreStoredEncrypted(t *testing.T) {
 	c := testConfig(t)
 	root := catalog.NewToken()
@@ -143,7 +143,7 @@ func TestCredentialsAreStoredEncrypted(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// With another secret the keyset is not opened, and the start says so.
+	// With another secret the keyset is not opened, and the start fails.
 	if err := writeFile(filepath.Join(c.DataDir, secretFile), []byte(strings.Repeat("A", 43)+"=\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestCredentialsAreStoredEncrypted(t *testing.T) {
 	}
 }
 
-func TestStartsThatCannotBe(t *testing.T) {
+func TestRefusedStarts(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -14,9 +14,8 @@ import (
 	"firescan/provider/s3"
 )
 
-// buckets opens buckets at providers: for destinations with the credentials that
-// they have stored, and with credentials that are only tried. It is safe for concurrent
-// use.
+// buckets opens buckets: of destinations with their stored credentials, and with credentials
+// that are only tested. It is safe for concurrent use.
 type buckets struct {
 	catalog  *catalog.Catalog
 	keys     *keys
@@ -24,14 +23,14 @@ type buckets struct {
 	metrics  *provider.Metrics
 	limiters provider.Limiters
 	memory   *provider.SerialMemory
-	// gcsKeyDir is where destinations may name key files of Google's; empty is nowhere.
+	// gcsKeyDir has the Google key files that destinations may name; empty means none.
 	gcsKeyDir string
 
 	mu   sync.Mutex
 	open map[string]openBucket // by destination
 }
 
-// openBucket is good as long as its destination stays as it was.
+// openBucket is valid until its destination is changed.
 type openBucket struct {
 	revision  uint64
 	updatedAt int64
@@ -42,8 +41,8 @@ func newBuckets(c *catalog.Catalog, k *keys, egress *provider.Egress, metrics *p
 	return &buckets{catalog: c, keys: k, egress: egress, metrics: metrics, memory: provider.NewSerialMemory(provider.MaxSerialMemory), gcsKeyDir: gcsKeyDir, open: map[string]openBucket{}}
 }
 
-// Open is the bucket of a destination, surrounded by retries, pace and metrics. All
-// who open the bucket, also through another destination, share one pace.
+// Open returns the bucket of a destination, with retries, rate limit and metrics. The rate
+// limit is shared by all destinations of the bucket.
 func (b *buckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -68,31 +67,30 @@ func (b *buckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, e
 	return bucket, b.forget()
 }
 
-// tryHard is how often and how long credentials are tried: somebody sits before a form
-// and wants to know, but a hiccup is no answer.
-var tryHard = provider.RetryOptions{Attempts: 3, Timeout: 20 * time.Second}
+// testRetries bounds the retries when credentials are tested: a user waits for the result.
+var testRetries = provider.RetryOptions{Attempts: 3, Timeout: 20 * time.Second}
 
-// Account speaks to a provider with credentials that are not stored.
+// Account returns the account of credentials that are not stored.
 func (b *buckets) Account(_ context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
 	account, err := b.account(providerType, endpoint, region, credentials) //nolint:contextcheck // each call brings its own
 	if err != nil {
 		return nil, err
 	}
-	return tried{account, func(bucket provider.Bucket) provider.Bucket {
-		// A pace of its own: names that were only tried must not be remembered.
+	return testedAccount{account, func(bucket provider.Bucket) provider.Bucket {
+		// A separate limiter, so that the names of tested buckets are not kept.
 		pace := provider.NewLimiter(ceiling(&pb.Destination{Type: providerType, Endpoint: endpoint}))
-		return provider.Compose(bucket, providerType, pace, b.metrics, tryHard, b.memory)
+		return provider.Compose(bucket, providerType, pace, b.metrics, testRetries, b.memory)
 	}}, nil
 }
 
-// tried is an account whose buckets are surrounded by retries, pace and metrics.
-type tried struct {
+// testedAccount adds retries, rate limit and metrics to the buckets of an account.
+type testedAccount struct {
 	provider.Account
 	surround func(provider.Bucket) provider.Bucket
 }
 
 // Bucket implements provider.Account.
-func (t tried) Bucket(name string) provider.Bucket { return t.surround(t.Account.Bucket(name)) }
+func (t testedAccount) Bucket(name string) provider.Bucket { return t.surround(t.Account.Bucket(name)) }
 
 func (b *buckets) account(providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
 	if endpoint != "" {
@@ -105,7 +103,7 @@ func (b *buckets) account(providerType, endpoint, region string, credentials map
 		return s3.New(s3.Config{
 			Endpoint: endpoint, Region: region,
 			AccessKeyID: credentials[accessKeyID], SecretAccessKey: credentials[secretAccessKey],
-			// Servers of one's own rarely have a name for each bucket.
+			// Self-hosted servers rarely have a host name for each bucket.
 			PathStyle: endpoint != "", HTTPClient: b.egress.HTTPClient(),
 		})
 	case catalog.TypeSpaces:
@@ -141,8 +139,8 @@ const (
 	serviceAccountKey = "credentials"
 )
 
-// checkKeyDir tells at the start, and not in somebody's form, that there is no such
-// directory of key files. None at all is right, too.
+// checkKeyDir returns an error at the start, and not at the first use, when the directory of
+// key files does not exist. Empty means no directory.
 func checkKeyDir(dir string) error {
 	if dir == "" {
 		return nil
@@ -152,13 +150,13 @@ func checkKeyDir(dir string) error {
 		return fmt.Errorf("--gcs-key-dir: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("--gcs-key-dir %s is no directory", dir)
+		return fmt.Errorf("--gcs-key-dir %s is not a directory", dir)
 	}
 	return nil
 }
 
-// ceiling is the provider's own limit of calls a second; servers of one's own have
-// none that we know.
+// ceiling returns the provider's limit of calls per second; 0 for self-hosted servers, whose
+// limit is unknown.
 func ceiling(d *pb.Destination) float64 {
 	if d.Endpoint != "" {
 		return 0
@@ -174,8 +172,8 @@ func ceiling(d *pb.Destination) float64 {
 	return 0
 }
 
-// forget drops the buckets of destinations that are gone, and with them their
-// decrypted credentials. It is called when a bucket was opened anew, which is rare.
+// forget drops the buckets of deleted destinations, and with them their decrypted
+// credentials. It is called when a bucket is opened, which is rare.
 func (b *buckets) forget() error {
 	known := map[string]bool{}
 	if err := b.catalog.View(func(tx *catalog.Tx) error {

@@ -12,14 +12,12 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// rootTokenID is the id of the one root token that a node looks after. An operator
-// may make more of them.
+// rootTokenID is the id of the root token that nodes manage. An operator may create more.
 const rootTokenID = "tok_root"
 
-// ensureRootToken sees to it that a root token exists; it is the leader's to call. A
-// given one becomes the root token, in the place of an earlier one. Without it, the
-// first start makes one and writes it to a file of the data directory, for the
-// catalog holds only its hash.
+// ensureRootToken stores a root token if necessary. Only the leader calls it. A given token
+// replaces an earlier one. Otherwise the first start creates a token and writes it to a file
+// in the data directory, because the catalog has only its hash.
 func ensureRootToken(ctx context.Context, c *catalog.Catalog, to proposer, dir *dataDir, given catalog.Secret) error {
 	var stored *pb.Token
 	err := c.View(func(tx *catalog.Tx) (err error) {
@@ -51,9 +49,8 @@ func ensureRootToken(ctx context.Context, c *catalog.Catalog, to proposer, dir *
 	return nil
 }
 
-// rootTokenFromFile reads the token that an earlier start wrote and could not store,
-// or makes one. It is in the file before the catalog knows it, since it can be
-// had from nowhere else.
+// rootTokenFromFile returns the token that an earlier start wrote and could not store, or a
+// new one. It is in the file before its hash is in the catalog, so that it cannot be lost.
 func rootTokenFromFile(dir *dataDir) (string, error) {
 	file := dir.join(rootTokenFile)
 	text, err := os.ReadFile(file)

@@ -9,18 +9,18 @@ import (
 	pb "firescan/catalog/catalogpb"
 )
 
-// rotation replaces the key that credentials are sealed with. It implements api.Keys.
+// rotation replaces the key that seals credentials. It implements api.Keys.
 type rotation struct {
 	keys *keys
 	to   proposer
 }
 
-// Rotate makes a new key and seals every stored credential anew with it; it answers of
-// how many destinations. The key before stays able to open, for what a node seals with it
-// in this moment, and is removed by the next rotation. A rotation that fails half-way
-// leaves all credentials readable, and is gone on with by the next.
+// Rotate creates a new key, seals all stored credentials with it, and returns the number of
+// destinations. The previous key can still open credentials, because a node may be sealing
+// some with it; the next rotation removes it. After a rotation that fails half-way, all
+// credentials are readable, and the next rotation completes it.
 func (r rotation) Rotate(ctx context.Context) (int, error) {
-	// What an earlier rotation left behind would lose its key now.
+	// Credentials that an earlier rotation did not reach would lose their key now.
 	if _, err := r.resealAll(ctx); err != nil {
 		return 0, err
 	}
@@ -52,14 +52,14 @@ func (r rotation) resealAll(ctx context.Context) (int, error) {
 	}
 	for _, d := range all {
 		if err := r.reseal(ctx, ring, d); err != nil {
-			return 0, fmt.Errorf("seal the credentials of destination %s anew: %w", d.Id, err)
+			return 0, fmt.Errorf("reseal the credentials of destination %s: %w", d.Id, err)
 		}
 	}
 	return len(all), nil
 }
 
-// reseal does one destination, again when somebody edits it meanwhile. What was deleted
-// needs no credentials.
+// reseal reseals the credentials of one destination, and tries again after a concurrent
+// edit. A deleted destination is no error.
 func (r rotation) reseal(ctx context.Context, ring *catalog.Keyring, d *pb.Destination) error {
 	for {
 		sealed := make(map[string][]byte, len(d.Sealed))

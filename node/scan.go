@@ -12,13 +12,13 @@ import (
 	rpc "firescan/scanner/scannerpb/scannerpbconnect"
 )
 
-// scanning are the parts that turn buckets into shards.
+// scanning has the parts that turn buckets into shards.
 type scanning struct {
 	replicator  *replica.Replicator
 	worker      *scanner.Worker
 	coordinator *scanner.Coordinator
-	// synced names the organisations of which a sync was promoted: their statistics
-	// are to be told anew.
+	// synced has organizations of which a sync was promoted, so that their statistics are
+	// published.
 	synced chan string
 }
 
@@ -56,7 +56,7 @@ func (n *Node) members() []replica.Member {
 	return members
 }
 
-// run carries out what this node has to do for shards, leading or not, until ctx ends.
+// run does the work of every node, leader or not, until ctx ends.
 func (s *scanning) run(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.replicator.Run(failed) })
@@ -64,10 +64,10 @@ func (s *scanning) run(ctx context.Context) error {
 	return parts.Wait()
 }
 
-// lead is the leader's work: what the cluster lacks is made first, since no request
-// can be served without it, then syncs are coordinated and open deletions settled.
+// lead does the work of the leader. It first creates the keyset and the root token, because
+// no request can be served without them.
 func (n *Node) lead(ctx context.Context) error {
-	if err := n.keys.make(ctx, n.cluster); err != nil {
+	if err := n.keys.create(ctx, n.cluster); err != nil {
 		return err
 	}
 	if err := ensureRootToken(ctx, n.catalog, n.cluster, n.dir, n.config.RootToken); err != nil {
@@ -77,7 +77,7 @@ func (n *Node) lead(ctx context.Context) error {
 	return n.coordinate(ctx)
 }
 
-// publisher tells the clients of this node how syncs go on.
+// publisher publishes the progress of syncs.
 type publisher struct {
 	node   *Node
 	synced chan<- string
@@ -91,18 +91,18 @@ func (p publisher) Publish(s scanner.Progress) {
 	}
 	select {
 	case p.synced <- s.Org:
-	default: // the ones that wait will be told no less
+	default: // the queue is full; the next sync publishes them
 	}
 }
 
-// tellStats sends the final statistics after each sync, until ctx ends.
-func (n *Node) tellStats(ctx context.Context) error {
+// publishStats publishes the statistics after each sync, until ctx ends.
+func (n *Node) publishStats(ctx context.Context) error {
 	for {
 		select {
 		case org := <-n.scan.synced:
 			stats, err := n.api.Stats(ctx, org)
 			if err != nil {
-				n.log.Warn("the statistics after a sync could not be told", "error", err)
+				n.log.Warn("publishing the statistics after a sync failed", "error", err)
 				continue
 			}
 			n.api.Publish(api.StatsUpdate(org, stats))

@@ -11,8 +11,8 @@ import (
 	rpc "firescan/scanner/scannerpb/scannerpbconnect"
 )
 
-// scanPeers are the nodes of the cluster as the scan's leader sees them. Orders to this
-// node take no detour over the network.
+// scanPeers implements scanner.Peers for the coordinator on the leader. Assignments for this
+// node do not use the network.
 type scanPeers struct {
 	cluster *cluster.Cluster
 	worker  *scanner.Worker
@@ -37,8 +37,8 @@ func (p scanPeers) Exchange(ctx context.Context, node string, a *spb.Assignment)
 	return rpc.NewScanClient(p.cluster.HTTPClient(), "https://"+node).Exchange(ctx, a)
 }
 
-// Pace makes this node take but a part of the calls that the provider's limit allows for
-// the bucket of a destination. Without a limit there is nothing to share.
+// Pace limits this node to a part of the calls that the provider's limit allows for the
+// bucket of a destination. Without a limit it does nothing.
 func (b *buckets) Pace(d *pb.Destination, part float64) {
 	if most := ceiling(d); most > 0 {
 		b.limiters.For(catalog.BucketID(d), most).SetCeiling(most * part)

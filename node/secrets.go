@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// secretBytes is the length of the cluster secret and of keys made from it.
+// secretBytes is the length of the cluster secret and of keys derived from it.
 const secretBytes = 32
 
-// purposeKEK separates the key that encrypts the keyset from all other keys that
-// are derived from the cluster secret. It is part of what is stored: never change it.
+// purposeKEK separates the key that encrypts the keyset from other keys derived from the
+// cluster secret. Never change it: stored keysets depend on it.
 const purposeKEK = "firescan credential keyset encryption key v1"
 
-// clusterSecret reads the secret that all nodes of a cluster share. Without a file of
-// the operator's, a node makes one in its data directory at its first start, unless it
-// is to join others: they would not know it.
+// clusterSecret returns the secret that all nodes of a cluster share. Without a configured
+// file, the first start creates one in the data directory, unless the node joins others:
+// they would not have it.
 func clusterSecret(dir *dataDir, file string, joins bool) ([]byte, error) {
 	own := file == ""
 	if own {
@@ -30,10 +30,10 @@ func clusterSecret(dir *dataDir, file string, joins bool) ([]byte, error) {
 	if !own || !errors.Is(err, os.ErrNotExist) {
 		return secret, err
 	}
-	// A catalog without its secret is one that lost it: a new one would open none of
-	// its credentials, and no other node would know it.
+	// A node with a catalog had a secret. A new one could not open its credentials, and no
+	// other node would have it.
 	if _, err := os.Stat(dir.join(catalogFile)); err == nil {
-		return nil, fmt.Errorf("%s is missing although the node ran before: put it back, or name it with --cluster-secret-file", file)
+		return nil, fmt.Errorf("%s is missing although the node ran before: restore it, or set --cluster-secret-file", file)
 	}
 	if joins {
 		return nil, errNoSecret
@@ -43,7 +43,7 @@ func clusterSecret(dir *dataDir, file string, joins bool) ([]byte, error) {
 	return secret, writeFile(file, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"))
 }
 
-// keyEncryptionKey is what the keyset for credentials is encrypted with.
+// keyEncryptionKey returns the key that encrypts the keyset for credentials.
 func keyEncryptionKey(secret []byte, masterKeyFile string) ([]byte, error) {
 	if masterKeyFile != "" {
 		return readKey(masterKeyFile)
@@ -52,7 +52,7 @@ func keyEncryptionKey(secret []byte, masterKeyFile string) ([]byte, error) {
 	return hkdf.Key(sha256.New, secret, nil, purposeKEK, secretBytes)
 }
 
-// readKey reads 32 random bytes in base64.
+// readKey reads a key of secretBytes bytes in base64.
 func readKey(file string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -61,7 +61,7 @@ func readKey(file string) ([]byte, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != secretBytes {
 		// Neither the text nor the decoder's error, which may quote it.
-		return nil, fmt.Errorf("%s does not hold %d bytes in base64: make one with `openssl rand -base64 %d`", file, secretBytes, secretBytes)
+		return nil, fmt.Errorf("%s is not %d bytes in base64: create one with `openssl rand -base64 %d`", file, secretBytes, secretBytes)
 	}
 	return key, nil
 }

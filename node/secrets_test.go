@@ -25,12 +25,12 @@ func TestClusterSecretIsMadeOnce(t *testing.T) {
 	}
 }
 
-func TestLostSecretIsNotMadeAnew(t *testing.T) {
+func TestLostSecretIsNotReplaced(t *testing.T) {
 	d := &dataDir{path: t.TempDir()}
 	if err := os.WriteFile(d.join(catalogFile), nil, privateFile); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := clusterSecret(d, "", false); err == nil || !strings.Contains(err.Error(), "put it back") {
+	if _, err := clusterSecret(d, "", false); err == nil || !strings.Contains(err.Error(), "restore it") {
 		t.Errorf("a catalog without its secret: %v", err)
 	}
 	// A secret that nobody else has is of no use to a node that joins others.
@@ -55,7 +55,7 @@ func TestKeysAreReadAndNeverTold(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if text != "" && strings.Contains(err.Error(), text) {
-			t.Errorf("%s: the error tells the key: %v", name, err)
+			t.Errorf("%s: the error contains the key: %v", name, err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// selfSigned writes a certificate for 127.0.0.1 and its key, and answers who trusts it.
+// selfSigned writes a certificate for 127.0.0.1 and its key, and returns a client that trusts it.
 func selfSigned(t *testing.T) (certFile, keyFile string, trust *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -101,7 +101,7 @@ func TestTLS(t *testing.T) {
 	if status, _, err := get(r.URL(), trusting(&tls.Config{MinVersion: tls.VersionTLS12})); status != http.StatusOK || err != nil {
 		t.Errorf("with a renewed certificate: status %d, %v", status, err)
 	}
-	// Without TLS nothing is answered but that it takes TLS.
+	// Without TLS the server only responds that it requires TLS.
 	if status, _, err := get("http://"+r.Addr(), &http.Transport{}); err == nil && status != http.StatusBadRequest {
 		t.Errorf("without TLS: status %d", status)
 	}

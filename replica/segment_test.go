@@ -144,7 +144,7 @@ func (s *shipping) outcomes() string {
 	return strings.Join(all, " ")
 }
 
-// cutting hands out so many bytes of an answer and then breaks the connection.
+// cutting sends some bytes of a response and then closes the connection.
 type cutting struct {
 	http.ResponseWriter
 	left int
@@ -333,7 +333,7 @@ func testHeld(t *testing.T, from, to *shipping) {
 	ids[heldAtOnce] = "seg_here"
 	held, err := to.Held(t.Context(), from.id, destID, ids)
 	if err != nil || len(held) != len(ids) {
-		t.Fatalf("%d answers: %v", len(held), err)
+		t.Fatalf("%d results: %v", len(held), err)
 	}
 	for i, h := range held {
 		if h != (i == heldAtOnce) {
@@ -344,7 +344,7 @@ func testHeld(t *testing.T, from, to *shipping) {
 		t.Error(held, err)
 	}
 	if _, err := to.Held(t.Context(), "n7", destID, ids); err == nil {
-		t.Error("a node that is not there has answered")
+		t.Error("an unknown node responded")
 	}
 }
 
