@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/cespare/xxhash/v2"
+
 	"firescan/keyspace"
 )
 
@@ -181,8 +183,9 @@ type listing struct {
 	token    string    // of the next page
 	complete bool
 	objects  []Object
-	empty    int   // empty pages in a row
-	reserved int64 // bytes of memory
+	seen     map[uint64]bool // hashes of tokens and of the first keys of pages
+	empty    int             // empty pages in a row
+	reserved int64           // bytes of memory
 	expiry   *time.Timer
 }
 
@@ -220,6 +223,9 @@ func (l *listing) read(ctx context.Context) error {
 		l.began = time.Now()
 	}
 	var page Page
+	if l.seen == nil {
+		l.seen = map[uint64]bool{}
+	}
 	for first := true; first || l.token != ""; first = false {
 		next, err := l.lister.ListSerial(ctx, l.prefix, l.token, &page)
 		switch {
@@ -227,8 +233,10 @@ func (l *listing) read(ctx context.Context) error {
 			return untrusted(errTokenUnknown)
 		case err != nil:
 			return err
-		case next != "" && next == l.token:
+		case next != "" && l.repeats('t', []byte(next)):
 			return untrusted(errTokenRepeated)
+		case len(page.Objects) > 0 && l.repeats('k', page.Objects[0].Key):
+			return untrusted(errKeyTwice)
 		}
 		if l.empty++; len(page.Objects) > 0 {
 			l.empty = 0
@@ -249,6 +257,15 @@ func (l *listing) read(ctx context.Context) error {
 	}
 	l.complete = true
 	return nil
+}
+
+// repeats reports whether a token, or the first key of a page, came before: such a list never
+// ends.
+func (l *listing) repeats(kind byte, value []byte) bool {
+	h := xxhash.Sum64(append([]byte{kind}, value...))
+	before := l.seen[h]
+	l.seen[h] = true
+	return before
 }
 
 // add copies the objects of a page.
@@ -279,7 +296,7 @@ func (l *listing) add(objects []Object) error {
 func (l *listing) close() {
 	l.memory.release(l.reserved)
 	l.began, l.token, l.complete = time.Time{}, "", false
-	l.objects, l.empty, l.reserved = nil, 0, 0
+	l.objects, l.seen, l.empty, l.reserved = nil, nil, 0, 0
 }
 
 func untrusted(cause error) error {

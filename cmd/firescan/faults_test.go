@@ -143,6 +143,29 @@ func (s *switchable) decide(r bucketserver.ListRequest) bucketserver.Fault {
 	return s.fault(r)
 }
 
+// TestUnsortedServer syncs a bucket of which a part is listed out of order: it is listed by
+// one stream, completely.
+func TestUnsortedServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	p := serve(t, t.TempDir(), "--scan-streams", "4")
+	const files = 3000
+	keys, err := bucketserver.NewKeys(bucketserver.Tree, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := string(keys.AppendKey(nil, files*9/10))
+	c := p.serveKeys(t, files, bucketserver.Options{PageSize: 100, Fault: func(r bucketserver.ListRequest) bucketserver.Fault {
+		if r.From >= from && r.MaxKeys != 1 {
+			return bucketserver.Unsorted
+		}
+		return bucketserver.None
+	}})
+	s := c.trySync(t, c.id)
+	c.verify(t, &s)
+}
+
 // TestPermanentFaults syncs buckets of which one part cannot be listed: the sync must not
 // succeed with the rest. Once the fault is gone, a new sync succeeds.
 func TestPermanentFaults(t *testing.T) {
@@ -154,7 +177,7 @@ func TestPermanentFaults(t *testing.T) {
 	p := serve(t, t.TempDir(), "--scan-streams", "4")
 	for fault, why := range map[bucketserver.Fault]string{
 		bucketserver.Truncated: "corrupt", bucketserver.Empty: "corrupt", bucketserver.NoToken: "corrupt",
-		bucketserver.Repeated: "corrupt", bucketserver.Unsorted: "corrupt",
+		bucketserver.Repeated:    "corrupt",
 		bucketserver.ServerError: "unavailable", bucketserver.Reset: "unavailable", bucketserver.SlowDown: "throttled",
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
