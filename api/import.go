@@ -80,10 +80,6 @@ type batch struct {
 func importRecords(c *call) error {
 	control := http.NewResponseController(c.ResponseWriter)
 	m := &importer{call: c, kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{}, errors: []lineError{}}
-	var err error
-	if m.resolver, err = c.resolver(); err != nil {
-		return err
-	}
 	for _, k := range feedKinds() {
 		m.kinds[k.name] = k
 		m.imported[k.plural] = 0
@@ -164,6 +160,11 @@ func (m *importer) take(ctx context.Context, n int, line []byte, err error) erro
 	if problem != "" {
 		m.fail(n, problem)
 		return nil
+	}
+	if m.resolver == nil {
+		if m.resolver, err = m.call.resolver(); err != nil {
+			return failedFrom(ctx, n, err)
+		}
 	}
 	msg := r.message(m.call.org)
 	if err := m.resolver.ResolveRecord(msg); err != nil {
@@ -286,6 +287,13 @@ func (m *importer) send(ctx context.Context) error {
 	return nil
 }
 
+// failedFrom returns err as the reason why a line and those after it were not imported.
+func failedFrom(ctx context.Context, line int, err error) error {
+	e := toError(ctx, err)
+	e.Details = map[string]any{"failedFromLine": line, "reason": "earlier lines were imported; the whole import can be sent again"}
+	return e
+}
+
 // wait waits for the proposed window and counts its results.
 func (m *importer) wait(ctx context.Context) error {
 	w := m.sent
@@ -299,9 +307,7 @@ func (m *importer) wait(ctx context.Context) error {
 	}
 	m.sent = nil
 	if w.err != nil {
-		e := toError(ctx, w.err)
-		e.Details = map[string]any{"failedFromLine": w.batches[0].lines[0], "reason": "earlier lines were imported; the whole import can be sent again"}
-		return e
+		return failedFrom(ctx, w.batches[0].lines[0], w.err)
 	}
 	for i, b := range w.batches {
 		if err := catalog.ResultError(w.results[i]); err != nil {
