@@ -13,7 +13,7 @@ func clusterCommand(a *app) *cobra.Command {
 	var dataDir string
 	status := &cobra.Command{
 		Use: "status", Short: "List the nodes", Args: positional(cobra.NoArgs),
-		Long: "List the nodes. " + needsRoot,
+		Long: "List the nodes.\n\n" + needsRoot,
 		Example: `  firescan cluster status
   firescan cluster status --json | jq '.data.nodes[] | select(.leader) | .id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -36,7 +36,9 @@ func removeNodeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "remove NODE", Aliases: []string{"rm"}, Short: "Remove a node from the cluster permanently", Args: positional(cobra.ExactArgs(1)),
 		Long: `Remove a node from the cluster permanently. If the node is running, it stops; its shards
-move to other nodes. A restart or a short outage needs no removal. ` + needsRoot,
+move to other nodes. A restart or a short outage needs no removal.
+
+` + needsRoot,
 		Example: "  firescan cluster remove n3",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asRoot(dataDir, func(c *client) error {
@@ -54,7 +56,9 @@ func rotateKeysCommand(a *app) *cobra.Command {
 		Long: `Create a new key and encrypt the credentials of all destinations with it.
 
 Nothing is interrupted. The previous key stays valid for concurrent writes until the next
-rotation removes it: rotate twice after a key was exposed. ` + needsRoot,
+rotation removes it: rotate twice after a key was exposed.
+
+` + needsRoot,
 		Example: "  firescan cluster rotate-keys",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var done struct{ Destinations int }

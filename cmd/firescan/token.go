@@ -32,8 +32,9 @@ func tokenCreateCommand(a *app) *cobra.Command {
 		Use: "create", Short: "Create a token and print it", Args: positional(cobra.NoArgs),
 		Long: `Create a token for an organization and print it, and nothing else. It is not shown again.
 
-Roles: viewer reads; member also creates destinations and syncs; admin and owner also
-delete; service writes backup records (firescan import).
+Roles: viewer reads; member also creates, edits and verifies destinations and starts
+syncs; admin and owner also delete and migrate; service writes backup records (firescan
+import). The role root, without an organization, creates another root token.
 
 ` + needsRoot,
 		Example: `  export FIRESCAN_ORG=acme
@@ -61,7 +62,7 @@ delete; service writes backup records (firescan import).
 	dataDirFlag(a.connectionFlags(cmd), &dataDir)
 	f := cmd.Flags()
 	f.StringVar(&in.Org, "org", "", "organization of the token")
-	f.StringVar(&in.Role, "role", "", "role of the token: viewer, member, admin, owner or service")
+	f.StringVar(&in.Role, "role", "", "role of the token: viewer, member, admin, owner, service or root")
 	f.StringVar(&in.Name, "name", "", "purpose of the token, shown in lists")
 	f.StringVar(&expiresIn, "expires-in", "", "lifetime of the token, such as 12h or 90d (default: unlimited)")
 	return cmd
@@ -80,7 +81,7 @@ func tokenListCommand(a *app) *cobra.Command {
 	var dataDir string
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the tokens of all organizations, without secrets", Args: positional(cobra.NoArgs),
-		Long: "List the tokens of all organizations, without secrets. " + needsRoot,
+		Long: "List the tokens of all organizations, without secrets.\n\n" + needsRoot,
 		Example: `  firescan token list
   firescan token list --json | jq -r '.data[] | select(.name == "ci") | .id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -113,7 +114,7 @@ func tokenRevokeCommand(a *app) *cobra.Command {
 	var dataDir string
 	cmd := &cobra.Command{
 		Use: "revoke TOKEN-ID", Short: "Revoke a token, effective immediately", Args: positional(cobra.ExactArgs(1)),
-		Long:    "Revoke a token, effective immediately. `firescan token list` shows the ids. " + needsRoot,
+		Long:    "Revoke a token, effective immediately. `firescan token list` shows the ids.\n\n" + needsRoot,
 		Example: "  firescan token revoke tok_01m86gqawnd9677dhgzggntypt",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], "fsk_") {
