@@ -103,7 +103,7 @@ func (d *autopilotDelegate) RemoveFailedServer(s *autopilot.Server) {
 	d.work.Go(func() {
 		d.members.logger.Warn("removing a node that is dead for too long; it is added again when it comes back", "peer", s.ID)
 		if err := d.members.raft.RemoveServer(s.ID, 0, changeTimeout).Error(); err != nil {
-			d.members.logger.Warn("removing a dead node failed; it is tried again", "peer", s.ID, "error", err)
+			d.members.logger.Warn("removing a dead node failed; retrying", "peer", s.ID, "error", err)
 		}
 	})
 }

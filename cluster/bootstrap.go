@@ -81,7 +81,7 @@ func (b *bootstrap) run() {
 			checked = time.Time{}
 			if candidates := b.candidates(); candidates != nil {
 				if err := b.create(candidates); err != nil && b.ctx.Err() == nil {
-					b.logger.Info("creating a cluster failed; it is tried again", "error", err)
+					b.logger.Info("creating a cluster failed; retrying", "error", err)
 				}
 			}
 		}

@@ -45,7 +45,7 @@ func (d *discovery) run() {
 			if errors.Is(err, transport.ErrOtherSecret) && d.limit.Allow("join secret") {
 				d.logger.Warn("gossip was refused: the other node has another cluster secret than this one", "error", err)
 			} else if d.ctx.Err() == nil && d.limit.Allow("join") {
-				d.logger.Warn("joining other nodes failed; it is tried again", "error", err)
+				d.logger.Warn("joining other nodes failed; retrying", "error", err)
 			}
 			wait = interval.NextBackOff()
 		}

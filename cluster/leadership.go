@@ -98,7 +98,7 @@ func (l *leadership) run() {
 		leads, number := l.raft.State() == raft.Leader, l.raft.CurrentTerm()
 		// Leadership that was lost and won again between two looks is another term.
 		if current != nil && (!leads || current.number != number) {
-			l.logger.Info("this node no longer leads", "term", current.number)
+			l.logger.Info("this node is no longer the leader", "term", current.number)
 			end(ErrNoLeader)
 		}
 		l.setLeader()
@@ -109,7 +109,7 @@ func (l *leadership) run() {
 			} else {
 				current = &term{number: number, ended: make(chan struct{})}
 				l.change(func() { l.term = current })
-				l.logger.Info("this node leads", "term", number)
+				l.logger.Info("this node is now the leader", "term", number)
 				l.began(current)
 			}
 		}

@@ -180,7 +180,7 @@ func (m *members) becomeMember(cluster string) error {
 		return nil
 	})
 	if err == nil {
-		m.logger.Info("this node is a member of a cluster now", "cluster", cluster)
+		m.logger.Info("this node is now a member of a cluster", "cluster", cluster)
 		m.gossip.requestUpdate()
 	}
 	return err

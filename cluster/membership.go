@@ -48,7 +48,7 @@ func (m *membership) start(t *term) {
 				for ctx.Err() == nil {
 					changed, err := m.reconcile(ctx)
 					if err != nil && ctx.Err() == nil && m.limit.Allow("reconcile "+err.Error()) {
-						m.logger.Warn("a change of the members failed; it is tried again", "error", err)
+						m.logger.Warn("a change of the members failed; retrying", "error", err)
 					}
 					if !changed || err != nil {
 						break
