@@ -30,7 +30,7 @@ func (s *scan) run() {
 	case errors.Is(err, errLeaderSilent) && !held: // the leader has nothing more for this node
 	case errors.Is(err, errLeaderSilent), errors.Is(err, errLeaseLost):
 		log.Warn("this node gives up its part of a sync; recorded segments remain", "error", err)
-	case errors.Is(err, errSyncEnded), s.root.Err() != nil:
+	case errors.Is(err, errSyncEnded), s.root.Err() != nil, !s.isRunning(): // the end of the sync is no failure
 	default:
 		log.Error("this node failed in a sync", "error", err)
 		s.failure = &spb.Failure{Reason: failureReason(err), Detail: err.Error(), Elsewhere: canRetryElsewhere(err)}
