@@ -270,7 +270,7 @@ func fromProvider(e *provider.Error, typ string) *Error {
 	case provider.Denied:
 		return &Error{Code: CodeDenied, Message: "The storage provider refused access with these credentials", Details: details, Err: e}
 	case provider.Forbidden:
-		return invalidField("endpoint", e.Reason)
+		return invalidField("endpoint", refusedEndpoint(e))
 	case provider.Invalid:
 		return &Error{Code: CodeValidation, Message: "The storage provider refused the request", Details: details, Err: e}
 	}

@@ -57,12 +57,18 @@ func (s *settings) checkEndpoint(endpoint string) string {
 	}
 	err := s.endpoints.Check(endpoint)
 	if known, ok := errors.AsType[*provider.Error](err); ok {
-		return known.Reason
+		return refusedEndpoint(known)
 	}
 	if err != nil {
 		return "cannot be checked"
 	}
 	return ""
+}
+
+// refusedEndpoint returns why an endpoint was refused. Messages begin with the name of the
+// field, so the reason must not.
+func refusedEndpoint(e *provider.Error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(e.Reason, "an "), "endpoint ")
 }
 
 func checkName(name string) string {
