@@ -13,12 +13,6 @@ import (
 	"testing"
 )
 
-// notYetPlain lists directories that still have words of lint/words.txt. It only shrinks.
-var notYetPlain = []string{
-	"cluster", "deletion",
-	"replica",
-}
-
 const wordList = "lint/words.txt"
 
 // A wordRule is one line of lint/words.txt.
@@ -98,11 +92,6 @@ func refusedInGo(rules []wordRule, file string, source []byte) ([]string, error)
 func TestLanguage(t *testing.T) {
 	rules := wordRules(t)
 	files(t, func(file string, source []byte) {
-		for _, dir := range notYetPlain {
-			if under(file, dir) {
-				return
-			}
-		}
 		var found []string
 		switch filepath.Ext(file) {
 		case ".go":

@@ -14,7 +14,7 @@ import (
 
 // hclogger writes the log of Raft to slog.
 type hclogger struct {
-	hclog.Logger // discards what is not overridden
+	hclog.Logger // discards the output of methods that are not overridden
 	out          *slog.Logger
 	name         string
 	limit        *transport.LogLimiter

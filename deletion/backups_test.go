@@ -125,7 +125,7 @@ func (r *deleteRig) elsewhere(id, path string) {
 	}
 }
 
-// stored tells whether there is a record, in whatever destination.
+// stored reports whether a record exists, in any destination.
 func (r *deleteRig) stored(id string) bool {
 	r.t.Helper()
 	err := r.catalog.View(func(tx *catalog.Tx) error {

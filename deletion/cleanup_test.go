@@ -14,13 +14,13 @@ import (
 	"firescan/provider/mem"
 )
 
-var recognised = []index.Type{index.Backup, index.Meta, index.Auth, index.Pitr}
+var recognized = []index.Type{index.Backup, index.Meta, index.Auth, index.Pitr}
 
 func (r *deleteRig) cleanupRequest() CleanupRequest {
-	return CleanupRequest{Destination: r.destination(destID), Who: "tok_1", Types: recognised, Before: time.Now().Add(-time.Hour).UnixMilli()}
+	return CleanupRequest{Destination: r.destination(destID), Who: "tok_1", Types: recognized, Before: time.Now().Add(-time.Hour).UnixMilli()}
 }
 
-// mixed fills the bucket with 10 linked files and five orphans: two that are recognised and
+// mixed fills the bucket with 10 linked files and five orphans: two that are recognized and
 // old enough, one of unknown type, one that is young, one from the future.
 func (r *deleteRig) mixed() {
 	r.t.Helper()

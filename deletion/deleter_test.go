@@ -16,7 +16,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// conditioned are buckets that honour conditions in each way there is.
+// conditioned are buckets that honor conditions in every combination.
 var conditioned = map[string]mem.Ignored{
 	"in batches": {}, "one by one": {Batch: true}, "not at all": {Single: true, Batch: true},
 }
@@ -105,7 +105,7 @@ func TestDeleteBeforeTheFirstSync(t *testing.T) {
 	}
 }
 
-// TestNothingIsSentLate has a provider that answers nothing before the time is up.
+// TestNothingIsSentLate has a provider that does not respond before the time limit.
 func TestNothingIsSentLate(t *testing.T) {
 	r := newDeleteRig(t, mem.Options{Faults: mem.Faults{
 		DeleteBatch: func(ctx context.Context, name string, objects []provider.Deletion) error {
@@ -131,7 +131,7 @@ func TestNothingIsSentLate(t *testing.T) {
 	}
 	claim := &pb.PutRecords{Org: org, Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: &pb.Backup{Org: org, Id: "late", StorageId: destID, StoragePath: []byte("a.backup")}}}}}
 	if res := r.propose(claim); len(res.Rejected) != 1 || res.Rejected[0].Code != catalog.CodeBeingDeleted {
-		t.Errorf("a record that claims a marked file is answered %v", res)
+		t.Errorf("a record that claims a marked file has the result %v", res)
 	}
 	if o := r.delete("a.backup")["a.backup"]; !errors.Is(o.Err, catalog.ErrBeingDeleted) {
 		t.Errorf("a second deletion of a marked file: %+v", o)
@@ -142,12 +142,12 @@ func TestNothingIsSentLate(t *testing.T) {
 	}
 	r.agree()
 	if res := r.propose(claim); len(res.Rejected) != 0 {
-		t.Errorf("after the resolution the record is answered %v", res)
+		t.Errorf("after the resolution the record has the result %v", res)
 	}
 }
 
-// TestLostAnswer has a provider that deletes and fails to say so.
-func TestLostAnswer(t *testing.T) {
+// TestLostResponse has a provider that deletes and does not confirm it.
+func TestLostResponse(t *testing.T) {
 	r := newDeleteRig(t, mem.Options{})
 	r.account.Fill(bucket, 10, old, "a.backup", "b.backup")
 	r.sync()

@@ -46,7 +46,7 @@ func needs(b *pb.Backup, key string) bool {
 	return named || string(b.StoragePath) == key || len(b.StoragePath) > 0 && stem(b.StoragePath) == stem([]byte(key))
 }
 
-// see is told of each object that was deleted, in the moment when it was.
+// see is called for each object at the time when it is deleted.
 func (w *world) see(key, tag string) {
 	for id, b := range w.records {
 		if needs(b, key) && !w.going[id] {
@@ -54,7 +54,7 @@ func (w *world) see(key, tag string) {
 		}
 	}
 	// The files of a backup are deleted as they are. Without conditions a file that is replaced
-	// in the very last moment cannot be told.
+	// at the last moment cannot be detected.
 	asSeen := w.going == nil && w.conf != (mem.Ignored{Single: true, Batch: true})
 	if seen, known := w.scanned[key]; asSeen && (known && seen != tag || !known && !w.unseen) {
 		w.t.Errorf("%q was deleted with tag %s; the scan saw %q", key, tag, seen)
@@ -171,7 +171,7 @@ func (w *world) over() {
 	if w.crashed {
 		w.reboot()
 	}
-	// What the catalog has deleted is no record any more, whatever was answered.
+	// What the catalog has deleted is no record any more, whatever was returned.
 	for id := range w.records {
 		if err := w.catalog.View(func(tx *catalog.Tx) error {
 			_, err := tx.Backup(org, id)
@@ -289,7 +289,7 @@ func (w *world) settled() {
 }
 
 // TestNoNeededFileIsDeleted lets deletions of all kinds, records, uploads, scans and crashes
-// come together in any order, in buckets that honour conditions in each way there is.
+// come together in any order, in buckets that honor conditions in every combination.
 func TestNoNeededFileIsDeleted(t *testing.T) {
 	rigs := map[string]*deleteRig{}
 	for name, ignored := range conditioned {
@@ -317,7 +317,7 @@ func TestNoNeededFileIsDeleted(t *testing.T) {
 			"backups": func(t *rapid.T) {
 				w.deleteRecordsOf(rapid.SliceOfN(genRecord, 1, 3).Draw(t, "ids"), rapid.Bool().Draw(t, "files"))
 			},
-			"clean up": func(t *rapid.T) { w.clean(append(slices.Clone(recognised), index.Unknown)) },
+			"clean up": func(t *rapid.T) { w.clean(append(slices.Clone(recognized), index.Unknown)) },
 			"resolve":  func(*rapid.T) { w.resolveSoon() },
 		})
 		w.settled()
@@ -342,7 +342,7 @@ func TestEveryCrash(t *testing.T) {
 }
 
 // crashAt deletes in all ways, with a crash at a step, and checks what is left after a new
-// start. It answers how many steps there were.
+// start. It returns the number of steps.
 func crashAt(t *testing.T, ignored mem.Ignored, step int, when string) (steps int) {
 	t.Helper()
 	r := newDeleteRig(t, mem.Options{Ignore: ignored})
@@ -369,7 +369,7 @@ func crashAt(t *testing.T, ignored mem.Ignored, step int, when string) (steps in
 	ctx := context.Background()
 	_, _ = r.deleter.DeleteFiles(ctx, FilesRequest{Destination: r.destination(destID), Paths: [][]byte{[]byte("o1.backup"), []byte("kept.backup")}})
 	_, _ = r.deleter.DeleteBackups(ctx, BackupsRequest{Destination: r.destination(destID), IDs: []string{"bkp"}, Files: true})
-	_, _ = r.deleter.Cleanup(ctx, CleanupRequest{Destination: r.destination(destID), Types: recognised, Before: 1 << 60})
+	_, _ = r.deleter.Cleanup(ctx, CleanupRequest{Destination: r.destination(destID), Types: recognized, Before: 1 << 60})
 	r.set(nil, nil)
 	r.reboot()
 	r.recoverAbandoned()

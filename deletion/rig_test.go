@@ -31,11 +31,11 @@ type steps struct {
 	one sync.Mutex // held while something happens
 	mu  sync.Mutex
 	n   int
-	// before may act before a step, and answers an error to have it fail undone.
+	// before acts before a step; its error makes the step fail without an effect.
 	before func(n int, what string) error
-	// after may have a step fail that was done.
+	// after may fail a step that was done.
 	after func(n int, what string) error
-	// deleted is told of each object that a delete has removed, with its tag.
+	// deleted is called for each removed object, with its tag.
 	deleted func(key, tag string)
 }
 
@@ -115,7 +115,7 @@ func (b steppedBucket) DeleteBatch(ctx context.Context, objects []provider.Delet
 	return errs
 }
 
-// watch tells which of the keys a delete has removed.
+// watch reports which keys a delete has removed.
 func (b steppedBucket) watch(ctx context.Context, keys []string, remove func() []error) []error {
 	tags := map[string]string{}
 	for _, key := range keys {
@@ -181,7 +181,7 @@ func (r *deleteRig) destination(id string) (d *pb.Destination) {
 	return d
 }
 
-// delete deletes paths as somebody, and answers the outcomes by path.
+// delete deletes paths and returns the outcomes by path.
 func (r *deleteRig) delete(paths ...string) map[string]Outcome {
 	r.t.Helper()
 	req := FilesRequest{Destination: r.destination(destID), Who: "tok_1"}
@@ -233,7 +233,7 @@ func (r *deleteRig) audit() (list []*pb.Audit) {
 	return list
 }
 
-// put stores an object that has content of its own.
+// put stores an object with the given content.
 func (r *deleteRig) put(key, content string) {
 	r.t.Helper()
 	if err := r.account.Bucket(bucket).Put(context.Background(), key, []byte(content)); err != nil {

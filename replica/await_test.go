@@ -44,7 +44,7 @@ func (n *keeping) search(h *awaiting, want ...*pb.Segment) {
 	}
 }
 
-// TestLostSegments: what nobody has any more is lost at once when all have answered, also
+// TestLostSegments: a segment without a copy is lost at once when all nodes have responded, also
 // the node that listed it, and after a while when one of them has not.
 func TestLostSegments(t *testing.T) {
 	s := newShelf(t, 3)

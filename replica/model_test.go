@@ -39,7 +39,7 @@ func (m *turmoil) down() *keeping {
 	return m.nodes[at]
 }
 
-// step does one thing, and tells what.
+// step does one thing and returns its name.
 func (m *turmoil) step() string {
 	n := m.pick(m.up())
 	switch what := m.rnd.IntN(24); {
@@ -190,7 +190,7 @@ func TestCopiesInTurmoil(t *testing.T) {
 		}
 		for _, n := range m.up() {
 			if m.running != "" && n.has(destID, m.listed) > 0 {
-				t.Errorf("%s keeps what a sync left that came to nothing", n.id)
+				t.Errorf("%s keeps segments of a sync that failed", n.id)
 			}
 		}
 		if t.Failed() {

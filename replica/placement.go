@@ -38,7 +38,7 @@ type Peers interface {
 	Members() []Member
 	// Fetch copies a segment of a destination from another node into the index of this node.
 	// It resumes an interrupted copy. The error is ErrNoSegment when the node responds that
-	// it does not have an undamaged copy; any other error says nothing about that.
+	// it does not have an undamaged copy; after any other error it may have one.
 	Fetch(ctx context.Context, node, destination string, s *pb.Segment) error
 	// Held reports which of the segments a node has, in their order. An error means that the
 	// node cannot be asked.

@@ -42,7 +42,7 @@ func TestCopiesWhileASyncRuns(t *testing.T) {
 		}
 	}
 	if held := s.holders(destID, id); held != nil {
-		t.Errorf("%v hold what is not complete", held)
+		t.Errorf("%v hold an incomplete generation", held)
 	}
 	// One of them cannot get the rest.
 	blocked := true
@@ -217,9 +217,9 @@ func TestANodeJoins(t *testing.T) {
 	}
 }
 
-// TestDropIsToldFirst: a copy is kept when the others cannot be told that it goes, or when
+// TestDropIsReportedFirst: a copy is kept when the drop cannot be reported first, or when
 // one of theirs is lost in the same moment.
-func TestDropIsToldFirst(t *testing.T) {
+func TestDropIsReportedFirst(t *testing.T) {
 	s := newShelf(t, 4)
 	lister := s.unwanted(destID)[0]
 	id, sealed := s.scan(destID, lister)
@@ -233,7 +233,7 @@ func TestDropIsToldFirst(t *testing.T) {
 	if held := s.holders(destID, id); len(held) != 4 {
 		t.Fatalf("held by %v", held)
 	}
-	// The next look of the lister tells that it lets go; before the one after that, another
+	// The lister reports the drop first. Before its next reconciliation another
 	// node says that its copy is lost.
 	lister.reconcile()
 	if held := s.holders(destID, id); len(held) != 3 || lister.has(destID, sealed) != len(sealed) {
@@ -265,7 +265,7 @@ func TestKeptWhileAHolderIsAway(t *testing.T) {
 		}
 	}
 	fresh.reconcile() // copies it
-	fresh.reconcile() // and says so
+	fresh.reconcile() // and reports it
 	fresh.down = true
 	s.settle()
 	if held := s.holders(destID, id); len(held) != 4 || extra.has(destID, sealed) != len(sealed) {
@@ -348,7 +348,7 @@ func TestAnEmptyDisk(t *testing.T) {
 }
 
 // TestTheLastCopyIsGone: one new sync is started however many nodes find out, and another
-// one only long after that has come to nothing.
+// one only long after the first has failed.
 func TestTheLastCopyIsGone(t *testing.T) {
 	s := newShelf(t, 4)
 	id, sealed := s.replicated(destID)
@@ -487,7 +487,7 @@ func TestAnEmptyBucketIsHeld(t *testing.T) {
 	entries := len(s.log)
 	s.settle()
 	if len(s.log) != entries {
-		t.Errorf("%d facts were told although nothing happens", len(s.log)-entries)
+		t.Errorf("%d facts were reported although nothing changed", len(s.log)-entries)
 	}
 	for _, n := range s.nodes {
 		if files, err := n.reads(destID); slices.Contains(want, n.id) != (err == nil) || files != 0 {

@@ -31,9 +31,8 @@ const (
 	bucket = "backups-bucket"
 )
 
-// shelf is several nodes that keep copies of shards, each with a catalog and an index of
-// its own, one log, and what may go wrong between them. Nothing happens by itself: each
-// node passes when it is told to.
+// shelf is several nodes that keep copies of shards, each with its catalog and index, one
+// log, and faults between them. Nothing happens by itself: a test makes each node reconcile.
 type shelf struct {
 	t     testing.TB
 	nodes []*keeping
@@ -149,7 +148,7 @@ func (n *keeping) update() {
 	}
 }
 
-// Propose implements Proposer: what is answered is applied here.
+// Propose implements Proposer: commands with a result are applied here.
 func (n *keeping) Propose(_ context.Context, m proto.Message) (*pb.Result, error) {
 	if n.behind.Load() {
 		n.update()
@@ -401,7 +400,7 @@ func (s *shelf) unwanted(destination string) []*keeping {
 	return slices.DeleteFunc(s.up(), func(n *keeping) bool { return slices.Contains(desired, n) })
 }
 
-// replicatedOn checks that exactly these nodes hold a generation, say so, and serve it.
+// replicatedOn checks that exactly these nodes hold a generation, report it, and serve it.
 func (s *shelf) replicatedOn(destination, id string, sealed []*pb.Segment, want []string) {
 	s.t.Helper()
 	want = slices.Sorted(slices.Values(want))

@@ -221,7 +221,7 @@ func testShipped(t *testing.T, from, to *shipping) {
 		t.Errorf("asked %d times, with %v", len(q), q[0].Header)
 	}
 
-	// Meanwhile a delta has changed the file: the copy begins anew.
+	// Meanwhile a delta has changed the file: the copy starts again.
 	changed := from.seal(t, "seg_changed", 20_000)
 	from.set(func(w http.ResponseWriter, r *http.Request, h http.Handler) {
 		h.ServeHTTP(&cutting{w, 2 * copyBlock}, r)
@@ -348,7 +348,7 @@ func testHeld(t *testing.T, from, to *shipping) {
 	}
 }
 
-// What is copied counts against the bandwidth, and what does not fit waits.
+// Copied bytes count against the bandwidth, and the rest waits.
 func testBandwidth(t *testing.T, from, to *shipping) {
 	t.Helper()
 	first, second := from.seal(t, "seg_1", 1000), from.seal(t, "seg_2", 1000)
