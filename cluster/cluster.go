@@ -183,7 +183,6 @@ func (c *Cluster) build() {
 	c.members.raft = c.raft
 	c.leadership = &leadership{
 		id: c.config.ID, heartbeat: c.config.Timing.Heartbeat, raft: c.raft, inflight: &c.inflight, logger: c.logger, ctx: c.ctx,
-		changed: make(chan struct{}),
 	}
 	membership := &membership{
 		config: &c.config, members: c.members, identity: identity, gossip: c.gossip, raft: c.raft, logger: c.logger,

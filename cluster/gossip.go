@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"firescan/catalog"
 	cpb "firescan/cluster/clusterpb"
 	"firescan/cluster/transport"
 )
@@ -59,12 +60,12 @@ type gossip struct {
 
 	mu       sync.Mutex
 	contacts map[string]contact
-	changed  chan struct{} // closed when contacts change
+	changed  catalog.Signal // broadcast when contacts change
 	leaving  bool
 }
 
 func newGossip(id string, key []byte, logger *slog.Logger) *gossip {
-	return &gossip{id: id, key: key, logger: logger, contacts: map[string]contact{}, changed: make(chan struct{}), outdated: make(chan struct{}, 1)}
+	return &gossip{id: id, key: key, logger: logger, contacts: map[string]contact{}, outdated: make(chan struct{}, 1)}
 }
 
 // start opens the gossip port.
@@ -191,11 +192,7 @@ func (g *gossip) contact(id string) (contact, bool) {
 }
 
 // changes returns a channel that is closed at the next change of contacts.
-func (g *gossip) changes() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.changed
-}
+func (g *gossip) changes() <-chan struct{} { return g.changed.Wait() }
 
 // record updates the contact of a node. It is called under memberlist's lock.
 func (g *gossip) record(n *memberlist.Node, alive bool) {
@@ -216,6 +213,5 @@ func (g *gossip) record(n *memberlist.Node, alive bool) {
 		g.logger.Info("gossip state of another node changed", "peer", n.Name, "address", meta.ClusterAddress, "alive", alive, "leaving", meta.Leaving)
 	}
 	g.contacts[n.Name] = next
-	close(g.changed)
-	g.changed = make(chan struct{})
+	g.changed.Broadcast()
 }

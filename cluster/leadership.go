@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"firescan/catalog"
 )
 
 const (
@@ -67,7 +69,7 @@ type leadership struct {
 	leader string
 	// caughtUp is the leader whose log this node has applied since it leads.
 	caughtUp string
-	changed  chan struct{} // closed when one of these changes
+	changed  catalog.Signal // broadcast when one of these changes
 }
 
 // run follows changes of leadership until the cluster closes.
@@ -136,8 +138,7 @@ func (l *leadership) change(do func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	do()
-	close(l.changed)
-	l.changed = make(chan struct{})
+	l.changed.Broadcast()
 }
 
 func (l *leadership) setLeader() {
@@ -155,7 +156,7 @@ func (l *leadership) setLeader() {
 func (l *leadership) current() (*term, string, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.term, l.leader, l.changed
+	return l.term, l.leader, l.changed.Wait()
 }
 
 // wait waits for a leader, until ctx ends. It returns its id, which is empty when this node

@@ -108,7 +108,7 @@ func (l *Log) Wait(what string, done func() bool) {
 	defer cancel()
 	for {
 		l.mu.Lock()
-		changed := l.changed
+		changed := l.changed.Wait()
 		l.mu.Unlock()
 		if done() {
 			return

@@ -49,7 +49,7 @@ type Log struct {
 	term    uint64
 	hook    Hook
 	failure error
-	changed chan struct{} // closed at the next entry
+	changed catalog.Signal // broadcast with each entry
 }
 
 // A Proposal is what a Hook sees: commands that are proposed together on one node.
@@ -70,7 +70,7 @@ type Hook func(ctx context.Context, p *Proposal, commit func() error) error
 // nodes opts must have no Registerer.
 func New(tb testing.TB, opts catalog.Options, nodes ...string) *Log {
 	tb.Helper()
-	l := &Log{tb: tb, opts: opts, term: 1, changed: make(chan struct{})}
+	l := &Log{tb: tb, opts: opts, term: 1}
 	for _, id := range nodes {
 		l.Join(id)
 	}
@@ -209,7 +209,6 @@ func (l *Log) commit(p *Proposal) error {
 			p.Results = results
 		}
 	}
-	close(l.changed)
-	l.changed = make(chan struct{})
+	l.changed.Broadcast()
 	return nil
 }
