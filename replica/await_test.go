@@ -15,7 +15,7 @@ import (
 func (n *keeping) ending(id string) awaiting {
 	n.t.Helper()
 	var d *pb.Destination
-	if err := n.catalog.View(func(tx *catalog.Tx) (err error) {
+	if err := n.member.Catalog.View(func(tx *catalog.Tx) (err error) {
 		s, err := tx.Sync(org, id)
 		if err == nil {
 			d, err = tx.Destination(org, s.DestinationId)
@@ -57,7 +57,7 @@ func TestLostSegments(t *testing.T) {
 	leader.search(&h)
 
 	// The lister is away, and may come back.
-	lister.down = true
+	lister.stop()
 	leader.search(&h)
 	leader.replicator.config.Timing.Return = 0
 	leader.search(&h, sealed[0])
@@ -76,7 +76,7 @@ func TestLostSegments(t *testing.T) {
 
 	// It was away for too long; it is removed; it is there and has an empty disk.
 	leader.replicator.config.Grace = time.Nanosecond
-	lister.down = true
+	lister.stop()
 	leader.search(&h, sealed[0])
 	leader.replicator.config.Grace = time.Hour
 	lister.left = true
@@ -115,7 +115,7 @@ func TestHandover(t *testing.T) {
 				n.fetching = func(context.Context, string, string) error { return errors.New("no room") }
 			}
 			for _, n := range desired[3-c.away:] {
-				n.down = true
+				n.stop()
 			}
 			lister.replicator.config.Timing = c.timing
 			h := lister.ending(id)
@@ -164,7 +164,7 @@ func TestHandoverWaitsForTakers(t *testing.T) {
 	enough(false)
 	desired := s.desired(destID)
 	for _, n := range desired {
-		n.down = true
+		n.stop()
 	}
 	// That one of them holds it helps nobody.
 	s.propose(&pb.SetHolder{Node: desired[0].id, DestinationId: destID, Generation: id, Whole: true})

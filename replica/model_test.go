@@ -44,7 +44,7 @@ func (m *turmoil) step() string {
 	n := m.pick(m.up())
 	switch what := m.rnd.IntN(24); {
 	case what == 0 && m.down() == nil && len(m.up()) > 2:
-		n.down = true
+		n.stop()
 		return "kill " + n.id
 	case what == 1 && m.down() != nil:
 		m.down().restart()

@@ -77,7 +77,7 @@ func TestCompany(t *testing.T) {
 		}
 	}
 	see("node0", "node1", "node2")
-	s.nodes[1].down = true
+	s.nodes[1].stop()
 	see("node0", "node1", "node2")
 	if away := k.nodes(now).away(); !slices.Equal(away, []string{"node1"}) {
 		t.Errorf("away: %v", away)
@@ -86,17 +86,18 @@ func TestCompany(t *testing.T) {
 	see("node0", "node1", "node2")
 	now = now.Add(time.Second)
 	see("node0", "node2")
-	s.nodes[1].down = false
+	s.nodes[1].update()
 	see("node0", "node1", "node2")
 
-	// Who is removed does not count, and is a stranger when it comes again.
+	// A removed node does not count, and is new when it returns.
 	s.nodes[1].left = true
 	see("node0", "node2")
 	now = now.Add(time.Hour)
-	s.nodes[1].left, s.nodes[1].down = false, true
+	s.nodes[1].left = false
+	s.nodes[1].stop()
 	see("node0", "node1", "node2")
 
-	// A node that does not belong to the group decides nothing.
+	// A node that is no member decides nothing.
 	s.nodes[0].left = true
 	see()
 }

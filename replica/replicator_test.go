@@ -92,11 +92,11 @@ func TestPulledFromAnyHolder(t *testing.T) {
 	id, sealed := s.scan(destID, lister)
 	desired := s.desired(destID)
 	late := desired[2]
-	late.down = true
+	late.stop()
 	s.settle()
 	s.promote(id)
 	s.settle()
-	lister.down = true
+	lister.stop()
 	late.update()
 	late.fetched = nil
 	s.settle()
@@ -120,7 +120,7 @@ func TestPulledFromWhoHasAPart(t *testing.T) {
 	id := s.begin(destID)
 	sealed := []*pb.Segment{s.nodes[0].list(destID, id, "", "m")}
 	s.nodes[1].reconcile() // copies it
-	s.nodes[0].down = true
+	s.nodes[0].stop()
 	sealed = append(sealed, s.nodes[1].list(destID, id, "m", ""))
 	s.settle()
 	s.promote(id)
@@ -138,7 +138,7 @@ func TestANodeGoes(t *testing.T) {
 	desired := s.desired(destID)
 	before := s.wantedIDs(destID)
 	gone := desired[0]
-	gone.down = true
+	gone.stop()
 	for _, n := range s.nodes {
 		n.replicator.config.Grace = time.Hour
 	}
@@ -266,7 +266,7 @@ func TestKeptWhileAHolderIsAway(t *testing.T) {
 	}
 	fresh.reconcile() // copies it
 	fresh.reconcile() // and reports it
-	fresh.down = true
+	fresh.stop()
 	s.settle()
 	if held := s.holders(destID, id); len(held) != 4 || extra.has(destID, sealed) != len(sealed) {
 		t.Errorf("held by %v, %d segments at the one too many", held, extra.has(destID, sealed))
@@ -297,7 +297,7 @@ func TestNoMemberDropsNothing(t *testing.T) {
 // damage alters the file of a segment, beside what may have it open.
 func (n *keeping) damage(destination, segment string) {
 	n.t.Helper()
-	path := filepath.Join(n.dir, "index", destination, segment+".seg")
+	path := filepath.Join(n.indexDir(), destination, segment+".seg")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		n.t.Fatal(err)
@@ -326,7 +326,7 @@ func TestDamageIsMendedFromOthers(t *testing.T) {
 	if s.starts > 0 {
 		t.Error("a sync was started")
 	}
-	if bad, err := filepath.Glob(filepath.Join(s.nodes[1].dir, "index", destID, sealed[2].Id+"*")); err != nil || len(bad) == 0 {
+	if bad, err := filepath.Glob(filepath.Join(s.nodes[1].indexDir(), destID, sealed[2].Id+"*")); err != nil || len(bad) == 0 {
 		t.Errorf("%v: %v", bad, err)
 	}
 }
@@ -360,7 +360,7 @@ func TestTheLastCopyIsGone(t *testing.T) {
 	}
 	// While a node is away, it may have what is missing.
 	away := s.unwanted(destID)[0]
-	away.down = true
+	away.stop()
 	s.settle()
 	if s.starts > 0 {
 		t.Error("a sync was started although a node is away")
@@ -368,7 +368,7 @@ func TestTheLastCopyIsGone(t *testing.T) {
 	away.update()
 	s.settle()
 	running := func() (ids []string) {
-		if err := s.nodes[0].catalog.View(func(tx *catalog.Tx) error {
+		if err := s.nodes[0].member.Catalog.View(func(tx *catalog.Tx) error {
 			all, err := tx.RunningSyncs()
 			for _, r := range all {
 				ids = append(ids, r.Id)
@@ -415,7 +415,7 @@ func TestTheLastCopyIsGone(t *testing.T) {
 func TestAnOldGenerationIsNotMourned(t *testing.T) {
 	s := newShelf(t, 3)
 	s.replicated(destID)
-	s.nodes[2].behind.Store(true)
+	s.nodes[2].pause()
 	s.nodes[2].wipeIndex()
 	second, sealed := s.scan(destID, s.nodes[0])
 	s.settle()
@@ -433,7 +433,7 @@ func TestAnOldGenerationIsNotMourned(t *testing.T) {
 func (n *keeping) wipeIndex() {
 	n.t.Helper()
 	n.close()
-	if err := os.RemoveAll(filepath.Join(n.dir, "index")); err != nil {
+	if err := os.RemoveAll(n.indexDir()); err != nil {
 		n.t.Fatal(err)
 	}
 	n.open()
@@ -476,7 +476,7 @@ func TestAFullDisk(t *testing.T) {
 func TestAnEmptyBucketIsHeld(t *testing.T) {
 	s := newShelf(t, 4)
 	id := s.begin(destID)
-	s.propose(&pb.SealSegments{SyncId: id, Segments: []*pb.Segment{{Id: catalog.NewSegmentID(id), ClassifiedAt: s.nodes[0].catalog.AppliedIndex(), Node: "node0"}}})
+	s.propose(&pb.SealSegments{SyncId: id, Segments: []*pb.Segment{{Id: catalog.NewSegmentID(id), ClassifiedAt: s.nodes[0].member.Catalog.AppliedIndex(), Node: "node0"}}})
 	s.settle()
 	s.promote(id)
 	s.settle()
@@ -484,10 +484,10 @@ func TestAnEmptyBucketIsHeld(t *testing.T) {
 	if held := s.holders(destID, id); !slices.Equal(held, want) {
 		t.Errorf("held by %v, want %v", held, want)
 	}
-	entries := len(s.log)
+	entries := s.log.LastIndex()
 	s.settle()
-	if len(s.log) != entries {
-		t.Errorf("%d facts were reported although nothing changed", len(s.log)-entries)
+	if s.log.LastIndex() != entries {
+		t.Errorf("%d facts were reported although nothing changed", s.log.LastIndex()-entries)
 	}
 	for _, n := range s.nodes {
 		if files, err := n.reads(destID); slices.Contains(want, n.id) != (err == nil) || files != 0 {

@@ -20,6 +20,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/catalog/catalogtest"
 	"firescan/index"
 )
 
@@ -31,40 +32,39 @@ const (
 	bucket = "backups-bucket"
 )
 
-// shelf is several nodes that keep copies of shards, each with its catalog and index, one
-// log, and faults between them. Nothing happens by itself: a test makes each node reconcile.
+// shelf is several nodes that keep copies of shards, and faults between them. Nothing
+// happens by itself: a test makes each node reconcile.
 type shelf struct {
 	t     testing.TB
+	log   *catalogtest.Log
 	nodes []*keeping
 
 	mu     sync.Mutex
-	log    []catalog.Entry
 	starts int // of syncs, as proposed by the nodes
 }
 
-// keeping is one of its nodes.
+// keeping is a node of a shelf.
 type keeping struct {
 	*shelf
 	id         string
-	dir        string
-	catalog    *catalog.Catalog
+	member     *catalogtest.Node
 	index      *index.Store
 	replicator *Replicator
-	// down: it is not there; left: it is no member; behind: its catalog stands still; mute:
-	// it is thought to be there, and cannot be asked.
+	// down: the node is stopped; left: it is no member; behind: its catalog is paused; mute:
+	// it counts as alive and does not respond.
 	down, left, mute bool
 	behind           atomic.Bool
-	// sees replaces what it sees of the group; nil is what there is.
+	// sees replaces the members that the node sees, unless it is nil.
 	sees func() []Member
-	// fetching happens before it fetches, and may fail it.
+	// fetching is called before each fetch, and may make it fail.
 	fetching func(ctx context.Context, from, segment string) error
 	fetched  []string // segment@node
 }
 
-// newShelf makes nodes that know one destination.
+// newShelf returns nodes that know one destination.
 func newShelf(t testing.TB, nodes int) *shelf {
 	t.Helper()
-	s := &shelf{t: t}
+	s := &shelf{t: t, log: catalogtest.New(t, catalog.Options{})}
 	for range nodes {
 		s.join()
 	}
@@ -87,106 +87,83 @@ func (s *shelf) destination(id string) {
 // join adds a node.
 func (s *shelf) join() *keeping {
 	s.t.Helper()
-	n := &keeping{shelf: s, id: fmt.Sprintf("node%d", len(s.nodes)), dir: s.t.TempDir()}
+	id := fmt.Sprintf("node%d", len(s.nodes))
+	n := &keeping{shelf: s, id: id, member: s.log.Join(id)}
 	n.open()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.nodes = append(s.nodes, n)
-	if _, err := n.catalog.Apply(s.log); err != nil && len(s.log) > 0 {
-		s.t.Fatal(err)
-	}
 	return n
 }
 
+// open opens the index and makes the replicator.
 func (n *keeping) open() {
 	n.t.Helper()
-	registry := prometheus.NewRegistry()
 	var err error
-	if n.catalog, err = catalog.Open(filepath.Join(n.dir, "catalog.db"), catalog.Options{Registerer: registry}); err != nil {
+	if n.index, err = index.Open(n.indexDir(), index.Options{Registerer: prometheus.NewRegistry()}); err != nil {
 		n.t.Fatal(err)
 	}
-	if n.index, err = index.Open(filepath.Join(n.dir, "index"), index.Options{Registerer: registry}); err != nil {
-		n.t.Fatal(err)
-	}
-	n.replicator = New(Config{Node: n.id, Catalog: n.catalog, Index: n.index, Proposer: n, Peers: n, Logger: slog.New(slog.DiscardHandler)})
+	n.replicator = New(Config{Node: n.id, Catalog: n.member.Catalog, Index: n.index, Proposer: n, Peers: n, Logger: slog.New(slog.DiscardHandler)})
 	n.replicator.config.Timing.Retry, n.replicator.config.Timing.MaxRetry = 0, 0
 }
 
+func (n *keeping) indexDir() string { return filepath.Join(n.member.Dir, "index") }
+
 func (n *keeping) close() {
 	n.replicator.work.Wait()
-	if err := errors.Join(n.index.Close(), n.catalog.Close()); err != nil {
+	if err := n.index.Close(); err != nil {
 		n.t.Error(err)
 	}
 }
 
-// restart is what a crash and a new start leave; wipe, a start on an empty disk.
-func (n *keeping) restart() {
+// restart restarts a node, as after a crash.
+func (n *keeping) restart() { n.reopen(n.member.Restart) }
+
+// wipe restarts a node on an empty disk.
+func (n *keeping) wipe() { n.reopen(n.member.Wipe) }
+
+func (n *keeping) reopen(catalog func()) {
 	n.t.Helper()
 	n.close()
-	n.open()
-	n.update()
-}
-
-func (n *keeping) wipe() {
-	n.t.Helper()
-	n.close()
-	n.dir = n.t.TempDir()
-	n.open()
-	n.update()
-}
-
-func (n *keeping) update() {
-	n.t.Helper()
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	catalog()
 	n.down = false
 	n.behind.Store(false)
-	if rest := n.log[n.catalog.AppliedIndex():]; len(rest) > 0 {
-		if _, err := n.catalog.Apply(rest); err != nil {
-			n.t.Fatal(err)
-		}
-	}
+	n.open()
 }
 
-// Propose implements Proposer: commands with a result are applied here.
-func (n *keeping) Propose(_ context.Context, m proto.Message) (*pb.Result, error) {
-	if n.behind.Load() {
-		n.update()
-	}
+// stop stops a node; update starts it.
+func (n *keeping) stop() {
+	n.down = true
+	n.member.Stop()
+}
+
+// pause lets the catalog of a node stand still until update or its next proposal.
+func (n *keeping) pause() {
+	n.behind.Store(true)
+	n.member.Pause()
+}
+
+// update starts a node that is stopped or paused.
+func (n *keeping) update() {
+	n.t.Helper()
+	n.down = false
+	n.behind.Store(false)
+	n.member.Start()
+}
+
+// Propose implements Proposer.
+func (n *keeping) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) {
+	n.behind.Store(false)
 	if _, ok := m.(*pb.StartSync); ok {
 		n.mu.Lock()
 		n.starts++
 		n.mu.Unlock()
 	}
-	return n.append(n, m)
+	return n.member.Propose(ctx, m)
 }
 
-func (s *shelf) append(by *keeping, m proto.Message) (res *pb.Result, err error) {
-	data, err := catalog.Encode(m)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.log = append(s.log, catalog.Entry{Index: uint64(len(s.log) + 1), Term: 1, Data: data})
-	for _, n := range s.nodes {
-		if n.down || n.behind.Load() {
-			continue
-		}
-		results, err := n.catalog.Apply(s.log[n.catalog.AppliedIndex():])
-		if err != nil {
-			return nil, err
-		}
-		if n == by {
-			res = results[len(results)-1]
-		}
-	}
-	return res, catalog.ResultError(res)
-}
-
+// propose proposes a command of the test.
 func (s *shelf) propose(m proto.Message) *pb.Result {
 	s.t.Helper()
-	res, err := s.append(s.up()[0], m)
+	res, err := s.up()[0].member.Propose(s.t.Context(), m)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -197,7 +174,7 @@ func (s *shelf) up() []*keeping {
 	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *keeping) bool { return n.down || n.left || n.behind.Load() })
 }
 
-// Members implements Replicas.
+// Members implements Peers.
 func (n *keeping) Members() (all []Member) {
 	if n.sees != nil {
 		return n.sees()
@@ -214,11 +191,11 @@ func (s *shelf) node(id string) *keeping {
 	return s.nodes[slices.IndexFunc(s.nodes, func(n *keeping) bool { return n.id == id })]
 }
 
-// Held implements Replicas.
+// Held implements Peers.
 func (n *keeping) Held(_ context.Context, node, destination string, ids []string) ([]bool, error) {
 	o := n.node(node)
 	if o.down || o.mute {
-		return nil, fmt.Errorf("%s does not answer", node)
+		return nil, fmt.Errorf("%s does not respond", node)
 	}
 	held := make([]bool, len(ids))
 	for i, id := range ids {
@@ -227,7 +204,7 @@ func (n *keeping) Held(_ context.Context, node, destination string, ids []string
 	return held, nil
 }
 
-// Fetch implements Replicas.
+// Fetch implements Peers.
 func (n *keeping) Fetch(ctx context.Context, node, destination string, s *pb.Segment) error {
 	if n.fetching != nil {
 		if err := n.fetching(ctx, node, s.Id); err != nil {
@@ -236,7 +213,7 @@ func (n *keeping) Fetch(ctx context.Context, node, destination string, s *pb.Seg
 	}
 	o := n.node(node)
 	if o.down || o.mute {
-		return fmt.Errorf("%s does not answer", node)
+		return fmt.Errorf("%s does not respond", node)
 	}
 	f, tag, err := o.index.OpenSealed(destination, s.Id)
 	if err != nil {
@@ -261,7 +238,7 @@ func (n *keeping) Fetch(ctx context.Context, node, destination string, s *pb.Seg
 	return err
 }
 
-// look has a node look once, and waits for what that has set going.
+// reconcile makes one pass, and waits for the fetches that it started.
 func (n *keeping) reconcile() {
 	n.t.Helper()
 	if _, err := n.replicator.reconcile(n.t.Context()); err != nil {
@@ -270,7 +247,7 @@ func (n *keeping) reconcile() {
 	n.replicator.work.Wait()
 }
 
-// settle has all nodes look until nothing moves any more.
+// settle makes all nodes reconcile until nothing changes.
 func (s *shelf) settle() {
 	s.t.Helper()
 	for range 6 {
@@ -286,12 +263,12 @@ func (s *shelf) begin(destination string) string {
 	return s.propose(&pb.StartSync{Org: org, DestinationId: destination, SyncId: catalog.NewID(catalog.KindSync), At: 1000}).SyncId
 }
 
-// list is what a node does that lists the keys of a sync from one letter to another, both
-// empty for the end of the key space: three files a letter.
+// list lists the keys of a sync from one letter to another: three files a letter. Empty
+// letters are the ends of the key space.
 func (n *keeping) list(destination, syncID, from, to string) *pb.Segment {
 	n.t.Helper()
 	fact := &pb.Segment{
-		Id: catalog.NewSegmentID(syncID), Start: []byte(from), End: []byte(to), ClassifiedAt: n.catalog.AppliedIndex(), Node: n.id,
+		Id: catalog.NewSegmentID(syncID), Start: []byte(from), End: []byte(to), ClassifiedAt: n.member.Catalog.AppliedIndex(), Node: n.id,
 	}
 	w, err := n.index.NewSegment(destination, fact.Id, fact.Start)
 	if err != nil {
@@ -318,10 +295,10 @@ func (n *keeping) list(destination, syncID, from, to string) *pb.Segment {
 	return fact
 }
 
-// allFiles is how many files a sync lists.
+// allFiles is the number of files that a sync lists.
 const allFiles = 26 * 3
 
-// scan begins a sync and has nodes list it all, in turns.
+// scan begins a sync that nodes list by turns.
 func (s *shelf) scan(destination string, by ...*keeping) (id string, sealed []*pb.Segment) {
 	s.t.Helper()
 	id = s.begin(destination)
@@ -338,10 +315,10 @@ func (s *shelf) promote(id string) {
 	s.propose(&pb.PromoteSync{SyncId: id, At: 2000})
 }
 
-// holders are the nodes that are said to hold a result.
+// holders returns the holders of a result in the catalog.
 func (s *shelf) holders(destination, id string) (nodes []string) {
 	s.t.Helper()
-	if err := s.up()[0].catalog.View(func(tx *catalog.Tx) error {
+	if err := s.up()[0].member.Catalog.View(func(tx *catalog.Tx) error {
 		held, err := tx.Holders(destination)
 		for _, h := range held {
 			if h.Generation == id {
@@ -355,7 +332,7 @@ func (s *shelf) holders(destination, id string) (nodes []string) {
 	return nodes
 }
 
-// has counts the segments that a node has.
+// has returns how many of the segments a node has.
 func (n *keeping) has(destination string, sealed []*pb.Segment) (count int) {
 	for _, s := range sealed {
 		if n.index.Has(destination, s.Id) {
@@ -365,7 +342,7 @@ func (n *keeping) has(destination string, sealed []*pb.Segment) (count int) {
 	return count
 }
 
-// reads counts the files that a reader of a node's shard is shown.
+// reads returns the number of files in a node's shard.
 func (n *keeping) reads(destination string) (files int, err error) {
 	v, err := n.replicator.View(n.t.Context(), destination)
 	if err != nil {
@@ -376,7 +353,7 @@ func (n *keeping) reads(destination string) (files int, err error) {
 	return files, err
 }
 
-// desired are the nodes that are to hold a shard when all are there.
+// desired returns the running nodes that should hold a shard.
 func (s *shelf) desired(destination string) (nodes []*keeping) {
 	for _, id := range s.wantedIDs(destination) {
 		nodes = append(nodes, s.node(id))
@@ -394,7 +371,7 @@ func (s *shelf) wantedIDs(destination string) []string {
 	return placement(destination, ids)
 }
 
-// unwanted are the others.
+// unwanted returns the other running nodes.
 func (s *shelf) unwanted(destination string) []*keeping {
 	desired := s.desired(destination)
 	return slices.DeleteFunc(s.up(), func(n *keeping) bool { return slices.Contains(desired, n) })
@@ -421,7 +398,7 @@ func (s *shelf) replicatedOn(destination, id string, sealed []*pb.Segment, want 
 	}
 }
 
-// seeded makes the randomness of a test, and tells its seed when the test fails.
+// seeded returns a source of randomness and logs its seed when the test fails.
 func seeded(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
