@@ -12,7 +12,7 @@ import (
 )
 
 // ending is the wait for copies of a sync whose keys are all listed.
-func (n *keeping) ending(id string) awaiting {
+func (n *testNode) ending(id string) awaiting {
 	n.t.Helper()
 	var d *pb.Destination
 	if err := n.member.Catalog.View(func(tx *catalog.Tx) (err error) {
@@ -28,7 +28,7 @@ func (n *keeping) ending(id string) awaiting {
 }
 
 // search passes once for what is lost, as replicated does again and again.
-func (n *keeping) search(h *awaiting, want ...*pb.Segment) {
+func (n *testNode) search(h *awaiting, want ...*pb.Segment) {
 	n.t.Helper()
 	h.nodes = n.replicator.nodes(time.Now())
 	lost, err := h.findLost(n.t.Context())
@@ -44,10 +44,10 @@ func (n *keeping) search(h *awaiting, want ...*pb.Segment) {
 	}
 }
 
-// TestLostSegments: a segment without a copy is lost at once when all nodes have responded, also
-// the node that listed it, and after a while when one of them has not.
+// TestLostSegments checks that a segment without a copy is lost at once when all nodes
+// have responded, and after a while when one of them has not.
 func TestLostSegments(t *testing.T) {
-	s := newShelf(t, 3)
+	s := newTestCluster(t, 3)
 	leader, lister, other := s.nodes[0], s.nodes[1], s.nodes[2]
 	id := s.begin(destID)
 	kept := lister.list(destID, id, "", "f")
@@ -90,9 +90,10 @@ func TestLostSegments(t *testing.T) {
 	}
 }
 
-// TestHandover: a finished sync is promoted when all nodes hold it that are to and are
-// there; when one does and the others take too long; and fails when none gets any further.
-func TestHandover(t *testing.T) {
+// TestAwait checks that the wait for replicas ends when all desired nodes that are alive
+// hold the result, or when one does and the others take too long, and that it fails when
+// no node makes progress.
+func TestAwait(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		timing Timing
@@ -106,7 +107,7 @@ func TestHandover(t *testing.T) {
 		{"none can", Timing{AllReplicas: time.Hour, Return: time.Millisecond, Stuck: 10 * time.Millisecond}, 3, 0, catalog.ErrNoReplica},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newShelf(t, 5)
+			s := newTestCluster(t, 5)
 			desired := s.desired(destID)
 			lister := s.unwanted(destID)[0]
 			// Two list, so that neither has all.
@@ -147,10 +148,10 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// TestHandoverWaitsForTakers: while all nodes that are to hold a result are away, one that is
-// not to does not do, until they have been away for too long.
-func TestHandoverWaitsForTakers(t *testing.T) {
-	s := newShelf(t, 5)
+// TestAwaitDesiredNodes checks that, while all desired nodes are away, another holder is
+// not enough until they have been away for the grace period.
+func TestAwaitDesiredNodes(t *testing.T) {
+	s := newTestCluster(t, 5)
 	leader := s.unwanted(destID)[0]
 	id, _ := s.scan(destID, leader)
 	h := leader.ending(id)
@@ -180,9 +181,9 @@ func TestHandoverWaitsForTakers(t *testing.T) {
 	enough(true)
 }
 
-// TestHandoverEndsWithItsJob, and waits for no node that stays alone.
-func TestHandoverEndsWithItsJob(t *testing.T) {
-	s := newShelf(t, 2)
+// TestAwaitEnds checks that the wait ends with its context, and at once without peers.
+func TestAwaitEnds(t *testing.T) {
+	s := newTestCluster(t, 2)
 	id := s.begin(destID)
 	s.nodes[0].list(destID, id, "", "")
 	h := s.nodes[0].ending(id)

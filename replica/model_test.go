@@ -11,28 +11,28 @@ import (
 	"firescan/index"
 )
 
-// turmoil does to a shelf what happens to clusters, in any order, and checks after each
-// step what must hold whatever happened.
-type turmoil struct {
-	*shelf
+// chaos does to a testCluster what happens to clusters, in any order, and checks
+// invariants after each step.
+type chaos struct {
+	*testCluster
 	rnd *rand.Rand
 	// generation is the promoted one, running a sync that runs; empty is none.
 	generation, running string
 	sealed, listed      []*pb.Segment
 	from                string // where the sync that runs goes on
-	// calm: since all nodes were there and had replicated, no copy was destroyed. Only then
-	// is one, so that no shard is lost for good.
+	// calm: since all nodes were there and had replicated, no copy was destroyed. Only
+	// then is one, so that no shard is lost for good.
 	calm bool
 }
 
-func (m *turmoil) pick(of []*keeping) *keeping { return of[m.rnd.IntN(len(of))] }
+func (m *chaos) pick(of []*testNode) *testNode { return of[m.rnd.IntN(len(of))] }
 
-func (m *turmoil) members() []*keeping {
-	return slices.DeleteFunc(slices.Clone(m.nodes), func(n *keeping) bool { return n.left })
+func (m *chaos) members() []*testNode {
+	return slices.DeleteFunc(slices.Clone(m.nodes), func(n *testNode) bool { return n.left })
 }
 
-func (m *turmoil) down() *keeping {
-	at := slices.IndexFunc(m.nodes, func(n *keeping) bool { return n.down && !n.left })
+func (m *chaos) down() *testNode {
+	at := slices.IndexFunc(m.nodes, func(n *testNode) bool { return n.down && !n.left })
 	if at < 0 {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (m *turmoil) down() *keeping {
 }
 
 // step does one thing and returns its name.
-func (m *turmoil) step() string {
+func (m *chaos) step() string {
 	n := m.pick(m.up())
 	switch what := m.rnd.IntN(24); {
 	case what == 0 && m.down() == nil && len(m.up()) > 2:
@@ -85,16 +85,16 @@ func (m *turmoil) step() string {
 		if err := n.replicator.forgetDeparted(m.t.Context()); err != nil {
 			m.t.Fatal(err)
 		}
-		return "forget who has left"
+		return "forget departed nodes"
 	case what < 14 && (m.running != "" || m.rnd.IntN(4) == 0):
 		return m.sync(n)
 	}
 	n.reconcile()
-	return "look " + n.id
+	return "reconcile " + n.id
 }
 
 // sync goes on with a sync, or begins one.
-func (m *turmoil) sync(n *keeping) string {
+func (m *chaos) sync(n *testNode) string {
 	if m.running == "" {
 		m.calm, m.from, m.listed = false, "", nil
 		m.running = m.begin(destID)
@@ -130,21 +130,21 @@ func (m *turmoil) sync(n *keeping) string {
 }
 
 // check checks what holds at any time.
-func (m *turmoil) check() {
+func (m *chaos) check() {
 	if m.starts > 0 {
 		m.t.Fatal("a sync was started for a generation that is not lost")
 	}
 	if m.generation == "" {
 		return
 	}
-	whole := 0
+	complete := 0
 	for _, n := range m.members() {
 		if n.has(destID, m.sealed) == len(m.sealed) {
-			whole++
+			complete++
 		}
 	}
-	if whole == 0 {
-		m.t.Fatal("no node has the whole generation")
+	if complete == 0 {
+		m.t.Fatal("no node has the complete generation")
 	}
 	for _, n := range m.up() {
 		files, err := n.reads(destID)
@@ -155,16 +155,16 @@ func (m *turmoil) check() {
 	}
 }
 
-// TestCopiesInTurmoil: whatever happens, no generation is lost or shown in part, and at the
-// end each lies where it is to, and nowhere else.
-func TestCopiesInTurmoil(t *testing.T) {
+// TestCopiesUnderChaos checks that no generation is lost or served in part, and that in
+// the end exactly the desired nodes hold it.
+func TestCopiesUnderChaos(t *testing.T) {
 	rounds, steps := 6, 120
 	if testing.Short() {
 		rounds, steps = 2, 60
 	}
 	for range rounds {
 		rnd := seeded(t)
-		m := turmoil{shelf: newShelf(t, 4), rnd: rnd}
+		m := chaos{testCluster: newTestCluster(t, 4), rnd: rnd}
 		var done []string
 		for range steps {
 			done = append(done, m.step())

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPlacement: every node comes to the same answer, and a node that comes or goes moves
-// no shard but its own.
+// TestPlacement checks that all nodes compute the same placement, and that a node that joins
+// or leaves moves only its own shards.
 func TestPlacement(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nodes := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z0-9-]{1,12}`), 1, 12, rapid.ID).Draw(t, "nodes")
@@ -42,7 +42,7 @@ func TestPlacement(t *testing.T) {
 	})
 }
 
-// TestPlacementIsBalanced over nodes with names as they are given.
+// TestPlacementIsBalanced checks the balance over nodes with common names.
 func TestPlacementIsBalanced(t *testing.T) {
 	for _, names := range []string{"node-%d", "n%d", "firescan-%d.firescan.backup.svc", "10.0.0.%d"} {
 		var nodes []string
@@ -64,9 +64,9 @@ func TestPlacementIsBalanced(t *testing.T) {
 	}
 }
 
-// TestCompany: who counts, as time goes by.
-func TestCompany(t *testing.T) {
-	s := newShelf(t, 3)
+// TestNodes checks which nodes count during and after the grace period.
+func TestNodes(t *testing.T) {
+	s := newTestCluster(t, 3)
 	k := s.nodes[0].replicator
 	k.config.Grace = time.Minute
 	now := time.Unix(1e9, 0)

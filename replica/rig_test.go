@@ -32,26 +32,26 @@ const (
 	bucket = "backups-bucket"
 )
 
-// shelf is several nodes that keep copies of shards, and faults between them. Nothing
-// happens by itself: a test makes each node reconcile.
-type shelf struct {
+// A testCluster is several nodes that keep copies of shards, and faults between them.
+// Nothing happens by itself: a test makes each node reconcile.
+type testCluster struct {
 	t     testing.TB
 	log   *catalogtest.Log
-	nodes []*keeping
+	nodes []*testNode
 
 	mu     sync.Mutex
 	starts int // of syncs, as proposed by the nodes
 }
 
-// keeping is a node of a shelf.
-type keeping struct {
-	*shelf
+// A testNode is a node of a testCluster.
+type testNode struct {
+	*testCluster
 	id         string
 	member     *catalogtest.Node
 	index      *index.Store
 	replicator *Replicator
-	// down: the node is stopped; left: it is no member; behind: its catalog is paused; mute:
-	// it counts as alive and does not respond.
+	// down: the node is stopped; left: it is no member; behind: its catalog is paused;
+	// mute: it counts as alive and does not respond.
 	down, left, mute bool
 	behind           atomic.Bool
 	// sees replaces the members that the node sees, unless it is nil.
@@ -61,10 +61,10 @@ type keeping struct {
 	fetched  []string // segment@node
 }
 
-// newShelf returns nodes that know one destination.
-func newShelf(t testing.TB, nodes int) *shelf {
+// newTestCluster returns nodes that know one destination.
+func newTestCluster(t testing.TB, nodes int) *testCluster {
 	t.Helper()
-	s := &shelf{t: t, log: catalogtest.New(t, catalog.Options{})}
+	s := &testCluster{t: t, log: catalogtest.New(t, catalog.Options{})}
 	for range nodes {
 		s.join()
 	}
@@ -77,7 +77,7 @@ func newShelf(t testing.TB, nodes int) *shelf {
 	return s
 }
 
-func (s *shelf) destination(id string) {
+func (s *testCluster) destination(id string) {
 	s.t.Helper()
 	s.propose(&pb.PutDestination{Create: true, Destination: &pb.Destination{
 		Org: org, Id: id, Name: id, Type: catalog.TypeS3, Bucket: id, Verified: true, CreatedAt: 1,
@@ -85,17 +85,17 @@ func (s *shelf) destination(id string) {
 }
 
 // join adds a node.
-func (s *shelf) join() *keeping {
+func (s *testCluster) join() *testNode {
 	s.t.Helper()
 	id := fmt.Sprintf("node%d", len(s.nodes))
-	n := &keeping{shelf: s, id: id, member: s.log.Join(id)}
+	n := &testNode{testCluster: s, id: id, member: s.log.Join(id)}
 	n.open()
 	s.nodes = append(s.nodes, n)
 	return n
 }
 
 // open opens the index and makes the replicator.
-func (n *keeping) open() {
+func (n *testNode) open() {
 	n.t.Helper()
 	var err error
 	if n.index, err = index.Open(n.indexDir(), index.Options{Registerer: prometheus.NewRegistry()}); err != nil {
@@ -105,9 +105,9 @@ func (n *keeping) open() {
 	n.replicator.config.Timing.Retry, n.replicator.config.Timing.MaxRetry = 0, 0
 }
 
-func (n *keeping) indexDir() string { return filepath.Join(n.member.Dir, "index") }
+func (n *testNode) indexDir() string { return filepath.Join(n.member.Dir, "index") }
 
-func (n *keeping) close() {
+func (n *testNode) close() {
 	n.replicator.work.Wait()
 	if err := n.index.Close(); err != nil {
 		n.t.Error(err)
@@ -115,12 +115,12 @@ func (n *keeping) close() {
 }
 
 // restart restarts a node, as after a crash.
-func (n *keeping) restart() { n.reopen(n.member.Restart) }
+func (n *testNode) restart() { n.reopen(n.member.Restart) }
 
 // wipe restarts a node on an empty disk.
-func (n *keeping) wipe() { n.reopen(n.member.Wipe) }
+func (n *testNode) wipe() { n.reopen(n.member.Wipe) }
 
-func (n *keeping) reopen(catalog func()) {
+func (n *testNode) reopen(catalog func()) {
 	n.t.Helper()
 	n.close()
 	catalog()
@@ -130,19 +130,19 @@ func (n *keeping) reopen(catalog func()) {
 }
 
 // stop stops a node; update starts it.
-func (n *keeping) stop() {
+func (n *testNode) stop() {
 	n.down = true
 	n.member.Stop()
 }
 
 // pause lets the catalog of a node stand still until update or its next proposal.
-func (n *keeping) pause() {
+func (n *testNode) pause() {
 	n.behind.Store(true)
 	n.member.Pause()
 }
 
 // update starts a node that is stopped or paused.
-func (n *keeping) update() {
+func (n *testNode) update() {
 	n.t.Helper()
 	n.down = false
 	n.behind.Store(false)
@@ -150,7 +150,7 @@ func (n *keeping) update() {
 }
 
 // Propose implements Proposer.
-func (n *keeping) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) {
+func (n *testNode) Propose(ctx context.Context, m proto.Message) (*pb.Result, error) {
 	n.behind.Store(false)
 	if _, ok := m.(*pb.StartSync); ok {
 		n.mu.Lock()
@@ -161,7 +161,7 @@ func (n *keeping) Propose(ctx context.Context, m proto.Message) (*pb.Result, err
 }
 
 // propose proposes a command of the test.
-func (s *shelf) propose(m proto.Message) *pb.Result {
+func (s *testCluster) propose(m proto.Message) *pb.Result {
 	s.t.Helper()
 	res, err := s.up()[0].member.Propose(s.t.Context(), m)
 	if err != nil {
@@ -170,12 +170,12 @@ func (s *shelf) propose(m proto.Message) *pb.Result {
 	return res
 }
 
-func (s *shelf) up() []*keeping {
-	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *keeping) bool { return n.down || n.left || n.behind.Load() })
+func (s *testCluster) up() []*testNode {
+	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *testNode) bool { return n.down || n.left || n.behind.Load() })
 }
 
 // Members implements Peers.
-func (n *keeping) Members() (all []Member) {
+func (n *testNode) Members() (all []Member) {
 	if n.sees != nil {
 		return n.sees()
 	}
@@ -187,12 +187,12 @@ func (n *keeping) Members() (all []Member) {
 	return all
 }
 
-func (s *shelf) node(id string) *keeping {
-	return s.nodes[slices.IndexFunc(s.nodes, func(n *keeping) bool { return n.id == id })]
+func (s *testCluster) node(id string) *testNode {
+	return s.nodes[slices.IndexFunc(s.nodes, func(n *testNode) bool { return n.id == id })]
 }
 
 // Held implements Peers.
-func (n *keeping) Held(_ context.Context, node, destination string, ids []string) ([]bool, error) {
+func (n *testNode) Held(_ context.Context, node, destination string, ids []string) ([]bool, error) {
 	o := n.node(node)
 	if o.down || o.mute {
 		return nil, fmt.Errorf("%s does not respond", node)
@@ -205,7 +205,7 @@ func (n *keeping) Held(_ context.Context, node, destination string, ids []string
 }
 
 // Fetch implements Peers.
-func (n *keeping) Fetch(ctx context.Context, node, destination string, s *pb.Segment) error {
+func (n *testNode) Fetch(ctx context.Context, node, destination string, s *pb.Segment) error {
 	if n.fetching != nil {
 		if err := n.fetching(ctx, node, s.Id); err != nil {
 			return err
@@ -239,7 +239,7 @@ func (n *keeping) Fetch(ctx context.Context, node, destination string, s *pb.Seg
 }
 
 // reconcile makes one pass, and waits for the fetches that it started.
-func (n *keeping) reconcile() {
+func (n *testNode) reconcile() {
 	n.t.Helper()
 	if _, err := n.replicator.reconcile(n.t.Context()); err != nil {
 		n.t.Errorf("%s: %v", n.id, err)
@@ -248,7 +248,7 @@ func (n *keeping) reconcile() {
 }
 
 // settle makes all nodes reconcile until nothing changes.
-func (s *shelf) settle() {
+func (s *testCluster) settle() {
 	s.t.Helper()
 	for range 6 {
 		for _, n := range s.up() {
@@ -258,14 +258,14 @@ func (s *shelf) settle() {
 }
 
 // begin starts a sync.
-func (s *shelf) begin(destination string) string {
+func (s *testCluster) begin(destination string) string {
 	s.t.Helper()
 	return s.propose(&pb.StartSync{Org: org, DestinationId: destination, SyncId: catalog.NewID(catalog.KindSync), At: 1000}).SyncId
 }
 
 // list lists the keys of a sync from one letter to another: three files a letter. Empty
 // letters are the ends of the key space.
-func (n *keeping) list(destination, syncID, from, to string) *pb.Segment {
+func (n *testNode) list(destination, syncID, from, to string) *pb.Segment {
 	n.t.Helper()
 	fact := &pb.Segment{
 		Id: catalog.NewSegmentID(syncID), Start: []byte(from), End: []byte(to), ClassifiedAt: n.member.Catalog.AppliedIndex(), Node: n.id,
@@ -299,7 +299,7 @@ func (n *keeping) list(destination, syncID, from, to string) *pb.Segment {
 const allFiles = 26 * 3
 
 // scan begins a sync that nodes list by turns.
-func (s *shelf) scan(destination string, by ...*keeping) (id string, sealed []*pb.Segment) {
+func (s *testCluster) scan(destination string, by ...*testNode) (id string, sealed []*pb.Segment) {
 	s.t.Helper()
 	id = s.begin(destination)
 	from := ""
@@ -310,13 +310,13 @@ func (s *shelf) scan(destination string, by ...*keeping) (id string, sealed []*p
 	return id, sealed
 }
 
-func (s *shelf) promote(id string) {
+func (s *testCluster) promote(id string) {
 	s.t.Helper()
 	s.propose(&pb.PromoteSync{SyncId: id, At: 2000})
 }
 
 // holders returns the holders of a result in the catalog.
-func (s *shelf) holders(destination, id string) (nodes []string) {
+func (s *testCluster) holders(destination, id string) (nodes []string) {
 	s.t.Helper()
 	if err := s.up()[0].member.Catalog.View(func(tx *catalog.Tx) error {
 		held, err := tx.Holders(destination)
@@ -333,7 +333,7 @@ func (s *shelf) holders(destination, id string) (nodes []string) {
 }
 
 // has returns how many of the segments a node has.
-func (n *keeping) has(destination string, sealed []*pb.Segment) (count int) {
+func (n *testNode) has(destination string, sealed []*pb.Segment) (count int) {
 	for _, s := range sealed {
 		if n.index.Has(destination, s.Id) {
 			count++
@@ -343,7 +343,7 @@ func (n *keeping) has(destination string, sealed []*pb.Segment) (count int) {
 }
 
 // reads returns the number of files in a node's shard.
-func (n *keeping) reads(destination string) (files int, err error) {
+func (n *testNode) reads(destination string) (files int, err error) {
 	v, err := n.replicator.View(n.t.Context(), destination)
 	if err != nil {
 		return 0, err
@@ -354,14 +354,14 @@ func (n *keeping) reads(destination string) (files int, err error) {
 }
 
 // desired returns the running nodes that should hold a shard.
-func (s *shelf) desired(destination string) (nodes []*keeping) {
+func (s *testCluster) desired(destination string) (nodes []*testNode) {
 	for _, id := range s.wantedIDs(destination) {
 		nodes = append(nodes, s.node(id))
 	}
 	return nodes
 }
 
-func (s *shelf) wantedIDs(destination string) []string {
+func (s *testCluster) wantedIDs(destination string) []string {
 	var ids []string
 	for _, n := range s.nodes {
 		if !n.left && !n.down {
@@ -372,13 +372,13 @@ func (s *shelf) wantedIDs(destination string) []string {
 }
 
 // unwanted returns the other running nodes.
-func (s *shelf) unwanted(destination string) []*keeping {
+func (s *testCluster) unwanted(destination string) []*testNode {
 	desired := s.desired(destination)
-	return slices.DeleteFunc(s.up(), func(n *keeping) bool { return slices.Contains(desired, n) })
+	return slices.DeleteFunc(s.up(), func(n *testNode) bool { return slices.Contains(desired, n) })
 }
 
 // replicatedOn checks that exactly these nodes hold a generation, report it, and serve it.
-func (s *shelf) replicatedOn(destination, id string, sealed []*pb.Segment, want []string) {
+func (s *testCluster) replicatedOn(destination, id string, sealed []*pb.Segment, want []string) {
 	s.t.Helper()
 	want = slices.Sorted(slices.Values(want))
 	if got := s.holders(destination, id); !slices.Equal(got, want) {

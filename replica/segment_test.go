@@ -25,8 +25,8 @@ import (
 	"firescan/index"
 )
 
-// shipping is a node of which only the copying of segments is there.
-type shipping struct {
+// A segmentNode is a node that only copies segments.
+type segmentNode struct {
 	*HTTPPeers
 	index *index.Store
 	id    string
@@ -38,12 +38,12 @@ type shipping struct {
 }
 
 // newPair returns two nodes of one cluster.
-func newPair(t *testing.T) (from, to *shipping) {
+func newPair(t *testing.T) (from, to *segmentNode) {
 	t.Helper()
-	var pair [2]*shipping
+	var pair [2]*segmentNode
 	servers := nodeServers{}
 	for i := range pair {
-		s := &shipping{id: fmt.Sprint("n", i+1), dir: t.TempDir()}
+		s := &segmentNode{id: fmt.Sprint("n", i+1), dir: t.TempDir()}
 		registry := prometheus.NewRegistry()
 		store, err := index.Open(s.dir, index.Options{Logger: slog.New(slog.DiscardHandler), Registerer: registry})
 		if err != nil {
@@ -86,7 +86,7 @@ func (n nodeServers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return server.Client().Transport.RoundTrip(r)
 }
 
-func (s *shipping) hand(w http.ResponseWriter, r *http.Request) {
+func (s *segmentNode) hand(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	between := s.between
 	s.served = append(s.served, r.Clone(context.Background()))
@@ -98,20 +98,20 @@ func (s *shipping) hand(w http.ResponseWriter, r *http.Request) {
 	s.serveSegment(w, r)
 }
 
-func (s *shipping) set(between func(http.ResponseWriter, *http.Request, http.Handler)) {
+func (s *segmentNode) set(between func(http.ResponseWriter, *http.Request, http.Handler)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.between, s.served = between, nil
 }
 
-func (s *shipping) asked() []*http.Request {
+func (s *segmentNode) asked() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.served)
 }
 
 // seal makes a segment of so many files.
-func (s *shipping) seal(t *testing.T, id string, files int) *pb.Segment {
+func (s *segmentNode) seal(t *testing.T, id string, files int) *pb.Segment {
 	t.Helper()
 	w, err := s.index.NewSegment(destID, id, nil)
 	if err != nil {
@@ -131,12 +131,12 @@ func (s *shipping) seal(t *testing.T, id string, files int) *pb.Segment {
 	return &pb.Segment{Id: id, Checksum: info.Checksum, FileSize: uint64(info.FileSize), Node: s.id}
 }
 
-func (s *shipping) file(segment string) string {
+func (s *segmentNode) file(segment string) string {
 	return filepath.Join(s.dir, destID, segment+".seg")
 }
 
-// outcomes are the pulls that the node has counted.
-func (s *shipping) outcomes() string {
+// outcomes returns the copies that the node has counted, by outcome.
+func (s *segmentNode) outcomes() string {
 	var all []string
 	for _, o := range []string{fetchCopied, fetchAbsent, fetchDamaged, fetchFailed} {
 		all = append(all, fmt.Sprint(testutil.ToFloat64(s.fetches.WithLabelValues(o))))
@@ -160,10 +160,10 @@ func (c *cutting) Write(p []byte) (int, error) {
 	return c.ResponseWriter.Write(p)
 }
 
-// TestShipping copies segments between two nodes over HTTP.
-func TestShipping(t *testing.T) {
+// TestSegmentCopies copies segments between two nodes over HTTP.
+func TestSegmentCopies(t *testing.T) {
 	from, to := newPair(t)
-	for name, test := range map[string]func(t *testing.T, from, to *shipping){
+	for name, test := range map[string]func(t *testing.T, from, to *segmentNode){
 		"whole or in parts": testShipped, "unreadable": testUnreadable, "asked for many": testHeld, "bandwidth": testBandwidth,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestShipping(t *testing.T) {
 }
 
 // Segments come whole or in parts, and nothing but what was asked for gets in.
-func testShipped(t *testing.T, from, to *shipping) {
+func testShipped(t *testing.T, from, to *segmentNode) {
 	t.Helper()
 	fetch := func(s *pb.Segment) error { return to.Fetch(t.Context(), from.id, destID, s) }
 
@@ -248,7 +248,8 @@ func testShipped(t *testing.T, from, to *shipping) {
 		t.Errorf("the changed file did not come: %v", err)
 	}
 
-	// What is whole and another segment, or the same one of another generation, is refused.
+	// What is whole and another segment, or the same one of another generation, is
+	// refused.
 	other := from.seal(t, "seg_other", 100)
 	other.Checksum++
 	if err := fetch(other); !errors.As(err, new(*index.CorruptError)) {
@@ -280,8 +281,9 @@ func testShipped(t *testing.T, from, to *shipping) {
 	}
 }
 
-// A damaged segment counts as one that is not there, and one that cannot be read now does not.
-func testUnreadable(t *testing.T, from, to *shipping) {
+// A damaged segment counts as one that is not there, and one that cannot be read now does
+// not.
+func testUnreadable(t *testing.T, from, to *segmentNode) {
 	t.Helper()
 	rotten := from.seal(t, "seg_rotten", 1000)
 	data, err := os.ReadFile(from.file(rotten.Id))
@@ -323,7 +325,7 @@ func testUnreadable(t *testing.T, from, to *shipping) {
 }
 
 // A node is asked for many segments at once.
-func testHeld(t *testing.T, from, to *shipping) {
+func testHeld(t *testing.T, from, to *segmentNode) {
 	t.Helper()
 	from.seal(t, "seg_here", 10)
 	ids := make([]string, 2*heldAtOnce+1)
@@ -349,7 +351,7 @@ func testHeld(t *testing.T, from, to *shipping) {
 }
 
 // Copied bytes count against the bandwidth, and the rest waits.
-func testBandwidth(t *testing.T, from, to *shipping) {
+func testBandwidth(t *testing.T, from, to *segmentNode) {
 	t.Helper()
 	first, second := from.seal(t, "seg_1", 1000), from.seal(t, "seg_2", 1000)
 	// A bucket that is as good as never filled again.
