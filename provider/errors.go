@@ -59,6 +59,10 @@ type Error struct {
 	// Reason is safe to show to a person: the provider's own short message where it
 	// has one, never a body, a header or a credential.
 	Reason string
+	// NoEffect is set when the call certainly did nothing and will do nothing, also where
+	// the kind does not show it: it was never sent, or the provider refused it. See
+	// MayStillAct.
+	NoEffect bool
 	// Err is the cause, for logs; it may be nil.
 	Err error
 }
@@ -90,6 +94,15 @@ func Ended(ctx context.Context, op, bucket string) error {
 		return nil
 	}
 	return &Error{Kind: Unavailable, Op: op, Bucket: bucket, Reason: "the call was canceled", Err: err}
+}
+
+// unsent is Ended for a call of which nothing was sent.
+func unsent(ctx context.Context, op string) error {
+	err := Ended(ctx, op, "")
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.NoEffect = true
+	}
+	return err
 }
 
 // ForEach returns the same error for each of n objects: a batch that failed as a whole.

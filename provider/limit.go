@@ -69,7 +69,7 @@ func Limit(b Bucket, l *Limiter) Bucket { return wrapper{b, l.run} }
 func (l *Limiter) run(ctx context.Context, op string, do func(context.Context) error) error {
 	if due := l.reserve(time.Now()); due > 0 {
 		if wait(ctx, due) != nil {
-			return Ended(ctx, op, "")
+			return unsent(ctx, op)
 		}
 	}
 	began := time.Now()

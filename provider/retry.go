@@ -39,17 +39,20 @@ func (o RetryOptions) withDefaults() RetryOptions {
 // Retry returns a bucket whose calls are retried while they fail for a temporary reason
 // (Kind.Temporary). Pauses grow exponentially and have jitter, so that streams that were
 // throttled together do not return together. A call that fails to the end returns its
-// last failure. It stops at once when ctx ends.
+// last failure. It stops at once when ctx ends. An earlier attempt of a delete that may
+// still act is recorded in the log of ctx; see LogAttempts.
 func Retry(b Bucket, opts RetryOptions) SerialLister {
-	return wrapper{b, retrier{opts.withDefaults()}.run}
+	return wrapper{newAttempts(b), retrier{opts.withDefaults()}.run}
 }
 
 type retrier struct{ options RetryOptions }
 
 func (r retrier) run(ctx context.Context, op string, do func(context.Context) error) error {
 	pauses := r.pauses()
+	mayAct := false
 	attempt := func() (struct{}, error) {
 		err := r.once(ctx, op, do)
+		mayAct = mayAct || MayStillAct(err)
 		if err != nil && !KindOf(err).Temporary() {
 			return struct{}{}, backoff.Permanent(err)
 		}
@@ -62,18 +65,27 @@ func (r retrier) run(ctx context.Context, op string, do func(context.Context) er
 		return permanent.Unwrap()
 	}
 	if err != nil && err == context.Cause(ctx) { //nolint:errorlint // backoff returns it as it is when a pause ends early
-		return Ended(ctx, op, "")
+		if mayAct {
+			return Ended(ctx, op, "")
+		}
+		return unsent(ctx, op)
 	}
 	return err
 }
 
 // once makes one attempt in bounded time.
 func (r retrier) once(ctx context.Context, op string, do func(context.Context) error) error {
+	if err := unsent(ctx, op); err != nil {
+		return err
+	}
 	bounded, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
 	err := do(bounded)
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return &Error{Kind: Unavailable, Op: op, Reason: "the provider did not respond within " + r.options.Timeout.String()}
+		return &Error{
+			Kind: Unavailable, Op: op, NoEffect: !MayStillAct(err),
+			Reason: "the provider did not respond within " + r.options.Timeout.String(),
+		}
 	}
 	return err
 }

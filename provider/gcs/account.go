@@ -46,7 +46,9 @@ func (a *account) failed(ctx context.Context, op, bucket string, err error) erro
 		if v.kind == provider.NoBucket && a.firebase {
 			v.reason += "; the default bucket of a Firebase project is <project>.firebasestorage.app or, of older ones, <project>.appspot.com"
 		}
-		return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause}
+		return &provider.Error{
+			Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, NoEffect: e.Code == http.StatusTooManyRequests, Err: cause,
+		}
 	}
 	v := classify(op, err)
 	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: err}

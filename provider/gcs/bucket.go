@@ -80,6 +80,9 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 	return errs
 }
 
+// Generational implements provider.Generational. Emulators are not trusted with it.
+func (b *bucket) Generational() bool { return !b.account.emulator }
+
 func (b *bucket) remove(ctx context.Context, op, key, tag string) error {
 	if err := b.holds(op, key); err != nil {
 		return err
@@ -92,11 +95,12 @@ func (b *bucket) remove(ctx context.Context, op, key, tag string) error {
 		}
 		object = object.If(storage.Conditions{GenerationMatch: generation})
 	}
-	err := object.Delete(ctx)
+	sending, trace := provider.TraceSend(ctx)
+	err := object.Delete(sending)
 	if err == nil {
 		return nil
 	}
-	if err = b.failed(ctx, op, err); provider.KindOf(err) == provider.NotFound {
+	if err = trace.Mark(b.failed(ctx, op, err)); provider.KindOf(err) == provider.NotFound {
 		return nil
 	}
 	return err

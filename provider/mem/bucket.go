@@ -110,6 +110,6 @@ func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
 	if _, ok := s.objects[key]; !ok {
 		s.keys = nil
 	}
-	s.objects[key] = object{size: int64(len(body)), modTime: b.account.opts.Now(), tag: tagOf(body)}
+	s.objects[key] = object{size: int64(len(body)), modTime: b.account.opts.Now(), tag: b.account.tagOf(body)}
 	return nil
 }

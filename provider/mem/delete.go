@@ -10,6 +10,9 @@ import (
 // deletes whatever is there.
 type Ignored struct{ Single, Batch bool }
 
+// Generational implements provider.Generational.
+func (b *bucket) Generational() bool { return b.account.opts.Generations }
+
 func (b *bucket) Delete(ctx context.Context, key, tag string) error {
 	if b.account.opts.Ignore.Single {
 		tag = ""

@@ -7,8 +7,10 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"firescan/provider"
@@ -22,6 +24,8 @@ type Options struct {
 	Faults Faults
 	// Ignore are the conditions of deletes that are not honored.
 	Ignore Ignored
+	// Generations gives each object a tag that no other object ever has, as Google does.
+	Generations bool
 	// PageSize bounds every page; 0 is 1,000.
 	PageSize int
 	// Now is the clock for modification times; nil is time.Now.
@@ -34,6 +38,8 @@ type Account struct {
 
 	mu      sync.Mutex
 	buckets map[string]*store
+
+	generation atomic.Int64 // of the last object
 }
 
 var _ provider.Account = (*Account)(nil)
@@ -106,7 +112,7 @@ func (a *Account) Fill(bucket string, size int64, modTime time.Time, keys ...str
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, key := range keys {
-		s.objects[key] = object{size: size, modTime: modTime, tag: tagOf([]byte(key))}
+		s.objects[key] = object{size: size, modTime: modTime, tag: a.tagOf([]byte(key))}
 	}
 	s.keys = nil
 }
@@ -120,7 +126,10 @@ func (a *Account) store(op, name string) (*store, error) {
 	return nil, &provider.Error{Kind: provider.NoBucket, Op: op, Bucket: name, Reason: "the bucket does not exist"}
 }
 
-func tagOf(body []byte) string {
+func (a *Account) tagOf(body []byte) string {
+	if a.opts.Generations {
+		return strconv.FormatInt(a.generation.Add(1), 10)
+	}
 	sum := md5.Sum(body)
 	return hex.EncodeToString(sum[:])
 }

@@ -19,8 +19,9 @@ func (b *bucket) Delete(ctx context.Context, key, tag string) error {
 }
 
 func (b *bucket) remove(ctx context.Context, op string, d provider.Deletion) error {
-	err := b.regional(ctx, func(in func(*s3.Options)) error {
-		_, err := b.account.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &d.Key, IfMatch: quoted(d.Tag)}, in)
+	sending, trace := provider.TraceSend(ctx)
+	err := b.regional(sending, func(in func(*s3.Options)) error {
+		_, err := b.account.client.DeleteObject(sending, &s3.DeleteObjectInput{Bucket: &b.name, Key: &d.Key, IfMatch: quoted(d.Tag)}, in)
 		return err
 	})
 	if err == nil {
@@ -28,7 +29,7 @@ func (b *bucket) remove(ctx context.Context, op string, d provider.Deletion) err
 	}
 	// Amazon reports a key that does not exist as deleted, unless there is a condition;
 	// others always report it as missing.
-	if err = b.failed(ctx, op, err); provider.KindOf(err) == provider.NotFound {
+	if err = trace.Mark(b.failed(ctx, op, err)); provider.KindOf(err) == provider.NotFound {
 		return nil
 	}
 	return err
@@ -54,9 +55,10 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 	if len(batch) == 0 {
 		return errs
 	}
-	results, err := b.deleteObjects(ctx, batch)
+	sending, trace := provider.TraceSend(ctx)
+	results, err := b.deleteObjects(sending, batch)
 	if err != nil {
-		err = b.failed(ctx, op, err)
+		err = trace.Mark(b.failed(ctx, op, err))
 	}
 	for i, o := range objects {
 		switch code, known := results[o.Key]; {
@@ -67,7 +69,8 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 			errs[i] = b.failed(ctx, op, &provider.Untrusted{Cause: errMissed})
 		case code != "":
 			if v := classifyCode(code); v.kind != provider.NotFound {
-				errs[i] = &provider.Error{Kind: v.kind, Op: op, Bucket: b.name, Reason: v.reason}
+				// The server has dealt with the object, unless it failed itself.
+				errs[i] = &provider.Error{Kind: v.kind, Op: op, Bucket: b.name, Reason: v.reason, NoEffect: v.kind != provider.Unavailable}
 			}
 		}
 	}

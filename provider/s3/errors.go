@@ -25,11 +25,24 @@ func failed(ctx context.Context, op, bucket string, err error) error {
 		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: e}
 	}
 	v := classify(err)
-	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: cause(err)}
+	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, NoEffect: throttles(err), Err: cause(err)}
 }
 
 func (b *bucket) failed(ctx context.Context, op string, err error) error {
 	return failed(ctx, op, b.name, err)
+}
+
+// throttles reports whether an error is a refusal by the storage itself because of the rate
+// of calls, and not by something in between that may have passed the request on.
+func throttles(err error) bool {
+	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && e.HTTPStatusCode() == http.StatusTooManyRequests {
+		return true
+	}
+	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		code := e.ErrorCode()
+		return code != "ServiceUnavailable" && verdicts[code].kind == provider.Throttled
+	}
+	return false
 }
 
 // cause is the part of an error that was made on this side.
