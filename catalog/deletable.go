@@ -14,6 +14,7 @@ import (
 // A deleteCheck decides which files may be deleted, by the links of the bucket in this
 // transaction, whichever organization made them.
 type deleteCheck struct {
+	tx         *writeTx
 	links      *LinkCursor
 	marks      *bbolt.Bucket // nil if there are none
 	prefixes   [][]byte      // that PITR configurations write or ever wrote under
@@ -41,7 +42,7 @@ type linkedBy struct {
 // others.
 func checkDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed [][]byte, rejected []*pb.Rejection, err error) {
 	bucketID := BucketID(d)
-	c := &deleteCheck{links: tx.read.Links(bucketID), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}}
+	c := &deleteCheck{tx: tx, links: tx.read.Links(bucketID), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}}
 	c.start, c.end = KeySpace(d)
 	if c.prefixes, err = tx.read.PitrPrefixes(bucketID); err != nil {
 		return nil, nil, err
@@ -76,7 +77,7 @@ func (c *deleteCheck) check(path []byte) error {
 	if c.records == nil && (bytes.Compare(path, c.start) < 0 || !keyspace.BeforeEnd(path, c.end)) {
 		return refuse(CodeInvalid, "%q is not under the path of the storage destination", path)
 	}
-	if c.marks != nil && c.marks.Get(path) != nil {
+	if mark := c.mark(path); mark != nil && !isHeld(c.tx, mark) {
 		return beingDeleted(path)
 	}
 	if slices.ContainsFunc(c.prefixes, func(p []byte) bool { return bytes.HasPrefix(path, p) }) {
@@ -95,6 +96,14 @@ func (c *deleteCheck) check(path []byte) error {
 		return refuse(CodeInvalid, "%q belongs to none of the backups to delete", path)
 	}
 	return nil
+}
+
+// mark returns the mark of a path, nil if it has none.
+func (c *deleteCheck) mark(path []byte) []byte {
+	if c.marks == nil {
+		return nil
+	}
+	return c.marks.Get(path)
 }
 
 // linkedBy returns which records link a file.

@@ -91,13 +91,22 @@ func finishDelete(tx *writeTx, m *pb.FinishDelete) (*pb.Result, error) {
 	if n == nil {
 		return nil, refuse(CodeConflict, "deletion %q is not open: it has ended, or was never begun", m.GetId())
 	}
-	audit := &pb.Audit{
-		Org: n.GetOrg(), Id: n.GetId(), DestinationId: n.GetDestinationId(), BucketId: n.GetBucketId(),
-		Who: n.GetWho(), BegunAt: n.GetAt(), FinishedAt: m.GetAt(),
-	}
-	if audit.Outcomes, err = outcomes(n, m); err != nil {
+	audit, err := load[pb.Audit](tx.bucket(inAudit), key)
+	if err != nil {
 		return nil, err
 	}
+	if audit == nil {
+		audit = &pb.Audit{
+			Org: n.GetOrg(), Id: n.GetId(), DestinationId: n.GetDestinationId(), BucketId: n.GetBucketId(),
+			Who: n.GetWho(), BegunAt: n.GetAt(), FinishedAt: m.GetAt(),
+		}
+	}
+	results, err := outcomes(n, audit, m)
+	if err != nil {
+		return nil, err
+	}
+	recordOutcomes(audit, results)
+	removed := 0
 	w := newRecordWriter(tx, n.GetOrg())
 	for _, id := range m.GetDeleteBackups() {
 		old, err := lookup[pb.Backup](w.tx.read, w.tx.changes, backupKind(), w.org, id)
@@ -111,43 +120,96 @@ func finishDelete(tx *writeTx, m *pb.FinishDelete) (*pb.Result, error) {
 			return nil, err
 		}
 		audit.BackupIds = append(audit.BackupIds, id)
+		removed++
 	}
-	for _, o := range audit.GetOutcomes() {
+	for _, o := range results {
 		if o.GetDeleted() {
 			d := w.deltas.of(n.GetBucketId())
 			d.Deleted = append(d.Deleted, o.GetPath())
 		}
 	}
-	return &pb.Result{Deleted: uint32(len(audit.GetBackupIds()))}, firstError(
-		clearMarks(tx, n),
-		tx.bucket(inIntents).Delete(key),
-		tx.bucket(inIntentsByDestination).Delete(join(n.GetDestinationId(), n.GetId())),
+	return &pb.Result{Deleted: uint32(removed)}, firstError(
+		release(tx, key, n, audit, results),
 		store(tx.bucket(inAudit), key, audit),
 		w.flush(),
 	)
 }
 
+// release ends an intent, or reduces it to the paths that are held.
+func release(tx *writeTx, key []byte, n *pb.Intent, audit *pb.Audit, results []*pb.Outcome) error {
+	if err := clearMarks(tx, n); err != nil {
+		return err
+	}
+	var held [][]byte
+	for _, o := range results {
+		if o.GetHeld() {
+			held = append(held, o.GetPath())
+		}
+	}
+	if held == nil {
+		return firstError(
+			tx.bucket(inIntents).Delete(key),
+			tx.bucket(inIntentsByDestination).Delete(join(n.GetDestinationId(), n.GetId())),
+		)
+	}
+	n.Paths, n.Rejected = held, nil
+	n.BackupIds = slices.DeleteFunc(slices.Clone(n.GetBackupIds()), func(id string) bool { return slices.Contains(audit.GetBackupIds(), id) })
+	return firstError(store(tx.bucket(inIntents), key, n), putMarks(tx, n))
+}
+
+// recordOutcomes adds results to an audit record. A path that was deleted stays so, with
+// its size: the object of a later result is another one.
+func recordOutcomes(audit *pb.Audit, results []*pb.Outcome) {
+	if audit.Outcomes == nil {
+		audit.Outcomes = results
+		return
+	}
+	known := map[string]int{}
+	for i, o := range audit.GetOutcomes() {
+		known[string(o.GetPath())] = i
+	}
+	for _, o := range results {
+		i := known[string(o.GetPath())] // every path has an outcome since the first command
+		if audit.Outcomes[i].GetDeleted() {
+			audit.Outcomes[i].Held = o.GetHeld()
+		} else {
+			audit.Outcomes[i] = o
+		}
+	}
+}
+
 // outcomes returns the outcomes of a command, with "not deleted" for other paths of the
 // intent. Outcomes of other paths are refused: their links were not checked.
-func outcomes(n *pb.Intent, m *pb.FinishDelete) ([]*pb.Outcome, error) {
+//
+// An outcome of a path that an earlier FinishDelete has released, and a backup that it has
+// removed, are dropped: the command was sent twice, or two nodes have finished the intent.
+func outcomes(n *pb.Intent, audit *pb.Audit, m *pb.FinishDelete) ([]*pb.Outcome, error) {
 	intended := map[string]bool{}
 	for _, path := range n.GetPaths() {
 		intended[string(path)] = true
 	}
+	released := map[string]bool{}
+	for _, o := range audit.GetOutcomes() {
+		released[string(o.GetPath())] = !intended[string(o.GetPath())]
+	}
 	named := map[string]bool{}
+	var all []*pb.Outcome
 	for _, o := range m.GetOutcomes() {
 		path := string(o.GetPath())
+		if released[path] {
+			continue
+		}
 		if !intended[path] {
 			return nil, refuse(CodeInvalid, "%q is not a path of deletion %q", path, n.GetId())
 		}
 		named[path] = true
+		all = append(all, o)
 	}
 	for _, id := range m.GetDeleteBackups() {
-		if !slices.Contains(n.GetBackupIds(), id) {
+		if !slices.Contains(n.GetBackupIds(), id) && !slices.Contains(audit.GetBackupIds(), id) {
 			return nil, refuse(CodeInvalid, "backup %q is not part of deletion %q", id, n.GetId())
 		}
 	}
-	all := m.GetOutcomes()
 	for _, path := range n.GetPaths() {
 		if !named[string(path)] {
 			named[string(path)] = true
@@ -169,6 +231,20 @@ func checkNoDeletes(tx *writeTx, d *pb.Destination) error {
 // Intents returns the open deletions of all organizations, by organization and id.
 func (tx *Tx) Intents() ([]*pb.Intent, error) {
 	return list[pb.Intent](tx.bucket(inIntents), nil, "", 0)
+}
+
+// DeletedBy returns the paths of an open intent that have an outcome, each with whether it
+// was deleted. It is nil for an intent without any outcome.
+func (tx *Tx) DeletedBy(org, intent string) (map[string]bool, error) {
+	audit, err := load[pb.Audit](tx.bucket(inAudit), join(org, intent))
+	if audit == nil || err != nil {
+		return nil, err
+	}
+	deleted := map[string]bool{}
+	for _, o := range audit.GetOutcomes() {
+		deleted[string(o.GetPath())] = o.GetDeleted()
+	}
+	return deleted, nil
 }
 
 // Audit returns the finished deletions of an organization in descending order of id (ids

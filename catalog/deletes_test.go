@@ -311,3 +311,82 @@ func TestMigrateKeepsOldFiles(t *testing.T) {
 		t.Errorf("a destination that everything has left: %v", r)
 	}
 }
+
+// TestHeldPaths: a path on which a call may still act stays marked after its outcome, until
+// all intents that hold it have released it.
+func TestHeldPaths(t *testing.T) {
+	c := openTest(t)
+	mustPut(t, c, testDestination("o", "d"), true)
+	apply(t, c, &pb.StartSync{Org: "o", DestinationId: "d", SyncId: "s"})
+	promote(t, c, "s")
+	intent := func(id string) *pb.BeginDelete {
+		return &pb.BeginDelete{Org: "o", DestinationId: "d", Id: id, Who: "me", Node: "n", At: 3, Revision: 1}
+	}
+	outcome := func(path string, deleted, held bool) *pb.Outcome {
+		return &pb.Outcome{Path: []byte(path), Deleted: deleted, Size: 5, Held: held}
+	}
+	end := func(id string, at int64, outcomes ...*pb.Outcome) {
+		t.Helper()
+		if err := ResultError(apply(t, c, &pb.FinishDelete{Org: "o", Id: id, At: at, Outcomes: outcomes})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	marked := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, path := range []string{"x.backup", "y.backup"} {
+			r := apply(t, c, oneBackup(&pb.Backup{Id: "claim", StorageId: "d", StoragePath: []byte(path)}))
+			if len(r.Rejected) > 0 && r.Rejected[0].Code == CodeBeingDeleted {
+				got = append(got, path)
+			}
+			apply(t, c, &pb.DeleteRecords{Org: "o", Kind: KindBackup, Ids: []string{"claim"}})
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("marked are %q, want %q", got, want)
+		}
+	}
+	begin(t, c, intent("del1"), "x.backup", "y.backup")
+	if got := begin(t, c, intent("del2"), "x.backup"); !slices.Equal(got, []string{"x.backup PATH_BEING_DELETED"}) {
+		t.Errorf("a path without an outcome in another intent: %v", got)
+	}
+	twice := []*pb.Outcome{outcome("x.backup", false, true), outcome("y.backup", true, false)}
+	end("del1", 4, twice...)
+	marked("x.backup")
+	end("del1", 5, twice...) // the first response was lost
+	marked("x.backup")
+	// A held path may be deleted again, and stays held by the first intent.
+	if got := begin(t, c, intent("del3"), "x.backup"); len(got) > 0 {
+		t.Fatal(got)
+	}
+	if got := begin(t, c, intent("del4"), "x.backup"); !slices.Equal(got, []string{"x.backup PATH_BEING_DELETED"}) {
+		t.Errorf("a path without an outcome in a later intent: %v", got)
+	}
+	end("del3", 6, outcome("x.backup", true, false))
+	marked("x.backup")
+	// The late call did delete what was there.
+	end("del1", 7, outcome("x.backup", true, false))
+	marked()
+	if err := c.View(func(tx *Tx) error {
+		deltas, err := tx.Deltas("s3//bucket", 0, 0)
+		var deleted []string
+		for _, d := range deltas {
+			for _, path := range d.Delta.Deleted {
+				deleted = append(deleted, string(path))
+			}
+		}
+		if want := []string{"y.backup", "x.backup", "x.backup"}; !slices.Equal(deleted, want) {
+			t.Errorf("the index is to delete %q, want %q", deleted, want)
+		}
+		audits, _ := tx.Audit("o", "", 0)
+		for _, a := range audits {
+			for _, o := range a.Outcomes {
+				if !o.Deleted || o.Held {
+					t.Errorf("audit of %s: %v", a.Id, o)
+				}
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

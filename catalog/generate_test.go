@@ -234,7 +234,7 @@ func genFinish(t *rapid.T, m *model) *pb.FinishDelete {
 	c.Org, c.Id = n.Org, n.Id
 	for _, path := range n.Paths {
 		if rapid.IntRange(0, 4).Draw(t, "tell") > 0 {
-			c.Outcomes = append(c.Outcomes, &pb.Outcome{Path: path, Deleted: rapid.Bool().Draw(t, "deleted"), Size: 3, Reason: "r"})
+			c.Outcomes = append(c.Outcomes, &pb.Outcome{Path: path, Deleted: rapid.Bool().Draw(t, "deleted"), Size: 3, Reason: "r", Held: rapid.IntRange(0, 3).Draw(t, "held") == 0})
 		}
 	}
 	for _, id := range n.BackupIds {

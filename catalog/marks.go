@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -29,11 +30,46 @@ func putMarks(tx *writeTx, n *pb.Intent) error {
 		return err
 	}
 	for _, path := range n.GetPaths() {
-		if err := marks.Put(path, join(n.GetOrg(), n.GetId())); err != nil {
+		// Intents without an outcome have a path alone; those that hold it can be several.
+		if err := marks.Put(path, append(bytes.Clone(withSeparator(marks.Get(path))), join(n.GetOrg(), n.GetId())...)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// withSeparator prepares the value of a mark, which may be nil, for another holder.
+func withSeparator(mark []byte) []byte {
+	if mark == nil {
+		return nil
+	}
+	return append(mark[:len(mark):len(mark)], 0)
+}
+
+// withoutHolder returns the value of a mark without one of its holders, nil if none is left.
+func withoutHolder(mark []byte, org, id string) []byte {
+	parts := strings.Split(string(mark), "\x00")
+	var left []string
+	for i := 0; i+1 < len(parts); i += 2 {
+		if parts[i] != org || parts[i+1] != id {
+			left = append(left, parts[i], parts[i+1])
+		}
+	}
+	if left == nil {
+		return nil
+	}
+	return join(left...)
+}
+
+// isHeld reports whether a mark is only held: all its intents have their outcome.
+func isHeld(tx *writeTx, mark []byte) bool {
+	parts := strings.Split(string(mark), "\x00")
+	for i := 0; i+1 < len(parts); i += 2 {
+		if tx.bucket(inAudit).Get(join(parts[i], parts[i+1])) == nil {
+			return false
+		}
+	}
+	return true
 }
 
 func clearMarks(tx *writeTx, n *pb.Intent) error {
@@ -42,7 +78,12 @@ func clearMarks(tx *writeTx, n *pb.Intent) error {
 		return nil // it had no paths
 	}
 	for _, path := range n.GetPaths() {
-		if err := marks.Delete(path); err != nil {
+		left := withoutHolder(marks.Get(path), n.GetOrg(), n.GetId())
+		err := marks.Delete(path)
+		if left != nil {
+			err = marks.Put(path, left)
+		}
+		if err != nil {
 			return err
 		}
 	}

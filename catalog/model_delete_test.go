@@ -40,7 +40,7 @@ func (m *model) deletingIn(dest string) bool {
 func (m *model) beginDelete(c *pb.BeginDelete) *pb.Result {
 	who := owned{c.Org, c.Id}
 	if first := m.begun[who]; first != nil {
-		if !proto.Equal(first, c) {
+		if !proto.Equal(first, c) || m.audits[who] != nil {
 			return code(CodeConflict, nil)
 		}
 		return &pb.Result{Rejected: m.intents[who].Rejected}
@@ -76,8 +76,11 @@ func (m *model) judge(d *pb.Destination, c *pb.BeginDelete, path string) (code s
 	if path == "" || len(path) > maxKey || len(c.BackupIds) == 0 && !inside {
 		return CodeInvalid
 	}
-	if m.marks(BucketID(d))[path] {
-		return CodeBeingDeleted
+	for who, n := range m.intents {
+		has := slices.ContainsFunc(n.Paths, func(p []byte) bool { return string(p) == path })
+		if has && n.BucketId == BucketID(d) && m.audits[who] == nil {
+			return CodeBeingDeleted
+		}
 	}
 	for prefix := range m.prefixes()[BucketID(d)] {
 		if strings.HasPrefix(path, prefix) {
@@ -106,37 +109,74 @@ func (m *model) finishDelete(c *pb.FinishDelete) *pb.Result {
 	if n == nil {
 		return code(CodeConflict, nil)
 	}
-	a := &pb.Audit{
-		Org: n.Org, Id: n.Id, DestinationId: n.DestinationId, BucketId: n.BucketId, Who: n.Who, BegunAt: n.At, FinishedAt: c.At, Outcomes: c.Outcomes,
+	first := m.audits[who] == nil
+	a := &pb.Audit{Org: n.Org, Id: n.Id, DestinationId: n.DestinationId, BucketId: n.BucketId, Who: n.Who, BegunAt: n.At, FinishedAt: c.At}
+	if !first {
+		a = proto.CloneOf(m.audits[who])
 	}
 	told := set{}
+	var results []*pb.Outcome
 	for _, o := range c.Outcomes {
-		if !slices.ContainsFunc(n.Paths, func(p []byte) bool { return bytes.Equal(p, o.Path) }) {
+		isPath := func(p []byte) bool { return bytes.Equal(p, o.Path) }
+		if !slices.ContainsFunc(n.Paths, isPath) {
+			if slices.ContainsFunc(a.Outcomes, func(o *pb.Outcome) bool { return isPath(o.Path) }) {
+				continue // it was released before
+			}
 			return code(CodeInvalid, nil)
 		}
 		told[string(o.Path)] = true
+		results = append(results, o)
 	}
 	for _, id := range c.DeleteBackups {
-		if !slices.Contains(n.BackupIds, id) {
+		if !slices.Contains(n.BackupIds, id) && !slices.Contains(a.BackupIds, id) {
 			return code(CodeInvalid, nil)
 		}
 	}
 	for _, path := range n.Paths {
 		if !told[string(path)] {
 			told[string(path)] = true
-			a.Outcomes = append(a.Outcomes, &pb.Outcome{Path: path, Reason: "it was not tried"})
+			results = append(results, &pb.Outcome{Path: path, Reason: "it was not tried"})
 		}
 	}
+	var held [][]byte
+	for _, o := range results {
+		if o.Held {
+			held = append(held, o.Path)
+		}
+		last := -1
+		for i, known := range a.Outcomes {
+			if bytes.Equal(known.Path, o.Path) && !first {
+				last = i
+			}
+		}
+		switch {
+		case last < 0:
+			a.Outcomes = append(a.Outcomes, o)
+		case a.Outcomes[last].Deleted:
+			a.Outcomes[last].Held = o.Held
+		default:
+			a.Outcomes[last] = o
+		}
+	}
+	removed := 0
 	for _, id := range c.DeleteBackups {
 		if b := m.backups[owned{c.Org, id}]; b != nil && b.StorageId == n.DestinationId && m.delete(KindBackup, owned{c.Org, id}) {
 			a.BackupIds = append(a.BackupIds, id)
+			removed++
 		}
 	}
-	delete(m.intents, who)
-	delete(m.begun, who)
+	if len(held) > 0 {
+		left := proto.CloneOf(n)
+		left.Paths, left.Rejected = held, nil
+		left.BackupIds = slices.DeleteFunc(left.BackupIds, func(id string) bool { return slices.Contains(a.BackupIds, id) })
+		m.intents[who] = left
+	} else {
+		delete(m.intents, who)
+		delete(m.begun, who)
+	}
 	m.audits[who] = a
 	m.settle()
-	return &pb.Result{Deleted: uint32(len(a.BackupIds))}
+	return &pb.Result{Deleted: uint32(removed)}
 }
 
 // applyOnce is apply for a command that may have been carried out before.

@@ -95,10 +95,8 @@ func (op *operation) delete(ctx context.Context, b batch) error {
 	op.stat(ctx, marked)
 	op.remove(ctx, checked(marked))
 	log := op.deleter.config.Logger.With("destination", op.destination.Id, "intent", id)
-	if !op.confirm(ctx, marked) {
-		// The marks stay: no record may claim a file that a pending call can still delete.
-		log.Warn("the provider did not confirm a deletion; its files are checked again")
-	} else if err := op.record(ctx, id, b, marked); err != nil {
+	op.confirm(ctx, marked)
+	if err := op.record(ctx, id, b, marked); err != nil {
 		log.Warn("the outcome of a deletion could not be recorded; it is recovered within minutes", "error", err)
 	}
 	op.deleter.metrics.count(b.candidates)
@@ -155,9 +153,8 @@ func checked(marked []*candidate) []*candidate {
 	return files
 }
 
-// confirm looks up the files whose deletion was not confirmed. It reports whether all of
-// them turned out to be deleted.
-func (op *operation) confirm(ctx context.Context, candidates []*candidate) bool {
+// confirm looks up the files whose deletion was not confirmed.
+func (op *operation) confirm(ctx context.Context, candidates []*candidate) {
 	var open []*candidate
 	for _, c := range candidates {
 		if c.unconfirmed {
@@ -165,7 +162,7 @@ func (op *operation) confirm(ctx context.Context, candidates []*candidate) bool 
 		}
 	}
 	if len(open) == 0 {
-		return true
+		return
 	}
 	ctx, cancel := op.deleter.detach(ctx, confirmTimeout)
 	defer cancel()
@@ -174,21 +171,40 @@ func (op *operation) confirm(ctx context.Context, candidates []*candidate) bool 
 			open[i].setDeleted()
 		}
 	})
-	confirmed := true
 	for _, c := range open {
 		if c.unconfirmed {
 			c.err = ErrUnconfirmed
-			confirmed = false
 		}
 	}
-	return confirmed
+}
+
+// holds reports whether a file has to stay marked after its outcome, since a call to delete
+// it may still act on whatever is at its path by then.
+func (op *operation) holds(c *candidate) bool {
+	// A call that names a generation deletes nothing once that generation is gone.
+	return c.ambiguous && !(c.gone && op.deletesGenerations())
+}
+
+// deletesGenerations reports whether the calls of the operation delete one generation of an
+// object each, and the bucket is proven to honor that.
+func (op *operation) deletesGenerations() bool {
+	return (op.conditions.Batch || op.conditions.Single) && provider.IsGenerational(op.bucket)
 }
 
 // record stores the outcomes of the files in the catalog.
 func (op *operation) record(ctx context.Context, id string, b batch, marked []*candidate) error {
 	finish := &pb.FinishDelete{Org: op.destination.Org, Id: id}
+	held := 0
 	for _, c := range marked {
-		finish.Outcomes = append(finish.Outcomes, c.outcome().message())
+		hold := op.holds(c)
+		finish.Outcomes = append(finish.Outcomes, c.message(hold))
+		if hold {
+			held++
+		}
+	}
+	if held > 0 {
+		op.deleter.config.Logger.Warn("a call to delete files had no response and may still act; no record may claim the files until it cannot",
+			"destination", op.destination.Id, "intent", id, "files", held)
 	}
 	if b.deletable != nil {
 		finish.DeleteBackups = b.deletable()

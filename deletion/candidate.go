@@ -5,6 +5,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 	"firescan/provider"
 )
@@ -25,8 +26,9 @@ type candidate struct {
 	gone  bool           // the file does not exist anymore
 	freed int64
 	err   error
-	// unconfirmed reports that a call may have deleted the file, or may still do so.
-	unconfirmed bool
+	// ambiguous reports that a call to delete the file may still act; unconfirmed, that it
+	// is therefore unknown whether the file exists.
+	ambiguous, unconfirmed bool
 }
 
 // expect records the index entry that the decision is about.
@@ -46,8 +48,10 @@ func (c *candidate) setDeleted() {
 	}
 }
 
-// setResult records the result of a call that deletes the file.
-func (c *candidate) setResult(err error) {
+// setResult records the result of a call that deletes the file. ambiguous reports that an
+// earlier attempt of it may still act.
+func (c *candidate) setResult(err error, ambiguous bool) {
+	c.ambiguous = ambiguous || provider.MayStillAct(err)
 	switch kind := provider.KindOf(err); {
 	case err == nil, kind == provider.NotFound:
 		c.setDeleted()
@@ -55,9 +59,15 @@ func (c *candidate) setResult(err error) {
 		c.err = ErrChanged
 	default:
 		c.err = err
-		// After these the call, or an earlier attempt of it, may still be under way.
-		c.unconfirmed = kind.Temporary() || kind == provider.Internal
+		c.unconfirmed = c.ambiguous
 	}
+}
+
+// message returns the outcome as the catalog stores it.
+func (c *candidate) message(held bool) *pb.Outcome {
+	m := c.outcome().message()
+	m.Held = held
+	return m
 }
 
 // check reports whether the file may be deleted, after it was looked up in the bucket, and

@@ -36,19 +36,19 @@ type limits struct {
 	// how long recording is retried. After it the intent is recovered like one of a dead
 	// node.
 	outcomeWait, outcomeTime time.Duration
-	// recoverOthers is how long after the leader first saw an intent it counts as abandoned.
-	// Its node has sent nothing to the provider for a minute by then, whatever its clock.
-	recoverOthers time.Duration
-	// recoverOwn is how long after its start a node leaves intents of its earlier run alone
-	// while some of their files exist: the last calls of that run may still be under way.
-	recoverOwn time.Duration
+	// abandoned is how long after the leader first saw an intent without an outcome no node
+	// works on it anymore, whatever its clock.
+	abandoned time.Duration
+	// release is how long after the leader first saw an intent no call of it can act
+	// anymore: the time in which calls are sent, and provider.MaxHold.
+	release time.Duration
 }
 
 func defaultLimits() limits {
 	return limits{
 		paths: catalog.MaxDeletes, singles: 250, batches: 4, calls: 16, batchTime: time.Minute,
 		outcomeWait: 5 * time.Second, outcomeTime: 30 * time.Second,
-		recoverOthers: 2 * time.Minute, recoverOwn: 10 * time.Second,
+		abandoned: 2 * time.Minute, release: time.Minute + provider.MaxHold,
 	}
 }
 
@@ -88,7 +88,6 @@ type Deleter struct {
 	config  Config
 	limits  limits
 	metrics *metrics
-	opened  time.Time
 
 	mu      sync.Mutex
 	closing chan struct{}
@@ -98,7 +97,7 @@ type Deleter struct {
 // New returns a deleter and registers its metrics. Close it before its dependencies.
 func New(c Config) *Deleter {
 	return &Deleter{
-		config: c, limits: defaultLimits(), metrics: newMetrics(c.Registerer), opened: time.Now(),
+		config: c, limits: defaultLimits(), metrics: newMetrics(c.Registerer),
 		closing: make(chan struct{}),
 	}
 }

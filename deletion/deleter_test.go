@@ -133,11 +133,15 @@ func TestNothingIsSentLate(t *testing.T) {
 	if res := r.propose(claim); len(res.Rejected) != 1 || res.Rejected[0].Code != catalog.CodeBeingDeleted {
 		t.Errorf("a record that claims a marked file has the result %v", res)
 	}
-	if o := r.delete("a.backup")["a.backup"]; !errors.Is(o.Err, catalog.ErrBeingDeleted) {
+	// It may be deleted again, and stays marked for the first call.
+	if o := r.delete("a.backup")["a.backup"]; !o.Deleted {
 		t.Errorf("a second deletion of a marked file: %+v", o)
 	}
+	if res := r.propose(claim); len(res.Rejected) != 1 || res.Rejected[0].Code != catalog.CodeBeingDeleted {
+		t.Errorf("after the second deletion the record is refused or stored: %v", res)
+	}
 	r.recoverAbandoned()
-	if n := r.intents(); len(n) != 0 || len(r.keys("")) != 2 {
+	if n := r.intents(); len(n) != 0 || len(r.keys("")) != 1 {
 		t.Errorf("after the resolution: intents %v, keys %q", n, r.keys(""))
 	}
 	r.agree()
@@ -164,10 +168,15 @@ func TestLostResponse(t *testing.T) {
 			t.Errorf("%s: %+v", path, o)
 		}
 	}
-	if n := r.intents(); len(n) != 0 {
+	// The call may still act on what is stored there later.
+	if n := r.intents(); len(n) != 1 || len(n[0].Paths) != 2 {
 		t.Errorf("intents %v", n)
 	}
 	r.agree()
+	r.recoverAbandoned()
+	if n := r.intents(); len(n) != 0 {
+		t.Errorf("intents %v", n)
+	}
 }
 
 // TestResolveWaits leaves alone what another node may be at work on.
@@ -182,33 +191,48 @@ func TestResolveWaits(t *testing.T) {
 	begin("del_own", r.deleter.owner(), "b.backup")
 	begin("del_earlier", "node1/0", "c.backup")
 	known := map[string]*openIntent{}
-	left := func(want ...string) {
+	check := func(settled ...string) {
 		t.Helper()
 		if err := r.deleter.recoverAll(context.Background(), known); err != nil {
 			t.Fatal(err)
 		}
-		var open []string
-		for _, n := range r.intents() {
-			open = append(open, n.Id)
+		var got []string
+		for _, a := range r.audit() {
+			got = append(got, a.Id)
 		}
-		if !slices.Equal(open, want) {
-			t.Errorf("open intents: %q, want %q", open, want)
+		if !slices.Equal(got, settled) {
+			t.Errorf("intents with an outcome: %q, want %q", got, settled)
 		}
 	}
-	left("del_earlier", "del_other", "del_own") // the file is there, and a call may be on its way to it
-	r.deleter.limits.recoverOwn = 0
-	left("del_other", "del_own")
-	known["del_other"].since = time.Now().Add(-r.deleter.limits.recoverOthers)
-	left("del_own")
-	// A run that has ended and left nothing behind need not be waited for.
-	r.deleter.limits.recoverOwn = time.Hour
-	if err := r.account.Bucket(bucket).Delete(context.Background(), "c.backup", ""); err != nil {
+	open := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, n := range r.intents() {
+			got = append(got, n.Id)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("open intents: %q, want %q", got, want)
+		}
+	}
+	// An earlier run of the own node has ended. Its last calls may be on their way.
+	check("del_earlier")
+	open("del_earlier", "del_other", "del_own")
+	passed := func(id string, d time.Duration) { known[id].since = time.Now().Add(-d) }
+	passed("del_other", r.deleter.limits.abandoned)
+	check("del_other", "del_earlier")
+	open("del_earlier", "del_other", "del_own")
+	passed("del_earlier", r.deleter.limits.release)
+	check("del_other", "del_earlier")
+	open("del_other", "del_own")
+	// A late call has deleted it after all.
+	if err := r.account.Bucket(bucket).Delete(context.Background(), "a.backup", ""); err != nil {
 		t.Fatal(err)
 	}
-	begin("del_gone", "node1/0", "c.backup")
-	left("del_own")
+	passed("del_other", r.deleter.limits.release)
+	check("del_other", "del_earlier")
+	open("del_own")
 	files := r.files()
-	if _, has := files["c.backup"]; has || len(files) != 2 {
+	if _, has := files["a.backup"]; has || len(files) != 2 {
 		t.Errorf("the index has %v", files)
 	}
 }

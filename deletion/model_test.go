@@ -242,7 +242,7 @@ func (w *world) clean(types []index.Type) {
 // resolveSoon looks at what is left open; the node may crash there, too.
 func (w *world) resolveSoon() {
 	w.plan()
-	w.deleter.limits.recoverOthers = 0
+	w.deleter.limits.abandoned, w.deleter.limits.release = 0, 0
 	_ = w.deleter.recoverAll(context.Background(), map[string]*openIntent{})
 	w.over()
 }

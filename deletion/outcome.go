@@ -18,7 +18,7 @@ var (
 	// replaced at this moment: the decision was about another file.
 	ErrChanged = errors.New("the file has changed since the last scan: sync the destination and check it again")
 	// ErrUnconfirmed is returned when the provider did not confirm the deletion and the file
-	// still exists. It stays marked and is checked again within minutes.
+	// still exists. It stays marked until no call can delete it anymore (provider.MaxHold).
 	ErrUnconfirmed = errors.New("the provider did not confirm the deletion and the file still exists: it is checked again within minutes")
 	// ErrRecordKept is returned for a backup whose files were deleted and whose record was
 	// not, because the catalog did not respond.
@@ -29,8 +29,11 @@ var (
 	ErrStopping = errors.New("the node is stopping")
 )
 
-// errAbandoned is the reason recorded for files of an intent whose node went away.
-var errAbandoned = errors.New("the node that was deleting it stopped")
+// Reasons recorded for files of an intent that Recover finishes.
+var (
+	errAbandoned   = errors.New("the node that was deleting it stopped")
+	errStillExists = errors.New("the provider did not confirm the deletion, and the file still exists")
+)
 
 // maxReason bounds the recorded reason of one file, in bytes.
 const maxReason = 100

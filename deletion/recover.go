@@ -29,11 +29,14 @@ const (
 type openIntent struct {
 	since time.Time // first seen
 	next  time.Time // earliest next attempt
+	// settled reports that its files have an outcome and are only held.
+	settled bool
 }
 
 // Recover finishes intents that other nodes, or earlier runs of this node, have left open: it
-// looks up the files and records in the catalog what it finds. It deletes nothing. The leader
-// runs it until ctx ends.
+// looks up the files and records in the catalog what it finds. It deletes nothing. The files
+// stay marked until no call to delete them can act anymore; then Recover looks them up again
+// and releases them. The leader runs it until ctx ends.
 func (d *Deleter) Recover(ctx context.Context) error {
 	known := map[string]*openIntent{}
 	tick := time.NewTicker(time.Second)
@@ -74,14 +77,14 @@ func (d *Deleter) recoverAll(ctx context.Context, known map[string]*openIntent) 
 			k = &openIntent{since: now}
 			known[n.Id] = k
 		}
-		expired := now.Sub(k.since) >= d.limits.recoverOthers
+		release := now.Sub(k.since) >= d.limits.release
 		own := strings.HasPrefix(n.Node, d.config.Node+"/") && n.Node != d.owner()
-		if !expired && !own || now.Before(k.next) {
+		abandoned := own || now.Sub(k.since) >= d.limits.abandoned
+		if now.Before(k.next) || !release && (k.settled || !abandoned) {
 			continue
 		}
-		expired = expired || now.Sub(d.opened) >= d.limits.recoverOwn
 		group.Go(func() error {
-			if err := d.recoverIntent(ctx, n, expired); err != nil {
+			if err := d.recoverIntent(ctx, n, k, release); err != nil {
 				k.next = time.Now().Add(recoverRetry)
 				d.config.Logger.Warn("an abandoned deletion could not be recovered; retrying in some seconds",
 					"intent", n.Id, "destination", n.DestinationId, "error", err)
@@ -92,30 +95,42 @@ func (d *Deleter) recoverAll(ctx context.Context, known map[string]*openIntent) 
 	return group.Wait()
 }
 
-// recoverIntent finishes an intent that no node works on. An intent of which files still
-// exist is left open unless it is expired: no call can be under way to the provider.
-func (d *Deleter) recoverIntent(ctx context.Context, n *pb.Intent, expired bool) error {
+// recoverIntent finishes an intent that no node works on. Which calls were sent is unknown,
+// so its files stay marked, unless release reports that no call can act anymore.
+func (d *Deleter) recoverIntent(ctx context.Context, n *pb.Intent, k *openIntent, release bool) error {
+	var gone map[string]bool
+	if err := d.config.Catalog.View(func(tx *catalog.Tx) (err error) {
+		gone, err = tx.DeletedBy(n.Org, n.Id)
+		return err
+	}); err != nil {
+		return err
+	}
+	if k.settled = gone != nil; k.settled && !release {
+		return nil
+	}
+	if gone == nil {
+		gone = map[string]bool{}
+	}
 	candidates := make([]*candidate, len(n.Paths))
 	for i, path := range n.Paths {
 		candidates[i] = &candidate{path: path, absentOK: true}
 	}
 	slices.SortFunc(candidates, func(a, b *candidate) int { return bytes.Compare(a.path, b.path) })
-	if err := d.statIntent(ctx, n, candidates); err != nil {
+	op, err := d.statIntent(ctx, n, candidates)
+	if err != nil {
 		return err
 	}
 	finish := &pb.FinishDelete{Org: n.Org, Id: n.Id, At: time.Now().UnixMilli()}
-	gone := map[string]bool{}
 	for _, c := range candidates {
 		if c.check() {
-			c.err = errAbandoned
+			if c.err = errAbandoned; k.settled {
+				c.err = errStillExists
+			}
 		}
-		if !c.gone && !expired {
-			return nil
-		}
+		c.ambiguous = !release
 		gone[string(c.path)] = c.gone
-		finish.Outcomes = append(finish.Outcomes, c.outcome().message())
+		finish.Outcomes = append(finish.Outcomes, c.message(op.holds(c)))
 	}
-	var err error
 	if finish.DeleteBackups, err = d.backupsWithoutFiles(n, gone); err != nil {
 		return err
 	}
@@ -123,7 +138,13 @@ func (d *Deleter) recoverIntent(ctx context.Context, n *pb.Intent, expired bool)
 	if errors.Is(err, catalog.ErrConflict) {
 		return nil // it was finished meanwhile
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case k.settled:
+		d.config.Logger.Info("released files on which a call to delete them could still act",
+			"intent", n.Id, "destination", n.DestinationId, "files", len(candidates))
+	default:
+		k.settled = true
 		d.metrics.recovered.Inc()
 		d.config.Logger.Info("recovered an abandoned deletion",
 			"intent", n.Id, "destination", n.DestinationId, "begun_by", n.Node, "files", len(candidates))
@@ -133,17 +154,20 @@ func (d *Deleter) recoverIntent(ctx context.Context, n *pb.Intent, expired bool)
 
 // statIntent looks up the files of an intent. A provider that refuses for good must not keep
 // them marked for good: each file then has its error. The returned error is transient.
-func (d *Deleter) statIntent(ctx context.Context, n *pb.Intent, candidates []*candidate) error {
+func (d *Deleter) statIntent(ctx context.Context, n *pb.Intent, candidates []*candidate) (*operation, error) {
 	var dest *pb.Destination
 	if err := d.config.Catalog.View(func(tx *catalog.Tx) (err error) {
 		dest, err = tx.Destination(n.Org, n.DestinationId)
 		return err
 	}); err != nil {
-		return err
+		return nil, err
 	}
 	bucket, err := d.config.Buckets.Open(ctx, dest)
+	op := &operation{deleter: d, destination: dest, bucket: bucket}
+	if c := dest.Conditions; c != nil {
+		op.conditions = provider.Conditions{Single: c.Single, Batch: c.Batch}
+	}
 	if err == nil {
-		op := &operation{deleter: d, destination: dest, bucket: bucket}
 		ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 		defer cancel()
 		op.stat(ctx, candidates)
@@ -153,10 +177,10 @@ func (d *Deleter) statIntent(ctx context.Context, n *pb.Intent, candidates []*ca
 			c.err = err
 		}
 		if c.err != nil && isTransient(c.err) {
-			return c.err
+			return nil, c.err
 		}
 	}
-	return nil
+	return op, nil
 }
 
 // isTransient reports whether the reason for a failed lookup may disappear by itself. Wrong

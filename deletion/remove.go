@@ -22,7 +22,7 @@ func (op *operation) remove(ctx context.Context, files []*candidate) {
 	} else {
 		op.deleter.each(len(conditional), func(i int) {
 			c := conditional[i]
-			c.setResult(op.bucket.Delete(ctx, string(c.path), c.seen.Tag))
+			op.removeOne(ctx, c, c.seen.Tag)
 		})
 	}
 	op.deleter.each(len(unconditional), func(i int) { op.removeUnconditionally(ctx, unconditional[i]) })
@@ -36,9 +36,17 @@ func (op *operation) removeBatch(ctx context.Context, files []*candidate) {
 	for i, c := range files {
 		objects[i] = provider.Deletion{Key: string(c.path), Tag: c.seen.Tag}
 	}
+	ctx, log := provider.LogAttempts(ctx)
 	for i, err := range op.bucket.DeleteBatch(ctx, objects) {
-		files[i].setResult(err)
+		files[i].setResult(err, log.Ambiguous(objects[i].Key))
 	}
+}
+
+// removeOne deletes one file.
+func (op *operation) removeOne(ctx context.Context, c *candidate, tag string) {
+	ctx, log := provider.LogAttempts(ctx)
+	err := op.bucket.Delete(ctx, string(c.path), tag)
+	c.setResult(err, log.Ambiguous(string(c.path)))
 }
 
 // removeUnconditionally deletes a file if a second lookup finds the same object.
@@ -53,6 +61,6 @@ func (op *operation) removeUnconditionally(ctx context.Context, c *candidate) {
 	case c.seen.Tag != before.Tag || c.seen.Size != before.Size || c.seen.ModTime.Unix() != before.ModTime.Unix():
 		c.err = ErrChanged
 	default:
-		c.setResult(op.bucket.Delete(ctx, string(c.path), ""))
+		op.removeOne(ctx, c, "")
 	}
 }

@@ -205,7 +205,7 @@ func (r *deleteRig) delete(paths ...string) map[string]Outcome {
 // resolve settles all that is open, as a leader does minutes later.
 func (r *deleteRig) recoverAbandoned() {
 	r.t.Helper()
-	r.deleter.limits.recoverOthers = 0
+	r.deleter.limits.abandoned, r.deleter.limits.release = 0, 0
 	if err := r.deleter.recoverAll(context.Background(), map[string]*openIntent{}); err != nil {
 		r.t.Fatal(err)
 	}

@@ -1901,7 +1901,10 @@ type Outcome struct {
 	Deleted bool                   `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	Size    int64                  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
 	// reason is why it was not deleted.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// held keeps the path marked after this outcome: a call may still act on it. The intent
+	// stays open with its held paths and the backups that are not deleted.
+	Held          bool `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1962,6 +1965,13 @@ func (x *Outcome) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Outcome) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
 }
 
 // Audit is the permanent record of a finished deletion. Its id is that of the intent.
@@ -3035,7 +3045,7 @@ func (x *FinishSync) GetAt() int64 {
 // BeginDelete asks to delete up to 1,000 files. Those that no record needs are marked and
 // may be deleted then; the others are rejected by position: FILE_NOT_ORPHAN (a record other
 // than backup_ids links it, or it lies under a prefix of a PITR configuration),
-// PATH_BEING_DELETED (another intent has it), INVALID (not in the key space of the
+// PATH_BEING_DELETED (another intent has it, without an outcome so far), INVALID (not in the key space of the
 // destination; with backup_ids: none of them links it). When nothing is marked and there
 // are no backup_ids, no intent is made. The same command again has the same result.
 type BeginDelete struct {
@@ -3149,7 +3159,8 @@ func (x *BeginDelete) GetPaths() [][]byte {
 }
 
 // FinishDelete ends an intent: its marks are cleared, the deleted files leave the index, an
-// audit record stays. CONFLICT when there is no such intent.
+// audit record stays. With held outcomes it ends in part, and another FinishDelete that
+// holds none ends it. CONFLICT when there is no such intent.
 type FinishDelete struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -3909,12 +3920,13 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"backup_ids\x18\t \x03(\tR\tbackupIds\x12\x14\n" +
 	"\x05paths\x18\n" +
 	" \x03(\fR\x05paths\x12:\n" +
-	"\brejected\x18\v \x03(\v2\x1e.firescan.catalog.v1.RejectionR\brejected\"c\n" +
+	"\brejected\x18\v \x03(\v2\x1e.firescan.catalog.v1.RejectionR\brejected\"w\n" +
 	"\aOutcome\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12\x18\n" +
 	"\adeleted\x18\x02 \x01(\bR\adeleted\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x94\x02\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04held\x18\x05 \x01(\bR\x04held\"\x94\x02\n" +
 	"\x05Audit\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12%\n" +
