@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -67,7 +68,11 @@ func (r *Replicator) drop(destination string, exists bool) error {
 	if exists { // its first sync may be writing
 		return r.config.Index.Retire(destination)
 	}
-	return r.config.Index.Drop(destination)
+	err := r.config.Index.Drop(destination)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // a sync of the removed destination still writes there; the next pass retries
+	}
+	return err
 }
 
 // open opens a generation when all of its segments are here and undamaged.
