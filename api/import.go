@@ -162,7 +162,7 @@ func (m *importer) take(ctx context.Context, n int, line []byte, err error) erro
 		return nil
 	}
 	if m.resolver == nil {
-		if m.resolver, err = m.call.resolver(); err != nil {
+		if m.resolver, err = m.call.resolver(); err != nil { //nolint:contextcheck // the call has its own
 			return failedFrom(ctx, n, err)
 		}
 	}
