@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"firescan/catalog"
 	"firescan/cluster"
@@ -177,6 +178,9 @@ func toError(ctx context.Context, err error) *Error {
 	if e, ok := errors.AsType[*deletion.PlanError](err); ok {
 		return planError(e)
 	}
+	if e, ok := errors.AsType[*deletion.ClockError](err); ok {
+		return clockError(e)
+	}
 	if ctx.Err() != nil && gone(err) {
 		return clientGone(err)
 	}
@@ -236,6 +240,14 @@ func planError(e *deletion.PlanError) *Error {
 		refused.Message = fmt.Sprintf("The cleanup would delete %d of %d files, more than half", e.Files, e.Of) + confirm
 	}
 	return refused
+}
+
+// clockError returns the error of a cleanup that cannot know the age of files.
+func clockError(e *deletion.ClockError) *Error {
+	text := e.Error()
+	return &Error{Code: CodeConflict, Message: strings.ToUpper(text[:1]) + text[1:], Err: e, Details: struct {
+		Offset int64 `json:"clockOffsetSeconds"`
+	}{int64(e.Offset.Round(time.Second) / time.Second)}}
 }
 
 // gone reports whether err only means that the client went away.

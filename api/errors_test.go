@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -225,5 +226,12 @@ func TestDeletionErrors(t *testing.T) {
 		if details, err := json.Marshal(e.Details); err != nil || !strings.Contains(string(details), `"planHash":"abc"`) || !strings.Contains(string(details), `"orphans":3`) {
 			t.Errorf("%s: details %s, %v", name, details, err)
 		}
+	}
+}
+
+func TestClockError(t *testing.T) {
+	e := toError(t.Context(), fmt.Errorf("cleanup: %w", &deletion.ClockError{Offset: -2 * time.Hour}))
+	if e.Code != CodeConflict || !strings.Contains(e.Message, "The clock of the storage provider is 2h0m0s behind") {
+		t.Errorf("%v", e)
 	}
 }

@@ -29,7 +29,7 @@ type CleanupResult struct {
 
 // Cleanup deletes the files that Plan returns, each only if it is still as the index has it
 // and no record needs it. When the plan is too large and not confirmed, or another plan was
-// confirmed, the error is a *PlanError and nothing was started.
+// confirmed, the error is a *PlanError and nothing was started; so it is with a *ClockError.
 //
 // When ctx ends, started batches run to their end and the rest is not started; the result
 // reports that.
@@ -39,6 +39,9 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 		return nil, err
 	}
 	defer view.Release()
+	if r, err = d.inProviderTime(ctx, r, true); err != nil {
+		return nil, err
+	}
 	plan, err := d.plan(ctx, view, &r)
 	switch {
 	case err != nil:

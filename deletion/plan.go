@@ -27,7 +27,8 @@ type CleanupRequest struct {
 	// Types are the types of files that may be deleted.
 	Types []index.Type
 	// Before is the latest modification time of files to delete, in Unix milliseconds. A
-	// file of unknown time is never old enough.
+	// file of unknown time is never old enough. It is by the clock of this node, and corrected
+	// by the difference to the provider's.
 	Before int64
 	// Confirm, when not empty, must be the hash of the plan.
 	Confirm string
@@ -72,14 +73,18 @@ func (e *PlanError) Error() string {
 	return fmt.Sprintf("%d of %d files would be deleted", e.Files, e.Of)
 }
 
-// Plan returns what Cleanup would delete. It reads the shard only. Errors: ErrNeverSynced,
-// and those of opening the shard.
+// Plan returns what Cleanup would delete. It makes no request to the provider. Errors:
+// ErrNeverSynced, a *ClockError by the last response of the provider, and those of opening
+// the shard.
 func (d *Deleter) Plan(ctx context.Context, r CleanupRequest) (*Plan, error) {
 	view, err := d.syncedView(ctx, r.Destination)
 	if err != nil {
 		return nil, err
 	}
 	defer view.Release()
+	if r, err = d.inProviderTime(ctx, r, false); err != nil {
+		return nil, err
+	}
 	return d.plan(ctx, view, &r)
 }
 

@@ -18,6 +18,7 @@ const (
 
 type account struct {
 	client            *storage.Client
+	clock             provider.Clock
 	http              *http.Client // signs where that is needed
 	root              string       // of the server
 	base              string       // of the JSON API, with a slash behind it

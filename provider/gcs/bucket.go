@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"cloud.google.com/go/storage"
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,9 @@ var (
 	_ provider.SerialLister = (*bucket)(nil)
 	_ provider.Permissioner = (*bucket)(nil)
 )
+
+// ClockOffset returns the offset of the provider's clock; see provider.ClockOffset.
+func (b *bucket) ClockOffset() (time.Duration, bool) { return b.account.clock.Offset() }
 
 func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 	if err := b.holds(opStat, key); err != nil {

@@ -79,6 +79,10 @@ func New(c Config) (provider.Account, error) {
 	if a.project == "" {
 		a.project = project
 	}
+	if client.Transport == nil {
+		client.Transport = http.DefaultTransport
+	}
+	client.Transport = a.clock.Measure(client.Transport)
 	a.root, a.base, a.http = root, root+"/storage/v1/", &client
 	// Credentials and settings come from the configuration alone, never from the machine's
 	// environment, files or metadata: one process serves many organizations. Without

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"context"
+	"time"
 
 	"firescan/provider"
 )
@@ -9,6 +10,9 @@ import (
 // Ignored are the conditions that a bucket does not honor, as some servers do not: it
 // deletes whatever is there.
 type Ignored struct{ Single, Batch bool }
+
+// ClockOffset returns the configured offset; see provider.ClockOffset.
+func (b *bucket) ClockOffset() (time.Duration, bool) { return b.account.opts.ClockOffset, true }
 
 // Generational implements provider.Generational.
 func (b *bucket) Generational() bool { return b.account.opts.Generations }

@@ -24,6 +24,9 @@ type Options struct {
 	Faults Faults
 	// Ignore are the conditions of deletes that are not honored.
 	Ignore Ignored
+	// ClockOffset is how far the provider's clock is ahead, as its responses show it. It
+	// does not change Now.
+	ClockOffset time.Duration
 	// Generations gives each object a tag that no other object ever has, as Google does.
 	Generations bool
 	// PageSize bounds every page; 0 is 1,000.

@@ -5,10 +5,13 @@ import (
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"firescan/provider"
 )
 
 type account struct {
 	client  *s3.Client
+	clock   *provider.Clock
 	flavor  *Flavor
 	region  string
 	regions regions

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -67,7 +68,8 @@ func New(c Config) (provider.Account, error) {
 	if direct.Transport == nil {
 		direct.Transport = http.DefaultTransport
 	}
-	direct.Transport = steady{direct.Transport}
+	clock := &provider.Clock{}
+	direct.Transport = clock.Measure(steady{direct.Transport})
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	// Credentials and settings come from the configuration alone, never from the
 	// machine's environment or files: one process serves many organizations.
@@ -83,10 +85,13 @@ func New(c Config) (provider.Account, error) {
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 		APIOptions:                 []func(*middleware.Stack) error{hearRegion},
 	})
-	return &account{client: client, flavor: flavor, region: region}, nil
+	return &account{client: client, clock: clock, flavor: flavor, region: region}, nil
 }
 
 func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }
+
+// ClockOffset returns the offset of the provider's clock; see provider.ClockOffset.
+func (b *bucket) ClockOffset() (time.Duration, bool) { return b.account.clock.Offset() }
 
 func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 	var infos []provider.BucketInfo
