@@ -37,6 +37,7 @@ const (
 	CodeBeingDeleted      Code = "PATH_BEING_DELETED"
 	CodeNotOrphan         Code = "FILE_NOT_ORPHAN"
 	CodeCleanupTooLarge   Code = "CLEANUP_TOO_LARGE"
+	CodeIdentityUnsettled Code = "IDENTITY_UNSETTLED"
 	CodeSyncInProgress    Code = "SYNC_IN_PROGRESS"
 	CodeConflict          Code = "CONFLICT"
 	CodeTooLarge          Code = "PAYLOAD_TOO_LARGE"
@@ -60,7 +61,7 @@ var statuses = map[Code]int{
 	CodeBackupNotFound: http.StatusNotFound, CodeFileNotFound: http.StatusNotFound,
 	CodeMethod:       http.StatusMethodNotAllowed,
 	CodeStorageInUse: http.StatusConflict, CodeBucketExists: http.StatusConflict, CodeBeingDeleted: http.StatusConflict,
-	CodeNotOrphan: http.StatusConflict, CodeCleanupTooLarge: http.StatusConflict, CodeSyncInProgress: http.StatusConflict,
+	CodeNotOrphan: http.StatusConflict, CodeCleanupTooLarge: http.StatusConflict, CodeSyncInProgress: http.StatusConflict, CodeIdentityUnsettled: http.StatusConflict,
 	CodeConflict:    http.StatusConflict,
 	CodeTooLarge:    http.StatusRequestEntityTooLarge,
 	CodeRateLimited: http.StatusTooManyRequests,
@@ -160,6 +161,7 @@ var known = []struct {
 	{catalog.ErrUnresolved, CodeValidation, ""},
 	{catalog.ErrConflict, CodeConflict, ""},
 	{catalog.ErrBeingDeleted, CodeBeingDeleted, ""},
+	{catalog.ErrUnsettled, CodeIdentityUnsettled, ""},
 }
 
 // toError turns an error of any package into the API's error. ctx is the request's:

@@ -91,7 +91,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		403: {CodeDenied},
 		404: {CodeNotFound, CodeStorageNotFound, CodeBucketNotFound, CodeBackupNotFound, CodeFileNotFound},
 		405: {CodeMethod},
-		409: {CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeNotOrphan, CodeCleanupTooLarge, CodeSyncInProgress, CodeConflict},
+		409: {CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeNotOrphan, CodeCleanupTooLarge, CodeSyncInProgress, CodeIdentityUnsettled, CodeConflict},
 		413: {CodeTooLarge},
 		429: {CodeRateLimited},
 		500: {CodeInternal, "SOMETHING_ELSE"},

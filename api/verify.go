@@ -79,8 +79,50 @@ func (h *destinations) probe(c *call, d *pb.Destination) (permissions provider.P
 	_, err = c.propose(&pb.SetConditions{
 		Org: d.Org, Id: d.Id, Revision: d.Revision, Single: honored.Single, Batch: honored.Batch, At: c.backend.now().UnixMilli(),
 	})
+	if err := orNotFound(err, storageNotFound()); err != nil {
+		return permissions, nil, fault, err
+	}
 	view := conditionsView(honored)
-	return permissions, &view, fault, orNotFound(err, storageNotFound())
+	return permissions, &view, fault, h.settleIdentity(c, d, bucket)
+}
+
+// settleIdentity finds out which destinations under other endpoints lie in the bucket of d,
+// whatever their names, and records it (see catalog.BucketPeer). A destination that cannot
+// be asked stays open.
+func (h *destinations) settleIdentity(c *call, d *pb.Destination, bucket provider.Bucket) error {
+	var peers []catalog.BucketPeer
+	if err := c.view(func(tx *catalog.Tx) (err error) {
+		peers, err = tx.BucketPeers(d)
+		return err
+	}); err != nil || len(peers) == 0 {
+		return err
+	}
+	var asked []string // bucket ids
+	var others []provider.Bucket
+	for _, p := range peers {
+		if other, err := h.buckets.Open(c.context(), p.Destination); err == nil {
+			asked, others = append(asked, p.BucketID), append(others, other)
+		}
+	}
+	start, _ := catalog.KeySpace(d)
+	same, errs, err := provider.ProbeIdentity(c.context(), bucket, string(start), others)
+	if err != nil {
+		return err
+	}
+	found := map[string]bool{}
+	for i, id := range asked {
+		if errs[i] == nil {
+			found[id] = found[id] || same[i]
+		}
+	}
+	for id, is := range found {
+		if _, err := c.propose(&pb.SetBucketRelation{
+			BucketId: catalog.BucketID(d), OtherId: id, Same: is, At: c.backend.now().UnixMilli(),
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *call) setVerified(d *pb.Destination, verified bool) error {

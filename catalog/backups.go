@@ -12,7 +12,7 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUnmarked(w.tx, s.homes, n); err != nil {
+	if err := checkUnmarked(w.tx, s.marked, n); err != nil {
 		return err
 	}
 	old, err := lookup[pb.Backup](w.tx.read, w.tx.changes, backupKind(), w.org, n.GetId())

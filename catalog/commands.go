@@ -41,7 +41,7 @@ var commands = sync.OnceValue(func() []command {
 		define(1, 1, putDestination),
 		define(2, 1, deleteDestination),
 		define(3, 1, setVerified),
-		define(4, 1, putRecords),
+		define(4, 2, putRecords), // 2: backups with references
 		define(5, 1, deleteRecords),
 		define(6, 1, putToken),
 		define(7, 1, deleteToken),
@@ -59,6 +59,7 @@ var commands = sync.OnceValue(func() []command {
 		define(19, 1, setHolder),
 		define(20, 1, forgetNode),
 		define(21, 1, unsealSegments),
+		define(22, 1, setBucketRelation),
 	}
 })
 
@@ -89,7 +90,7 @@ func EncodeOnce(msg proto.Message, once *pb.Once) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", name, err)
 	}
-	env := &pb.Envelope{Number: c.number, Version: c.version, Payload: payload, Once: once}
+	env := &pb.Envelope{Number: c.number, Version: versionOf(c, msg), Payload: payload, Once: once}
 	if once != nil {
 		env.Version |= withOnce
 	}
@@ -101,6 +102,16 @@ func EncodeOnce(msg proto.Message, once *pb.Once) ([]byte, error) {
 		return nil, fmt.Errorf("encode %s: %d bytes of at most %d: %w", name, len(data), MaxEntry, ErrTooLarge)
 	}
 	return data, nil
+}
+
+// versionOf returns the least version that understands a message, so that older builds in the
+// cluster stop only at what they would apply wrongly.
+func versionOf(c command, msg proto.Message) uint32 {
+	records, ok := msg.(*pb.PutRecords)
+	if ok && !slices.ContainsFunc(records.GetRecords(), func(r *pb.Record) bool { return len(r.GetBackup().GetReferences()) > 0 }) {
+		return 1
+	}
+	return c.version
 }
 
 // A decodedCommand is a log entry after decoding.

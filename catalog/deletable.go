@@ -16,9 +16,10 @@ import (
 type deleteCheck struct {
 	tx         *writeTx
 	links      *LinkCursor
-	marks      *bbolt.Bucket // nil if there are none
-	prefixes   [][]byte      // that PITR configurations write or ever wrote under
-	start, end []byte        // of the destination's key space
+	marks      *bbolt.Bucket  // nil if there are none
+	prefixes   [][]byte       // that PITR configurations write or ever wrote under
+	start, end []byte         // of the destination's key space
+	aliases    []*deleteCheck // of the same bucket under other identities
 	org        string
 	records    map[string]bool // deleted with their files; nil if only orphans may be deleted
 	stems      map[string]*stemLinks
@@ -42,16 +43,20 @@ type linkedBy struct {
 // others.
 func checkDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed [][]byte, rejected []*pb.Rejection, err error) {
 	bucketID := BucketID(d)
-	c := &deleteCheck{tx: tx, links: tx.read.Links(bucketID), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}}
-	c.start, c.end = KeySpace(d)
-	if c.prefixes, err = tx.read.PitrPrefixes(bucketID); err != nil {
+	aliases, err := tx.read.CheckIdentity(d)
+	if err != nil {
 		return nil, nil, err
 	}
-	for _, id := range m.GetBackupIds() {
-		if c.records == nil {
-			c.records = map[string]bool{}
+	c, err := newDeleteCheck(tx, d, m, bucketID)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, id := range aliases {
+		other, err := newDeleteCheck(tx, d, m, id)
+		if err != nil {
+			return nil, nil, err
 		}
-		c.records[id] = true
+		c.aliases = append(c.aliases, other)
 	}
 	for i, path := range m.GetPaths() {
 		err := c.check(path)
@@ -66,6 +71,19 @@ func checkDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed 
 	return allowed, rejected, nil
 }
 
+func newDeleteCheck(tx *writeTx, d *pb.Destination, m *pb.BeginDelete, bucketID string) (c *deleteCheck, err error) {
+	c = &deleteCheck{tx: tx, links: tx.read.Links(bucketID), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}}
+	c.start, c.end = KeySpace(d)
+	for _, id := range m.GetBackupIds() {
+		if c.records == nil {
+			c.records = map[string]bool{}
+		}
+		c.records[id] = true
+	}
+	c.prefixes, err = tx.read.PitrPrefixes(bucketID)
+	return c, err
+}
+
 // check refuses, with an *Error, a path that must not be deleted.
 func (c *deleteCheck) check(path []byte) error {
 	if len(path) == 0 {
@@ -77,25 +95,37 @@ func (c *deleteCheck) check(path []byte) error {
 	if c.records == nil && (bytes.Compare(path, c.start) < 0 || !keyspace.BeforeEnd(path, c.end)) {
 		return refuse(CodeInvalid, "%q is not under the path of the storage destination", path)
 	}
-	if mark := c.mark(path); mark != nil && !isHeld(c.tx, mark) {
-		return beingDeleted(path)
-	}
-	if slices.ContainsFunc(c.prefixes, func(p []byte) bool { return bytes.HasPrefix(path, p) }) {
-		return refuse(CodeNotOrphan, "%q is under a prefix of a PITR configuration", path)
-	}
-	n, err := c.linkedBy(path)
-	if err == nil {
-		n, err = c.withFolders(n, path)
+	var n linkedBy
+	for _, in := range append([]*deleteCheck{c}, c.aliases...) {
+		by, err := in.need(path)
+		if err != nil {
+			return err
+		}
+		n = n.or(by)
 	}
 	switch {
-	case err != nil:
-		return err
 	case n.others:
 		return refuse(CodeNotOrphan, "%q belongs to a backup", path)
 	case c.records != nil && !n.deleted:
 		return refuse(CodeInvalid, "%q belongs to none of the backups to delete", path)
 	}
 	return nil
+}
+
+// need returns which records link a path under one identity of the bucket. It refuses a path
+// that is being deleted or belongs to a PITR configuration.
+func (c *deleteCheck) need(path []byte) (linkedBy, error) {
+	if mark := c.mark(path); mark != nil && !isHeld(c.tx, mark) {
+		return linkedBy{}, beingDeleted(path)
+	}
+	if slices.ContainsFunc(c.prefixes, func(p []byte) bool { return bytes.HasPrefix(path, p) }) {
+		return linkedBy{}, refuse(CodeNotOrphan, "%q is under a prefix of a PITR configuration", path)
+	}
+	n, err := c.linkedBy(path)
+	if err != nil {
+		return linkedBy{}, err
+	}
+	return c.withFolders(n, path)
 }
 
 // mark returns the mark of a path, nil if it has none.

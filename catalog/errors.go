@@ -18,6 +18,7 @@ const (
 	CodeNotOrphan    = "FILE_NOT_ORPHAN"
 	CodeBeingDeleted = "PATH_BEING_DELETED"
 	CodeUnresolved   = "UNRESOLVED"
+	CodeUnsettled    = "IDENTITY_UNSETTLED"
 )
 
 // Refusals of commands and readers. errors.Is compares them by code, so an *Error with a
@@ -48,6 +49,10 @@ var (
 // ErrUnresolved is returned for a record that names a location in none of the buckets of its
 // organization.
 var ErrUnresolved error = &Error{Code: CodeUnresolved, Message: "the location is in no bucket of the organization"}
+
+// ErrUnsettled is returned for deletions in a bucket that may be the one of another
+// destination under another endpoint.
+var ErrUnsettled error = &Error{Code: CodeUnsettled, Message: "two destinations may be one bucket"}
 
 // Failures of the catalog itself.
 var (

@@ -57,6 +57,7 @@ func goldenCommands() []proto.Message {
 		&pb.SetHolder{Node: "n", DestinationId: "storage_1", Generation: "sync_1", Whole: true},
 		&pb.ForgetNode{Node: "n"},
 		&pb.UnsealSegments{SyncId: "sync_1", Ids: []string{"seg_1"}},
+		&pb.SetBucketRelation{BucketId: "s3/a/b", OtherId: "s3//b", Same: true, At: 1},
 	}
 }
 
@@ -91,13 +92,28 @@ func TestGoldenCommands(t *testing.T) {
 			t.Fatalf("command %d is %s, its golden message %s", c.number, c.name, name)
 		}
 		data := mustEncode(t, m)
-		golden(t, fmt.Sprintf("%02d_%s.v%d", c.number, c.name.Name(), c.version), data)
+		golden(t, fmt.Sprintf("%02d_%s.v%d", c.number, c.name.Name(), versionOf(c, m)), data)
 		back, err := decode(Entry{Index: 1, Data: data})
 		if err != nil || !proto.Equal(back.message, m) || back.once != nil {
 			t.Errorf("%s came back as %v, %v", c.name, back, err)
 		}
 		everyFieldSet(t, m)
 	}
+}
+
+// TestGoldenReferences is TestGoldenCommands for records that only newer versions understand.
+func TestGoldenReferences(t *testing.T) {
+	ref := &pb.Reference{Kind: pb.Reference_PREFIX, Key: []byte("a/"), BucketId: "s3//c"}
+	m := &pb.PutRecords{Org: "org", Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: &pb.Backup{
+		Org: "org", Id: "b", StorageId: "s", StoragePath: []byte("s3://c/a/"), References: []*pb.Reference{ref},
+	}}}}}
+	data := mustEncode(t, m)
+	golden(t, "04_PutRecords.v2", data)
+	back, err := decode(Entry{Index: 1, Data: data})
+	if err != nil || !proto.Equal(back.message, m) {
+		t.Errorf("it came back as %v, %v", back, err)
+	}
+	everyFieldSet(t, ref)
 }
 
 // TestGoldenOnce is TestGoldenCommands for a command that takes effect once.

@@ -73,6 +73,8 @@ const (
 	metaFormat  = "format"  // uint32
 	metaApplied = "applied" // uint64 index, uint64 term
 	metaKeyset  = "keyset"
+	// metaRelation is followed by two bucket identities, the lesser one first. They are few.
+	metaRelation = "bucket-relation" // → BucketRelation
 )
 
 // formatVersion is the version of the file layout and of snapshots of it.

@@ -94,10 +94,14 @@ func clearMarks(tx *writeTx, n *pb.Intent) error {
 }
 
 // checkUnmarked refuses a backup record that would link a file that is being deleted. homes
-// are the buckets of its destination.
+// are the buckets of its destination, under every identity.
 func checkUnmarked(tx *writeTx, homes []string, r *pb.Backup) error {
 	for _, l := range recordLinks(r) {
-		for _, bucketID := range l.buckets(homes) {
+		buckets := homes
+		if l.bucketID != "" {
+			buckets = withAliases(tx.read, []string{l.bucketID})
+		}
+		for _, bucketID := range buckets {
 			marks := tx.nested(inMarks, bucketID)
 			switch {
 			case marks == nil:

@@ -27,8 +27,10 @@ func migrate(tx *writeTx, m *pb.Migrate) (*pb.Result, error) {
 		return nil, err
 	}
 	for _, p := range pitrs {
-		if err := checkPrefixUnmarked(tx, BucketID(to), p.GetPrefix()); err != nil {
-			return nil, err
+		for _, bucketID := range withAliases(tx.read, []string{BucketID(to)}) {
+			if err := checkPrefixUnmarked(tx, bucketID, p.GetPrefix()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	w := newRecordWriter(tx, to.GetOrg())

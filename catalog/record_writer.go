@@ -21,6 +21,7 @@ type storage struct {
 	exists   bool
 	bucketID string // of its current bucket; empty when it is deleted
 	homes    []string
+	marked   []string // the homes and their aliases, in which marks count
 	counters Counters
 }
 
@@ -40,6 +41,7 @@ func (w *recordWriter) storage(id string) (*storage, error) {
 	if s.exists {
 		s.bucketID = BucketID(d)
 	}
+	s.marked = withAliases(w.tx.read, s.homes)
 	w.storages[id] = s
 	return s, nil
 }

@@ -42,8 +42,10 @@ func (w *recordWriter) putPitr(n *pb.Pitr) error {
 	if err != nil {
 		return err
 	}
-	if err := checkPrefixUnmarked(w.tx, s.bucketID, n.GetPrefix()); err != nil {
-		return err
+	for _, bucketID := range withAliases(w.tx.read, []string{s.bucketID}) {
+		if err := checkPrefixUnmarked(w.tx, bucketID, n.GetPrefix()); err != nil {
+			return err
+		}
 	}
 	old, err := lookup[pb.Pitr](w.tx.read, w.tx.changes, pitrKind(), w.org, n.GetId())
 	if err != nil {

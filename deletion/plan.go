@@ -98,6 +98,12 @@ func (d *Deleter) syncedView(ctx context.Context, dest *pb.Destination) (*index.
 }
 
 func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest) (*Plan, error) {
+	if err := d.config.Catalog.View(func(tx *catalog.Tx) error {
+		_, err := tx.CheckIdentity(r.Destination)
+		return err
+	}); err != nil {
+		return nil, err
+	}
 	stats := view.Stats()
 	p := &Plan{Of: stats.Files()}
 	hash := newPlanHash(r.Destination)

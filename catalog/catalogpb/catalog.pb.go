@@ -3481,6 +3481,128 @@ func (x *SetConditions) GetAt() int64 {
 	return 0
 }
 
+// SetBucketRelation records whether two bucket identities are one bucket, as a probe found.
+type SetBucketRelation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BucketId      string                 `protobuf:"bytes,1,opt,name=bucket_id,json=bucketId,proto3" json:"bucket_id,omitempty"`
+	OtherId       string                 `protobuf:"bytes,2,opt,name=other_id,json=otherId,proto3" json:"other_id,omitempty"`
+	Same          bool                   `protobuf:"varint,3,opt,name=same,proto3" json:"same,omitempty"`
+	At            int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetBucketRelation) Reset() {
+	*x = SetBucketRelation{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetBucketRelation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetBucketRelation) ProtoMessage() {}
+
+func (x *SetBucketRelation) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetBucketRelation.ProtoReflect.Descriptor instead.
+func (*SetBucketRelation) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *SetBucketRelation) GetBucketId() string {
+	if x != nil {
+		return x.BucketId
+	}
+	return ""
+}
+
+func (x *SetBucketRelation) GetOtherId() string {
+	if x != nil {
+		return x.OtherId
+	}
+	return ""
+}
+
+func (x *SetBucketRelation) GetSame() bool {
+	if x != nil {
+		return x.Same
+	}
+	return false
+}
+
+func (x *SetBucketRelation) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+// BucketRelation is the stored form of it.
+type BucketRelation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Same          bool                   `protobuf:"varint,1,opt,name=same,proto3" json:"same,omitempty"`
+	At            int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BucketRelation) Reset() {
+	*x = BucketRelation{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BucketRelation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BucketRelation) ProtoMessage() {}
+
+func (x *BucketRelation) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BucketRelation.ProtoReflect.Descriptor instead.
+func (*BucketRelation) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *BucketRelation) GetSame() bool {
+	if x != nil {
+		return x.Same
+	}
+	return false
+}
+
+func (x *BucketRelation) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // Reseal replaces the sealed credentials by the same ones, encrypted with another key:
 // neither updated_at nor verified changes. CONFLICT when the destination's updated_at is
 // not base_updated_at.
@@ -3496,7 +3618,7 @@ type Reseal struct {
 
 func (x *Reseal) Reset() {
 	*x = Reseal{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3508,7 +3630,7 @@ func (x *Reseal) String() string {
 func (*Reseal) ProtoMessage() {}
 
 func (x *Reseal) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3521,7 +3643,7 @@ func (x *Reseal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reseal.ProtoReflect.Descriptor instead.
 func (*Reseal) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Reseal) GetOrg() string {
@@ -3567,7 +3689,7 @@ type SetHolder struct {
 
 func (x *SetHolder) Reset() {
 	*x = SetHolder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3579,7 +3701,7 @@ func (x *SetHolder) String() string {
 func (*SetHolder) ProtoMessage() {}
 
 func (x *SetHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3592,7 +3714,7 @@ func (x *SetHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHolder.ProtoReflect.Descriptor instead.
 func (*SetHolder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SetHolder) GetNode() string {
@@ -3633,7 +3755,7 @@ type ForgetNode struct {
 
 func (x *ForgetNode) Reset() {
 	*x = ForgetNode{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3645,7 +3767,7 @@ func (x *ForgetNode) String() string {
 func (*ForgetNode) ProtoMessage() {}
 
 func (x *ForgetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3658,7 +3780,7 @@ func (x *ForgetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetNode.ProtoReflect.Descriptor instead.
 func (*ForgetNode) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ForgetNode) GetNode() string {
@@ -3680,7 +3802,7 @@ type UnsealSegments struct {
 
 func (x *UnsealSegments) Reset() {
 	*x = UnsealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3692,7 +3814,7 @@ func (x *UnsealSegments) String() string {
 func (*UnsealSegments) ProtoMessage() {}
 
 func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3705,7 +3827,7 @@ func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsealSegments.ProtoReflect.Descriptor instead.
 func (*UnsealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *UnsealSegments) GetSyncId() string {
@@ -4038,7 +4160,15 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06single\x18\x04 \x01(\bR\x06single\x12\x14\n" +
 	"\x05batch\x18\x05 \x01(\bR\x05batch\x12\x0e\n" +
-	"\x02at\x18\x06 \x01(\x03R\x02at\"\xce\x01\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\"o\n" +
+	"\x11SetBucketRelation\x12\x1b\n" +
+	"\tbucket_id\x18\x01 \x01(\tR\bbucketId\x12\x19\n" +
+	"\bother_id\x18\x02 \x01(\tR\aotherId\x12\x12\n" +
+	"\x04same\x18\x03 \x01(\bR\x04same\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"4\n" +
+	"\x0eBucketRelation\x12\x12\n" +
+	"\x04same\x18\x01 \x01(\bR\x04same\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\"\xce\x01\n" +
 	"\x06Reseal\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12?\n" +
@@ -4074,7 +4204,7 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(Reference_Kind)(0),       // 0: firescan.catalog.v1.Reference.Kind
 	(*Envelope)(nil),          // 1: firescan.catalog.v1.Envelope
@@ -4118,19 +4248,21 @@ var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(*Migrate)(nil),           // 39: firescan.catalog.v1.Migrate
 	(*StoreAnswer)(nil),       // 40: firescan.catalog.v1.StoreAnswer
 	(*SetConditions)(nil),     // 41: firescan.catalog.v1.SetConditions
-	(*Reseal)(nil),            // 42: firescan.catalog.v1.Reseal
-	(*SetHolder)(nil),         // 43: firescan.catalog.v1.SetHolder
-	(*ForgetNode)(nil),        // 44: firescan.catalog.v1.ForgetNode
-	(*UnsealSegments)(nil),    // 45: firescan.catalog.v1.UnsealSegments
-	nil,                       // 46: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 47: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 48: firescan.catalog.v1.Reseal.SealedEntry
+	(*SetBucketRelation)(nil), // 42: firescan.catalog.v1.SetBucketRelation
+	(*BucketRelation)(nil),    // 43: firescan.catalog.v1.BucketRelation
+	(*Reseal)(nil),            // 44: firescan.catalog.v1.Reseal
+	(*SetHolder)(nil),         // 45: firescan.catalog.v1.SetHolder
+	(*ForgetNode)(nil),        // 46: firescan.catalog.v1.ForgetNode
+	(*UnsealSegments)(nil),    // 47: firescan.catalog.v1.UnsealSegments
+	nil,                       // 48: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 49: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 50: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	2,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
 	4,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	46, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	47, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	48, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	49, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
 	6,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
 	9,  // 5: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
 	0,  // 6: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
@@ -4147,7 +4279,7 @@ var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	12, // 17: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
 	15, // 18: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
 	20, // 19: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	48, // 20: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	50, // 20: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
 	21, // [21:21] is the sub-list for method output_type
 	21, // [21:21] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
@@ -4172,7 +4304,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   48,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
