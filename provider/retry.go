@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -93,10 +94,8 @@ func (r retrier) once(ctx context.Context, op string, do func(context.Context) e
 // pauses are exponential pauses between half of the full pause and all of it.
 func (r retrier) pauses() *pauses {
 	growing := backoff.NewExponentialBackOff()
-	growing.InitialInterval = r.options.Base * 3 / 4
-	growing.MaxInterval = r.options.Max * 3 / 4
-	growing.RandomizationFactor = 1.0 / 3
-	growing.Multiplier = 2
+	growing.InitialInterval, growing.MaxInterval, growing.Multiplier = r.options.Base, r.options.Max, 2
+	growing.RandomizationFactor = 0 // NextBackOff adds jitter below the maximum
 	return &pauses{growing: growing, max: r.options.Max}
 }
 
@@ -108,11 +107,12 @@ type pauses struct {
 
 // NextBackOff implements backoff.BackOff.
 func (p *pauses) NextBackOff() time.Duration {
-	pause := p.growing.NextBackOff()
+	full := p.growing.NextBackOff()
 	if p.throttled {
-		pause *= 4
+		full *= 4
 	}
-	return min(pause, p.max)
+	full = min(full, p.max)
+	return full/2 + rand.N(full/2+1)
 }
 
 // Reset implements backoff.BackOff.

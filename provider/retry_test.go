@@ -107,3 +107,21 @@ func TestRetryGivesUpOnAnAnswerThatDriesUp(t *testing.T) {
 		}
 	})
 }
+
+// TestThrottledPausesHaveJitter checks that calls which were throttled together do not
+// return together, also at the maximum pause.
+func TestThrottledPausesHaveJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := provider.Retry(scripted(func(context.Context) error { return fails(provider.Throttled) }),
+			provider.RetryOptions{Attempts: 2, Base: time.Second, Max: time.Second})
+		pauses := map[time.Duration]bool{}
+		for range 20 {
+			began := time.Now()
+			_ = list(t.Context(), b)
+			pauses[time.Since(began)] = true
+		}
+		if len(pauses) < 2 {
+			t.Errorf("all pauses are %v", pauses)
+		}
+	})
+}
