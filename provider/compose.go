@@ -6,7 +6,8 @@ package provider
 //   - Measure is innermost, so that it measures the provider and not our waiting.
 //   - Limit comes next, so that each attempt counts against the bucket's rate.
 //   - Retry comes next, so that its pauses do not count against it.
-//   - Serial is outermost, so that each page of a serial listing has all of this.
+//   - Serial comes next, so that each page of a serial listing has all of this.
+//   - HideOwn is outermost, so that no list has our own objects, however it was made.
 func Compose(b Bucket, providerType string, l *Limiter, m *Metrics, opts RetryOptions, memory *SerialMemory) Bucket {
-	return Serial(Retry(Limit(Measure(b, m, providerType), l), opts), memory)
+	return HideOwn(Serial(Retry(Limit(Measure(b, m, providerType), l), opts), memory))
 }

@@ -2,8 +2,8 @@ package provider
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
+	"time"
 )
 
 // Conditions report whether a bucket deletes an object only while it has the tag that the
@@ -35,14 +35,17 @@ func ProbeConditions(ctx context.Context, b Bucket, prefix string) (Conditions, 
 
 // honors tries one form of deleting on a canary.
 func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx context.Context, key, tag string) error) (_ bool, err error) {
-	key := prefix + ".firescan-canary-" + rand.Text()
+	if err := removeCanary(ctx, b, prefix); err != nil {
+		return false, err
+	}
+	key := ownKey(prefix, canaryName)
 	gone := false
 	defer func() {
 		if !gone {
 			err = errors.Join(err, cleanUp(ctx, b, key))
 		}
 	}()
-	if err := b.Put(ctx, key, []byte("written by firescan to see how deleting works; safe to delete\n")); err != nil {
+	if err := b.Put(ctx, key, []byte(canaryText)); err != nil {
 		return false, err
 	}
 	info, err := b.Stat(ctx, key)
@@ -58,6 +61,24 @@ func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx conte
 	there, err = survives(ctx, b, key, info.Tag, remove)
 	gone = !there && err == nil
 	return gone, err
+}
+
+// inUse is how long a canary may be that of another probe.
+const inUse = time.Minute
+
+// removeCanary removes a canary that an earlier probe had to leave behind. Where that fails
+// no other one is written, so that they do not become many.
+func removeCanary(ctx context.Context, b Bucket, prefix string) error {
+	var page Page
+	if b.List(ctx, ListRequest{Prefix: prefix + canaryName, MaxKeys: fewOwn}, &page) != nil {
+		return nil //nolint:nilerr // listing is not needed to probe
+	}
+	for _, o := range page.Objects {
+		if isOwn(o.Key, o.Size) && time.Since(time.UnixMilli(o.ModTime)) > inUse {
+			return cleanUp(ctx, b, string(o.Key))
+		}
+	}
+	return nil
 }
 
 // survives deletes with a tag and looks whether the object is still there.

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"time"
 )
@@ -14,8 +13,6 @@ type Permissions struct{ Read, Write, Delete bool }
 type Permissioner interface {
 	TestPermissions(ctx context.Context) (Permissions, error)
 }
-
-const probeText = "written by firescan to see whether it may; safe to delete\n"
 
 // probeCleanup bounds the removal of a probe object when the caller has given up.
 const probeCleanup = 10 * time.Second
@@ -78,20 +75,18 @@ func tryObject(ctx context.Context, b Bucket, prefix string, p Permissions) (_ P
 // probeKey is the key of an object that an earlier probe had to leave behind, or a new
 // one.
 func probeKey(ctx context.Context, b Bucket, prefix string, mayList bool) (string, error) {
-	stem := prefix + ".firescan-probe-"
-	fresh := stem + rand.Text()
 	if mayList {
 		var page Page
-		if err := b.List(ctx, ListRequest{Prefix: stem, MaxKeys: 1}, &page); err != nil {
+		if err := b.List(ctx, ListRequest{Prefix: prefix + probeName, MaxKeys: fewOwn}, &page); err != nil {
 			return "", err
 		}
 		for _, o := range page.Objects {
-			if len(o.Key) == len(fresh) && o.Size == int64(len(probeText)) { // then it is ours
+			if isOwn(o.Key, o.Size) {
 				return string(o.Key), nil
 			}
 		}
 	}
-	return fresh, nil
+	return ownKey(prefix, probeName), nil
 }
 
 func permitted(err error) (bool, error) {
