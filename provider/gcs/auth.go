@@ -138,7 +138,9 @@ func (r *recorder) RoundTrip(request *http.Request) (response *http.Response, er
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	response, r.err = next.RoundTrip(request.WithContext(r.ctx))
+	request = request.Clone(r.ctx)
+	request.Header.Set("User-Agent", agent)
+	response, r.err = next.RoundTrip(request)
 	return response, r.err
 }
 

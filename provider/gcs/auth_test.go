@@ -55,6 +55,9 @@ func TestTokensAreRenewed(t *testing.T) {
 		if r.Host != "oauth2.googleapis.com" {
 			return false
 		}
+		if agent := r.UserAgent(); agent != "firescan" {
+			t.Errorf("user agent %q", agent)
+		}
 		token := fmt.Sprint("short-", len(g.tokens))
 		g.tokens[token] = time.Now().Add(time.Minute)
 		fmt.Fprintf(w, `{"access_token":%q,"expires_in":60}`, token)
