@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"strings"
+
 	pb "firescan/catalog/catalogpb"
 )
 
@@ -68,4 +70,15 @@ func (w *recordWriter) setLinks(s *storage, r *pb.Backup, storageID []byte) {
 			l.addTo(w.deltas.of(bucketID))
 		}
 	}
+}
+
+// HasBackups reports whether an organization has backup records in a bucket (see BucketID).
+func (tx *Tx) HasBackups(org, bucketID string) bool {
+	for rest := range scan(tx.bucket(inHomes), under(org)) {
+		destID, home, _ := strings.Cut(string(rest), "\x00")
+		if home == bucketID && loadCounters(tx, org, destID).Backups > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -30,6 +30,12 @@ func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string) (
 		return nil, err
 	}
 	op := &operation{deleter: d, destination: dest, who: who, bucket: bucket}
+	if !dest.Verified {
+		// Nothing is revealed or marked before the provider has accepted the credentials.
+		if err := bucket.List(ctx, provider.ListRequest{Prefix: op.prefix(), MaxKeys: 1}, &provider.Page{}); err != nil {
+			return nil, err
+		}
+	}
 	op.conditions, err = op.probeConditions(ctx)
 	return op, err
 }

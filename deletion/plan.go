@@ -48,7 +48,8 @@ type Plan struct {
 	Files, Bytes, Of uint64
 	// First are the first files of the plan, in order of path.
 	First []index.Entry
-	// Unknown reports that the catalog has no backup at all in the bucket.
+	// Unknown reports that the organization has no backup record in the bucket. Records of
+	// others protect files, but do not show that the own feed is there.
 	Unknown bool
 }
 
@@ -129,10 +130,8 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 	}
 	p.Hash = hash.String()
 	return p, d.config.Catalog.View(func(tx *catalog.Tx) error {
-		links := tx.Links(catalog.BucketID(r.Destination))
-		_, known := links.Seek(nil)
-		p.Unknown = !known
-		return links.Err()
+		p.Unknown = !tx.HasBackups(r.Destination.Org, catalog.BucketID(r.Destination))
+		return nil
 	})
 }
 
