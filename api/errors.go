@@ -137,7 +137,7 @@ var known = []struct {
 }{
 	{deletion.ErrNotFound, CodeFileNotFound, "File not found"},
 	{deletion.ErrChanged, CodeConflict, "The file has changed since the last scan; sync the storage destination, then check it again"},
-	{deletion.ErrUnconfirmed, CodeProvider, "The storage provider did not confirm the deletion; the file still exists and is checked again within minutes"},
+	{deletion.ErrUnconfirmed, CodeProvider, "The storage provider did not confirm the deletion; the file still exists and is checked again within half an hour"},
 	{deletion.ErrRecordKept, CodeNoLeader, "The files of the backup are deleted, but its record is not; delete the backup again"},
 	{deletion.ErrNeverSynced, CodeConflict, "The storage destination was never synced, so no orphans are known; sync it first"},
 	{deletion.ErrStopping, CodeNoLeader, "This node is stopping; try again shortly"},

@@ -19,7 +19,7 @@ var (
 	ErrChanged = errors.New("the file has changed since the last scan: sync the destination and check it again")
 	// ErrUnconfirmed is returned when the provider did not confirm the deletion and the file
 	// still exists. It stays marked until no call can delete it anymore (provider.MaxHold).
-	ErrUnconfirmed = errors.New("the provider did not confirm the deletion and the file still exists: it is checked again within minutes")
+	ErrUnconfirmed = errors.New("the provider did not confirm the deletion and the file still exists: it is checked again within half an hour")
 	// ErrRecordKept is returned for a backup whose files were deleted and whose record was
 	// not, because the catalog did not respond.
 	ErrRecordKept = errors.New("the files are deleted and the record is not yet: delete the backup again")

@@ -41,7 +41,9 @@ func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx conte
 	key := ownKey(prefix, canaryName)
 	gone := false
 	defer func() {
-		if !gone {
+		if gone {
+			removeVersions(ctx, b, key)
+		} else {
 			err = errors.Join(err, cleanUp(ctx, b, key))
 		}
 	}()

@@ -27,6 +27,23 @@ const (
 // ownKey returns the key of a new object of firescan's own.
 func ownKey(prefix, name string) string { return prefix + name + rand.Text() }
 
+// A VersionRemover is a bucket whose provider may keep versions of deleted objects.
+type VersionRemover interface {
+	// RemoveVersions removes all versions of the object at key, and its delete markers, by
+	// their ids. Where there are none it does nothing.
+	RemoveVersions(ctx context.Context, key string) error
+}
+
+// removeVersions removes what a versioned bucket keeps of one of our own objects. Where
+// that is not possible or not permitted, it stays.
+func removeVersions(ctx context.Context, b Bucket, key string) {
+	if remover, ok := As[VersionRemover](b); ok {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
+		defer cancel()
+		_ = remover.RemoveVersions(ctx, key)
+	}
+}
+
 // isOwn reports whether an object is one of firescan's own. The order of the checks makes
 // it a matter of a nanosecond for any other.
 func isOwn(key []byte, size int64) bool {

@@ -104,5 +104,9 @@ func permitted(err error) (bool, error) {
 func cleanUp(ctx context.Context, b Bucket, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
 	defer cancel()
-	return b.Delete(ctx, key, "")
+	err := b.Delete(ctx, key, "")
+	if err == nil {
+		removeVersions(ctx, b, key)
+	}
+	return err
 }
