@@ -33,7 +33,7 @@ func TestWhichDeletesMayStillAct(t *testing.T) {
 		"changed":           {status(http.StatusPreconditionFailed, errorDocument("PreconditionFailed")), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			endpoint := ""
+			var endpoint string
 			if c.handler != nil {
 				server := httptest.NewServer(c.handler)
 				defer server.Close()
