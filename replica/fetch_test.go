@@ -15,7 +15,7 @@ import (
 )
 
 // TestFetchFromAnyHolder checks that, without the node that listed a shard, its holders
-// share the load.
+// share the load: each segment ranks them differently.
 func TestFetchFromAnyHolder(t *testing.T) {
 	s := newTestCluster(t, 5)
 	lister := s.unwanted(destID)[0]
@@ -30,13 +30,15 @@ func TestFetchFromAnyHolder(t *testing.T) {
 	late.update()
 	late.fetched = nil
 	s.settle()
-	from := map[string]int{}
+	holders := []string{desired[0].id, desired[1].id}
 	for _, f := range late.fetched {
-		_, node, _ := strings.Cut(f, "@")
-		from[node]++
+		segment, node, _ := strings.Cut(f, "@")
+		if want := ranking(segment, holders)[0]; node != want {
+			t.Errorf("segment %s was copied from %s, want %s", segment, node, want)
+		}
 	}
-	if len(from) != 2 || from[lister.id] > 0 || len(late.fetched) != len(sealed) {
-		t.Errorf("copied from %v", from)
+	if len(late.fetched) != len(sealed) {
+		t.Errorf("%d segments were copied, want %d", len(late.fetched), len(sealed))
 	}
 	lister.update()
 	s.settle()
