@@ -51,7 +51,7 @@ var commands = sync.OnceValue(func() []command {
 		define(11, 1, promoteSync),
 		define(12, 1, finishSync),
 		define(13, 1, beginDelete),
-		define(14, 1, finishDelete),
+		define(14, 2, finishDelete), // 2: outcomes that hold their marks
 		define(15, 1, migrate),
 		define(16, 1, storeAnswer),
 		define(17, 1, setConditions),
@@ -107,9 +107,15 @@ func EncodeOnce(msg proto.Message, once *pb.Once) ([]byte, error) {
 // versionOf returns the least version that understands a message, so that older builds in the
 // cluster stop only at what they would apply wrongly.
 func versionOf(c command, msg proto.Message) uint32 {
-	records, ok := msg.(*pb.PutRecords)
-	if ok && !slices.ContainsFunc(records.GetRecords(), func(r *pb.Record) bool { return len(r.GetBackup().GetReferences()) > 0 }) {
-		return 1
+	switch m := msg.(type) {
+	case *pb.PutRecords:
+		if !slices.ContainsFunc(m.GetRecords(), func(r *pb.Record) bool { return len(r.GetBackup().GetReferences()) > 0 }) {
+			return 1
+		}
+	case *pb.FinishDelete:
+		if !slices.ContainsFunc(m.GetOutcomes(), (*pb.Outcome).GetHeld) {
+			return 1
+		}
 	}
 	return c.version
 }

@@ -101,19 +101,26 @@ func TestGoldenCommands(t *testing.T) {
 	}
 }
 
-// TestGoldenReferences is TestGoldenCommands for records that only newer versions understand.
-func TestGoldenReferences(t *testing.T) {
+// TestGoldenVersions is TestGoldenCommands for content that only newer versions understand.
+func TestGoldenVersions(t *testing.T) {
 	ref := &pb.Reference{Kind: pb.Reference_PREFIX, Key: []byte("a/"), BucketId: "s3//c"}
 	m := &pb.PutRecords{Org: "org", Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: &pb.Backup{
 		Org: "org", Id: "b", StorageId: "s", StoragePath: []byte("s3://c/a/"), References: []*pb.Reference{ref},
 	}}}}}
-	data := mustEncode(t, m)
-	golden(t, "04_PutRecords.v2", data)
-	back, err := decode(Entry{Index: 1, Data: data})
-	if err != nil || !proto.Equal(back.message, m) {
-		t.Errorf("it came back as %v, %v", back, err)
+	held := &pb.Outcome{Path: []byte("a"), Deleted: true, Size: 2, Reason: "r", Held: true}
+	for name, m := range map[string]proto.Message{
+		"04_PutRecords.v2":   m,
+		"14_FinishDelete.v2": &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{held}},
+	} {
+		data := mustEncode(t, m)
+		golden(t, name, data)
+		back, err := decode(Entry{Index: 1, Data: data})
+		if err != nil || !proto.Equal(back.message, m) {
+			t.Errorf("%s came back as %v, %v", name, back, err)
+		}
 	}
 	everyFieldSet(t, ref)
+	everyFieldSet(t, held)
 }
 
 // TestGoldenOnce is TestGoldenCommands for a command that takes effect once.
