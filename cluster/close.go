@@ -14,6 +14,8 @@ const (
 	transferTimeout = 3 * time.Second
 	// shutdownTimeout bounds the current requests of other nodes when this node stops.
 	shutdownTimeout = time.Second
+	// workTimeout bounds how long pending work of this node delays that Raft stops.
+	workTimeout = time.Second
 	// closeTimeout bounds how long Raft may take to stop: on a disk that hangs it never does.
 	closeTimeout = 10 * time.Second
 )
@@ -42,6 +44,17 @@ func (c *Cluster) close(graceful bool) error {
 	}
 	c.stop(ErrClosed)
 	c.inflight.drain()
+	// Raft 1.8.0 never completes a configuration change that is committed while it shuts
+	// down, and autopilot waits for it. So the work of the leader ends first, if it can.
+	worked := make(chan struct{})
+	go func() {
+		c.work.Wait()
+		close(worked)
+	}()
+	select {
+	case <-worked:
+	case <-time.After(workTimeout):
+	}
 	shutdown := c.raft.Shutdown()
 	if c.transport != nil {
 		errs = append(errs, c.gossip.stop(), c.closeTransport())
@@ -49,7 +62,7 @@ func (c *Cluster) close(graceful bool) error {
 	done := make(chan error, 1)
 	go func() {
 		err := shutdown.Error()
-		c.work.Wait()
+		<-worked
 		done <- err
 	}()
 	select {
