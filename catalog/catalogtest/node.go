@@ -72,21 +72,22 @@ func (n *Node) IsStopped() bool {
 
 // Stop cuts the node off, as if it had been killed: its catalog stands still and can be
 // read, and its proposals and barriers fail with ErrStopped.
-func (n *Node) Stop() { n.set(true, n.paused) }
+func (n *Node) Stop() { n.set(func() { n.stopped = true }) }
 
 // Pause lets the catalog of the node stand still until Start or its next proposal or
 // barrier.
-func (n *Node) Pause() { n.set(n.stopped, true) }
+func (n *Node) Pause() { n.set(func() { n.paused = true }) }
 
 // Start ends Stop and Pause: the node applies what it has missed.
-func (n *Node) Start() { n.set(false, false) }
+func (n *Node) Start() { n.set(func() { n.stopped, n.paused = false, false }) }
 
-func (n *Node) set(stopped, paused bool) {
+// set changes the state of the node under the lock of the log.
+func (n *Node) set(change func()) {
 	n.log.tb.Helper()
 	n.log.mu.Lock()
 	defer n.log.mu.Unlock()
-	n.stopped, n.paused = stopped, paused
-	if stopped || paused {
+	change()
+	if n.stopped || n.paused {
 		return
 	}
 	if err := n.catchUp(); err != nil {

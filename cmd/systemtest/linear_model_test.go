@@ -38,11 +38,12 @@ type input struct {
 // An output is the response. If it is not known, the operation may take effect at any
 // time, or never, which is the same as at the very end.
 type output struct {
-	known bool
-	value string // of a get; empty for no record
-	found bool   // of a delete
-	n     int    // of a count
-	node  string // that served the request, for the log
+	known  bool
+	unsent bool   // the node refused the connection: nothing happened
+	value  string // of a get; empty for no record
+	found  bool   // of a delete
+	n      int    // of a count
+	node   string // that served the request, for the log
 }
 
 // A state is the value of a record, or the number of destinations of a name.
