@@ -114,7 +114,7 @@ func (n *fleetNode) reads() (map[string]bool, error) {
 // generation, and the result is the same.
 func TestLostSegmentsAreListedAgain(t *testing.T) {
 	f := newFleet(t, 3)
-	f.lease, f.leaderTimeout = time.Minute, time.Minute // no lease expires on a busy machine
+	f.lease, f.leaderTimeout = 8*time.Second, time.Minute // long for a busy machine, short beside the wait for a sync
 	var refused atomic.Pointer[fleetNode]
 	f.keep(func(from *fleetNode) bool { return from == refused.Load() })
 	f.start()
