@@ -84,7 +84,8 @@ func withAliases(tx *Tx, ids []string) []string {
 	all := slices.Clone(ids)
 	for rest, value := range scan(tx.bucket(inMeta), under(metaRelation)) {
 		var relation pb.BucketRelation
-		if proto.Unmarshal(value, &relation) != nil || !relation.GetSame() {
+		// What cannot be read counts as one bucket, because that protects.
+		if proto.Unmarshal(value, &relation) == nil && !relation.GetSame() {
 			continue
 		}
 		a, b, _ := strings.Cut(string(rest), "\x00")
