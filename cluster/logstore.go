@@ -53,15 +53,6 @@ func (l *logStore) StoreLogs(entries []*raft.Log) error {
 	return l.WAL.StoreLogs(entries)
 }
 
-// writeTime returns how long the current write has taken so far, or 0.
-func (l *logStore) writeTime() time.Duration {
-	start := l.writeStart.Load()
-	if start == 0 {
-		return 0
-	}
-	return time.Since(time.Unix(0, start))
-}
-
 // checkComplete returns an error if the log ends before the catalog does: new entries would
 // get indexes that the catalog takes for applied, and be lost. A new log directory beside a
 // catalog is the same mistake.

@@ -28,15 +28,17 @@ type diskWatchdog struct {
 
 // run watches until ctx ends.
 func (w *diskWatchdog) run(ctx context.Context) {
-	tick := time.NewTicker(w.timeout / 10)
+	interval := w.timeout / 10
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	var current pendingWrite
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		duration := w.log.writeTime()
+		duration := interval * time.Duration(current.observe(w.log.writeStart.Load()))
 		if duration < w.timeout || w.raft.State() != raft.Leader {
 			continue
 		}
@@ -48,7 +50,26 @@ func (w *diskWatchdog) run(ctx context.Context) {
 			continue
 		}
 		w.logger.Error("the disk hangs: this node stops, so that another one can lead", "for", duration)
-		w.stop(fmt.Errorf("%w: a write of the log takes longer than %v; another node leads now", ErrStalled, duration.Round(time.Second)))
+		w.stop(fmt.Errorf("%w: a write of the log takes longer than %v; another node leads now", ErrStalled, w.timeout))
 		return
 	}
+}
+
+// A pendingWrite counts the ticks at which one write is pending. Time is not read from a
+// clock, since it also passes while the whole process is frozen (SIGSTOP, a paused machine),
+// which says nothing about the disk.
+type pendingWrite struct {
+	start int64 // when the write began, 0 for none
+	ticks int
+}
+
+// observe returns at how many ticks after its first one the write that began at start is
+// pending.
+func (p *pendingWrite) observe(start int64) int {
+	if start == 0 || start != p.start {
+		*p = pendingWrite{start: start}
+		return 0
+	}
+	p.ticks++
+	return p.ticks
 }

@@ -33,3 +33,17 @@ func TestFrozenDisk(t *testing.T) {
 	followers[0].put(3)
 	close(thaw)
 }
+
+// TestPendingWrite checks that only a write that is pending at each tick counts, however much
+// time passes between two ticks.
+func TestPendingWrite(t *testing.T) {
+	var p pendingWrite
+	for i, step := range []struct {
+		start int64
+		want  int
+	}{{0, 0}, {7, 0}, {7, 1}, {7, 2}, {0, 0}, {7, 0}, {8, 0}, {8, 1}, {9, 0}} {
+		if got := p.observe(step.start); got != step.want {
+			t.Errorf("step %d: %d ticks, want %d", i, got, step.want)
+		}
+	}
+}

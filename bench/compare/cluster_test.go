@@ -55,12 +55,14 @@ func TestMetricsAreSummedByNameAndLabels(t *testing.T) {
 }
 
 func TestNodeMetrics(t *testing.T) {
-	status := http.StatusOK
+	var down atomic.Bool
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/metrics" {
 			t.Errorf("unexpected request: %s", r.URL.Path)
 		}
-		w.WriteHeader(status)
+		if down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 		_, _ = w.Write([]byte(scraped))
 	}))
 	defer ts.Close()
@@ -78,7 +80,7 @@ func TestNodeMetrics(t *testing.T) {
 	if leader, err := g.leader(ctx); err == nil {
 		t.Errorf("node %s is reported as leader, but no node is", leader.id)
 	}
-	status = http.StatusServiceUnavailable
+	down.Store(true)
 	if _, err := n.metrics(t.Context()); err == nil {
 		t.Error("metrics of a node that returns 503: no error")
 	}
@@ -239,8 +241,13 @@ func TestKillPoints(t *testing.T) {
 
 // TestWaitWritable checks that one node that accepts the write is enough.
 func TestWaitWritable(t *testing.T) {
-	var measured atomic.Int32
+	var measured, refused atomic.Int32
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	without := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if refused.Add(1) > 3 && measured.Load() >= 4 {
+			stop()
+		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte(`{"success":false,"error":{"code":"NO_LEADER"}}`))
 	}))
@@ -262,8 +269,7 @@ func TestWaitWritable(t *testing.T) {
 	if err := waitWritable(t.Context(), nodes); err != nil || measured.Load() != 4 {
 		t.Errorf("%v, %d requests", err, measured.Load())
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer stop()
+	refused.Store(0)
 	if err := waitWritable(ctx, nodes[:1]); err == nil || !strings.Contains(err.Error(), "NO_LEADER") {
 		t.Errorf("got %v", err)
 	}

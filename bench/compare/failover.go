@@ -168,8 +168,10 @@ func waitWritable(ctx context.Context, nodes []*node) error {
 	return fmt.Errorf("no node accepts writes: %w", errors.Join(errs...))
 }
 
-// write retries a write on a node until it succeeds.
+// write retries a write on a node until it succeeds. When ctx ends, the error is that of the
+// last response.
 func (n *node) write(ctx context.Context) error {
+	var last error
 	for i := 0; ; i++ {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := n.service.call(try, http.MethodPut, "/api/v1/catalog/projects/proj_alive", map[string]string{
@@ -179,9 +181,12 @@ func (n *node) write(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(err, context.Cause(ctx))
+			return errors.Join(last, context.Cause(ctx))
 		case <-time.After(pollInterval):
 		}
 	}

@@ -91,18 +91,42 @@ func linearizable(t *testing.T, network bool) {
 
 // A workload is the activity of the clients.
 type workload struct {
-	*history
 	t              testing.TB
+	history        *history
 	owner, service *client
 	nodes          []*node
 	home           string // the destination of all backup records
+
+	mu      sync.Mutex
+	current int       // number of the keys in use
+	since   time.Time // when they came into use
+	unknown int       // operations on them with an unknown output
 }
 
-// keyLife is how long clients use the same keys: checking many short histories is faster
-// than checking a few long ones.
-const keyLife = 5 * time.Second
+// The clients change to new keys after keyLife, or after maxUnknown operations with an unknown
+// output: the time of the check grows with the length of a key's history, and doubles with
+// each unknown operation.
+const (
+	keyLife    = 5 * time.Second
+	maxUnknown = 4
+)
 
-func (w *workload) keys() int { return int(time.Since(w.began)/keyLife) + 1 }
+// keys returns how many keys of each kind were used so far.
+func (w *workload) keys() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unknown >= maxUnknown || time.Since(w.since) > keyLife {
+		w.current, w.unknown, w.since = w.current+1, 0, time.Now()
+	}
+	return w.current
+}
+
+// countUnknown counts an operation with an unknown output.
+func (w *workload) countUnknown() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unknown++
+}
 
 func (w *workload) key(kind string, i int) string { return fmt.Sprintf("%s/x%d", kind, i) }
 
@@ -132,8 +156,12 @@ func (w *workload) do(ctx context.Context, client int, in input) {
 		time.Sleep(20 * time.Millisecond)
 		return // it has no effect, and each unknown operation multiplies the check
 	}
-	if ctx.Err() == nil || out.known || in.verb != get && in.verb != count {
-		w.add(client, in, begun, out)
+	write := in.verb != get && in.verb != count
+	if ctx.Err() == nil || out.known || write {
+		w.history.add(client, in, begun, out)
+	}
+	if write && !out.known {
+		w.countUnknown()
 	}
 	if !ok {
 		time.Sleep(20 * time.Millisecond) // the node may be down; the next one may not
