@@ -57,7 +57,7 @@ func (w *diskWatchdog) run(ctx context.Context) {
 
 // A pendingWrite counts the ticks at which one write is pending. Time is not read from a
 // clock, since it also passes while the whole process is frozen (SIGSTOP, a paused machine),
-// which says nothing about the disk.
+// and that is no fault of the disk.
 type pendingWrite struct {
 	start int64 // when the write began, 0 for none
 	ticks int
