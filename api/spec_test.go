@@ -18,6 +18,7 @@ import (
 var added = []string{
 	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "data.byType.unknown", "data.syncIds", "data[].endpoint",
 	"meta", "meta.depth", "meta.limit", "meta.truncated", "data.conditionalDelete", "data.failedCount",
+	"data.overlaps", "data.destinations[].countedIn",
 }
 
 // TestExamplesOfTheSpecification compares responses with the examples of the Storage

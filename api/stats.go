@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -20,6 +21,8 @@ type stats struct {
 type StorageStats struct {
 	Destinations []DestinationStats `json:"destinations"`
 	Totals       StatsTotals        `json:"totals"`
+	// Overlaps are the sets of destinations that share files.
+	Overlaps []StatsOverlap `json:"overlaps"`
 	// LastFullSyncAt is the time of the oldest index; null while a destination has
 	// none.
 	LastFullSyncAt      stamp `json:"lastFullSyncAt"`
@@ -34,9 +37,18 @@ type DestinationStats struct {
 	TotalSize   string `json:"totalSize"`
 	OrphanFiles uint64 `json:"orphanFiles"`
 	OrphanSize  string `json:"orphanSize"`
+	// CountedIn is the destination whose path contains that of this one, so that the totals
+	// take the files of this one from it; null when they count its own.
+	CountedIn *string `json:"countedIn"`
 }
 
-// StatsTotals are the totals of all destinations.
+// StatsOverlap is a set of destinations in one bucket with overlapping paths.
+type StatsOverlap struct {
+	StorageIDs []string `json:"storageIds"`
+}
+
+// StatsTotals are the totals of all destinations. They count each file of a bucket once,
+// however many destinations overlap on it.
 type StatsTotals struct {
 	TotalDestinations int    `json:"totalDestinations"`
 	TotalFiles        uint64 `json:"totalFiles"`
@@ -88,33 +100,44 @@ func (h *stats) get(c *call) error {
 func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta, error) {
 	var all []*pb.Destination
 	var fresh []freshness
+	var overlaps []catalog.Overlap
 	if err := h.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 		if all, err = tx.Destinations(org); err != nil {
 			return err
 		}
+		syncedAt := map[string]int64{}
 		for _, d := range all {
 			f, err := h.shards.syncs.freshness(tx, h.backend.now(), d)
 			if err != nil {
 				return err
 			}
 			fresh = append(fresh, f)
+			syncedAt[d.Id] = int64(f.LastSyncAt)
 		}
+		overlaps = tx.Overlaps(all, syncedAt)
 		return nil
 	}); err != nil {
 		return nil, nil, err
 	}
-	data, meta := &StorageStats{Destinations: []DestinationStats{}}, &statsMeta{}
+	data, meta := &StorageStats{Destinations: []DestinationStats{}, Overlaps: []StatsOverlap{}}, &statsMeta{}
+	countedIn := map[string]string{}
+	for _, o := range overlaps {
+		data.Overlaps = append(data.Overlaps, StatsOverlap{o.Destinations})
+		maps.Copy(countedIn, o.CountedIn)
+	}
 	var total index.Totals
 	for i, d := range all {
 		t, err := h.totals(ctx, d, fresh[i])
 		if err != nil {
 			return nil, nil, err
 		}
-		data.Destinations = append(data.Destinations, DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes)})
-		total.Files += t.Files
-		total.Bytes += t.Bytes
-		total.OrphanFiles += t.OrphanFiles
-		total.OrphanBytes += t.OrphanBytes
+		row := DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes), nil}
+		if outer, ok := countedIn[d.Id]; ok {
+			row.CountedIn = &outer
+		} else {
+			total.Add(t)
+		}
+		data.Destinations = append(data.Destinations, row)
 		meta.add(data, fresh[i], i == 0)
 	}
 	data.Totals = StatsTotals{len(all), total.Files, size(total.Bytes), total.OrphanFiles, size(total.OrphanBytes)}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 
@@ -82,13 +83,7 @@ func (tx *Tx) CheckIdentity(d *pb.Destination) (aliases []string, err error) {
 // buckets, each once.
 func withAliases(tx *Tx, ids []string) []string {
 	all := slices.Clone(ids)
-	for rest, value := range scan(tx.bucket(inMeta), under(metaRelation)) {
-		var relation pb.BucketRelation
-		// What cannot be read counts as one bucket, because that protects.
-		if proto.Unmarshal(value, &relation) == nil && !relation.GetSame() {
-			continue
-		}
-		a, b, _ := strings.Cut(string(rest), "\x00")
+	for a, b := range sameBuckets(tx) {
 		for _, pair := range [][2]string{{a, b}, {b, a}} {
 			if slices.Contains(ids, pair[0]) && !slices.Contains(all, pair[1]) {
 				all = append(all, pair[1])
@@ -96,6 +91,23 @@ func withAliases(tx *Tx, ids []string) []string {
 		}
 	}
 	return all
+}
+
+// sameBuckets returns the pairs of bucket identities that a probe has found to be one bucket.
+func sameBuckets(tx *Tx) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for rest, value := range scan(tx.bucket(inMeta), under(metaRelation)) {
+			var relation pb.BucketRelation
+			// What cannot be read counts as one bucket, because that protects.
+			if proto.Unmarshal(value, &relation) == nil && !relation.GetSame() {
+				continue
+			}
+			a, b, _ := strings.Cut(string(rest), "\x00")
+			if !yield(a, b) {
+				return
+			}
+		}
+	}
 }
 
 // mayBeOne reports whether two identities, which differ, may be one bucket: the names are

@@ -113,6 +113,14 @@ type Totals struct {
 	OrphanFiles, OrphanBytes uint64
 }
 
+// Add adds o to t.
+func (t *Totals) Add(o Totals) {
+	t.Files += o.Files
+	t.Bytes += o.Bytes
+	t.OrphanFiles += o.OrphanFiles
+	t.OrphanBytes += o.OrphanBytes
+}
+
 func (t *Totals) addLinked(n Usage) {
 	t.Files += n.Files
 	t.Bytes += n.Bytes

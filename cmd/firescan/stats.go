@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -22,6 +23,7 @@ type orgTotals struct {
 	Destinations []struct {
 		ID, Name, TotalSize, OrphanSize string
 		TotalFiles, OrphanFiles         uint64
+		CountedIn                       *string
 	}
 	Totals struct {
 		TotalFiles, OrphanFiles uint64
@@ -53,12 +55,24 @@ func statsCommand(a *app) *cobra.Command {
 }
 
 func (a *app) printOrgTotals(s orgTotals) error {
-	return table(a.out, "DESTINATION NAME FILES SIZE ORPHANS ORPHAN-SIZE", func(row func(...any)) {
+	shared := 0
+	if err := table(a.out, "DESTINATION NAME FILES SIZE ORPHANS ORPHAN-SIZE", func(row func(...any)) {
 		for _, d := range s.Destinations {
-			row(d.ID, pathText(d.Name), count(d.TotalFiles), sizeText(d.TotalSize), count(d.OrphanFiles), sizeText(d.OrphanSize))
+			name := pathText(d.Name)
+			if d.CountedIn != nil {
+				shared++
+				name += " *"
+			}
+			row(d.ID, name, count(d.TotalFiles), sizeText(d.TotalSize), count(d.OrphanFiles), sizeText(d.OrphanSize))
 		}
 		row("total", "", count(s.Totals.TotalFiles), sizeText(s.Totals.TotalSize), count(s.Totals.OrphanFiles), sizeText(s.Totals.OrphanSize))
-	})
+	}); err != nil {
+		return err
+	}
+	if shared > 0 {
+		fmt.Fprintln(a.out, "* lies within another destination; the total counts its files once")
+	}
+	return nil
 }
 
 func (a *app) printTotals(s destinationTotals) error {
