@@ -241,23 +241,18 @@ func TestKillPoints(t *testing.T) {
 
 // TestWaitWritable checks that one node that accepts the write is enough.
 func TestWaitWritable(t *testing.T) {
-	var measured, refused atomic.Int32
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	without := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if refused.Add(1) > 3 && measured.Load() >= 4 {
-			stop()
-		}
+	noLeader := func(w http.ResponseWriter) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte(`{"success":false,"error":{"code":"NO_LEADER"}}`))
-	}))
+	}
+	var measured atomic.Int32
+	without := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { noLeader(w) }))
 	with := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method+" "+r.URL.Path != "PUT /api/v1/catalog/projects/proj_alive" {
 			t.Errorf("unexpected request: %s %s", r.Method, r.URL.Path)
 		}
 		if measured.Add(1) < 4 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = w.Write([]byte(`{"success":false,"error":{"code":"NO_LEADER"}}`))
+			noLeader(w)
 			return
 		}
 		_, _ = w.Write([]byte(`{"success":true,"data":{}}`))
@@ -269,8 +264,24 @@ func TestWaitWritable(t *testing.T) {
 	if err := waitWritable(t.Context(), nodes); err != nil || measured.Load() != 4 {
 		t.Errorf("%v, %d requests", err, measured.Load())
 	}
-	refused.Store(0)
-	if err := waitWritable(ctx, nodes[:1]); err == nil || !strings.Contains(err.Error(), "NO_LEADER") {
+}
+
+// TestWaitWritableEnds checks that the error has the last response of the node.
+func TestWaitWritableEnds(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var refused atomic.Int32
+	without := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if refused.Add(1) > 3 { // the responses before this one have arrived
+			stop()
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(`{"success":false,"error":{"code":"NO_LEADER"}}`))
+	}))
+	defer without.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	err := waitWritable(ctx, []*node{{id: "n1", service: &api{base: without.URL}}})
+	if err == nil || !strings.Contains(err.Error(), "NO_LEADER") {
 		t.Errorf("got %v", err)
 	}
 }
