@@ -60,6 +60,7 @@ var commands = sync.OnceValue(func() []command {
 		define(20, 1, forgetNode),
 		define(21, 1, unsealSegments),
 		define(22, 1, setBucketRelation),
+		define(23, 1, proveAccess),
 	}
 })
 

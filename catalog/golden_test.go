@@ -58,6 +58,7 @@ func goldenCommands() []proto.Message {
 		&pb.ForgetNode{Node: "n"},
 		&pb.UnsealSegments{SyncId: "sync_1", Ids: []string{"seg_1"}},
 		&pb.SetBucketRelation{BucketId: "s3/a/b", OtherId: "s3//b", Same: true, At: 1},
+		&pb.ProveAccess{Org: "org", Id: "storage_1", Revision: 1, Credentials: []byte("c"), At: 1},
 	}
 }
 
@@ -234,7 +235,11 @@ func goldenLog(t *testing.T) []Entry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(entries, Entry{Index: uint64(len(entries) + 1), Term: 1, Data: once})
+	entries = append(entries, Entry{Index: uint64(len(entries) + 1), Term: 1, Data: once})
+	// The entries so far are the log of format version 2.
+	digest := CredentialsDigest(&pb.Destination{Sealed: map[string][]byte{"secretAccessKey": {2}}})
+	prove := &pb.ProveAccess{Org: "org", Id: d.Id, Revision: 1, Credentials: digest, At: 3}
+	return append(entries, Entry{Index: uint64(len(entries) + 1), Term: 1, Data: mustEncode(t, prove)})
 }
 
 // TestGoldenState: what a log leads to is the same in every build of one format

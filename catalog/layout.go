@@ -35,6 +35,7 @@ const (
 	inDeltas         = "deltas"           // a bucket per bucket identity: log index → Delta
 	inPrefixes       = "prefixes"         // bucket identity, org, pitr, prefix
 	inPrefixesByPitr = "prefixes-by-pitr" // org, pitr, bucket identity, prefix
+	inProofs         = "proofs"           // bucket identity, destination → AccessProof
 
 	inSyncs              = "syncs"                // id → Sync
 	inSyncsByOrg         = "syncs-by-org"         // org, id
@@ -61,7 +62,7 @@ func buckets() []string {
 	return []string{
 		inMeta, inDestinations, inDestinationsByOrg, inDestinationsByBucket, inHomes, inCounters,
 		inProjects, inBackups, inBackupIDs, inSchedules, inScheduleIDs, inPitrs, inPitrIDs,
-		inLinks, inDeltas, inPrefixes, inPrefixesByPitr,
+		inLinks, inDeltas, inPrefixes, inPrefixesByPitr, inProofs,
 		inSyncs, inSyncsByOrg, inSyncsByDestination, inRunning, inSegments, inGenerations, inHolders,
 		inIntents, inIntentsByDestination, inMarks, inAudit, inAnswers, inAnswersByTime,
 		inTokens, inTokensByHash,
@@ -75,10 +76,12 @@ const (
 	metaKeyset  = "keyset"
 	// metaRelation is followed by two bucket identities, the lesser one first. They are few.
 	metaRelation = "bucket-relation" // → BucketRelation
+	// metaProofs exists since the first ProveAccess: from then on, proofs decide.
+	metaProofs = "proofs"
 )
 
 // formatVersion is the version of the file layout and of snapshots of it.
-const formatVersion = 2
+const formatVersion = 3
 
 // A bucketPath names a bucket inside a bucket; without nested, a top-level bucket.
 type bucketPath struct{ bucket, nested string }

@@ -15,7 +15,7 @@ import (
 // TestUpgrade: a file of each older format becomes what this version would have made of
 // the same log.
 func TestUpgrade(t *testing.T) {
-	for version, entries := range map[int]int{1: 9} {
+	for version, entries := range map[int]int{1: 9, 2: 21} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "catalog.db")
 			undump(t, filepath.Join("testdata", fmt.Sprintf("state.v%d.txt", version)), path)

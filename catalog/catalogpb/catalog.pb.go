@@ -3603,6 +3603,149 @@ func (x *BucketRelation) GetAt() int64 {
 	return 0
 }
 
+// ProveAccess records that a destination's own credentials have listed its bucket. CONFLICT
+// when its settings or credentials are others by now.
+type ProveAccess struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Org      string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id       string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Revision uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// credentials is the digest of the credentials that were used (catalog.CredentialsDigest).
+	Credentials   []byte `protobuf:"bytes,4,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	At            int64  `protobuf:"varint,5,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveAccess) Reset() {
+	*x = ProveAccess{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveAccess) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveAccess) ProtoMessage() {}
+
+func (x *ProveAccess) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveAccess.ProtoReflect.Descriptor instead.
+func (*ProveAccess) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ProveAccess) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *ProveAccess) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ProveAccess) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ProveAccess) GetCredentials() []byte {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *ProveAccess) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+// AccessProof is the stored form of it, by bucket identity and destination. It outlives
+// later failures, edits and the destination itself.
+type AccessProof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	// proven_at is the first time, last_at the last one with the present credentials (0 is
+	// none).
+	ProvenAt      int64 `protobuf:"varint,2,opt,name=proven_at,json=provenAt,proto3" json:"proven_at,omitempty"`
+	LastAt        int64 `protobuf:"varint,3,opt,name=last_at,json=lastAt,proto3" json:"last_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessProof) Reset() {
+	*x = AccessProof{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessProof) ProtoMessage() {}
+
+func (x *AccessProof) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessProof.ProtoReflect.Descriptor instead.
+func (*AccessProof) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *AccessProof) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *AccessProof) GetProvenAt() int64 {
+	if x != nil {
+		return x.ProvenAt
+	}
+	return 0
+}
+
+func (x *AccessProof) GetLastAt() int64 {
+	if x != nil {
+		return x.LastAt
+	}
+	return 0
+}
+
 // Reseal replaces the sealed credentials by the same ones, encrypted with another key:
 // neither updated_at nor verified changes. CONFLICT when the destination's updated_at is
 // not base_updated_at.
@@ -3618,7 +3761,7 @@ type Reseal struct {
 
 func (x *Reseal) Reset() {
 	*x = Reseal{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3630,7 +3773,7 @@ func (x *Reseal) String() string {
 func (*Reseal) ProtoMessage() {}
 
 func (x *Reseal) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3643,7 +3786,7 @@ func (x *Reseal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reseal.ProtoReflect.Descriptor instead.
 func (*Reseal) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Reseal) GetOrg() string {
@@ -3689,7 +3832,7 @@ type SetHolder struct {
 
 func (x *SetHolder) Reset() {
 	*x = SetHolder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3701,7 +3844,7 @@ func (x *SetHolder) String() string {
 func (*SetHolder) ProtoMessage() {}
 
 func (x *SetHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3714,7 +3857,7 @@ func (x *SetHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHolder.ProtoReflect.Descriptor instead.
 func (*SetHolder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SetHolder) GetNode() string {
@@ -3755,7 +3898,7 @@ type ForgetNode struct {
 
 func (x *ForgetNode) Reset() {
 	*x = ForgetNode{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3767,7 +3910,7 @@ func (x *ForgetNode) String() string {
 func (*ForgetNode) ProtoMessage() {}
 
 func (x *ForgetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3780,7 +3923,7 @@ func (x *ForgetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetNode.ProtoReflect.Descriptor instead.
 func (*ForgetNode) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ForgetNode) GetNode() string {
@@ -3802,7 +3945,7 @@ type UnsealSegments struct {
 
 func (x *UnsealSegments) Reset() {
 	*x = UnsealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3814,7 +3957,7 @@ func (x *UnsealSegments) String() string {
 func (*UnsealSegments) ProtoMessage() {}
 
 func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3827,7 +3970,7 @@ func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsealSegments.ProtoReflect.Descriptor instead.
 func (*UnsealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *UnsealSegments) GetSyncId() string {
@@ -4168,7 +4311,17 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\"4\n" +
 	"\x0eBucketRelation\x12\x12\n" +
 	"\x04same\x18\x01 \x01(\bR\x04same\x12\x0e\n" +
-	"\x02at\x18\x02 \x01(\x03R\x02at\"\xce\x01\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\"}\n" +
+	"\vProveAccess\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12 \n" +
+	"\vcredentials\x18\x04 \x01(\fR\vcredentials\x12\x0e\n" +
+	"\x02at\x18\x05 \x01(\x03R\x02at\"U\n" +
+	"\vAccessProof\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x1b\n" +
+	"\tproven_at\x18\x02 \x01(\x03R\bprovenAt\x12\x17\n" +
+	"\alast_at\x18\x03 \x01(\x03R\x06lastAt\"\xce\x01\n" +
 	"\x06Reseal\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12?\n" +
@@ -4204,7 +4357,7 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(Reference_Kind)(0),       // 0: firescan.catalog.v1.Reference.Kind
 	(*Envelope)(nil),          // 1: firescan.catalog.v1.Envelope
@@ -4250,19 +4403,21 @@ var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(*SetConditions)(nil),     // 41: firescan.catalog.v1.SetConditions
 	(*SetBucketRelation)(nil), // 42: firescan.catalog.v1.SetBucketRelation
 	(*BucketRelation)(nil),    // 43: firescan.catalog.v1.BucketRelation
-	(*Reseal)(nil),            // 44: firescan.catalog.v1.Reseal
-	(*SetHolder)(nil),         // 45: firescan.catalog.v1.SetHolder
-	(*ForgetNode)(nil),        // 46: firescan.catalog.v1.ForgetNode
-	(*UnsealSegments)(nil),    // 47: firescan.catalog.v1.UnsealSegments
-	nil,                       // 48: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 49: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 50: firescan.catalog.v1.Reseal.SealedEntry
+	(*ProveAccess)(nil),       // 44: firescan.catalog.v1.ProveAccess
+	(*AccessProof)(nil),       // 45: firescan.catalog.v1.AccessProof
+	(*Reseal)(nil),            // 46: firescan.catalog.v1.Reseal
+	(*SetHolder)(nil),         // 47: firescan.catalog.v1.SetHolder
+	(*ForgetNode)(nil),        // 48: firescan.catalog.v1.ForgetNode
+	(*UnsealSegments)(nil),    // 49: firescan.catalog.v1.UnsealSegments
+	nil,                       // 50: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 51: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 52: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	2,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
 	4,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	48, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	49, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	50, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	51, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
 	6,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
 	9,  // 5: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
 	0,  // 6: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
@@ -4279,7 +4434,7 @@ var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	12, // 17: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
 	15, // 18: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
 	20, // 19: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	50, // 20: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	52, // 20: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
 	21, // [21:21] is the sub-list for method output_type
 	21, // [21:21] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
@@ -4304,7 +4459,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   50,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,125 @@
+package catalog
+
+import (
+	"crypto/sha256"
+	"strings"
+	"time"
+
+	pb "firescan/catalog/catalogpb"
+)
+
+// Whoever can name a bucket can create a destination for it, with any credentials. So a
+// destination affects other organizations only after its own credentials have listed the
+// bucket: then its links and prefixes protect files from them, and stay in force. Marks,
+// which block their records, need a proof that is recent.
+//
+// Proofs decide from the first ProveAccess on. Until then every destination counts, as it
+// did before format version 3: the log of an older version has no proofs, and the nodes of a
+// cluster that is upgraded one by one must come to the same decisions.
+
+// MaxProofAge is the age up to which a proof of access is recent. A day is short enough to
+// notice credentials that were revoked, and long enough that proofs, which are renewed at
+// half of it, cost the log two entries a day and destination.
+const MaxProofAge = 24 * time.Hour
+
+// CredentialsDigest identifies the credentials of a destination.
+func CredentialsDigest(d *pb.Destination) []byte {
+	data, err := deterministic.Marshal(&pb.Destination{Sealed: d.GetSealed()})
+	if err != nil {
+		return nil // field names that are not UTF-8: no proof matches
+	}
+	sum := sha256.Sum256(data)
+	return sum[:]
+}
+
+// NewProof returns the command that records that the credentials of d have just listed its
+// bucket, or nil when a proof is stored that is recent enough.
+func (tx *Tx) NewProof(d *pb.Destination, now time.Time) (*pb.ProveAccess, error) {
+	proof, err := tx.proof(BucketID(d), d.GetId())
+	if err != nil {
+		return nil, err
+	}
+	if proof != nil && time.Duration(now.UnixMilli()-proof.GetLastAt())*time.Millisecond < MaxProofAge/2 {
+		return nil, nil
+	}
+	return &pb.ProveAccess{
+		Org: d.GetOrg(), Id: d.GetId(), Revision: d.GetRevision(), Credentials: CredentialsDigest(d), At: now.UnixMilli(),
+	}, nil
+}
+
+// proof returns the proof of a destination for a bucket, nil if there is none.
+func (tx *Tx) proof(bucketID, destID string) (*pb.AccessProof, error) {
+	return load[pb.AccessProof](tx.bucket(inProofs), join(bucketID, destID))
+}
+
+func proveAccess(tx *writeTx, m *pb.ProveAccess) (*pb.Result, error) {
+	d, err := tx.read.Destination(m.GetOrg(), m.GetId())
+	if err != nil {
+		return nil, err
+	}
+	if d.GetRevision() != m.GetRevision() || string(CredentialsDigest(d)) != string(m.GetCredentials()) {
+		return nil, refuse(CodeConflict, "storage destination %q was changed while its bucket was listed", d.GetId())
+	}
+	if err := seedProofs(tx, m.GetAt()); err != nil {
+		return nil, err
+	}
+	bucketID := BucketID(d)
+	proof, err := tx.read.proof(bucketID, d.GetId())
+	if err != nil {
+		return nil, err
+	}
+	if proof == nil {
+		proof = &pb.AccessProof{Org: d.GetOrg(), ProvenAt: m.GetAt()}
+	}
+	proof.LastAt = max(proof.GetLastAt(), m.GetAt())
+	return &pb.Result{}, store(tx.bucket(inProofs), join(bucketID, d.GetId()), proof)
+}
+
+// seedProofs runs once, with the first ProveAccess: destinations that older versions have
+// listed or verified count as proven, and so does what cannot be known anymore, which are
+// the former buckets of a destination and all buckets of a deleted one.
+func seedProofs(tx *writeTx, at int64) error {
+	if tx.bucket(inMeta).Get([]byte(metaProofs)) != nil {
+		return nil
+	}
+	for key := range scan(tx.bucket(inHomes), nil) {
+		parts := strings.SplitN(string(key), "\x00", 3)
+		org, id, bucketID := parts[0], parts[1], parts[2]
+		d, err := load[pb.Destination](tx.bucket(inDestinations), []byte(id))
+		if err != nil {
+			return err
+		}
+		if d != nil && d.GetOrg() == org && BucketID(d) == bucketID {
+			listed, err := wasListed(tx.read, d)
+			if err != nil {
+				return err
+			}
+			if !listed {
+				continue
+			}
+		}
+		proof := &pb.AccessProof{Org: org, ProvenAt: at}
+		if err := store(tx.bucket(inProofs), join(bucketID, id), proof); err != nil {
+			return err
+		}
+	}
+	return tx.bucket(inMeta).Put([]byte(metaProofs), []byte{})
+}
+
+// wasListed reports whether a destination was verified or synced, by what is stored apart
+// from proofs.
+func wasListed(tx *Tx, d *pb.Destination) (bool, error) {
+	if d.GetVerified() || tx.bucket(inGenerations).Get([]byte(d.GetId())) != nil {
+		return true, nil
+	}
+	for id := range scan(tx.bucket(inSyncsByDestination), under(d.GetOrg(), d.GetId())) {
+		s, err := load[pb.Sync](tx.bucket(inSyncs), id)
+		if err != nil {
+			return false, err
+		}
+		if s.GetStatus() == SyncCompleted {
+			return true, nil
+		}
+	}
+	return false, nil
+}
