@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -36,7 +37,7 @@ var expected = map[string]bool{
 }
 
 func (l *hclogger) write(level slog.Level, msg string, args ...any) {
-	peer := ""
+	peer, canceled := "", false
 	for i, a := range args {
 		// hclog's own formats of values.
 		if f, ok := a.(hclog.Format); ok {
@@ -45,12 +46,15 @@ func (l *hclogger) write(level slog.Level, msg string, args ...any) {
 		if a == "peer" || a == "target" {
 			peer = fmt.Sprint(args[min(i+1, len(args)-1)])
 		}
+		if err, ok := a.(error); ok && errors.Is(err, context.Canceled) {
+			canceled = true // autopilot, when its term ends
+		}
 	}
 	if peer != "" {
 		level = min(level, slog.LevelWarn) // the failure of another node is no error of this one
 	}
 	// Raft logs an unreachable node several times a second.
-	if expected[msg] || level >= slog.LevelWarn && !l.limit.Allow(msg+peer) {
+	if expected[msg] || canceled || level >= slog.LevelWarn && !l.limit.Allow(msg+peer) {
 		level = slog.LevelDebug
 	}
 	l.out.Log(context.Background(), level, msg, args...)

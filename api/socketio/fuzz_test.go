@@ -129,7 +129,7 @@ func TestChaos(t *testing.T) {
 	for i := range 16 {
 		all.Go(func() {
 			for range 8 {
-				p := r.poll()
+				p := r.pollUntilOpen()
 				var at sync.WaitGroup
 				at.Go(func() {
 					try(t.Context(), "POST", p.sid, "40")
@@ -172,7 +172,7 @@ func TestChaos(t *testing.T) {
 	}
 	eventually(t, "no session is unauthenticated", func() bool { return r.unauthenticated() == 0 })
 	eventually(t, "a new client connects", func() bool {
-		r.poll().send("40") // fails when the session times out before
+		try(t.Context(), "POST", r.pollUntilOpen().sid, "40") // fails when the session times out before
 		return len(r.clients) > 0
 	})
 }

@@ -202,6 +202,27 @@ func (r *rig) poll() *poller {
 	return &poller{r: r, sid: sidOf(r.t, body)}
 }
 
+// pollUntilOpen is poll for a server whose write timeout is so short that a busy machine
+// closes some connections before the response is written.
+func (r *rig) pollUntilOpen() *poller {
+	r.t.Helper()
+	for {
+		req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.http.URL+query+"polling", nil)
+		if err != nil {
+			r.t.Error(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err == nil && res.StatusCode == http.StatusOK {
+			return &poller{r: r, sid: sidOf(r.t, string(body))}
+		}
+	}
+}
+
 func (p *poller) send(packet string) { p.r.do("POST", query+"polling&sid="+p.sid, packet) }
 
 func (p *poller) receive() string {

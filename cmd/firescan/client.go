@@ -35,6 +35,7 @@ var errTimeout = fmt.Errorf("timeout after %v; check the load of the node and th
 type client struct {
 	base, token, org string
 	http             *http.Client
+	idempotencyKey   string // of POST requests, unless empty
 }
 
 // newClient returns a client for the node at addr, a URL or host:port.
@@ -64,7 +65,7 @@ func newClient(addr, token, org, caFile string) (*client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	return &client{strings.TrimRight(u.Scheme+"://"+u.Host+u.Path, "/"), token, org, &http.Client{Transport: transport}}, nil
+	return &client{base: strings.TrimRight(u.Scheme+"://"+u.Host+u.Path, "/"), token: token, org: org, http: &http.Client{Transport: transport}}, nil
 }
 
 // call sends body as JSON unless it is nil, and decodes the data of the response into
@@ -132,6 +133,9 @@ func (c *client) stream(ctx context.Context, method, path, contentType string, b
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	if c.org != "" {
 		req.Header.Set("X-Organization-Id", c.org)
+	}
+	if c.idempotencyKey != "" && method == http.MethodPost {
+		req.Header.Set("Idempotency-Key", c.idempotencyKey)
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -188,7 +189,9 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 	if err != nil {
 		return err
 	}
-	if err := show(ctx, d.app, admin, http.MethodGet, "/api/v1/admin/cluster", nil, d.app.printNodes); err != nil {
+	if err := retry(ctx, admin, func(c *client) error {
+		return show(ctx, d.app, c, http.MethodGet, "/api/v1/admin/cluster", nil, d.app.printNodes)
+	}); err != nil {
 		return err
 	}
 	id, err := d.connect(ctx, endpoint)
@@ -196,30 +199,36 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 		return err
 	}
 	step("Verifying that the bucket can be reached, read and written:")
-	if err := d.app.verify(ctx, d.owner, id); err != nil {
+	if err := retry(ctx, d.owner, func(c *client) error { return d.app.verify(ctx, c, id) }); err != nil {
 		return err
 	}
 	step("Importing the backup records …")
-	if err := d.importCatalog(ctx, keys, id); err != nil {
+	if err := retry(ctx, d.service, func(c *client) error { return d.importCatalog(ctx, c, keys, id) }); err != nil {
 		return err
 	}
 	step(fmt.Sprintf("Scanning the bucket, with a latency of %v for each page …", demoLatency))
-	if err := d.app.watchSync(ctx, d.owner, id); err != nil {
+	if err := retry(ctx, d.owner, func(c *client) error { return d.app.watchSync(ctx, c, id) }); err != nil {
 		return err
 	}
 	step("Totals by type:")
-	if err := show(ctx, d.app, d.owner, http.MethodGet, destinationPath(id, "/files/stats"), nil, d.app.printTotals); err != nil {
+	if err := retry(ctx, d.owner, func(c *client) error {
+		return show(ctx, d.app, c, http.MethodGet, destinationPath(id, "/files/stats"), nil, d.app.printTotals)
+	}); err != nil {
 		return err
 	}
 	step("Some orphans, which no backup needs:")
 	var orphans filesPage
-	if err := d.owner.call(ctx, http.MethodGet, destinationPath(id, "/files?orphansOnly=true&limit=5"), nil, &orphans.Data); err != nil {
+	if err := retry(ctx, d.owner, func(c *client) error {
+		return c.call(ctx, http.MethodGet, destinationPath(id, "/files?orphansOnly=true&limit=5"), nil, &orphans.Data)
+	}); err != nil {
 		return err
 	}
 	d.app.printFiles(&orphans, true)
 	step("Some backups without a file:")
 	var missing backupsPage
-	if err := d.owner.call(ctx, http.MethodGet, destinationPath(id, "/backups?missing=true&limit=5"), nil, &missing.Data); err != nil {
+	if err := retry(ctx, d.owner, func(c *client) error {
+		return c.call(ctx, http.MethodGet, destinationPath(id, "/backups?missing=true&limit=5"), nil, &missing.Data)
+	}); err != nil {
 		return err
 	}
 	if err := d.app.printBackups(missing.Data.Backups, true); err != nil {
@@ -229,6 +238,21 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 		d.printHints(id)
 	}
 	return nil
+}
+
+// retry repeats a step while the cluster has no leader: on a busy machine an election may
+// come in between. Its POSTs have one Idempotency-Key, so that they take effect once.
+func retry(ctx context.Context, c *client, step func(*client) error) error {
+	once := *c
+	once.idempotencyKey = rand.Text()
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := step(&once)
+		if e, ok := errors.AsType[*apiError](err); err != nil && (!ok || e.Code != "NO_LEADER") {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(time.Minute))
+	return err
 }
 
 func (d *demo) ready(ctx context.Context) error {
@@ -252,7 +276,9 @@ func (d *demo) login(ctx context.Context, root string) (admin *client, err error
 	for role, to := range map[string]**client{"owner": &d.owner, "service": &d.service} {
 		var made struct{ Token string }
 		in := map[string]string{"organizationId": demoOrg, "role": role, "name": "demo"}
-		if err := admin.call(ctx, http.MethodPost, "/api/v1/admin/tokens", in, &made); err != nil {
+		if err := retry(ctx, admin, func(c *client) error {
+			return c.call(ctx, http.MethodPost, "/api/v1/admin/tokens", in, &made)
+		}); err != nil {
 			return nil, err
 		}
 		if *to, err = newClient(d.nodes[0].URL(), made.Token, demoOrg, ""); err != nil {
@@ -264,22 +290,24 @@ func (d *demo) login(ctx context.Context, root string) (admin *client, err error
 
 func (d *demo) connect(ctx context.Context, endpoint string) (string, error) {
 	var made destination
-	err := d.owner.call(ctx, http.MethodPost, destinationsPath, map[string]any{
-		"name": "demo", "type": catalog.TypeS3, "bucket": demoBucket, "region": "us-east-1", "endpoint": endpoint,
-		"credentials": map[string]string{"accessKeyId": demoKey, "secretAccessKey": "demo"},
-	}, &made)
+	err := retry(ctx, d.owner, func(c *client) error {
+		return c.call(ctx, http.MethodPost, destinationsPath, map[string]any{
+			"name": "demo", "type": catalog.TypeS3, "bucket": demoBucket, "region": "us-east-1", "endpoint": endpoint,
+			"credentials": map[string]string{"accessKeyId": demoKey, "secretAccessKey": "demo"},
+		}, &made)
+	})
 	return made.ID, err
 }
 
 // importCatalog streams records that match the bucket, except that 5 % of the backups
 // have no record, and 1 % of the records have no file.
-func (d *demo) importCatalog(ctx context.Context, keys *bucketserver.Keys, id string) error {
+func (d *demo) importCatalog(ctx context.Context, c *client, keys *bucketserver.Keys, id string) error {
 	r, w := io.Pipe()
 	var g errgroup.Group
 	g.Go(func() error {
 		return w.CloseWithError(keys.WriteRecords(w, bucketserver.Catalog{Orphans: 0.05, Missing: 0.01, StorageID: id}))
 	})
-	response, err := d.service.stream(ctx, http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", r)
+	response, err := c.stream(ctx, http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", r)
 	_ = r.CloseWithError(err) // ends the writer if the response came early
 	if err = errors.Join(err, g.Wait()); err != nil {
 		return err
