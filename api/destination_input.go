@@ -41,6 +41,7 @@ func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool
 	text("name", in.Name, &d.Name, true, checkName)
 	text("bucket", in.Bucket, &d.Bucket, true, func(b string) string { return checkBucket(d.Type, b) })
 	text("region", in.Region, &d.Region, false, checkRegion)
+	in.canonicalize(d)
 	text("endpoint", in.Endpoint, &d.Endpoint, false, h.settings.checkEndpoint)
 	if in.Path != nil {
 		path := strings.Trim(*in.Path, "/")
@@ -73,6 +74,22 @@ func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool
 		}
 	}
 	return nil
+}
+
+// canonicalize brings the given endpoint into the spelling that is stored: that of d, if it
+// is the same one, so that no other spelling counts as a change.
+func (in *destinationInput) canonicalize(d *pb.Destination) {
+	if in.Endpoint == nil {
+		return
+	}
+	given, err := catalog.CanonicalEndpoint(*in.Endpoint)
+	if err != nil {
+		return // it is refused
+	}
+	if stored, err := catalog.CanonicalEndpoint(d.Endpoint); err == nil && stored == given {
+		given = d.Endpoint
+	}
+	in.Endpoint = &given
 }
 
 func (h *destinations) fillType(d *pb.Destination, given string, create bool, wrong fieldErrors) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 	"firescan/catalog/catalogtest"
 	"firescan/provider/mem"
 )
@@ -36,5 +37,29 @@ func TestVerifySettlesIdentity(t *testing.T) {
 	}
 	if got := identity(); len(got) != 1 || got[0] != catalog.BucketID(b) {
 		t.Errorf("after it: %q, want the identity of the other destination", got)
+	}
+}
+
+// TestEndpointsAreStoredInOneSpelling: another spelling of an endpoint is no other endpoint,
+// and one that clients read differently is refused.
+func TestEndpointsAreStoredInOneSpelling(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	create := func(endpoint string) *response {
+		return r.do(catalog.RoleOwner, "POST", "/api/v1/storage/destinations", strings.Replace(createBody, `"region"`, `"endpoint":"`+endpoint+`","region"`, 1))
+	}
+	created := create("HTTP://Allowed.example.com.:09000/")
+	id, _ := created.at("data", "id").(string)
+	if got := created.at("data", "endpoint"); got != "http://allowed.example.com:9000" {
+		t.Fatalf("created %d %s", created.status, created.raw)
+	}
+	for _, endpoint := range []string{"http://allowed.example.com.:9000", "http://allowed.example.com:009000/"} {
+		r.owner("PUT", "/api/v1/storage/destinations/"+id, `{"endpoint":"`+endpoint+`"}`)
+		d := catalogtest.Read(r.replog, func(tx *catalog.Tx) (*pb.Destination, error) { return tx.Destination(org, id) })
+		if d.Revision != 1 || d.Endpoint != "http://allowed.example.com:9000" {
+			t.Errorf("after %s it is %v", endpoint, d)
+		}
+	}
+	for _, endpoint := range []string{"http://0177.0.0.1:9000/allowed", "http://127.1/allowed", "http://2130706433/allowed", "http://allowed.example.com:99999"} {
+		create(endpoint).refused(400, CodeValidation)
 	}
 }

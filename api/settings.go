@@ -62,6 +62,9 @@ func (s *settings) checkEndpoint(endpoint string) string {
 	if err != nil {
 		return "cannot be checked"
 	}
+	if _, err := catalog.CanonicalEndpoint(endpoint); err != nil {
+		return err.Error()
+	}
 	return ""
 }
 

@@ -22,42 +22,64 @@ const (
 //
 // Treating one bucket as two is dangerous: files of one destination would be orphans to
 // the other. Treating two as one is harmless. So the vendors' own endpoints count as the
-// vendor, and neither scheme nor default port matters.
+// vendor, hosts have one spelling (see canonicalHost), and neither scheme nor default port
+// matters.
 func BucketID(d *pb.Destination) string {
-	host := endpointHost(d.GetEndpoint())
-	space, where := "s3", host
+	host := canonicalHost(d.GetEndpoint())
+	isGoogle := d.GetType() == TypeGCS || d.GetType() == TypeFirebase
 	switch {
-	case host == "" && d.GetType() == TypeSpaces:
-		space, where = "do-spaces", strings.ToLower(d.GetRegion())
-	case host == "" && (d.GetType() == TypeGCS || d.GetType() == TypeFirebase),
-		isOf(host, "storage.googleapis.com"):
-		space, where = "gcs", ""
-	case d.GetType() == TypeGCS || d.GetType() == TypeFirebase:
-		space = "gcs"
+	case host != "":
+		return customID(isGoogle, host, d.GetBucket())
+	case isGoogle:
+		return bucketID("gcs", "", d.GetBucket())
+	case d.GetType() == TypeSpaces:
+		return bucketID("do-spaces", strings.ToLower(d.GetRegion()), d.GetBucket())
+	}
+	return bucketID("s3", "", d.GetBucket())
+}
+
+// customID returns the identity of a bucket at an endpoint that a user has given.
+func customID(isGoogle bool, host, bucket string) string {
+	switch {
+	case isOf(host, "googleapis.com"), isOf(host, "storage.cloud.google.com"):
+		return bucketID("gcs", "", bucket)
+	case isGoogle:
+		return bucketID("gcs", host, bucket)
 	case isOf(host, "digitaloceanspaces.com"):
 		region := strings.TrimSuffix(strings.TrimSuffix(host, "digitaloceanspaces.com"), ".")
-		space, where = "do-spaces", region[strings.LastIndexByte(region, '.')+1:]
-	case isOf(host, "amazonaws.com"), isOf(host, "amazonaws.com.cn"):
-		where = ""
+		region = strings.TrimSuffix(region, ".cdn")
+		return bucketID("do-spaces", region[strings.LastIndexByte(region, '.')+1:], bucket)
+	case isOf(host, "amazonaws.com"), isOf(host, "amazonaws.com.cn"), isOf(host, "api.aws"):
+		return bucketID("s3", "", bucket)
 	}
-	return space + "/" + url.PathEscape(where) + "/" + d.GetBucket()
+	return bucketID("s3", host, bucket)
+}
+
+func bucketID(space, where, bucket string) string {
+	return space + "/" + url.PathEscape(where) + "/" + bucket
+}
+
+// canonicalID returns the identity that BucketID gives to a bucket whose identity was made
+// by an older version, or by this one.
+func canonicalID(id string) string {
+	space, where, bucket := cutBucketID(id)
+	host, err := url.PathUnescape(where)
+	if host == "" || err != nil || space == "do-spaces" {
+		return id
+	}
+	return customID(space == "gcs", canonicalHost(host), bucket)
+}
+
+// cutBucketID splits a bucket identity; where is escaped.
+func cutBucketID(id string) (space, where, bucket string) {
+	space, rest, _ := strings.Cut(id, "/")
+	where, bucket, _ = strings.Cut(rest, "/")
+	return space, where, bucket
 }
 
 // isOf reports whether host is domain or a subdomain of it.
 func isOf(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
-}
-
-// endpointHost returns the host of an endpoint in lower case, with its port unless that
-// is the default of http or https.
-func endpointHost(endpoint string) string {
-	host := strings.ToLower(strings.TrimSpace(endpoint))
-	if _, rest, ok := strings.Cut(host, "://"); ok {
-		host = rest
-	}
-	host, _, _ = strings.Cut(host, "/")
-	host = strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":80")
-	return strings.TrimSuffix(host, ".")
 }
 
 // KeySpace returns the range [start, end) of object keys that belong to a destination:

@@ -17,6 +17,12 @@ func TestBucketID(t *testing.T) {
 		{{Type: TypeSpaces, Region: "nyc3"}, {Type: TypeS3, Endpoint: "https://nyc3.digitaloceanspaces.com"}},
 		{{Type: TypeSpaces, Region: "nyc3"}, {Type: TypeSpaces, Region: "NYC3", Endpoint: "nyc3.digitaloceanspaces.com"}},
 		{{Type: TypeS3, Endpoint: "https://storage.googleapis.com"}, {Type: TypeGCS}},
+		{{Type: TypeS3, Endpoint: "https://backups.s3.eu-west-1.amazonaws.com/"}, {Type: TypeS3}},
+		{{Type: TypeS3, Endpoint: "https://s3.dualstack.eu-west-1.amazonaws.com:0443/backups"}, {Type: TypeS3}},
+		{{Type: TypeS3, Endpoint: "https://commondatastorage.googleapis.com"}, {Type: TypeGCS}},
+		{{Type: TypeGCS, Endpoint: "https://www.googleapis.com/storage/v1/"}, {Type: TypeFirebase}},
+		{{Type: TypeS3, Endpoint: "https://backups.storage.googleapis.com"}, {Type: TypeGCS}},
+		{{Type: TypeS3, Endpoint: "https://b.NYC3.cdn.digitaloceanspaces.com."}, {Type: TypeSpaces, Region: "nyc3"}},
 		{{Type: TypeGCS, Endpoint: "http://fake:4443"}, {Type: TypeFirebase, Endpoint: "http://fake:4443"}},
 	}
 	for _, pair := range same {

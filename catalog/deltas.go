@@ -66,10 +66,7 @@ func putDeltas(tx *writeTx, all deltas) error {
 			continue
 		}
 		d := all[bucketID]
-		for _, list := range []*[][]byte{&d.Stems, &d.Prefixes, &d.Deleted} {
-			slices.SortFunc(*list, bytes.Compare)
-			*list = slices.CompactFunc(*list, bytes.Equal)
-		}
+		sortDelta(d)
 		into, err := tx.bucket(inDeltas).CreateBucketIfNotExists([]byte(bucketID))
 		if err != nil {
 			return err
@@ -79,6 +76,14 @@ func putDeltas(tx *writeTx, all deltas) error {
 		}
 	}
 	return nil
+}
+
+// sortDelta sorts the lists of a delta and removes duplicates.
+func sortDelta(d *pb.Delta) {
+	for _, list := range []*[][]byte{&d.Stems, &d.Prefixes, &d.Deleted} {
+		slices.SortFunc(*list, bytes.Compare)
+		*list = slices.CompactFunc(*list, bytes.Equal)
+	}
 }
 
 // oldestNeededDelta returns the index after which a generation or a running sync of a

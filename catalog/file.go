@@ -42,14 +42,17 @@ func openFile(path string) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// prepare creates missing buckets, checks the format of an existing file, and returns the
-// applied index.
+// prepare creates missing buckets, checks the format of an existing file and upgrades it,
+// and returns the applied index.
 func prepare(db *bbolt.DB) (index uint64, err error) {
 	err = db.Update(func(tx *bbolt.Tx) error {
+		version := uint32(formatVersion)
 		if meta := tx.Bucket([]byte(inMeta)); meta != nil {
-			if err := checkFormat(meta.Get([]byte(metaFormat))); err != nil {
+			v := meta.Get([]byte(metaFormat))
+			if err := checkFormat(v); err != nil {
 				return err
 			}
+			version = binary.BigEndian.Uint32(v)
 		} else if k, _ := tx.Cursor().First(); k != nil {
 			return fmt.Errorf("not a catalog file (it contains the bucket %q): %w", k, ErrFormat)
 		}
@@ -57,6 +60,9 @@ func prepare(db *bbolt.DB) (index uint64, err error) {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return fmt.Errorf("create the bucket %s: %w", name, err)
 			}
+		}
+		if err := upgrade(tx, version); err != nil {
+			return fmt.Errorf("upgrade from format version %d: %w", version, err)
 		}
 		index, _ = applied(tx)
 		return tx.Bucket([]byte(inMeta)).Put([]byte(metaFormat), binary.BigEndian.AppendUint32(nil, formatVersion))

@@ -119,18 +119,12 @@ func mayBeOne(a, b string) bool {
 	return nameA == nameB && (custom(spaceA, whereA) || custom(spaceB, whereB))
 }
 
-// cutBucketID splits a bucket identity (see BucketID).
-func cutBucketID(id string) (space, where, name string) {
-	space, rest, _ := strings.Cut(id, "/")
-	where, name, _ = strings.Cut(rest, "/")
-	return space, where, name
-}
-
 func relationKey(a, b string) []byte { return join(metaRelation, min(a, b), max(a, b)) }
 
 func setBucketRelation(tx *writeTx, m *pb.SetBucketRelation) (*pb.Result, error) {
-	if !mayBeOne(m.GetBucketId(), m.GetOtherId()) || m.GetBucketId() == m.GetOtherId() {
+	id, other := canonicalID(m.GetBucketId()), canonicalID(m.GetOtherId())
+	if !mayBeOne(id, other) || id == other {
 		return nil, refuse(CodeInvalid, "buckets %q and %q cannot be one", m.GetBucketId(), m.GetOtherId())
 	}
-	return &pb.Result{}, store(tx.bucket(inMeta), relationKey(m.GetBucketId(), m.GetOtherId()), &pb.BucketRelation{Same: m.GetSame(), At: m.GetAt()})
+	return &pb.Result{}, store(tx.bucket(inMeta), relationKey(id, other), &pb.BucketRelation{Same: m.GetSame(), At: m.GetAt()})
 }

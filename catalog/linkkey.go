@@ -90,7 +90,11 @@ var linkKinds = map[pb.Reference_Kind]LinkKind{
 func recordLinks(r *pb.Backup) []recordLink {
 	links := make([]recordLink, 0, 1+len(r.GetFiles()))
 	for _, ref := range r.GetReferences() {
-		links = append(links, recordLink{linkKinds[ref.GetKind()], ref.GetKey(), ref.GetBucketId()})
+		bucketID := ref.GetBucketId()
+		if bucketID != "" {
+			bucketID = canonicalID(bucketID) // an older version may have resolved it
+		}
+		links = append(links, recordLink{linkKinds[ref.GetKind()], ref.GetKey(), bucketID})
 	}
 	if len(links) > 0 {
 		return links
