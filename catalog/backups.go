@@ -30,6 +30,7 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 			w.unplace(backupKind(), old.GetStorageId(), old.GetId())
 		}
 	}
+	s.changes++
 	s.counters.Backups++
 	s.counters.BackupBytes += uint64(n.GetSize())
 	if !linked {
@@ -53,6 +54,7 @@ func (w *recordWriter) subtract(old *pb.Backup, unlink bool) error {
 	if err != nil {
 		return err
 	}
+	s.changes++
 	s.counters.Backups--
 	s.counters.BackupBytes -= uint64(old.GetSize())
 	if unlink {

@@ -48,7 +48,7 @@ var commands = sync.OnceValue(func() []command {
 		define(8, 1, putKeyset),
 		define(9, 1, startSync),
 		define(10, 1, sealSegments),
-		define(11, 1, promoteSync),
+		define(11, 2, promoteSync), // 2: with a baseline
 		define(12, 1, finishSync),
 		define(13, 1, beginDelete),
 		define(14, 2, finishDelete), // 2: outcomes that hold their marks
@@ -61,6 +61,7 @@ var commands = sync.OnceValue(func() []command {
 		define(21, 1, unsealSegments),
 		define(22, 1, setBucketRelation),
 		define(23, 1, proveAccess),
+		define(24, 1, setGuards),
 	}
 })
 
@@ -111,6 +112,10 @@ func versionOf(c command, msg proto.Message) uint32 {
 	switch m := msg.(type) {
 	case *pb.PutRecords:
 		if !slices.ContainsFunc(m.GetRecords(), func(r *pb.Record) bool { return len(r.GetBackup().GetReferences()) > 0 }) {
+			return 1
+		}
+	case *pb.PromoteSync:
+		if !m.GetBaseline() {
 			return 1
 		}
 	case *pb.FinishDelete:

@@ -57,6 +57,10 @@ func (x *machine) compareOrg(t *rapid.T, tx *Tx, org string) {
 	m := x.model
 	dests, err := tx.Destinations(org)
 	same(t, "destinations", dests, err, sorted(m.destinations, func(d *pb.Destination) bool { return d.Org == org }, byIDOf[*pb.Destination]))
+	feed, err := tx.FeedState(org)
+	if want := m.feed(org).incomplete(); err != nil || FeedIncomplete(feed) != want {
+		t.Fatalf("the feed of %s: %v, %v, incomplete: want %v", org, feed, err, want)
+	}
 	projects, err := tx.Projects(org)
 	same(t, "projects", projects, err, sorted(m.projects, func(p *pb.Project) bool { return p.Org == org }, byIDOf[*pb.Project]))
 	for _, dest := range append([]string{""}, allDests...) {
@@ -90,6 +94,9 @@ func (x *machine) compareOrg(t *rapid.T, tx *Tx, org string) {
 		}
 		if _, err := tx.Counters(org, dest); (err == nil) != (m.destination(org, dest) != nil) {
 			t.Fatalf("counters of %s %s: %v", org, dest, err)
+		}
+		if got, want := tx.Changes(org, dest), m.changes[owned{org, dest}]; got != want {
+			t.Fatalf("changes of %s %s: %d, want %d", org, dest, got, want)
 		}
 		if got, want := homeBuckets(tx, org, dest), slices.Sorted(maps.Keys(m.homes[owned{org, dest}])); !slices.Equal(got, want) {
 			t.Fatalf("homes of %s %s: %q, want %q", org, dest, got, want)

@@ -120,6 +120,7 @@ func deleteDestination(tx *writeTx, m *pb.DeleteDestination) (*pb.Result, error)
 	}
 	if err := firstError(
 		tx.bucket(inDestinations).Delete([]byte(d.GetId())),
+		tx.bucket(inChanges).Delete(join(d.GetOrg(), d.GetId())),
 		tx.bucket(inDestinationsByOrg).Delete(join(d.GetOrg(), d.GetId())),
 		tx.bucket(inDestinationsByBucket).Delete(join(BucketID(d), d.GetId())),
 	); err != nil {

@@ -101,6 +101,8 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 			m.Replaces = []byte(genID.Draw(t, "old"))
 		}
 		return m
+	case 15:
+		return genGuards(t, m)
 	}
 }
 
@@ -151,7 +153,7 @@ func genSyncStep(t *rapid.T, m *model) proto.Message {
 	case rapid.IntRange(0, 9).Draw(t, "fail") == 9:
 		return &pb.FinishSync{SyncId: id, Status: SyncFailed, Error: "why", At: genInt.Draw(t, "at")}
 	case len(m.segments[id]) > 0 && rapid.Bool().Draw(t, "promote"):
-		return &pb.PromoteSync{SyncId: id, At: genInt.Draw(t, "at")}
+		return &pb.PromoteSync{SyncId: id, At: genInt.Draw(t, "at"), Baseline: rapid.Bool().Draw(t, "baseline")}
 	}
 	if have := m.segments[id]; len(have) > 0 && rapid.IntRange(0, 5).Draw(t, "lost") == 0 {
 		return &pb.UnsealSegments{SyncId: id, Ids: []string{rapid.SampledFrom(have).Draw(t, "one of them").Id, "unknown"}}

@@ -23,6 +23,11 @@ func promoteSync(tx *writeTx, m *pb.PromoteSync) (*pb.Result, error) {
 	if g.ClassifiedAt, err = checkTiling(tx, s); err != nil {
 		return nil, err
 	}
+	if m.GetBaseline() {
+		if err := setBaseline(tx, g, m.GetAt()); err != nil {
+			return nil, err
+		}
+	}
 	if err := firstError(
 		dropGeneration(tx, d.GetId()),
 		store(tx.bucket(inGenerations), []byte(d.GetId()), g),

@@ -41,7 +41,7 @@ func goldenCommands() []proto.Message {
 		&pb.SealSegments{SyncId: "sync_1", Segments: []*pb.Segment{{
 			Id: "g", Start: []byte("a"), End: []byte("b"), Files: 1, Bytes: 2, Orphans: 3, Missing: 4, ClassifiedAt: 5, Checksum: 6, FileSize: 7, Node: "n",
 		}}},
-		&pb.PromoteSync{SyncId: "sync_1", At: 1},
+		&pb.PromoteSync{SyncId: "sync_1", At: 1, Baseline: true},
 		&pb.FinishSync{SyncId: "sync_1", Status: SyncFailed, Error: "e", At: 1},
 		&pb.BeginDelete{
 			Org: "org", DestinationId: "storage_1", Id: "del_1", Who: "w", Node: "n", At: 1, Revision: 2,
@@ -59,7 +59,12 @@ func goldenCommands() []proto.Message {
 		&pb.UnsealSegments{SyncId: "sync_1", Ids: []string{"seg_1"}},
 		&pb.SetBucketRelation{BucketId: "s3/a/b", OtherId: "s3//b", Same: true, At: 1},
 		&pb.ProveAccess{Org: "org", Id: "storage_1", Revision: 1, Credentials: []byte("c"), At: 1},
+		&pb.SetGuards{Org: "org", At: 1, Import: goldenImport(), Cleanup: &pb.CleanupReport{DestinationId: "storage_1", Files: 9, Orphans: 2, Confirmed: true}},
 	}
+}
+
+func goldenImport() *pb.ImportReport {
+	return &pb.ImportReport{Id: "imp_1", Records: 3, Ended: true, Refused: []uint64{1}, Unresolved: []uint64{2}, Others: 4, Reasons: []string{"r"}}
 }
 
 // golden compares bytes with a file, which -update makes if there is none.
@@ -111,6 +116,7 @@ func TestGoldenVersions(t *testing.T) {
 	held := &pb.Outcome{Path: []byte("a"), Deleted: true, Size: 2, Reason: "r", Held: true}
 	for name, m := range map[string]proto.Message{
 		"04_PutRecords.v2":   m,
+		"11_PromoteSync.v1":  &pb.PromoteSync{SyncId: "sync_1", At: 1},
 		"14_FinishDelete.v2": &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{held}},
 	} {
 		data := mustEncode(t, m)
@@ -122,6 +128,7 @@ func TestGoldenVersions(t *testing.T) {
 	}
 	everyFieldSet(t, ref)
 	everyFieldSet(t, held)
+	everyFieldSet(t, goldenImport())
 }
 
 // TestGoldenOnce is TestGoldenCommands for a command that takes effect once.
@@ -239,7 +246,11 @@ func goldenLog(t *testing.T) []Entry {
 	// The entries so far are the log of format version 2.
 	digest := CredentialsDigest(&pb.Destination{Sealed: map[string][]byte{"secretAccessKey": {2}}})
 	prove := &pb.ProveAccess{Org: "org", Id: d.Id, Revision: 1, Credentials: digest, At: 3}
-	return append(entries, Entry{Index: uint64(len(entries) + 1), Term: 1, Data: mustEncode(t, prove)})
+	guards := &pb.SetGuards{Org: "org", At: 4, Import: goldenImport(), Cleanup: &pb.CleanupReport{DestinationId: d.Id, Files: 9, Orphans: 2}}
+	for _, m := range []proto.Message{prove, guards} {
+		entries = append(entries, Entry{Index: uint64(len(entries) + 1), Term: 1, Data: mustEncode(t, m)})
+	}
+	return entries
 }
 
 // TestGoldenState: what a log leads to is the same in every build of one format

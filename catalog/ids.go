@@ -18,6 +18,7 @@ const (
 	KindSegment Kind = "seg"
 	KindToken   Kind = "tok"
 	KindIntent  Kind = "del"
+	KindImport  Kind = "imp"
 )
 
 // NewID returns a new id: the kind, "_" and a ULID in lower case. Ids of one kind sort by

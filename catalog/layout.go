@@ -53,6 +53,9 @@ const (
 	inAnswers       = "answers"         // org, idempotency key → Answer
 	inAnswersByTime = "answers-by-time" // time, org, idempotency key; nothing between the first two
 
+	inFeeds   = "feeds"          // org → FeedState
+	inChanges = "record-changes" // org, destination → uint64
+
 	inTokens       = "tokens"         // id → Token
 	inTokensByHash = "tokens-by-hash" // hash → id
 )
@@ -65,7 +68,7 @@ func buckets() []string {
 		inLinks, inDeltas, inPrefixes, inPrefixesByPitr, inProofs,
 		inSyncs, inSyncsByOrg, inSyncsByDestination, inRunning, inSegments, inGenerations, inHolders,
 		inIntents, inIntentsByDestination, inMarks, inAudit, inAnswers, inAnswersByTime,
-		inTokens, inTokensByHash,
+		inFeeds, inChanges, inTokens, inTokensByHash,
 	}
 }
 

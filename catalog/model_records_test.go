@@ -15,6 +15,8 @@ func (m *model) putRecords(c *pb.PutRecords) *pb.Result {
 	for i, record := range c.Records {
 		if code := m.put(c.Org, record); code != "" {
 			r.Rejected = append(r.Rejected, &pb.Rejection{Index: uint32(i), Code: code})
+		} else {
+			m.feed(c.Org).stored(recordKindName(record), recordID(record))
 		}
 	}
 	m.settle()
@@ -55,6 +57,8 @@ func (m *model) putBackup(org string, b *pb.Backup) (code string) {
 		}
 	}
 	b.Org = org
+	m.count(m.backups[owned{org, b.Id}])
+	m.count(b)
 	m.backups[owned{org, b.Id}] = b
 	return ""
 }
@@ -129,6 +133,7 @@ func (m *model) delete(kind string, who owned) (deleted bool) {
 	case KindProject:
 		return remove(m.projects, who)
 	case KindBackup:
+		m.count(m.backups[who])
 		return remove(m.backups, who)
 	case KindSchedule:
 		return remove(m.schedules, who)

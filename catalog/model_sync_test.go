@@ -26,7 +26,7 @@ func (m *model) applySync(msg proto.Message) string {
 	case *pb.UnsealSegments:
 		m.unseal(s, c.Ids)
 	case *pb.PromoteSync:
-		return m.promote(s, c.At)
+		return m.promote(s, c.At, c.Baseline)
 	case *pb.FinishSync:
 		m.end(s, c.Status, c.Error, c.At)
 	}
@@ -99,7 +99,7 @@ func (m *model) unseal(s *pb.Sync, ids []string) {
 	m.syncs[s.Id] = next
 }
 
-func (m *model) promote(s *pb.Sync, at int64) string {
+func (m *model) promote(s *pb.Sync, at int64, baseline bool) string {
 	reached, closed := string(s.Start), false
 	classified := uint64(1 << 62)
 	for _, g := range m.segments[s.Id] {
@@ -112,13 +112,17 @@ func (m *model) promote(s *pb.Sync, at int64) string {
 	if len(m.segments[s.Id]) == 0 || reached != string(s.End) {
 		return CodeConflict
 	}
-	if old := m.generations[s.DestinationId]; old != nil {
+	old := m.generations[s.DestinationId]
+	if old != nil {
 		delete(m.segments, old.Id)
 	}
 	m.end(s, SyncCompleted, "", at)
 	m.generations[s.DestinationId] = &pb.Generation{
 		Id: s.Id, Org: s.Org, DestinationId: s.DestinationId, StartedAt: s.StartedAt, PromotedAt: at, Files: s.FilesScanned,
 		Bytes: s.BytesScanned, Orphans: s.OrphanFiles, Missing: s.MissingBackups, ClassifiedAt: classified, Revision: s.Revision,
+	}
+	if baseline {
+		m.setBaseline(m.generations[s.DestinationId], old, at)
 	}
 	return ""
 }

@@ -32,6 +32,8 @@ type model struct {
 	begun        map[owned]*pb.BeginDelete // as long as the intent is open
 	audits       map[owned]*pb.Audit
 	answers      map[owned]*pb.Answer
+	changes      map[owned]uint64 // by destination; none until they are counted
+	feeds        map[string]*feedModel
 }
 
 type (
@@ -46,6 +48,7 @@ func newModel() *model {
 		tokens: map[string]*pb.Token{}, syncs: map[string]*pb.Sync{}, segments: map[string][]*pb.Segment{}, generations: map[string]*pb.Generation{},
 		holders: map[string]set{}, intents: map[owned]*pb.Intent{}, begun: map[owned]*pb.BeginDelete{},
 		audits: map[owned]*pb.Audit{}, answers: map[owned]*pb.Answer{},
+		changes: map[owned]uint64{}, feeds: map[string]*feedModel{},
 	}
 }
 
@@ -199,6 +202,8 @@ func (m *model) apply(msg proto.Message) *pb.Result {
 		return m.finishDelete(c)
 	case *pb.Migrate:
 		return m.migrate(c)
+	case *pb.SetGuards:
+		m.setGuards(c)
 	case *pb.StoreAnswer:
 		return code(m.storeAnswer(c), nil)
 	case *pb.SetHolder:
@@ -304,6 +309,7 @@ func (m *model) deleteDestination(c *pb.DeleteDestination) string {
 	m.forget(d, 0)
 	maps.DeleteFunc(m.syncs, func(_ string, s *pb.Sync) bool { return s.DestinationId == d.Id })
 	delete(m.destinations, d.Id)
+	delete(m.changes, owned{d.Org, d.Id})
 	m.settle()
 	return ""
 }

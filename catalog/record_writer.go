@@ -23,6 +23,7 @@ type storage struct {
 	homes    []string
 	marked   []string // the homes and their aliases, in which marks count
 	counters Counters
+	changes  uint64 // of backup records in this command
 }
 
 func newRecordWriter(tx *writeTx, org string) *recordWriter {
@@ -62,6 +63,9 @@ func (w *recordWriter) existingStorage(id string) (*storage, error) {
 func (w *recordWriter) flush() error {
 	for id, s := range w.storages {
 		if err := putCounters(w.tx, w.org, id, s.counters); err != nil {
+			return err
+		}
+		if err := addChanges(w.tx, w.org, id, s.changes); err != nil {
 			return err
 		}
 		if err := dropHomes(w.tx, w.org, id); err != nil {

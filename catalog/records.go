@@ -11,15 +11,21 @@ func putRecords(tx *writeTx, m *pb.PutRecords) (*pb.Result, error) {
 		return nil, err
 	}
 	w, result := newRecordWriter(tx, m.GetOrg()), &pb.Result{}
+	refused, err := loadRefused(tx, m.GetOrg())
+	if err != nil {
+		return nil, err
+	}
 	for i, r := range m.GetRecords() {
 		err := w.put(r)
-		if refusal, ok := errors.AsType[*Error](err); ok {
+		if err == nil {
+			refused.stored(r)
+		} else if refusal, ok := errors.AsType[*Error](err); ok {
 			result.Rejected = append(result.Rejected, &pb.Rejection{Index: uint32(i), Code: refusal.Code, Message: refusal.Message})
-		} else if err != nil {
+		} else {
 			return nil, err
 		}
 	}
-	return result, w.flush()
+	return result, firstError(w.flush(), refused.flush())
 }
 
 func recordID(r *pb.Record) string {

@@ -87,7 +87,7 @@ func (j *job) scanAndPromote(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	_, err = j.config.Proposer.Propose(ctx, &pb.PromoteSync{SyncId: j.sync.Id, At: time.Now().UnixMilli()})
+	_, err = j.config.Proposer.Propose(ctx, &pb.PromoteSync{SyncId: j.sync.Id, At: time.Now().UnixMilli(), Baseline: true})
 	if err != nil {
 		return fmt.Errorf("promote the sync: %w", err)
 	}

@@ -1587,8 +1587,11 @@ type Generation struct {
 	Orphans       uint64                 `protobuf:"varint,8,opt,name=orphans,proto3" json:"orphans,omitempty"`
 	Missing       uint64                 `protobuf:"varint,9,opt,name=missing,proto3" json:"missing,omitempty"`
 	// classified_at is the least classified_at of its segments: deltas after it apply.
-	ClassifiedAt  uint64 `protobuf:"varint,10,opt,name=classified_at,json=classifiedAt,proto3" json:"classified_at,omitempty"`
-	Revision      uint64 `protobuf:"varint,11,opt,name=revision,proto3" json:"revision,omitempty"`
+	ClassifiedAt uint64 `protobuf:"varint,10,opt,name=classified_at,json=classifiedAt,proto3" json:"classified_at,omitempty"`
+	Revision     uint64 `protobuf:"varint,11,opt,name=revision,proto3" json:"revision,omitempty"`
+	// baseline is what the guards of a cleanup compare with: the least share of orphans since
+	// the last confirmed cleanup.
+	Baseline      *Baseline `protobuf:"bytes,23,opt,name=baseline,proto3" json:"baseline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1700,6 +1703,263 @@ func (x *Generation) GetRevision() uint64 {
 	return 0
 }
 
+func (x *Generation) GetBaseline() *Baseline {
+	if x != nil {
+		return x.Baseline
+	}
+	return nil
+}
+
+// Baseline is a state of a destination with which a later one is compared.
+type Baseline struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Files   uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
+	Orphans uint64                 `protobuf:"varint,2,opt,name=orphans,proto3" json:"orphans,omitempty"`
+	// changes counts the changes of backup records of the destination until then.
+	Changes       uint64 `protobuf:"varint,3,opt,name=changes,proto3" json:"changes,omitempty"`
+	At            int64  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Baseline) Reset() {
+	*x = Baseline{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Baseline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Baseline) ProtoMessage() {}
+
+func (x *Baseline) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Baseline.ProtoReflect.Descriptor instead.
+func (*Baseline) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Baseline) GetFiles() uint64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *Baseline) GetOrphans() uint64 {
+	if x != nil {
+		return x.Orphans
+	}
+	return 0
+}
+
+func (x *Baseline) GetChanges() uint64 {
+	if x != nil {
+		return x.Changes
+	}
+	return 0
+}
+
+func (x *Baseline) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+// FeedState states what the imports of an organization have not stored.
+type FeedState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// since is when the feed became incomplete, at when the last import with refused records
+	// ended; 0 for a complete feed.
+	Since int64 `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
+	At    int64 `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	// running lists imports that have begun and not ended.
+	Running []*RunningImport `protobuf:"bytes,3,rep,name=running,proto3" json:"running,omitempty"`
+	// needed is how many records an import without refused ones must store to make the feed
+	// complete.
+	Needed uint64 `protobuf:"varint,4,opt,name=needed,proto3" json:"needed,omitempty"`
+	// refused and unresolved are the keys of refused records (catalog.RefusedKey); the latter
+	// name a location in no bucket of the organization. others counts those without a key.
+	Refused    []uint64 `protobuf:"fixed64,5,rep,packed,name=refused,proto3" json:"refused,omitempty"`
+	Unresolved []uint64 `protobuf:"fixed64,6,rep,packed,name=unresolved,proto3" json:"unresolved,omitempty"`
+	Others     uint64   `protobuf:"varint,7,opt,name=others,proto3" json:"others,omitempty"`
+	// reasons are those of the first refused lines.
+	Reasons []string `protobuf:"bytes,8,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// completed_at is when the last import without refused records ended.
+	CompletedAt   int64 `protobuf:"varint,9,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedState) Reset() {
+	*x = FeedState{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedState) ProtoMessage() {}
+
+func (x *FeedState) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedState.ProtoReflect.Descriptor instead.
+func (*FeedState) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *FeedState) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *FeedState) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *FeedState) GetRunning() []*RunningImport {
+	if x != nil {
+		return x.Running
+	}
+	return nil
+}
+
+func (x *FeedState) GetNeeded() uint64 {
+	if x != nil {
+		return x.Needed
+	}
+	return 0
+}
+
+func (x *FeedState) GetRefused() []uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *FeedState) GetUnresolved() []uint64 {
+	if x != nil {
+		return x.Unresolved
+	}
+	return nil
+}
+
+func (x *FeedState) GetOthers() uint64 {
+	if x != nil {
+		return x.Others
+	}
+	return 0
+}
+
+func (x *FeedState) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *FeedState) GetCompletedAt() int64 {
+	if x != nil {
+		return x.CompletedAt
+	}
+	return 0
+}
+
+// RunningImport is an import that has begun.
+type RunningImport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	At    int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	// records is how many it has sent to the catalog.
+	Records       uint64 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunningImport) Reset() {
+	*x = RunningImport{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunningImport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunningImport) ProtoMessage() {}
+
+func (x *RunningImport) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunningImport.ProtoReflect.Descriptor instead.
+func (*RunningImport) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RunningImport) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RunningImport) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *RunningImport) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
 // Delta lists the files of a bucket that must be looked up again or were deleted.
 type Delta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1715,7 +1975,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1987,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +2000,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Delta) GetStems() [][]byte {
@@ -1789,7 +2049,7 @@ type Intent struct {
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +2061,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +2074,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Intent) GetOrg() string {
@@ -1911,7 +2171,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1923,7 +2183,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1936,7 +2196,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Outcome) GetPath() []byte {
@@ -1994,7 +2254,7 @@ type Audit struct {
 
 func (x *Audit) Reset() {
 	*x = Audit{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2266,7 @@ func (x *Audit) String() string {
 func (*Audit) ProtoMessage() {}
 
 func (x *Audit) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2279,7 @@ func (x *Audit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audit.ProtoReflect.Descriptor instead.
 func (*Audit) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Audit) GetOrg() string {
@@ -2104,7 +2364,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2376,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2389,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Answer) GetOrg() string {
@@ -2192,7 +2452,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2204,7 +2464,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2217,7 +2477,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Holder) GetNode() string {
@@ -2248,7 +2508,7 @@ type PutDestination struct {
 
 func (x *PutDestination) Reset() {
 	*x = PutDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +2520,7 @@ func (x *PutDestination) String() string {
 func (*PutDestination) ProtoMessage() {}
 
 func (x *PutDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +2533,7 @@ func (x *PutDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDestination.ProtoReflect.Descriptor instead.
 func (*PutDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PutDestination) GetDestination() *Destination {
@@ -2307,7 +2567,7 @@ type DeleteDestination struct {
 
 func (x *DeleteDestination) Reset() {
 	*x = DeleteDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2579,7 @@ func (x *DeleteDestination) String() string {
 func (*DeleteDestination) ProtoMessage() {}
 
 func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2592,7 @@ func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDestination.ProtoReflect.Descriptor instead.
 func (*DeleteDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteDestination) GetOrg() string {
@@ -2363,7 +2623,7 @@ type SetVerified struct {
 
 func (x *SetVerified) Reset() {
 	*x = SetVerified{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2375,7 +2635,7 @@ func (x *SetVerified) String() string {
 func (*SetVerified) ProtoMessage() {}
 
 func (x *SetVerified) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2388,7 +2648,7 @@ func (x *SetVerified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVerified.ProtoReflect.Descriptor instead.
 func (*SetVerified) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetVerified) GetOrg() string {
@@ -2441,7 +2701,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2453,7 +2713,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2466,7 +2726,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Record) GetKind() isRecord_Kind {
@@ -2552,7 +2812,7 @@ type PutRecords struct {
 
 func (x *PutRecords) Reset() {
 	*x = PutRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2564,7 +2824,7 @@ func (x *PutRecords) String() string {
 func (*PutRecords) ProtoMessage() {}
 
 func (x *PutRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2577,7 +2837,7 @@ func (x *PutRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRecords.ProtoReflect.Descriptor instead.
 func (*PutRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PutRecords) GetOrg() string {
@@ -2606,7 +2866,7 @@ type DeleteRecords struct {
 
 func (x *DeleteRecords) Reset() {
 	*x = DeleteRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2618,7 +2878,7 @@ func (x *DeleteRecords) String() string {
 func (*DeleteRecords) ProtoMessage() {}
 
 func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2631,7 +2891,7 @@ func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecords.ProtoReflect.Descriptor instead.
 func (*DeleteRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeleteRecords) GetOrg() string {
@@ -2664,7 +2924,7 @@ type PutToken struct {
 
 func (x *PutToken) Reset() {
 	*x = PutToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2676,7 +2936,7 @@ func (x *PutToken) String() string {
 func (*PutToken) ProtoMessage() {}
 
 func (x *PutToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2689,7 +2949,7 @@ func (x *PutToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutToken.ProtoReflect.Descriptor instead.
 func (*PutToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PutToken) GetToken() *Token {
@@ -2708,7 +2968,7 @@ type DeleteToken struct {
 
 func (x *DeleteToken) Reset() {
 	*x = DeleteToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +2980,7 @@ func (x *DeleteToken) String() string {
 func (*DeleteToken) ProtoMessage() {}
 
 func (x *DeleteToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2733,7 +2993,7 @@ func (x *DeleteToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteToken.ProtoReflect.Descriptor instead.
 func (*DeleteToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeleteToken) GetId() string {
@@ -2755,7 +3015,7 @@ type PutKeyset struct {
 
 func (x *PutKeyset) Reset() {
 	*x = PutKeyset{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2767,7 +3027,7 @@ func (x *PutKeyset) String() string {
 func (*PutKeyset) ProtoMessage() {}
 
 func (x *PutKeyset) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2780,7 +3040,7 @@ func (x *PutKeyset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyset.ProtoReflect.Descriptor instead.
 func (*PutKeyset) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PutKeyset) GetKeyset() []byte {
@@ -2810,7 +3070,7 @@ type StartSync struct {
 
 func (x *StartSync) Reset() {
 	*x = StartSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2822,7 +3082,7 @@ func (x *StartSync) String() string {
 func (*StartSync) ProtoMessage() {}
 
 func (x *StartSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2835,7 +3095,7 @@ func (x *StartSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSync.ProtoReflect.Descriptor instead.
 func (*StartSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StartSync) GetOrg() string {
@@ -2877,7 +3137,7 @@ type SealSegments struct {
 
 func (x *SealSegments) Reset() {
 	*x = SealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2889,7 +3149,7 @@ func (x *SealSegments) String() string {
 func (*SealSegments) ProtoMessage() {}
 
 func (x *SealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2902,7 +3162,7 @@ func (x *SealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealSegments.ProtoReflect.Descriptor instead.
 func (*SealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SealSegments) GetSyncId() string {
@@ -2922,16 +3182,18 @@ func (x *SealSegments) GetSegments() []*Segment {
 // PromoteSync makes the segments of a sync the destination's generation. It is
 // refused with CONFLICT unless they tile [start, end) of the sync exactly.
 type PromoteSync struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SyncId        string                 `protobuf:"bytes,1,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
-	At            int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	SyncId string                 `protobuf:"bytes,1,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
+	At     int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	// baseline keeps the least share of orphans for the guards of cleanups.
+	Baseline      bool `protobuf:"varint,23,opt,name=baseline,proto3" json:"baseline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PromoteSync) Reset() {
 	*x = PromoteSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2943,7 +3205,7 @@ func (x *PromoteSync) String() string {
 func (*PromoteSync) ProtoMessage() {}
 
 func (x *PromoteSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2956,7 +3218,7 @@ func (x *PromoteSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteSync.ProtoReflect.Descriptor instead.
 func (*PromoteSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PromoteSync) GetSyncId() string {
@@ -2973,6 +3235,13 @@ func (x *PromoteSync) GetAt() int64 {
 	return 0
 }
 
+func (x *PromoteSync) GetBaseline() bool {
+	if x != nil {
+		return x.Baseline
+	}
+	return false
+}
+
 // FinishSync ends a sync without a generation (failed or cancelled).
 type FinishSync struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2986,7 +3255,7 @@ type FinishSync struct {
 
 func (x *FinishSync) Reset() {
 	*x = FinishSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2998,7 +3267,7 @@ func (x *FinishSync) String() string {
 func (*FinishSync) ProtoMessage() {}
 
 func (x *FinishSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3011,7 +3280,7 @@ func (x *FinishSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishSync.ProtoReflect.Descriptor instead.
 func (*FinishSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FinishSync) GetSyncId() string {
@@ -3067,7 +3336,7 @@ type BeginDelete struct {
 
 func (x *BeginDelete) Reset() {
 	*x = BeginDelete{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3348,7 @@ func (x *BeginDelete) String() string {
 func (*BeginDelete) ProtoMessage() {}
 
 func (x *BeginDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3361,7 @@ func (x *BeginDelete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginDelete.ProtoReflect.Descriptor instead.
 func (*BeginDelete) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BeginDelete) GetOrg() string {
@@ -3176,7 +3445,7 @@ type FinishDelete struct {
 
 func (x *FinishDelete) Reset() {
 	*x = FinishDelete{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3188,7 +3457,7 @@ func (x *FinishDelete) String() string {
 func (*FinishDelete) ProtoMessage() {}
 
 func (x *FinishDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3201,7 +3470,7 @@ func (x *FinishDelete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishDelete.ProtoReflect.Descriptor instead.
 func (*FinishDelete) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FinishDelete) GetOrg() string {
@@ -3253,7 +3522,7 @@ type Migrate struct {
 
 func (x *Migrate) Reset() {
 	*x = Migrate{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3265,7 +3534,7 @@ func (x *Migrate) String() string {
 func (*Migrate) ProtoMessage() {}
 
 func (x *Migrate) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3278,7 +3547,7 @@ func (x *Migrate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migrate.ProtoReflect.Descriptor instead.
 func (*Migrate) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Migrate) GetOrg() string {
@@ -3325,7 +3594,7 @@ type StoreAnswer struct {
 
 func (x *StoreAnswer) Reset() {
 	*x = StoreAnswer{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3337,7 +3606,7 @@ func (x *StoreAnswer) String() string {
 func (*StoreAnswer) ProtoMessage() {}
 
 func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3350,7 +3619,7 @@ func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreAnswer.ProtoReflect.Descriptor instead.
 func (*StoreAnswer) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *StoreAnswer) GetOrg() string {
@@ -3411,7 +3680,7 @@ type SetConditions struct {
 
 func (x *SetConditions) Reset() {
 	*x = SetConditions{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3423,7 +3692,7 @@ func (x *SetConditions) String() string {
 func (*SetConditions) ProtoMessage() {}
 
 func (x *SetConditions) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3436,7 +3705,7 @@ func (x *SetConditions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConditions.ProtoReflect.Descriptor instead.
 func (*SetConditions) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SetConditions) GetOrg() string {
@@ -3494,7 +3763,7 @@ type SetBucketRelation struct {
 
 func (x *SetBucketRelation) Reset() {
 	*x = SetBucketRelation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3506,7 +3775,7 @@ func (x *SetBucketRelation) String() string {
 func (*SetBucketRelation) ProtoMessage() {}
 
 func (x *SetBucketRelation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3519,7 +3788,7 @@ func (x *SetBucketRelation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketRelation.ProtoReflect.Descriptor instead.
 func (*SetBucketRelation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SetBucketRelation) GetBucketId() string {
@@ -3550,6 +3819,241 @@ func (x *SetBucketRelation) GetAt() int64 {
 	return 0
 }
 
+// SetGuards records what the guards of cleanups compare with: the progress of an import, the
+// result of a cleanup, or both.
+type SetGuards struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	At            int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	Import        *ImportReport          `protobuf:"bytes,3,opt,name=import,proto3" json:"import,omitempty"`
+	Cleanup       *CleanupReport         `protobuf:"bytes,4,opt,name=cleanup,proto3" json:"cleanup,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetGuards) Reset() {
+	*x = SetGuards{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetGuards) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetGuards) ProtoMessage() {}
+
+func (x *SetGuards) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetGuards.ProtoReflect.Descriptor instead.
+func (*SetGuards) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *SetGuards) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *SetGuards) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *SetGuards) GetImport() *ImportReport {
+	if x != nil {
+		return x.Import
+	}
+	return nil
+}
+
+func (x *SetGuards) GetCleanup() *CleanupReport {
+	if x != nil {
+		return x.Cleanup
+	}
+	return nil
+}
+
+// ImportReport is the progress of an import.
+type ImportReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// records is how many it has sent to the catalog, or has stored when it has ended.
+	Records uint64 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
+	Ended   bool   `protobuf:"varint,3,opt,name=ended,proto3" json:"ended,omitempty"`
+	// The refused records, see FeedState.
+	Refused       []uint64 `protobuf:"fixed64,4,rep,packed,name=refused,proto3" json:"refused,omitempty"`
+	Unresolved    []uint64 `protobuf:"fixed64,5,rep,packed,name=unresolved,proto3" json:"unresolved,omitempty"`
+	Others        uint64   `protobuf:"varint,6,opt,name=others,proto3" json:"others,omitempty"`
+	Reasons       []string `protobuf:"bytes,7,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportReport) Reset() {
+	*x = ImportReport{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportReport) ProtoMessage() {}
+
+func (x *ImportReport) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportReport.ProtoReflect.Descriptor instead.
+func (*ImportReport) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ImportReport) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ImportReport) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *ImportReport) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *ImportReport) GetRefused() []uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *ImportReport) GetUnresolved() []uint64 {
+	if x != nil {
+		return x.Unresolved
+	}
+	return nil
+}
+
+func (x *ImportReport) GetOthers() uint64 {
+	if x != nil {
+		return x.Others
+	}
+	return 0
+}
+
+func (x *ImportReport) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+// CleanupReport is what a completed cleanup has left.
+type CleanupReport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DestinationId string                 `protobuf:"bytes,1,opt,name=destination_id,json=destinationId,proto3" json:"destination_id,omitempty"`
+	Files         uint64                 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
+	Orphans       uint64                 `protobuf:"varint,3,opt,name=orphans,proto3" json:"orphans,omitempty"`
+	// confirmed makes it the baseline, whatever the previous one is.
+	Confirmed     bool `protobuf:"varint,4,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CleanupReport) Reset() {
+	*x = CleanupReport{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CleanupReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CleanupReport) ProtoMessage() {}
+
+func (x *CleanupReport) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CleanupReport.ProtoReflect.Descriptor instead.
+func (*CleanupReport) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *CleanupReport) GetDestinationId() string {
+	if x != nil {
+		return x.DestinationId
+	}
+	return ""
+}
+
+func (x *CleanupReport) GetFiles() uint64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *CleanupReport) GetOrphans() uint64 {
+	if x != nil {
+		return x.Orphans
+	}
+	return 0
+}
+
+func (x *CleanupReport) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
+}
+
 // BucketRelation is the stored form of it.
 type BucketRelation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3561,7 +4065,7 @@ type BucketRelation struct {
 
 func (x *BucketRelation) Reset() {
 	*x = BucketRelation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3573,7 +4077,7 @@ func (x *BucketRelation) String() string {
 func (*BucketRelation) ProtoMessage() {}
 
 func (x *BucketRelation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3586,7 +4090,7 @@ func (x *BucketRelation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketRelation.ProtoReflect.Descriptor instead.
 func (*BucketRelation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *BucketRelation) GetSame() bool {
@@ -3619,7 +4123,7 @@ type ProveAccess struct {
 
 func (x *ProveAccess) Reset() {
 	*x = ProveAccess{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3631,7 +4135,7 @@ func (x *ProveAccess) String() string {
 func (*ProveAccess) ProtoMessage() {}
 
 func (x *ProveAccess) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3644,7 +4148,7 @@ func (x *ProveAccess) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveAccess.ProtoReflect.Descriptor instead.
 func (*ProveAccess) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ProveAccess) GetOrg() string {
@@ -3697,7 +4201,7 @@ type AccessProof struct {
 
 func (x *AccessProof) Reset() {
 	*x = AccessProof{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3709,7 +4213,7 @@ func (x *AccessProof) String() string {
 func (*AccessProof) ProtoMessage() {}
 
 func (x *AccessProof) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3722,7 +4226,7 @@ func (x *AccessProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessProof.ProtoReflect.Descriptor instead.
 func (*AccessProof) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *AccessProof) GetOrg() string {
@@ -3761,7 +4265,7 @@ type Reseal struct {
 
 func (x *Reseal) Reset() {
 	*x = Reseal{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3773,7 +4277,7 @@ func (x *Reseal) String() string {
 func (*Reseal) ProtoMessage() {}
 
 func (x *Reseal) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3786,7 +4290,7 @@ func (x *Reseal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reseal.ProtoReflect.Descriptor instead.
 func (*Reseal) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Reseal) GetOrg() string {
@@ -3832,7 +4336,7 @@ type SetHolder struct {
 
 func (x *SetHolder) Reset() {
 	*x = SetHolder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3844,7 +4348,7 @@ func (x *SetHolder) String() string {
 func (*SetHolder) ProtoMessage() {}
 
 func (x *SetHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3857,7 +4361,7 @@ func (x *SetHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHolder.ProtoReflect.Descriptor instead.
 func (*SetHolder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SetHolder) GetNode() string {
@@ -3898,7 +4402,7 @@ type ForgetNode struct {
 
 func (x *ForgetNode) Reset() {
 	*x = ForgetNode{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3910,7 +4414,7 @@ func (x *ForgetNode) String() string {
 func (*ForgetNode) ProtoMessage() {}
 
 func (x *ForgetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3923,7 +4427,7 @@ func (x *ForgetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetNode.ProtoReflect.Descriptor instead.
 func (*ForgetNode) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{47}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ForgetNode) GetNode() string {
@@ -3945,7 +4449,7 @@ type UnsealSegments struct {
 
 func (x *UnsealSegments) Reset() {
 	*x = UnsealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3957,7 +4461,7 @@ func (x *UnsealSegments) String() string {
 func (*UnsealSegments) ProtoMessage() {}
 
 func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3970,7 +4474,7 @@ func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsealSegments.ProtoReflect.Descriptor instead.
 func (*UnsealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{48}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *UnsealSegments) GetSyncId() string {
@@ -4151,7 +4655,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x03end\x18\r \x01(\fR\x03end\x12\x1a\n" +
 	"\brevision\x18\x0e \x01(\x04R\brevision\x12\x1a\n" +
 	"\bsegments\x18\x0f \x01(\x04R\bsegments\x12#\n" +
-	"\rstarted_index\x18\x10 \x01(\x04R\fstartedIndex\"\xb6\x02\n" +
+	"\rstarted_index\x18\x10 \x01(\x04R\fstartedIndex\"\xf1\x02\n" +
 	"\n" +
 	"Generation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -4167,7 +4671,29 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\amissing\x18\t \x01(\x04R\amissing\x12#\n" +
 	"\rclassified_at\x18\n" +
 	" \x01(\x04R\fclassifiedAt\x12\x1a\n" +
-	"\brevision\x18\v \x01(\x04R\brevision\"S\n" +
+	"\brevision\x18\v \x01(\x04R\brevision\x129\n" +
+	"\bbaseline\x18\x17 \x01(\v2\x1d.firescan.catalog.v1.BaselineR\bbaseline\"d\n" +
+	"\bBaseline\x12\x14\n" +
+	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x18\n" +
+	"\aorphans\x18\x02 \x01(\x04R\aorphans\x12\x18\n" +
+	"\achanges\x18\x03 \x01(\x04R\achanges\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\x96\x02\n" +
+	"\tFeedState\x12\x14\n" +
+	"\x05since\x18\x01 \x01(\x03R\x05since\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\x12<\n" +
+	"\arunning\x18\x03 \x03(\v2\".firescan.catalog.v1.RunningImportR\arunning\x12\x16\n" +
+	"\x06needed\x18\x04 \x01(\x04R\x06needed\x12\x18\n" +
+	"\arefused\x18\x05 \x03(\x06R\arefused\x12\x1e\n" +
+	"\n" +
+	"unresolved\x18\x06 \x03(\x06R\n" +
+	"unresolved\x12\x16\n" +
+	"\x06others\x18\a \x01(\x04R\x06others\x12\x18\n" +
+	"\areasons\x18\b \x03(\tR\areasons\x12!\n" +
+	"\fcompleted_at\x18\t \x01(\x03R\vcompletedAt\"I\n" +
+	"\rRunningImport\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x04R\arecords\"S\n" +
 	"\x05Delta\x12\x14\n" +
 	"\x05stems\x18\x01 \x03(\fR\x05stems\x12\x1a\n" +
 	"\bprefixes\x18\x02 \x03(\fR\bprefixes\x12\x18\n" +
@@ -4258,10 +4784,11 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\"a\n" +
 	"\fSealSegments\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x128\n" +
-	"\bsegments\x18\x02 \x03(\v2\x1c.firescan.catalog.v1.SegmentR\bsegments\"6\n" +
+	"\bsegments\x18\x02 \x03(\v2\x1c.firescan.catalog.v1.SegmentR\bsegments\"R\n" +
 	"\vPromoteSync\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x0e\n" +
-	"\x02at\x18\x02 \x01(\x03R\x02at\"c\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x1a\n" +
+	"\bbaseline\x18\x17 \x01(\bR\bbaseline\"c\n" +
 	"\n" +
 	"FinishSync\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x16\n" +
@@ -4308,7 +4835,27 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\tbucket_id\x18\x01 \x01(\tR\bbucketId\x12\x19\n" +
 	"\bother_id\x18\x02 \x01(\tR\aotherId\x12\x12\n" +
 	"\x04same\x18\x03 \x01(\bR\x04same\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02at\"4\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\xa6\x01\n" +
+	"\tSetGuards\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\x129\n" +
+	"\x06import\x18\x03 \x01(\v2!.firescan.catalog.v1.ImportReportR\x06import\x12<\n" +
+	"\acleanup\x18\x04 \x01(\v2\".firescan.catalog.v1.CleanupReportR\acleanup\"\xba\x01\n" +
+	"\fImportReport\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x14\n" +
+	"\x05ended\x18\x03 \x01(\bR\x05ended\x12\x18\n" +
+	"\arefused\x18\x04 \x03(\x06R\arefused\x12\x1e\n" +
+	"\n" +
+	"unresolved\x18\x05 \x03(\x06R\n" +
+	"unresolved\x12\x16\n" +
+	"\x06others\x18\x06 \x01(\x04R\x06others\x12\x18\n" +
+	"\areasons\x18\a \x03(\tR\areasons\"\x84\x01\n" +
+	"\rCleanupReport\x12%\n" +
+	"\x0edestination_id\x18\x01 \x01(\tR\rdestinationId\x12\x14\n" +
+	"\x05files\x18\x02 \x01(\x04R\x05files\x12\x18\n" +
+	"\aorphans\x18\x03 \x01(\x04R\aorphans\x12\x1c\n" +
+	"\tconfirmed\x18\x04 \x01(\bR\tconfirmed\"4\n" +
 	"\x0eBucketRelation\x12\x12\n" +
 	"\x04same\x18\x01 \x01(\bR\x04same\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\"}\n" +
@@ -4357,7 +4904,7 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(Reference_Kind)(0),       // 0: firescan.catalog.v1.Reference.Kind
 	(*Envelope)(nil),          // 1: firescan.catalog.v1.Envelope
@@ -4377,69 +4924,79 @@ var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(*Segment)(nil),           // 15: firescan.catalog.v1.Segment
 	(*Sync)(nil),              // 16: firescan.catalog.v1.Sync
 	(*Generation)(nil),        // 17: firescan.catalog.v1.Generation
-	(*Delta)(nil),             // 18: firescan.catalog.v1.Delta
-	(*Intent)(nil),            // 19: firescan.catalog.v1.Intent
-	(*Outcome)(nil),           // 20: firescan.catalog.v1.Outcome
-	(*Audit)(nil),             // 21: firescan.catalog.v1.Audit
-	(*Answer)(nil),            // 22: firescan.catalog.v1.Answer
-	(*Holder)(nil),            // 23: firescan.catalog.v1.Holder
-	(*PutDestination)(nil),    // 24: firescan.catalog.v1.PutDestination
-	(*DeleteDestination)(nil), // 25: firescan.catalog.v1.DeleteDestination
-	(*SetVerified)(nil),       // 26: firescan.catalog.v1.SetVerified
-	(*Record)(nil),            // 27: firescan.catalog.v1.Record
-	(*PutRecords)(nil),        // 28: firescan.catalog.v1.PutRecords
-	(*DeleteRecords)(nil),     // 29: firescan.catalog.v1.DeleteRecords
-	(*PutToken)(nil),          // 30: firescan.catalog.v1.PutToken
-	(*DeleteToken)(nil),       // 31: firescan.catalog.v1.DeleteToken
-	(*PutKeyset)(nil),         // 32: firescan.catalog.v1.PutKeyset
-	(*StartSync)(nil),         // 33: firescan.catalog.v1.StartSync
-	(*SealSegments)(nil),      // 34: firescan.catalog.v1.SealSegments
-	(*PromoteSync)(nil),       // 35: firescan.catalog.v1.PromoteSync
-	(*FinishSync)(nil),        // 36: firescan.catalog.v1.FinishSync
-	(*BeginDelete)(nil),       // 37: firescan.catalog.v1.BeginDelete
-	(*FinishDelete)(nil),      // 38: firescan.catalog.v1.FinishDelete
-	(*Migrate)(nil),           // 39: firescan.catalog.v1.Migrate
-	(*StoreAnswer)(nil),       // 40: firescan.catalog.v1.StoreAnswer
-	(*SetConditions)(nil),     // 41: firescan.catalog.v1.SetConditions
-	(*SetBucketRelation)(nil), // 42: firescan.catalog.v1.SetBucketRelation
-	(*BucketRelation)(nil),    // 43: firescan.catalog.v1.BucketRelation
-	(*ProveAccess)(nil),       // 44: firescan.catalog.v1.ProveAccess
-	(*AccessProof)(nil),       // 45: firescan.catalog.v1.AccessProof
-	(*Reseal)(nil),            // 46: firescan.catalog.v1.Reseal
-	(*SetHolder)(nil),         // 47: firescan.catalog.v1.SetHolder
-	(*ForgetNode)(nil),        // 48: firescan.catalog.v1.ForgetNode
-	(*UnsealSegments)(nil),    // 49: firescan.catalog.v1.UnsealSegments
-	nil,                       // 50: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 51: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 52: firescan.catalog.v1.Reseal.SealedEntry
+	(*Baseline)(nil),          // 18: firescan.catalog.v1.Baseline
+	(*FeedState)(nil),         // 19: firescan.catalog.v1.FeedState
+	(*RunningImport)(nil),     // 20: firescan.catalog.v1.RunningImport
+	(*Delta)(nil),             // 21: firescan.catalog.v1.Delta
+	(*Intent)(nil),            // 22: firescan.catalog.v1.Intent
+	(*Outcome)(nil),           // 23: firescan.catalog.v1.Outcome
+	(*Audit)(nil),             // 24: firescan.catalog.v1.Audit
+	(*Answer)(nil),            // 25: firescan.catalog.v1.Answer
+	(*Holder)(nil),            // 26: firescan.catalog.v1.Holder
+	(*PutDestination)(nil),    // 27: firescan.catalog.v1.PutDestination
+	(*DeleteDestination)(nil), // 28: firescan.catalog.v1.DeleteDestination
+	(*SetVerified)(nil),       // 29: firescan.catalog.v1.SetVerified
+	(*Record)(nil),            // 30: firescan.catalog.v1.Record
+	(*PutRecords)(nil),        // 31: firescan.catalog.v1.PutRecords
+	(*DeleteRecords)(nil),     // 32: firescan.catalog.v1.DeleteRecords
+	(*PutToken)(nil),          // 33: firescan.catalog.v1.PutToken
+	(*DeleteToken)(nil),       // 34: firescan.catalog.v1.DeleteToken
+	(*PutKeyset)(nil),         // 35: firescan.catalog.v1.PutKeyset
+	(*StartSync)(nil),         // 36: firescan.catalog.v1.StartSync
+	(*SealSegments)(nil),      // 37: firescan.catalog.v1.SealSegments
+	(*PromoteSync)(nil),       // 38: firescan.catalog.v1.PromoteSync
+	(*FinishSync)(nil),        // 39: firescan.catalog.v1.FinishSync
+	(*BeginDelete)(nil),       // 40: firescan.catalog.v1.BeginDelete
+	(*FinishDelete)(nil),      // 41: firescan.catalog.v1.FinishDelete
+	(*Migrate)(nil),           // 42: firescan.catalog.v1.Migrate
+	(*StoreAnswer)(nil),       // 43: firescan.catalog.v1.StoreAnswer
+	(*SetConditions)(nil),     // 44: firescan.catalog.v1.SetConditions
+	(*SetBucketRelation)(nil), // 45: firescan.catalog.v1.SetBucketRelation
+	(*SetGuards)(nil),         // 46: firescan.catalog.v1.SetGuards
+	(*ImportReport)(nil),      // 47: firescan.catalog.v1.ImportReport
+	(*CleanupReport)(nil),     // 48: firescan.catalog.v1.CleanupReport
+	(*BucketRelation)(nil),    // 49: firescan.catalog.v1.BucketRelation
+	(*ProveAccess)(nil),       // 50: firescan.catalog.v1.ProveAccess
+	(*AccessProof)(nil),       // 51: firescan.catalog.v1.AccessProof
+	(*Reseal)(nil),            // 52: firescan.catalog.v1.Reseal
+	(*SetHolder)(nil),         // 53: firescan.catalog.v1.SetHolder
+	(*ForgetNode)(nil),        // 54: firescan.catalog.v1.ForgetNode
+	(*UnsealSegments)(nil),    // 55: firescan.catalog.v1.UnsealSegments
+	nil,                       // 56: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 57: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 58: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	2,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
 	4,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	50, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	51, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	56, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	57, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
 	6,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
 	9,  // 5: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
 	0,  // 6: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
 	14, // 7: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
-	4,  // 8: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
-	20, // 9: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
-	3,  // 10: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
-	5,  // 11: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
-	7,  // 12: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
-	8,  // 13: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
-	10, // 14: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
-	11, // 15: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
-	27, // 16: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
-	12, // 17: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
-	15, // 18: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
-	20, // 19: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	52, // 20: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	18, // 8: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
+	20, // 9: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
+	4,  // 10: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
+	23, // 11: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
+	3,  // 12: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
+	5,  // 13: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
+	7,  // 14: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
+	8,  // 15: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
+	10, // 16: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
+	11, // 17: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
+	30, // 18: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
+	12, // 19: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
+	15, // 20: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
+	23, // 21: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
+	47, // 22: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
+	48, // 23: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
+	58, // 24: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_catalog_catalogpb_catalog_proto_init() }
@@ -4447,7 +5004,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 	if File_catalog_catalogpb_catalog_proto != nil {
 		return
 	}
-	file_catalog_catalogpb_catalog_proto_msgTypes[26].OneofWrappers = []any{
+	file_catalog_catalogpb_catalog_proto_msgTypes[29].OneofWrappers = []any{
 		(*Record_Project)(nil),
 		(*Record_Backup)(nil),
 		(*Record_Schedule)(nil),
@@ -4459,7 +5016,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   52,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
