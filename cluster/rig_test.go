@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +24,17 @@ import (
 // fast is the timing for tests: short, but long enough that nodes on a busy machine are not
 // considered dead.
 var fast = Timing{
-	Heartbeat: time.Second, Probe: 300 * time.Millisecond, Tick: 100 * time.Millisecond, Stable: 300 * time.Millisecond,
+	Heartbeat: busy(time.Second), Probe: busy(300 * time.Millisecond), Tick: 100 * time.Millisecond, Stable: busy(300 * time.Millisecond),
+}
+
+// busy returns a timeout that is longer by how many programs wait for each processor of this
+// machine, at most sixfold: with the timeouts of an idle machine no leader would last.
+func busy(timeout time.Duration) time.Duration {
+	var load float64
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(text), &load)
+	}
+	return time.Duration(float64(timeout) * min(max(1, load/float64(runtime.NumCPU())), 6))
 }
 
 // rig is a cluster in one process, with a network that can be partitioned.
@@ -174,7 +185,7 @@ func (n *node) wipe() {
 // eventually waits until check returns nil; otherwise the test fails with its last error.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(busy(2 * time.Minute))
 	for {
 		err := check()
 		if err == nil {

@@ -58,7 +58,7 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 		return nil, err
 	}
 	started := time.Now()
-	log := d.config.Logger.With("destination", r.Destination.Id, "who", r.Who)
+	log := d.config.Logger.With("destination", r.Destination.Id, "actor", r.Who)
 	log.Info("orphan cleanup started", "files", plan.Files, "bytes", plan.Bytes)
 	result, err := op.cleanup(ctx, view, &r)
 	if err != nil {

@@ -28,7 +28,8 @@ type SegmentRef struct {
 const manifestName = "manifest.json"
 
 // writeManifest replaces the manifest in dir durably. The first line of the file is a
-// checksum of the rest.
+// checksum of the rest. After a crash, Open removes the temporary file by its suffix, which
+// renameio cannot set.
 func writeManifest(dir string, m *Manifest) error {
 	body, err := json.Marshal(m)
 	if err != nil {

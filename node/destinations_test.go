@@ -2,42 +2,23 @@ package node
 
 import (
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/catalog/catalogtest"
 )
 
 // TestDestinationMetrics: what a dashboard shows of a destination is what the catalog
 // says, before the first sync, after one, and after one that failed.
 func TestDestinationMetrics(t *testing.T) {
-	c, err := catalog.Open(filepath.Join(t.TempDir(), "catalog.db"), catalog.Options{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	index := uint64(0)
-	apply := func(m proto.Message) {
-		t.Helper()
-		index++
-		data, err := catalog.Encode(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		results, err := c.Apply([]catalog.Entry{{Index: index, Term: 1, Data: data}})
-		if err == nil {
-			err = catalog.ResultError(results[0])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	log := catalogtest.New(t, catalog.Options{}, "n1")
+	c := log.Node("n1").Catalog
+	apply := func(m proto.Message) { t.Helper(); log.Must(m) }
 	metrics := newDestinations(c, func() int { return 5 }, slog.New(slog.DiscardHandler))
 	check := func(want string, names ...string) {
 		t.Helper()
@@ -56,7 +37,7 @@ func TestDestinationMetrics(t *testing.T) {
 	`, "synced_timestamp_seconds")
 
 	apply(&pb.StartSync{Org: "acme", DestinationId: "storage_1", SyncId: "sync_1", At: 5000})
-	apply(&pb.SealSegments{SyncId: "sync_1", Segments: []*pb.Segment{{Id: "seg_1", Files: 10, Bytes: 100, Orphans: 3, Missing: 2, ClassifiedAt: index, Node: "n1"}}})
+	apply(&pb.SealSegments{SyncId: "sync_1", Segments: []*pb.Segment{{Id: "seg_1", Files: 10, Bytes: 100, Orphans: 3, Missing: 2, ClassifiedAt: c.AppliedIndex(), Node: "n1"}}})
 	apply(&pb.PromoteSync{SyncId: "sync_1", At: 6000})
 	apply(&pb.SetHolder{Node: "n1", DestinationId: "storage_1", Generation: "sync_1", Whole: true})
 	apply(&pb.SetHolder{Node: "n2", DestinationId: "storage_1", Generation: "sync_1", Whole: true})

@@ -168,13 +168,13 @@ func (n *Node) Ready() error { return n.readiness.check() }
 // Run runs the node until ctx ends, which is no error, or a part fails. Current requests get
 // some seconds to finish. Call it once.
 func (n *Node) Run(ctx context.Context) error {
-	n.log.Info("firescan serves", "url", n.URL(), "data", n.dir.path, "version", n.config.Version)
+	n.log.Info("firescan is serving", "url", n.URL(), "data", n.dir.path, "version", n.config.Version)
 	// The work ends after the API: a current request may wait for a sync.
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	parts, failed := errgroup.WithContext(work)
 	parts.Go(func() error { return n.scan.run(failed) })
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
-	parts.Go(func() error { return n.publishStats(failed) })
+	parts.Go(func() error { return n.scan.publisher.run(failed) })
 	parts.Go(func() error { return n.events.Run(failed) })
 	parts.Go(func() error {
 		select {
@@ -193,7 +193,7 @@ func (n *Node) Run(ctx context.Context) error {
 	stopWork(errStopping)
 	worked := parts.Wait()
 
-	n.log.Info("firescan stops")
+	n.log.Info("firescan is stopping")
 	for _, err := range []error{worked, served} {
 		if err != nil && !errors.Is(err, errStopping) && !errors.Is(err, context.Canceled) {
 			return err

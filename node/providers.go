@@ -192,3 +192,11 @@ func (b *buckets) forget() error {
 	}
 	return nil
 }
+
+// ShareRate limits this node to a part of the calls that the provider's limit allows for the
+// bucket of a destination. Without a limit it does nothing.
+func (b *buckets) ShareRate(d *pb.Destination, part float64) {
+	if most := ceiling(d); most > 0 {
+		b.limiters.For(catalog.BucketID(d), most).SetCeiling(most * part)
+	}
+}

@@ -5,8 +5,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firescan/api"
-	"firescan/catalog"
 	"firescan/replica"
 	"firescan/scanner"
 	rpc "firescan/scanner/scannerpb/scannerpbconnect"
@@ -17,15 +15,13 @@ type scanning struct {
 	replicator  *replica.Replicator
 	worker      *scanner.Worker
 	coordinator *scanner.Coordinator
-	// synced has organizations of which a sync was promoted, so that their statistics are
-	// published.
-	synced chan string
+	publisher   *publisher
 }
 
 func (n *Node) newScanning() *scanning {
 	worker := scanner.NewWorker(scanner.WorkerConfig{
 		Node: n.id, Catalog: n.catalog, Index: n.index, Streams: n.config.ScanStreams,
-		Proposer: n.cluster, Buckets: n.buckets, ShareRate: n.buckets.Pace, Logger: n.log,
+		Proposer: n.cluster, Buckets: n.buckets, ShareRate: n.buckets.ShareRate, Logger: n.log,
 	})
 	n.cluster.Handle(rpc.NewScanHandler(worker))
 	segments := replica.NewHTTPPeers(replica.HTTPConfig{
@@ -38,12 +34,12 @@ func (n *Node) newScanning() *scanning {
 		Grace: n.config.replicaGrace, Logger: n.log,
 	})
 	replicator.Register(n.cluster.Handle)
-	synced := make(chan string, 64)
+	publisher := newPublisher(n)
 	return &scanning{replicator, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{
 		Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets,
-		Shards: replicator, Peers: scanPeers{n.cluster, worker}, Publisher: publisher{n, synced},
+		Shards: replicator, Peers: scanPeers{n.cluster, worker}, Publisher: publisher,
 		SyncEvery: n.config.SyncEvery, Logger: n.log, Registerer: n.registry,
-	}), synced}
+	}), publisher}
 }
 
 // members returns the nodes of the cluster.
@@ -75,39 +71,4 @@ func (n *Node) lead(ctx context.Context) error {
 	}
 	n.readiness.prepared.Store(true)
 	return n.coordinate(ctx)
-}
-
-// publisher publishes the progress of syncs.
-type publisher struct {
-	node   *Node
-	synced chan<- string
-}
-
-// Publish implements scanner.Publisher.
-func (p publisher) Publish(s scanner.Progress) {
-	p.node.api.Publish(api.SyncProgress(s))
-	if s.Status != catalog.SyncCompleted {
-		return
-	}
-	select {
-	case p.synced <- s.Org:
-	default: // the queue is full; the next sync publishes them
-	}
-}
-
-// publishStats publishes the statistics after each sync, until ctx ends.
-func (n *Node) publishStats(ctx context.Context) error {
-	for {
-		select {
-		case org := <-n.scan.synced:
-			stats, err := n.api.Stats(ctx, org)
-			if err != nil {
-				n.log.Warn("publishing the statistics after a sync failed", "error", err)
-				continue
-			}
-			n.api.Publish(api.StatsUpdate(org, stats))
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

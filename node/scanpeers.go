@@ -3,8 +3,6 @@ package node
 import (
 	"context"
 
-	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
 	"firescan/cluster"
 	"firescan/scanner"
 	spb "firescan/scanner/scannerpb"
@@ -35,12 +33,4 @@ func (p scanPeers) Exchange(ctx context.Context, node string, a *spb.Assignment)
 		return p.worker.Exchange(ctx, a)
 	}
 	return rpc.NewScanClient(p.cluster.HTTPClient(), "https://"+node).Exchange(ctx, a)
-}
-
-// Pace limits this node to a part of the calls that the provider's limit allows for the
-// bucket of a destination. Without a limit it does nothing.
-func (b *buckets) Pace(d *pb.Destination, part float64) {
-	if most := ceiling(d); most > 0 {
-		b.limiters.For(catalog.BucketID(d), most).SetCeiling(most * part)
-	}
 }

@@ -6,7 +6,7 @@ import (
 	spb "firescan/scanner/scannerpb"
 )
 
-// Alone is a worker without peers.
+// Alone is a worker without peers, for tests and benchmarks of one node.
 type Alone struct{ Worker *Worker }
 
 // Alive implements Peers.

@@ -24,6 +24,7 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/catalog/catalogtest"
 	"firescan/index"
 	"firescan/provider"
 	"firescan/provider/s3"
@@ -37,27 +38,6 @@ var (
 	profile = flag.String("scanprofile", "", "file for the CPU profile of the scans alone")
 	latency = flag.String("latency", "50ms", "latency per page")
 )
-
-type log struct {
-	mu   sync.Mutex
-	cat  *catalog.Catalog
-	last uint64
-}
-
-func (l *log) Propose(_ context.Context, m proto.Message) (*pb.Result, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	data, err := catalog.Encode(m)
-	if err != nil {
-		return nil, err
-	}
-	l.last++
-	res, err := l.cat.Apply([]catalog.Entry{{Index: l.last, Term: 1, Data: data}})
-	if err != nil {
-		return nil, err
-	}
-	return res[0], catalog.ResultError(res[0])
-}
 
 type quiet struct{}
 
@@ -100,10 +80,10 @@ func BenchmarkScan(b *testing.B) {
 
 	dir := b.TempDir()
 	registry := prometheus.NewRegistry()
-	cat := must(catalog.Open(filepath.Join(dir, "catalog.db"), catalog.Options{Logger: slog.Default(), Registerer: registry}))(b)
-	defer cat.Close()
-	l := &log{cat: cat}
-	propose := func(m proto.Message) { b.Helper(); must(l.Propose(b.Context(), m))(b) }
+	log := catalogtest.New(b, catalog.Options{Logger: slog.Default(), Registerer: registry}, "n")
+	l := log.Node("n")
+	cat := l.Catalog
+	propose := func(m proto.Message) { b.Helper(); log.Must(m) }
 	propose(&pb.PutDestination{Create: true, Destination: &pb.Destination{
 		Org: "org", Id: "storage_bench", Name: "b", Type: catalog.TypeS3, Bucket: "bench-bucket", Path: "", Endpoint: url, Verified: true,
 	}})

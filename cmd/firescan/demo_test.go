@@ -21,7 +21,9 @@ func TestDemoKeepsServing(t *testing.T) {
 	t.Setenv("TMPDIR", tmp)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	a, _, errs := testApp(nil)
+	a, _, _ := testApp(nil)
+	errs := &onWrite{do: func() {}} // the log and the progress are written at once
+	a.err = errs
 	a.program = "bin/firescan"
 	shown := make(chan struct{})
 	out := &onWrite{}
