@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ const statsRetry = time.Second
 // A publisher publishes the progress of syncs, and the statistics of an organization after
 // each of its syncs.
 type publisher struct {
-	node   *Node
+	api    func() *api.Server // is created later than the publisher
+	logger *slog.Logger
 	signal catalog.Signal
 
 	mu sync.Mutex
@@ -25,11 +27,13 @@ type publisher struct {
 	synced map[string]struct{}
 }
 
-func newPublisher(n *Node) *publisher { return &publisher{node: n, synced: map[string]struct{}{}} }
+func newPublisher(server func() *api.Server, logger *slog.Logger) *publisher {
+	return &publisher{api: server, logger: logger, synced: map[string]struct{}{}}
+}
 
 // Publish implements scanner.Publisher.
 func (p *publisher) Publish(s scanner.Progress) {
-	p.node.api.Publish(api.SyncProgress(s))
+	p.api().Publish(api.SyncProgress(s))
 	if s.Status == catalog.SyncCompleted {
 		p.add(s.Org)
 	}
@@ -75,12 +79,12 @@ func (p *publisher) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		stats, err := p.node.api.Stats(ctx, org)
+		stats, err := p.api().Stats(ctx, org)
 		if err == nil {
-			p.node.api.Publish(api.StatsUpdate(org, stats))
+			p.api().Publish(api.StatsUpdate(org, stats))
 			continue
 		}
-		p.node.log.Warn("reading the statistics after a sync failed; trying again", "organization", org, "error", err)
+		p.logger.Warn("reading the statistics after a sync failed; trying again", "organization", org, "error", err)
 		p.add(org)
 		select {
 		case <-time.After(statsRetry):

@@ -10,7 +10,7 @@ import (
 // TestNoStatisticsAreDropped checks that each organization is published, however many syncs
 // end before the first one is, and once if several of its syncs end.
 func TestNoStatisticsAreDropped(t *testing.T) {
-	p := newPublisher(nil)
+	p := newPublisher(nil, nil)
 	const orgs = 1000
 	for i := range 2 * orgs {
 		p.add(fmt.Sprint("org-", i%orgs))

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"firescan/api"
 	"firescan/replica"
 	"firescan/scanner"
 	rpc "firescan/scanner/scannerpb/scannerpbconnect"
@@ -34,7 +35,7 @@ func (n *Node) newScanning() *scanning {
 		Grace: n.config.replicaGrace, Logger: n.log,
 	})
 	replicator.Register(n.cluster.Handle)
-	publisher := newPublisher(n)
+	publisher := newPublisher(func() *api.Server { return n.api }, n.log)
 	return &scanning{replicator, worker, scanner.NewCoordinator(scanner.CoordinatorConfig{
 		Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets,
 		Shards: replicator, Peers: scanPeers{n.cluster, worker}, Publisher: publisher,
