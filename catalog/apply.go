@@ -51,7 +51,7 @@ func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 			if e.Index <= last {
 				continue
 			}
-			r, err := applyEntry(&writeTx{read: &Tx{tx: tx}, index: e.Index, changes: waiting}, e)
+			r, err := applyEntry(&writeTx{read: &Tx{tx: tx}, index: e.Index, changes: waiting, damaged: c.noteDamage}, e)
 			if err != nil {
 				return err
 			}
@@ -67,6 +67,7 @@ func (c *Catalog) Apply(entries []Entry) ([]*pb.Result, error) {
 		return tx.Bucket([]byte(inMeta)).Put([]byte(metaApplied), value)
 	})
 	if err != nil {
+		c.noteDamage(err)
 		return nil, fmt.Errorf("apply log entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err)
 	}
 	c.metrics.observe(len(entries), time.Since(begun))

@@ -66,9 +66,13 @@ func (w *recordWriter) subtract(old *pb.Backup, unlink bool) error {
 // setLinks sets the links of a record, or removes them when storageID is nil.
 func (w *recordWriter) setLinks(s *storage, r *pb.Backup, storageID []byte) {
 	for _, l := range recordLinks(r) {
-		key := string(l.key(r))
+		key := l.key(r)
 		for _, bucketID := range l.buckets(s.homes) {
-			w.tx.changes.put(bucketPath{inLinks, bucketID}, key, storageID)
+			var value []byte
+			if storageID != nil {
+				value = withChecksum(nil, linkSeed(bucketID), key, storageID)
+			}
+			w.tx.changes.put(bucketPath{inLinks, bucketID}, string(key), value)
 			l.addTo(w.deltas.of(bucketID))
 		}
 	}

@@ -37,6 +37,9 @@ type Catalog struct {
 
 	applied atomic.Uint64
 	changed Signal
+
+	damage atomic.Pointer[error]
+	scrubs scrubs
 }
 
 // Open opens the catalog file at path, or creates it. It fails with ErrFormat on a file
@@ -59,7 +62,7 @@ func Open(path string, opts Options) (*Catalog, error) {
 	}
 	c.db = db
 	c.applied.Store(index)
-	if c.metrics, err = newMetrics(opts.Registerer, path, c.AppliedIndex); err != nil {
+	if c.metrics, err = newMetrics(opts.Registerer, c); err != nil {
 		return nil, errors.Join(fmt.Errorf("register the metrics of the catalog: %w", err), db.Close())
 	}
 	return c, nil
@@ -73,6 +76,7 @@ func (c *Catalog) Close() error {
 		return nil
 	}
 	c.metrics.unregister()
+	c.scrubs.abort()
 	err := c.db.Close()
 	c.db = nil
 	if err != nil {
@@ -90,7 +94,9 @@ func (c *Catalog) View(fn func(*Tx) error) error {
 	if c.db == nil {
 		return ErrClosed
 	}
-	return c.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx}) })
+	err := c.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx}) })
+	c.noteDamage(err)
+	return err
 }
 
 // Trim releases the mapped pages of the file when they are many, so that reading the

@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"fmt"
-
 	"go.etcd.io/bbolt"
 	"google.golang.org/protobuf/proto"
 )
@@ -28,7 +26,7 @@ func load[T any, M message[T]](b *bbolt.Bucket, key []byte) (M, error) {
 func parse[T any, M message[T]](key, value []byte) (M, error) {
 	m := M(new(T))
 	if err := proto.Unmarshal(value, m); err != nil {
-		return nil, fmt.Errorf("the catalog holds a damaged %T (key %q): restore this node's catalog from another node or a snapshot: %w", m, key, err)
+		return nil, damaged("the %T with key %q cannot be read (%w)", m, key, err)
 	}
 	return m, nil
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -48,6 +49,9 @@ func (x *machine) compare(t *rapid.T) {
 		x.compareBuckets(t, tx)
 		return nil
 	})
+	if err == nil {
+		err = x.catalog.Verify(context.Background(), -1)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,8 +40,18 @@ type linkedBy struct {
 }
 
 // checkDeletable splits the paths of a command into those that may be deleted and the
-// others.
+// others. What cannot be decided because the catalog is damaged must not be deleted: a node
+// that stopped instead would meet the same entry at its next start.
 func checkDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed [][]byte, rejected []*pb.Rejection, err error) {
+	allowed, rejected, err = splitDeletable(tx, d, m)
+	if errors.Is(err, ErrCatalogDamaged) {
+		tx.damaged(err)
+		err = refuse(CodeDamaged, "%v", err)
+	}
+	return allowed, rejected, err
+}
+
+func splitDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed [][]byte, rejected []*pb.Rejection, err error) {
 	bucketID := BucketID(d)
 	aliases, err := tx.read.CheckIdentity(d)
 	if err != nil {
@@ -60,6 +70,10 @@ func checkDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed 
 	}
 	for i, path := range m.GetPaths() {
 		err := c.check(path)
+		if errors.Is(err, ErrCatalogDamaged) {
+			tx.damaged(err)
+			err = refuse(CodeDamaged, "%v", err)
+		}
 		if refusal, ok := errors.AsType[*Error](err); ok {
 			rejected = append(rejected, &pb.Rejection{Index: uint32(i), Code: refusal.Code, Message: refusal.Message})
 		} else if err != nil {

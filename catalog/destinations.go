@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 
 	pb "firescan/catalog/catalogpb"
@@ -145,7 +144,7 @@ func dropScans(tx *writeTx, d *pb.Destination, why string, at int64) error {
 		return err
 	}
 	if s == nil {
-		return fmt.Errorf("the catalog is damaged: sync %q runs and has no record", id)
+		return damaged("sync %q runs and has no record", id)
 	}
 	return endSync(tx, s, SyncCancelled, why, at)
 }

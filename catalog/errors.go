@@ -19,6 +19,9 @@ const (
 	CodeBeingDeleted = "PATH_BEING_DELETED"
 	CodeUnresolved   = "UNRESOLVED"
 	CodeUnsettled    = "IDENTITY_UNSETTLED"
+	// CodeDamaged is the refusal of a node whose catalog is damaged. Other nodes decide
+	// differently, so this one must replace its catalog.
+	CodeDamaged = "CATALOG_DAMAGED"
 )
 
 // Refusals of commands and readers. errors.Is compares them by code, so an *Error with a
@@ -65,6 +68,9 @@ var (
 	ErrFormat = errors.New("not a catalog of a format that this version reads")
 	// ErrDamaged is returned when a snapshot was cut short or altered.
 	ErrDamaged = errors.New("the snapshot is damaged")
+	// ErrCatalogDamaged is returned when the catalog file contradicts itself, or the catalogs
+	// of other nodes.
+	ErrCatalogDamaged = errors.New("the catalog of this node is damaged")
 )
 
 // An Error is a refusal: the catalog is unchanged and works. The message is written for

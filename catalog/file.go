@@ -17,8 +17,15 @@ import (
 // restoreSuffix, followed by digits, ends the name of a file that Restore is writing.
 const restoreSuffix = ".restore-"
 
-// openFile opens a bbolt file with the options of all catalogs.
-func openFile(path string) (*bbolt.DB, error) {
+// openFile opens a bbolt file with the options of all catalogs. bbolt checks the order of
+// all keys to find the free pages, and panics.
+func openFile(path string) (db *bbolt.DB, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("open the catalog %s: %w (%v): to get another copy, stop this node, remove its data directory and start it with --join, "+
+				"unless it is the only one: then put back a copy of the data directory, or import all records into a new one", path, ErrCatalogDamaged, reason)
+		}
+	}()
 	opts := &bbolt.Options{
 		Timeout: 5 * time.Second,
 		// Free pages are found by a scan when the file is opened, instead of being
@@ -32,7 +39,7 @@ func openFile(path string) (*bbolt.DB, error) {
 		// than the file will ever need.
 		opts.InitialMmapSize = 1 << 36
 	}
-	db, err := bbolt.Open(path, 0o600, opts)
+	db, err = bbolt.Open(path, 0o600, opts)
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("open the catalog %s: another process has it open: stop that process, or give this node another data directory: %w", path, err)
 	}
@@ -67,6 +74,9 @@ func prepare(db *bbolt.DB) (index uint64, err error) {
 		index, _ = applied(tx)
 		return tx.Bucket([]byte(inMeta)).Put([]byte(metaFormat), binary.BigEndian.AppendUint32(nil, formatVersion))
 	})
+	if err == nil {
+		err = addLinkChecksums(db, checksumsPerTx)
+	}
 	return index, err
 }
 

@@ -32,6 +32,7 @@ func addHome(tx *writeTx, d *pb.Destination, all deltas) error {
 	if err != nil {
 		return err
 	}
+	seed := linkSeed(bucketID)
 	records := backupKind().of(d.GetOrg(), d.GetId())
 	for k, v := range scan(tx.nested(records.bucket, records.nested), nil) {
 		record, err := parse[pb.Backup](k, v)
@@ -42,7 +43,8 @@ func addHome(tx *writeTx, d *pb.Destination, all deltas) error {
 			if l.bucketID != "" {
 				continue // it is linked where it lies, whatever the destination
 			}
-			if err := links.Put(l.key(record), []byte(record.GetStorageId())); err != nil {
+			key := l.key(record)
+			if err := links.Put(key, withChecksum(nil, seed, key, []byte(record.GetStorageId()))); err != nil {
 				return err
 			}
 		}

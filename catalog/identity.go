@@ -49,7 +49,7 @@ func (tx *Tx) BucketPeers(d *pb.Destination) (peers []BucketPeer, err error) {
 				return nil, err
 			}
 		}
-		relation, err := load[pb.BucketRelation](tx.bucket(inMeta), relationKey(own, bucketID))
+		relation, err := loadChecked[pb.BucketRelation](tx.bucket(inMeta), relationKey(own, bucketID))
 		if err != nil {
 			return nil, err
 		}
@@ -98,8 +98,9 @@ func sameBuckets(tx *Tx) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for rest, value := range scan(tx.bucket(inMeta), under(metaRelation)) {
 			var relation pb.BucketRelation
+			key := append(under(metaRelation), rest...)
 			// What cannot be read counts as one bucket, because that protects.
-			if proto.Unmarshal(value, &relation) == nil && !relation.GetSame() {
+			if value, ok := cutChecksum(0, key, value); ok && proto.Unmarshal(value, &relation) == nil && !relation.GetSame() {
 				continue
 			}
 			a, b, _ := strings.Cut(string(rest), "\x00")
@@ -126,5 +127,5 @@ func setBucketRelation(tx *writeTx, m *pb.SetBucketRelation) (*pb.Result, error)
 	if !mayBeOne(id, other) || id == other {
 		return nil, refuse(CodeInvalid, "buckets %q and %q cannot be one", m.GetBucketId(), m.GetOtherId())
 	}
-	return &pb.Result{}, store(tx.bucket(inMeta), relationKey(id, other), &pb.BucketRelation{Same: m.GetSame(), At: m.GetAt()})
+	return &pb.Result{}, storeChecked(tx.bucket(inMeta), relationKey(id, other), &pb.BucketRelation{Same: m.GetSame(), At: m.GetAt()})
 }

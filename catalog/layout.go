@@ -31,11 +31,11 @@ const (
 	inPitrs       = "pitrs"        // a bucket per org, destination: id → Pitr
 	inPitrIDs     = "pitr-ids"     // a bucket per org: id → destination
 
-	inLinks          = "links"            // a bucket per bucket identity: link key → storage id
+	inLinks          = "links"            // a bucket per bucket identity: link key → storage id, CRC-32C
 	inDeltas         = "deltas"           // a bucket per bucket identity: log index → Delta
-	inPrefixes       = "prefixes"         // bucket identity, org, pitr, prefix
+	inPrefixes       = "prefixes"         // bucket identity, org, pitr, prefix → CRC-32C
 	inPrefixesByPitr = "prefixes-by-pitr" // org, pitr, bucket identity, prefix
-	inProofs         = "proofs"           // bucket identity, destination → AccessProof
+	inProofs         = "proofs"           // bucket identity, destination → AccessProof, CRC-32C
 
 	inSyncs              = "syncs"                // id → Sync
 	inSyncsByOrg         = "syncs-by-org"         // org, id
@@ -77,8 +77,11 @@ const (
 	metaFormat  = "format"  // uint32
 	metaApplied = "applied" // uint64 index, uint64 term
 	metaKeyset  = "keyset"
+	// metaChecksums exists while links get checksums: the identity of a bucket, and the key of
+	// its last link that has one.
+	metaChecksums = "checksums-until"
 	// metaRelation is followed by two bucket identities, the lesser one first. They are few.
-	metaRelation = "bucket-relation" // → BucketRelation
+	metaRelation = "bucket-relation" // → BucketRelation, CRC-32C
 	// metaProofs exists since the first ProveAccess: from then on, proofs decide.
 	metaProofs = "proofs"
 )

@@ -2,7 +2,7 @@ package catalog
 
 import (
 	"bytes"
-	"fmt"
+	"hash/crc32"
 	"slices"
 
 	pb "firescan/catalog/catalogpb"
@@ -44,7 +44,7 @@ type Link struct {
 // organization and the id of the record, each ended by 0x00; and the rest of the path
 // after the stem. In the stem a byte 0x00 becomes 0x00 0xff and the end is 0x00 0x01,
 // which is less than any byte that could follow in a longer stem. The value is the
-// storage id.
+// storage id and a checksum.
 const (
 	escaped    = 0xff
 	terminator = 0x01
@@ -64,13 +64,21 @@ func appendStem(dst, stem []byte) []byte {
 
 // linkKey returns the key of a link.
 func linkKey(kind LinkKind, org, id string, path []byte) []byte {
+	return appendLinkKey(make([]byte, 0, len(path)+len(org)+len(id)+len("\x00\x01k\x00\x00")), kind, org, id, path)
+}
+
+// appendLinkKey appends the key of a link.
+func appendLinkKey(key []byte, kind LinkKind, org, id string, path []byte) []byte {
 	stem := keyspace.Stem(path)
-	key := make([]byte, 0, len(path)+len(org)+len(id)+len("\x00\x01k\x00\x00"))
 	key = append(appendStem(key, stem), byte(kind))
 	key = append(append(key, org...), 0)
 	key = append(append(key, id...), 0)
 	return append(key, path[len(stem):]...)
 }
+
+// linkSeed returns where the checksums of the links of a bucket begin, so that a link that
+// got into another bucket is noticed.
+func linkSeed(bucketID string) uint32 { return crc32.Checksum([]byte(bucketID), castagnoli) }
 
 // A recordLink is a link that a record makes, in one bucket or, without a bucket id, in
 // every home of its destination.
@@ -134,21 +142,25 @@ func sameLinks(a, b *pb.Backup) bool {
 	})
 }
 
-// A linkReader decodes link keys. It does not allocate once its buffers have grown.
+// A linkReader decodes links. It does not allocate once its buffers have grown.
 type linkReader struct {
+	seed       uint32 // see linkSeed
 	link       Link
 	stem, path []byte
 }
 
-// read decodes a key into r.link, which aliases key, value and the buffers.
+// read decodes a link into r.link, which aliases key, value and the buffers.
 func (r *linkReader) read(key, value []byte) error {
+	value, ok := cutChecksum(r.seed, key, value)
+	if !ok {
+		return damaged("the checksum of the link %q is wrong", key)
+	}
 	end := bytes.IndexByte(key, 0)
 	if end < 0 || end+1 >= len(key) {
 		return damagedLink(key)
 	}
 	stem, rest := key[:end], key[end:]
 	if rest[1] != terminator {
-		var ok bool
 		if rest, ok = r.unescape(key, end); !ok {
 			return damagedLink(key)
 		}
@@ -193,6 +205,4 @@ func (r *linkReader) unescape(key []byte, i int) (rest []byte, ok bool) {
 	}
 }
 
-func damagedLink(key []byte) error {
-	return fmt.Errorf("the catalog holds a damaged link (key %q): restore this node's catalog from another node or a snapshot", key)
-}
+func damagedLink(key []byte) error { return damaged("the link %q cannot be read", key) }

@@ -16,7 +16,7 @@ func checkLinkKeys(t interface {
 ) {
 	key := linkKey(kind, org, id, a)
 	var r linkReader
-	if err := r.read(key, []byte("storage")); err != nil {
+	if err := r.read(key, withChecksum(nil, 0, key, []byte("storage"))); err != nil {
 		t.Fatalf("%q: %v", a, err)
 	}
 	l := r.link
@@ -62,15 +62,16 @@ func TestDamagedLinkKeys(t *testing.T) {
 	good := linkKey(LinkFile, "org", "id", []byte("a\x00b.c"))
 	for n := range good[:len(good)-len(".c")] {
 		var r linkReader
-		if err := r.read(good[:n], nil); err == nil {
+		if err := r.read(good[:n], withChecksum(nil, 0, good[:n], nil)); err == nil {
 			t.Errorf("read %q as %+v", good[:n], r.link)
 		}
 	}
 	var r linkReader
-	if err := r.read([]byte("a\x00\x01\x09org\x00id\x00"), nil); err == nil {
-		t.Error("read a link of an unknown kind")
-	}
-	if err := r.read([]byte("a\x00\x02\x01org\x00id\x00"), nil); err == nil {
-		t.Error("read a link with a wrong escape")
+	for what, key := range map[string]string{
+		"of an unknown kind": "a\x00\x01\x09org\x00id\x00", "with a wrong escape": "a\x00\x02\x01org\x00id\x00",
+	} {
+		if err := r.read([]byte(key), withChecksum(nil, 0, []byte(key), nil)); err == nil {
+			t.Errorf("read a link %s", what)
+		}
 	}
 }

@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"fmt"
-
 	"go.etcd.io/bbolt"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -24,7 +22,7 @@ type LinkCursor struct {
 func (tx *Tx) Links(bucketID string) *LinkCursor {
 	c := &LinkCursor{}
 	if b := tx.nested(inLinks, bucketID); b != nil {
-		c.cursor = b.Cursor()
+		c.cursor, c.reader.seed = b.Cursor(), linkSeed(bucketID)
 	}
 	return c
 }
@@ -104,18 +102,18 @@ func projectOf(tx *Tx, org, storage, id string) (string, error) {
 	for len(record) > 0 {
 		field, kind, n := protowire.ConsumeTag(record)
 		if n < 0 {
-			return "", fmt.Errorf("the record of backup %q is damaged: %w", id, protowire.ParseError(n))
+			return "", damaged("the record of backup %q cannot be read (%w)", id, protowire.ParseError(n))
 		}
 		record = record[n:]
 		if field == projectField && kind == protowire.BytesType {
 			value, n := protowire.ConsumeBytes(record)
 			if n < 0 {
-				return "", fmt.Errorf("the record of backup %q is damaged: %w", id, protowire.ParseError(n))
+				return "", damaged("the record of backup %q cannot be read (%w)", id, protowire.ParseError(n))
 			}
 			return string(value), nil
 		}
 		if n = protowire.ConsumeFieldValue(field, kind, record); n < 0 {
-			return "", fmt.Errorf("the record of backup %q is damaged: %w", id, protowire.ParseError(n))
+			return "", damaged("the record of backup %q cannot be read (%w)", id, protowire.ParseError(n))
 		}
 		record = record[n:]
 	}

@@ -12,10 +12,11 @@ type metrics struct {
 	registerer prometheus.Registerer
 	entries    prometheus.Histogram
 	seconds    prometheus.Histogram
+	scrub      prometheus.Histogram
 	registered []prometheus.Collector
 }
 
-func newMetrics(r prometheus.Registerer, path string, appliedIndex func() uint64) (*metrics, error) {
+func newMetrics(r prometheus.Registerer, c *Catalog) (*metrics, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -31,18 +32,41 @@ func newMetrics(r prometheus.Registerer, path string, appliedIndex func() uint64
 			Help:    "Time to apply one batch of log entries and make it durable.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
+		scrub: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "firescan_catalog_scrub_seconds",
+			Help:    "Time to compare the whole catalog file with its records.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2, 12),
+		}),
 	}
 	for _, x := range []prometheus.Collector{
-		m.entries, m.seconds,
+		m.entries, m.seconds, m.scrub,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "firescan_catalog_applied_index",
 			Help: "Index of the last log entry that the catalog has applied.",
-		}, func() float64 { return float64(appliedIndex()) }),
+		}, func() float64 { return float64(c.AppliedIndex()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "firescan_catalog_damaged",
+			Help: "1 while the catalog file of this node is known to be damaged: it deletes nothing and needs another copy.",
+		}, func() float64 {
+			if c.Damage() != nil {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "firescan_catalog_scrubbed_timestamp_seconds",
+			Help: "When the last scrub began that found the catalog file to be sound; 0 before the first.",
+		}, func() float64 {
+			if at := c.scrubs.last(); !at.IsZero() {
+				return float64(at.Unix())
+			}
+			return 0
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "firescan_catalog_file_bytes",
 			Help: "Size of the catalog file, free pages included.",
 		}, func() float64 {
-			info, err := os.Stat(path)
+			info, err := os.Stat(c.path)
 			if err != nil {
 				return 0
 			}
@@ -62,6 +86,12 @@ func (m *metrics) observe(entries int, took time.Duration) {
 	if m != nil {
 		m.entries.Observe(float64(entries))
 		m.seconds.Observe(took.Seconds())
+	}
+}
+
+func (m *metrics) observeScrub(took time.Duration) {
+	if m != nil {
+		m.scrub.Observe(took.Seconds())
 	}
 }
 

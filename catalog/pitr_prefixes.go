@@ -3,7 +3,6 @@ package catalog
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	pb "firescan/catalog/catalogpb"
 )
@@ -12,9 +11,13 @@ import (
 // PITR configuration of any organization writes under or ever wrote under.
 func (tx *Tx) PitrPrefixes(bucketID string) ([][]byte, error) {
 	var all [][]byte
-	for k := range scan(tx.bucket(inPrefixes), under(bucketID)) {
-		parts := strings.SplitN(string(k), "\x00", 3)
-		all = append(all, []byte(parts[2]))
+	of := under(bucketID)
+	for k, v := range scan(tx.bucket(inPrefixes), of) {
+		parts := bytes.SplitN(k, []byte{0}, 3)
+		if _, ok := cutChecksum(0, append(of[:len(of):len(of)], k...), v); !ok || len(parts) < 3 {
+			return nil, damaged("the checksum of a prefix of PITR configuration %q is wrong", k)
+		}
+		all = append(all, bytes.Clone(parts[2]))
 	}
 	slices.SortFunc(all, bytes.Compare)
 	return slices.CompactFunc(all, bytes.Equal), nil
@@ -29,7 +32,7 @@ func addPitrPrefix(tx *writeTx, p *pb.Pitr, bucketID string, all deltas) error {
 	d := all.of(bucketID)
 	d.Prefixes = append(d.Prefixes, p.GetPrefix())
 	return firstError(
-		tx.bucket(inPrefixes).Put(key, []byte{}),
+		tx.bucket(inPrefixes).Put(key, withChecksum(nil, 0, key, nil)),
 		tx.bucket(inPrefixesByPitr).Put(join(p.GetOrg(), p.GetId(), bucketID, string(p.GetPrefix())), []byte{}),
 	)
 }

@@ -49,7 +49,7 @@ func (tx *Tx) NewProof(d *pb.Destination, now time.Time) (*pb.ProveAccess, error
 
 // proof returns the proof of a destination for a bucket, nil if there is none.
 func (tx *Tx) proof(bucketID, destID string) (*pb.AccessProof, error) {
-	return load[pb.AccessProof](tx.bucket(inProofs), join(bucketID, destID))
+	return loadChecked[pb.AccessProof](tx.bucket(inProofs), join(bucketID, destID))
 }
 
 func proveAccess(tx *writeTx, m *pb.ProveAccess) (*pb.Result, error) {
@@ -72,7 +72,7 @@ func proveAccess(tx *writeTx, m *pb.ProveAccess) (*pb.Result, error) {
 		proof = &pb.AccessProof{Org: d.GetOrg(), ProvenAt: m.GetAt()}
 	}
 	proof.LastAt = max(proof.GetLastAt(), m.GetAt())
-	return &pb.Result{}, store(tx.bucket(inProofs), join(bucketID, d.GetId()), proof)
+	return &pb.Result{}, storeChecked(tx.bucket(inProofs), join(bucketID, d.GetId()), proof)
 }
 
 // seedProofs runs once, with the first ProveAccess: destinations that older versions have
@@ -99,7 +99,7 @@ func seedProofs(tx *writeTx, at int64) error {
 			}
 		}
 		proof := &pb.AccessProof{Org: org, ProvenAt: at}
-		if err := store(tx.bucket(inProofs), join(bucketID, id), proof); err != nil {
+		if err := storeChecked(tx.bucket(inProofs), join(bucketID, id), proof); err != nil {
 			return err
 		}
 	}

@@ -51,6 +51,8 @@ func (c *Catalog) swap(fresh *bbolt.DB, name string) (old *bbolt.DB, err error) 
 		return nil, err
 	}
 	old, c.db = c.db, fresh
+	c.scrubs.abort()
+	c.damage.Store(nil)
 	if err := syncDir(filepath.Dir(c.path)); err != nil {
 		// The new file is in place. After a power failure now, the old one may be
 		// back, and the log brings it up to date again.

@@ -16,8 +16,9 @@ import (
 // upgraded at different times.
 func upgrade(tx *bbolt.Tx, version uint32) error {
 	if version < 3 {
-		// Version 3 has one identity for all spellings of an endpoint.
-		return mergeIdentities(tx)
+		// Version 3 has one identity for all spellings of an endpoint, and checksums, which
+		// depend on it.
+		return firstError(mergeIdentities(tx), beginChecksums(tx))
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,7 +29,43 @@ func TestUpgrade(t *testing.T) {
 			if got, want := dump(t, old), dump(t, fresh); got != want {
 				t.Errorf("it was brought up to date as\n%s\nwant\n%s", got, want)
 			}
+			if err := verify(t, old); err != nil {
+				t.Error(err)
+			}
 		})
+	}
+}
+
+// TestUpgradeLinks interrupts the upgrade of links after each transaction.
+func TestUpgradeLinks(t *testing.T) {
+	for limit := range 5 {
+		path := filepath.Join(t.TempDir(), "catalog.db")
+		undump(t, filepath.Join("testdata", "state.v2.txt"), path)
+		for more := true; more; {
+			db, err := openFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Update(func(tx *bbolt.Tx) (err error) {
+				meta := tx.Bucket([]byte(inMeta))
+				if binary.BigEndian.Uint32(meta.Get([]byte(metaFormat))) < formatVersion {
+					if err := errors.Join(beginChecksums(tx), meta.Put([]byte(metaFormat), []byte{0, 0, 0, formatVersion})); err != nil {
+						return err
+					}
+				}
+				more, err = addSomeLinkChecksums(tx, limit+1)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, _ := openTestAt(t, path)
+		if err := verify(t, c); err != nil {
+			t.Errorf("%d links per transaction: %v", limit+1, err)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ type writeTx struct {
 	// changes are record and link changes that the transaction has yet to write. Commands
 	// that put or delete records read them first; they are written before any other command.
 	changes changes
+	// damaged is called with damage that a command goes on in spite of.
+	damaged func(error)
 }
 
 func (tx *writeTx) bucket(name string) *bbolt.Bucket { return tx.read.bucket(name) }
