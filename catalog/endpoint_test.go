@@ -158,6 +158,11 @@ func TestUpgradeOfIdentities(t *testing.T) {
 		switch {
 		case !strings.HasPrefix(line, " "):
 			section, pairs = line, 0
+		case section == "prefixes", section == "links" && strings.HasPrefix(line, "    "), strings.Contains(line, metaRelation):
+			line = line[:len(line)-2*checksumSize] // which version 2 does not have
+			lines[i] = line
+		}
+		switch {
 		case (section == "links" || section == "deltas") && strings.HasPrefix(line, "    "):
 			if pairs++; pairs == 2 { // one identity has the first, the other one the rest
 				lines[i] = fmt.Sprintf("  %q\n%s", canonical, line)
