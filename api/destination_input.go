@@ -1,10 +1,12 @@
 package api
 
 import (
+	"fmt"
 	"strings"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // destinationInput is the body that creates or updates a destination; a nil field was
@@ -16,6 +18,7 @@ type destinationInput struct {
 	Path        *string     `json:"path"`
 	Region      *string     `json:"region"`
 	Endpoint    *string     `json:"endpoint"`
+	StemRule    *string     `json:"stemRule"`
 	Credentials credentials `json:"credentials"`
 }
 
@@ -46,6 +49,13 @@ func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool
 	if in.Path != nil {
 		path := strings.Trim(*in.Path, "/")
 		text("path", &path, &d.Path, false, checkPath)
+	}
+	if in.StemRule != nil {
+		rule, err := keyspace.ParseStemRule(*in.StemRule)
+		if err != nil {
+			wrong["stemRule"] = fmt.Sprintf("must be %s or %s", keyspace.FirstDot, keyspace.KnownSuffix)
+		}
+		d.StemRule = pb.StemRule(rule)
 	}
 	if create && in.Type == nil {
 		wrong["type"] = "is required"

@@ -36,6 +36,7 @@ type destinationView struct {
 	Path        string            `json:"path"`
 	Region      string            `json:"region"`
 	Endpoint    string            `json:"endpoint,omitempty"`
+	StemRule    string            `json:"stemRule"`
 	Verified    bool              `json:"verified"`
 	Credentials map[string]string `json:"credentials,omitempty"`
 	CreatedAt   stamp             `json:"createdAt"`
@@ -46,7 +47,7 @@ func showDestination(d *pb.Destination) destinationView {
 	updated := stamp(d.UpdatedAt)
 	return destinationView{
 		ID: d.Id, Name: d.Name, Type: d.Type, Bucket: d.Bucket, Path: d.Path, Region: d.Region, Endpoint: d.Endpoint,
-		Verified: d.Verified, CreatedAt: stamp(d.CreatedAt), UpdatedAt: &updated,
+		StemRule: catalog.StemRule(d).String(), Verified: d.Verified, CreatedAt: stamp(d.CreatedAt), UpdatedAt: &updated,
 	}
 }
 
@@ -127,8 +128,9 @@ func (h *destinations) update(c *call) error {
 		Path      string  `json:"path"`
 		Region    *string `json:"region,omitempty"`
 		Endpoint  *string `json:"endpoint,omitempty"`
+		StemRule  string  `json:"stemRule"`
 		UpdatedAt stamp   `json:"updatedAt"`
-	}{d.Id, d.Name, in.Bucket, d.Path, in.Region, in.Endpoint, stamp(d.UpdatedAt)}})
+	}{d.Id, d.Name, in.Bucket, d.Path, in.Region, in.Endpoint, catalog.StemRule(d).String(), stamp(d.UpdatedAt)}})
 }
 
 // updateTries is how often an update is tried while others change the same destination.

@@ -102,6 +102,32 @@ func TestDestinationValidation(t *testing.T) {
 	r.do(catalog.RoleOwner, "POST", "/api/v1/storage/destinations", `{"name":"`+strings.Repeat("x", 2<<20)+`"}`).refused(413, CodeTooLarge)
 }
 
+// TestStemRule sets the rule, and changes and refuses it.
+func TestStemRule(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	body := strings.Replace(createBody, "{", `{"stemRule":"knownSuffix",`, 1)
+	created := r.owner("POST", "/api/v1/storage/destinations", body)
+	path := "/api/v1/storage/destinations/" + created.at("data", "id").(string)
+	rule := func() any { return r.owner("GET", path, "").at("data", "stemRule") }
+	if created.at("data", "stemRule") != "knownSuffix" || rule() != "knownSuffix" {
+		t.Errorf("created with %v", rule())
+	}
+	r.owner("PUT", path, `{"name":"other"}`)
+	if rule() != "knownSuffix" {
+		t.Error("an edit of another field changed the rule")
+	}
+	if a := r.owner("PUT", path, `{"stemRule":"firstDot"}`); a.at("data", "stemRule") != "firstDot" || rule() != "firstDot" {
+		t.Errorf("after an edit: %s", a.raw)
+	}
+	a := r.do(catalog.RoleMember, "PUT", path, `{"stemRule":"dot"}`)
+	if fields := a.refused(400, CodeValidation); fields["stemRule"] == nil {
+		t.Errorf("a rule that is unknown: %s", a.raw)
+	}
+	if r.owner("GET", "/api/v1/storage/destinations/"+r.destination(), "").at("data", "stemRule") != "firstDot" {
+		t.Error("the default is not firstDot")
+	}
+}
+
 func TestVerify(t *testing.T) {
 	deny := func(kind provider.Kind) func(context.Context, string, string) error {
 		return mem.Always(kind, "put")

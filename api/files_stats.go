@@ -40,5 +40,11 @@ func (h *files) stats(c *call) error {
 		OrphanFiles uint64               `json:"orphanFiles"`
 		OrphanSize  string               `json:"orphanSize"`
 		ByType      map[string]typeStats `json:"byType"`
-	}{t.Files, size(t.Bytes), t.Files - t.OrphanFiles, size(t.Bytes - t.OrphanBytes), t.OrphanFiles, size(t.OrphanBytes), byType}})
+		// The linked files that no record names: they share the stem of one.
+		ByStemFiles uint64 `json:"linkedByStemFiles"`
+		ByStemSize  string `json:"linkedByStemSize"`
+	}{
+		t.Files, size(t.Bytes), t.Files - t.OrphanFiles, size(t.Bytes - t.OrphanBytes), t.OrphanFiles, size(t.OrphanBytes), byType,
+		t.ByStemFiles, size(t.ByStemBytes),
+	}})
 }

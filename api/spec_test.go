@@ -18,7 +18,8 @@ import (
 var added = []string{
 	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "data.byType.unknown", "data.syncIds", "data[].endpoint",
 	"meta", "meta.depth", "meta.limit", "meta.truncated", "data.conditionalDelete", "data.failedCount",
-	"data.overlaps", "data.destinations[].countedIn",
+	"data.stemRule", "data[].stemRule", "data.overlaps", "data.destinations[].countedIn", "data.linkedByStemFiles", "data.linkedByStemSize",
+	"data.destinations[].linkedByStemFiles", "data.destinations[].linkedByStemSize", "data.totals.linkedByStemFiles", "data.totals.linkedByStemSize",
 }
 
 // TestExamplesOfTheSpecification compares responses with the examples of the Storage

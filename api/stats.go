@@ -37,6 +37,8 @@ type DestinationStats struct {
 	TotalSize   string `json:"totalSize"`
 	OrphanFiles uint64 `json:"orphanFiles"`
 	OrphanSize  string `json:"orphanSize"`
+	ByStemFiles uint64 `json:"linkedByStemFiles"`
+	ByStemSize  string `json:"linkedByStemSize"`
 	// CountedIn is the destination whose path contains that of this one, so that the totals
 	// take the files of this one from it; null when they count its own.
 	CountedIn *string `json:"countedIn"`
@@ -55,6 +57,9 @@ type StatsTotals struct {
 	TotalSize         string `json:"totalSize"`
 	OrphanFiles       uint64 `json:"orphanFiles"`
 	OrphanSize        string `json:"orphanSize"`
+	// ByStemFiles are linked only because they share the stem of a record's storagePath.
+	ByStemFiles uint64 `json:"linkedByStemFiles"`
+	ByStemSize  string `json:"linkedByStemSize"`
 }
 
 type statsMeta struct {
@@ -131,7 +136,7 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 		if err != nil {
 			return nil, nil, err
 		}
-		row := DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes), nil}
+		row := DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes), t.ByStemFiles, size(t.ByStemBytes), nil}
 		if outer, ok := countedIn[d.Id]; ok {
 			row.CountedIn = &outer
 		} else {
@@ -140,7 +145,7 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 		data.Destinations = append(data.Destinations, row)
 		meta.add(data, fresh[i], i == 0)
 	}
-	data.Totals = StatsTotals{len(all), total.Files, size(total.Bytes), total.OrphanFiles, size(total.OrphanBytes)}
+	data.Totals = StatsTotals{len(all), total.Files, size(total.Bytes), total.OrphanFiles, size(total.OrphanBytes), total.ByStemFiles, size(total.ByStemBytes)}
 	data.NextScheduledSyncAt = meta.NextScheduledSyncAt
 	return data, meta, nil
 }

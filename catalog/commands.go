@@ -38,7 +38,7 @@ type command struct {
 // never reuse; a retired command keeps its number.
 var commands = sync.OnceValue(func() []command {
 	return []command{
-		define(1, 1, putDestination),
+		define(1, 2, putDestination), // 2: with a stem rule
 		define(2, 1, deleteDestination),
 		define(3, 1, setVerified),
 		define(4, 2, putRecords), // 2: backups with references
@@ -110,6 +110,10 @@ func EncodeOnce(msg proto.Message, once *pb.Once) ([]byte, error) {
 // cluster stop only at what they would apply wrongly.
 func versionOf(c command, msg proto.Message) uint32 {
 	switch m := msg.(type) {
+	case *pb.PutDestination:
+		if m.GetDestination().GetStemRule() == pb.StemRule_FIRST_DOT {
+			return 1
+		}
 	case *pb.PutRecords:
 		if !slices.ContainsFunc(m.GetRecords(), func(r *pb.Record) bool { return len(r.GetBackup().GetReferences()) > 0 }) {
 			return 1

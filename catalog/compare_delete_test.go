@@ -77,7 +77,7 @@ func (x *machine) compareMarks(t *rapid.T, tx *Tx, bucketID string) {
 		}
 		for _, path := range n.Paths {
 			for who, b := range x.model.backups {
-				linked := x.model.homes[owned{who.org, b.StorageId}][bucketID] && links(b, string(path))
+				linked := x.model.homes[owned{who.org, b.StorageId}][bucketID] && x.model.needs(who.org, b, string(path))
 				if linked && (who.org != n.Org || !slices.Contains(n.BackupIds, who.id)) {
 					t.Fatalf("%q is being deleted and backup %v needs it", path, b)
 				}

@@ -140,7 +140,7 @@ func (x *machine) compareBuckets(t *rapid.T, tx *Tx) {
 				t.Fatalf("link %q after %q, path %q", l.Stem, last, l.Path)
 			}
 			last = string(l.Stem)
-			got[linkString(l.Kind, l.Path, string(l.Org), string(l.BackupID), string(l.StorageID))] = true
+			got[linkString(l.Kind, l.Rule, l.Path, string(l.Org), string(l.BackupID), string(l.StorageID))] = true
 		}
 		if links.Err() != nil || !maps.Equal(got, wantLinks[bucketID]) && len(got)+len(wantLinks[bucketID]) > 0 {
 			t.Fatalf("links of %s: %v, want %v (%v)", bucketID, got, wantLinks[bucketID], links.Err())

@@ -29,7 +29,8 @@ type deleteCheck struct {
 // stemLinks states which files of a stem are linked. The links of a stem are read once,
 // since the parts of a backup are many files of one stem.
 type stemLinks struct {
-	all   linkedBy // by the storagePath of a record
+	all   linkedBy            // by the storagePath of a record
+	known map[string]linkedBy // the same by the rule KnownSuffix, by stem
 	files map[string]linkedBy
 }
 
@@ -155,14 +156,18 @@ func (c *deleteCheck) linkedBy(path []byte) (linkedBy, error) {
 	stem := string(keyspace.Stem(path))
 	n := c.stems[stem]
 	if n == nil {
-		n = &stemLinks{files: map[string]linkedBy{}}
+		n = &stemLinks{known: map[string]linkedBy{}, files: map[string]linkedBy{}}
 		for l, ok := c.links.Seek([]byte(stem)); ok && string(l.Stem) == stem; l, ok = c.links.Next() {
 			deleted := string(l.Org) == c.org && c.records[string(l.BackupID)]
 			by := linkedBy{deleted: deleted, others: !deleted}
-			if l.Kind.LinksStem() {
-				n.all = n.all.or(by)
-			} else {
+			switch {
+			case !l.Kind.LinksStem():
 				n.files[string(l.Path)] = n.files[string(l.Path)].or(by)
+			case l.Rule == keyspace.KnownSuffix:
+				known := string(l.Rule.Stem(l.Path))
+				n.known[known] = n.known[known].or(by)
+			default:
+				n.all = n.all.or(by)
 			}
 		}
 		if err := c.links.Err(); err != nil {
@@ -170,7 +175,7 @@ func (c *deleteCheck) linkedBy(path []byte) (linkedBy, error) {
 		}
 		c.stems[stem] = n
 	}
-	return n.all.or(n.files[string(path)]), nil
+	return n.all.or(n.files[string(path)]).or(n.known[string(keyspace.KnownSuffix.Stem(path))]), nil
 }
 
 // withFolders adds to n the records that name a folder of path.

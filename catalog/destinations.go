@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 func putDestination(tx *writeTx, m *pb.PutDestination) (*pb.Result, error) {
@@ -33,6 +34,7 @@ func putDestination(tx *writeTx, m *pb.PutDestination) (*pb.Result, error) {
 	}
 
 	changed := deltas{}
+	noteStemRule(tx, d.GetOrg(), d.GetId(), StemRule(old), StemRule(d), changed)
 	if old != nil && d.GetRevision() != old.GetRevision() {
 		if err := dropScans(tx, old, "the destination now lies elsewhere", d.GetUpdatedAt()); err != nil {
 			return nil, err
@@ -72,6 +74,9 @@ func checkRelocation(tx *writeTx, d, old *pb.Destination) error {
 			return err
 		}
 	}
+	if err := checkStemRule(tx, d.GetOrg(), d.GetId(), StemRule(old), StemRule(d)); err != nil {
+		return err
+	}
 	if old != nil && BucketID(d) == BucketID(old) {
 		return nil
 	}
@@ -106,9 +111,11 @@ func deleteDestination(tx *writeTx, m *pb.DeleteDestination) (*pb.Result, error)
 		return nil, refuse(CodeInUse, "storage destination %q is used by %d schedules and %d PITR configurations: migrate or delete them first",
 			d.GetId(), n.Schedules, n.Pitr)
 	}
-	if err := checkNoDeletes(tx, d); err != nil {
+	if err := firstError(checkNoDeletes(tx, d), checkStemRule(tx, d.GetOrg(), d.GetId(), StemRule(d), keyspace.FirstDot)); err != nil {
 		return nil, err
 	}
+	changed := deltas{}
+	noteStemRule(tx, d.GetOrg(), d.GetId(), StemRule(d), keyspace.FirstDot, changed)
 	if err := dropScans(tx, d, "", 0); err != nil {
 		return nil, err
 	}
@@ -126,7 +133,7 @@ func deleteDestination(tx *writeTx, m *pb.DeleteDestination) (*pb.Result, error)
 		return nil, err
 	}
 	// Its backup records and their links stay, since the files still exist.
-	return &pb.Result{}, firstError(dropHomes(tx, d.GetOrg(), d.GetId()), pruneDeltas(tx, BucketID(d)))
+	return &pb.Result{}, firstError(putDeltas(tx, changed), dropHomes(tx, d.GetOrg(), d.GetId()), pruneDeltas(tx, BucketID(d)))
 }
 
 // dropScans drops the generation of a destination, with its holders, and cancels its

@@ -16,7 +16,7 @@ var (
 	genDest    = rapid.SampledFrom([]string{"d1", "d2", "d3"})
 	genID      = rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
 	genSync    = rapid.SampledFrom([]string{"s1", "s2", "s3", "s4", "s5", "s6"})
-	genObject  = rapid.SampledFrom([]string{"p/x.backup", "p/x.meta", "p/x", "p/x-1.backup", "q/y.z.gz", "q/\x00.backup", "q/\x00\x01", "q", "q.d/y", "q.d/y.meta", ".", "é/ü.auth"})
+	genObject  = rapid.SampledFrom([]string{"p/x.backup", "p/x.meta", "p/x", "p/x-1.backup", "q/y.z.gz", "q/\x00.backup", "q/\x00\x01", "q", "q.d/y", "q.d/y.meta", "q.d/y.z.backup", "q.d/y.z.meta", ".", "é/ü.auth"})
 	genBound   = rapid.SampledFrom([]string{"", "p/", "p/m", "p0", "q/"})
 	genIntent  = rapid.SampledFrom([]string{"i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9"})
 	genNode    = rapid.SampledFrom([]string{"n1", "n2"})
@@ -29,6 +29,7 @@ var (
 			Type:   rapid.SampledFrom([]string{TypeS3, TypeGCS, TypeFirebase, TypeSpaces}).Draw(t, "type"),
 			Bucket: "bucket", Path: rapid.SampledFrom([]string{"", "p"}).Draw(t, "path"),
 			Sealed:    map[string][]byte{"k": []byte(genID.Draw(t, "sealed")), "l": {1}},
+			StemRule:  rapid.SampledFrom([]pb.StemRule{pb.StemRule_FIRST_DOT, pb.StemRule_KNOWN_SUFFIX}).Draw(t, "stem rule"),
 			CreatedAt: genInt.Draw(t, "created"), UpdatedAt: genInt.Draw(t, "updated"),
 		}
 	})

@@ -14,7 +14,8 @@ type LinkKind uint8
 
 // The kinds of links.
 const (
-	// LinkPath is the storagePath of a record. It links every file with its stem.
+	// LinkPath is the storagePath of a record. It links every file with its stem by the rule
+	// of the record's destination.
 	LinkPath LinkKind = 1
 	// LinkFile is one of the files of a record. It links exactly that path.
 	LinkFile LinkKind = 2
@@ -38,6 +39,23 @@ type Link struct {
 	Path []byte
 	// Org, BackupID and StorageID identify the record and the destination that it names.
 	Org, BackupID, StorageID []byte
+	// Rule decides which files a storagePath links by their stem. It is that of the
+	// destination.
+	Rule keyspace.StemRule
+}
+
+// Links reports how a link links the file at path: whether the record names the file, or a
+// folder of it, or else whether the file only shares the stem of the storagePath.
+func (l *Link) Links(path []byte) (named, byStem bool) {
+	switch {
+	case l.Kind == LinkPrefix:
+		named = bytes.HasPrefix(path, l.Path)
+	case bytes.Equal(path, l.Path):
+		named = true
+	case l.Kind.LinksStem():
+		byStem = bytes.Equal(l.Rule.Stem(path), l.Rule.Stem(l.Path))
+	}
+	return named, byStem
 }
 
 // The key of a link is: the stem, escaped so that keys sort as stems do; the kind; the

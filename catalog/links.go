@@ -14,13 +14,14 @@ import (
 type LinkCursor struct {
 	cursor *bbolt.Cursor // nil: the bucket has no links
 	reader linkReader
+	rules  stemRules
 	seek   []byte
 	err    error
 }
 
 // Links returns a cursor on the links of a bucket (see BucketID).
 func (tx *Tx) Links(bucketID string) *LinkCursor {
-	c := &LinkCursor{}
+	c := &LinkCursor{rules: stemRules{tx: tx}}
 	if b := tx.nested(inLinks, bucketID); b != nil {
 		c.cursor, c.reader.seed = b.Cursor(), linkSeed(bucketID)
 	}
@@ -56,7 +57,13 @@ func (c *LinkCursor) at(key, value []byte) (*Link, bool) {
 	if c.err = c.reader.read(key, value); c.err != nil {
 		return nil, false
 	}
-	return &c.reader.link, true
+	l := &c.reader.link
+	if l.Kind.LinksStem() {
+		if l.Rule, c.err = c.rules.of(l); c.err != nil {
+			return nil, false
+		}
+	}
+	return l, true
 }
 
 // An Owner identifies the backup record that a file belongs to.
@@ -73,8 +80,8 @@ func (tx *Tx) Owner(bucketID, org string, path []byte) (Owner, bool, error) {
 		if string(l.Org) != org {
 			continue
 		}
-		named := string(l.Path) == string(path)
-		if named || l.Kind.LinksStem() && id == "" {
+		named, byStem := l.Links(path)
+		if named || byStem && id == "" {
 			id, storage = string(l.BackupID), string(l.StorageID)
 		}
 		if named {

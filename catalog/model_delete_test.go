@@ -89,7 +89,7 @@ func (m *model) judge(d *pb.Destination, c *pb.BeginDelete, path string) (code s
 	}
 	given := len(c.BackupIds) == 0
 	for who, b := range m.backups {
-		if !m.homes[owned{who.org, b.StorageId}][BucketID(d)] || !links(b, path) {
+		if !m.homes[owned{who.org, b.StorageId}][BucketID(d)] || !m.needs(who.org, b, path) {
 			continue
 		}
 		if who.org != c.Org || !slices.Contains(c.BackupIds, who.id) {

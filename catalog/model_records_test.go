@@ -63,7 +63,22 @@ func (m *model) putBackup(org string, b *pb.Backup) (code string) {
 	return ""
 }
 
-// links reports whether a record needs a file.
+// stemRule returns the rule by which a record links files.
+func (m *model) stemRule(org string, b *pb.Backup) keyspace.StemRule {
+	if d := m.destination(org, b.StorageId); d != nil && d.StemRule == pb.StemRule_KNOWN_SUFFIX {
+		return keyspace.KnownSuffix
+	}
+	return keyspace.FirstDot
+}
+
+// needs reports whether a record needs a file by the rule of its destination.
+func (m *model) needs(org string, b *pb.Backup, path string) bool {
+	rule := m.stemRule(org, b)
+	return len(b.StoragePath) > 0 && string(rule.Stem(b.StoragePath)) == string(rule.Stem([]byte(path))) ||
+		slices.ContainsFunc(b.Files, func(f []byte) bool { return string(f) == path })
+}
+
+// links reports whether a record may need a file, whatever the rule.
 func links(b *pb.Backup, path string) bool {
 	return len(b.StoragePath) > 0 && string(keyspace.Stem(b.StoragePath)) == string(keyspace.Stem([]byte(path))) ||
 		slices.ContainsFunc(b.Files, func(f []byte) bool { return string(f) == path })

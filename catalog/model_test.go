@@ -68,18 +68,18 @@ func (m *model) links() map[string]set {
 				all[bucketID] = set{}
 			}
 			if len(b.StoragePath) > 0 {
-				all[bucketID][linkString(LinkPath, b.StoragePath, who.org, b.Id, b.StorageId)] = true
+				all[bucketID][linkString(LinkPath, m.stemRule(who.org, b), b.StoragePath, who.org, b.Id, b.StorageId)] = true
 			}
 			for _, f := range b.Files {
-				all[bucketID][linkString(LinkFile, f, who.org, b.Id, b.StorageId)] = true
+				all[bucketID][linkString(LinkFile, keyspace.FirstDot, f, who.org, b.Id, b.StorageId)] = true
 			}
 		}
 	}
 	return all
 }
 
-func linkString(kind LinkKind, path []byte, org, id, storage string) string {
-	return strings.Join([]string{string(keyspace.Stem(path)), string(rune('0' + kind)), string(path), org, id, storage}, "|")
+func linkString(kind LinkKind, rule keyspace.StemRule, path []byte, org, id, storage string) string {
+	return strings.Join([]string{string(keyspace.Stem(path)), string(rune('0' + kind)), rule.String(), string(path), org, id, storage}, "|")
 }
 
 func (m *model) prefixes() map[string]set {
@@ -246,6 +246,9 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 	if moved && m.deletingIn(d.Id) {
 		return CodeConflict
 	}
+	if m.linksMore(d.Org, d.Id, d.StemRule) {
+		return CodeBeingDeleted
+	}
 	if n := m.counters(d.Org, d.Id); (old == nil || BucketID(old) != BucketID(d)) && n.Backups+n.Pitr > 0 && len(m.marks(BucketID(d))) > 0 {
 		return CodeBeingDeleted
 	}
@@ -272,6 +275,23 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 	}
 	m.settle()
 	return ""
+}
+
+// linksMore reports whether records would begin to link files that may be marked, since their
+// destination changes its stem rule.
+func (m *model) linksMore(org, id string, to pb.StemRule) bool {
+	d := m.destination(org, id)
+	if d == nil || d.StemRule == to || to != pb.StemRule_FIRST_DOT || m.counters(org, id).Backups == 0 {
+		return false
+	}
+	for who, homes := range m.homes {
+		for bucketID := range homes {
+			if who.org == org && len(m.marks(bucketID)) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (m *model) forget(d *pb.Destination, at int64) {
@@ -305,6 +325,9 @@ func (m *model) deleteDestination(c *pb.DeleteDestination) string {
 	}
 	if m.deletingIn(d.Id) {
 		return CodeConflict
+	}
+	if m.linksMore(c.Org, c.Id, pb.StemRule_FIRST_DOT) {
+		return CodeBeingDeleted
 	}
 	m.forget(d, 0)
 	maps.DeleteFunc(m.syncs, func(_ string, s *pb.Sync) bool { return s.DestinationId == d.Id })

@@ -56,6 +56,9 @@ func checkDestination(d *pb.Destination) error {
 	default:
 		return refuse(CodeInvalid, "type %q is none of %s, %s, %s, %s", d.GetType(), TypeS3, TypeGCS, TypeSpaces, TypeFirebase)
 	}
+	if _, known := pb.StemRule_name[int32(d.GetStemRule())]; !known {
+		return refuse(CodeInvalid, "stem rule %d is unknown", d.GetStemRule())
+	}
 	if strings.Trim(d.GetPath(), "/") != d.GetPath() {
 		return refuse(CodeInvalid, "path %q begins or ends with a slash", d.GetPath())
 	}

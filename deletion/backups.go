@@ -131,7 +131,7 @@ func (op *operation) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, 
 	if len(location) > 0 {
 		paths = append(paths, location)
 		// Keys that continue the stem with '.' in the same folder sort before stem + "/".
-		stem := string(keyspace.Stem(location))
+		stem, rule := string(keyspace.Stem(location)), catalog.StemRule(op.destination)
 		req := provider.ListRequest{Prefix: stem, End: stem + "/", Delimiter: "/"}
 		for more := true; more; {
 			var page provider.Page
@@ -139,7 +139,7 @@ func (op *operation) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, 
 				return nil, fmt.Errorf("list the files of backup %s: %w", record.Id, err)
 			}
 			for _, o := range page.Objects {
-				if string(keyspace.Stem(o.Key)) == stem {
+				if bytes.Equal(rule.Stem(o.Key), rule.Stem(location)) {
 					paths = append(paths, bytes.Clone(o.Key))
 				}
 			}

@@ -117,7 +117,7 @@ func BenchmarkDelta(b *testing.B) {
 		index++
 		linked = !linked
 		stem := keyspace.Stem(entries[1234].Path)
-		look := func([]byte) (Type, bool, error) { return Auth, linked, nil }
+		look := func([]byte) (Class, error) { return Class{Type: Auth, Linked: linked}, nil }
 		if err := s.ApplyChanges("d", "g", []Change{{Index: index, Stems: [][]byte{stem}}}, look, nil); err != nil {
 			b.Fatal(err)
 		}

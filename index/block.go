@@ -22,7 +22,7 @@ import (
 //	base       the oldest known time, in units
 //	tails      1 byte: how many (≤ 7), then for each: length, bytes
 //	entries    count times:
-//	           1 byte: bit 0 orphan, bits 1–3 type, bit 4 packed, bits 5–7 the tail's number (0 = none)
+//	           1 byte: bits 0–3 cell, bit 4 packed, bits 5–7 the tail's number (0 = none)
 //	           shared: leading bytes that it shares with the path before (the first entry: with the key)
 //	           length and bytes of what stands between the shared bytes and the tail; packed: it is made of lower-case
 //	           hexadecimal digits, two to a byte, high half first, an odd last one alone in the high half
@@ -36,6 +36,7 @@ const (
 	maxTailBytes    = 64
 	checksumBytes   = 8
 	flagPacked      = 1 << 4
+	cellBits        = flagPacked - 1
 	tailShift       = 5
 )
 
@@ -152,7 +153,7 @@ func (b *builder) add(e *Entry, shared int) {
 	}
 	b.text = text
 
-	c := cellOf(e.Type, e.Linked)
+	c := cellOf(e)
 	mtime := max(e.ModTime, 0)
 	minute := minuteOf(mtime)
 	b.cells[c].count(e.Size, minute)
@@ -165,7 +166,7 @@ func (b *builder) add(e *Entry, shared int) {
 	b.rows[b.count] = row{
 		size: e.Size, mtime: mtime, digest: e.Digest,
 		shared: uint16(shared), mid: uint16(end - shared),
-		flags: flags | uint8(e.Type)<<1 | uint8(c&1) | uint8(tail)<<tailShift,
+		flags: flags | uint8(c) | uint8(tail)<<tailShift,
 	}
 	b.count++
 }

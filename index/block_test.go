@@ -53,6 +53,15 @@ func goldenEntries() []Entry {
 	}
 }
 
+// byStemEntries are goldenEntries with files that only a stem links, of every type.
+func byStemEntries() []Entry {
+	entries := goldenEntries()
+	for i := range entries {
+		entries[i].Type, entries[i].Linked, entries[i].ByStem = Type(i%numTypes), true, i < numTypes
+	}
+	return entries
+}
+
 // golden compares got with a file of hexadecimal text. Set FIRESCAN_GOLDEN=write to
 // accept a new format, together with a new formatVersion.
 func golden(t *testing.T, name string, got []byte) {
@@ -75,6 +84,8 @@ func golden(t *testing.T, name string, got []byte) {
 func TestBlockGolden(t *testing.T) {
 	_, block, _ := encodeBlock(goldenEntries())
 	golden(t, "block.hex", block)
+	_, block, _ = encodeBlock(byStemEntries())
+	golden(t, "block_bystem.hex", block)
 }
 
 func TestSummaryGolden(t *testing.T) {
@@ -82,6 +93,9 @@ func TestSummaryGolden(t *testing.T) {
 	var s summary
 	s.add(key, &h)
 	golden(t, "summary.hex", s.encode())
+	key, _, h = encodeBlock(byStemEntries())
+	s.add(key, &h)
+	golden(t, "summary_bystem.hex", s.encode())
 }
 
 func TestMetaGolden(t *testing.T) {
@@ -99,10 +113,18 @@ func TestMetaGolden(t *testing.T) {
 	if err != nil || back.Content != m.Content || back.Cells != m.Cells {
 		t.Fatalf("%+v, %v", back, err)
 	}
+	m.Cells[byStemCell+1] = cell{6, 7, 8}
+	if got, err = m.encode(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "meta_bystem.hex", got)
+	if back, err = decodeMeta(got); err != nil || back.Version != byStemVersion || back.Cells != m.Cells {
+		t.Fatalf("%+v, %v", back, err)
+	}
 }
 
 func TestMetaOfAnotherVersionIsRefused(t *testing.T) {
-	if _, err := decodeMeta([]byte(`{"version":2}`)); !errors.Is(err, errCorrupt) || !strings.Contains(err.Error(), "version 2") {
+	if _, err := decodeMeta([]byte(`{"version":3}`)); !errors.Is(err, errCorrupt) || !strings.Contains(err.Error(), "version 3") {
 		t.Fatal(err)
 	}
 }
@@ -123,7 +145,8 @@ func TestBlockRoundTrip(t *testing.T) {
 				Path: p, Size: rapid.Int64Range(0, 1<<62).Draw(t, "size"), ModTime: genTime.Draw(t, "time"), Digest: rapid.Uint64().Draw(t, "digest"),
 				Type: Type(rapid.IntRange(0, numTypes-1).Draw(t, "type")), Linked: rapid.Bool().Draw(t, "linked"),
 			}
-			cs[cellOf(e.Type, e.Linked)].count(e.Size, minuteOf(e.ModTime))
+			e.ByStem = e.Linked && rapid.Bool().Draw(t, "by stem")
+			cs[cellOf(&e)].count(e.Size, minuteOf(e.ModTime))
 			want = append(want, e)
 		}
 		key, block, h := encodeBlock(want)

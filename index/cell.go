@@ -1,23 +1,43 @@
 package index
 
-import "math"
+import (
+	"encoding/json"
+	"math"
+)
 
-// A cell is one combination of type and link: type*2, plus one for orphans. Headers,
-// summaries and meta are kept by cell, and a bit mask of cells says which ones occur or
-// are wanted.
-const numCells = 2 * numTypes
+// A cell is one combination of type and link: type*2, plus one for orphans; or byStemCell
+// plus the type for files that only a stem links. Headers, summaries and meta are kept by
+// cell, and a bit mask of cells says which ones occur or are wanted.
+const (
+	byStemCell = 2 * numTypes
+	numCells   = byStemCell + numTypes
+)
 
 const allCells = 1<<numCells - 1
 
 const orphanCells = 0b1010101010
 
-func cellOf(t Type, linked bool) int {
-	c := int(t) * 2
-	if !linked {
-		c++
+func cellOf(e *Entry) int {
+	switch {
+	case !e.Linked:
+		return int(e.Type)*2 + 1
+	case e.ByStem:
+		return byStemCell + int(e.Type)
 	}
-	return c
+	return int(e.Type) * 2
 }
+
+// setCell sets type and link of an entry from its cell.
+func (e *Entry) setCell(c int) {
+	if c >= byStemCell {
+		e.Type, e.Linked, e.ByStem = Type(c-byStemCell), true, true
+		return
+	}
+	e.Type, e.Linked, e.ByStem = Type(c>>1), c&1 == 0, false
+}
+
+// typeCells returns the cells of one type.
+func typeCells(t Type) uint16 { return 0b11<<(2*t) | 1<<(byStemCell+t) }
 
 // noMinute is the minute of an unknown time: it is older than nothing.
 const noMinute = math.MaxUint32
@@ -60,6 +80,18 @@ func (c *cell) add(o *cell) {
 
 type cells [numCells]cell
 
+// stored returns the cells that are stored: segments without entries that only a stem links
+// are written as they were in version 1.
+func (cs *cells) stored() []cell {
+	if cs.mask()>>byStemCell == 0 {
+		return cs[:byStemCell]
+	}
+	return cs[:]
+}
+
+// MarshalJSON encodes the stored cells.
+func (cs cells) MarshalJSON() ([]byte, error) { return json.Marshal(cs.stored()) }
+
 func (cs *cells) add(o *cells) {
 	for i := range cs {
 		cs[i].add(&o[i])
@@ -83,7 +115,9 @@ func (cs *cells) stats() Stats {
 		s.ByType[t] = Counts{
 			Linked: Usage{cs[2*t].Files, cs[2*t].Bytes},
 			Orphan: Usage{cs[2*t+1].Files, cs[2*t+1].Bytes},
+			ByStem: Usage{cs[byStemCell+t].Files, cs[byStemCell+t].Bytes},
 		}
+		s.ByType[t].Linked.add(s.ByType[t].ByStem)
 	}
 	return s
 }
@@ -100,7 +134,10 @@ func (cs *cells) addTo(t *Totals, mask uint16) {
 func (t *Totals) addCell(c int, n Usage) {
 	if orphanCells&(1<<c) != 0 {
 		t.addOrphan(n)
-	} else {
-		t.addLinked(n)
+		return
+	}
+	t.addLinked(n)
+	if c >= byStemCell {
+		t.addByStem(n)
 	}
 }

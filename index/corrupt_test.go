@@ -24,7 +24,7 @@ func smallShard(t testing.TB, dir string) (Manifest, []Entry) {
 	m := fill(t, s, "d", "g", entries, lost, 1, 70)
 	stem := keyspace.Stem(entries[100].Path)
 	change := []Change{{Index: 2, Stems: [][]byte{stem}, Deleted: [][]byte{entries[140].Path}}}
-	if err := s.ApplyChanges("d", "g", change, func([]byte) (Type, bool, error) { return Auth, true, nil }, nil); err != nil {
+	if err := s.ApplyChanges("d", "g", change, func([]byte) (Class, error) { return Class{Type: Auth, Linked: true}, nil }, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -156,7 +156,7 @@ func TestDamageUnderAnOpenMapIsAnError(t *testing.T) {
 		"cuts":    func(s *Store, v *View, id string) error { _, err := v.Cuts(7); return err },
 		"verify":  func(s *Store, v *View, id string) error { _, err := s.Verify("d", id); return err },
 		"delta": func(s *Store, v *View, id string) error {
-			return s.ApplyChanges("d", "g", []Change{{Index: 9, Prefixes: [][]byte{nil}}}, func([]byte) (Type, bool, error) { return Meta, false, nil }, nil)
+			return s.ApplyChanges("d", "g", []Change{{Index: 9, Prefixes: [][]byte{nil}}}, func([]byte) (Class, error) { return Class{Type: Meta}, nil }, nil)
 		},
 	}
 	for how, alter := range alter {

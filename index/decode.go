@@ -168,9 +168,9 @@ func (r *reader) rest(flags uint8, e *Entry) bool {
 	}
 	e.Digest = binary.LittleEndian.Uint64(buf)
 	r.buf = buf[8:]
-	e.Type = Type(flags >> 1 & 7)
-	e.Linked = flags&1 == 0
-	if e.Type >= numTypes || e.Size < 0 || e.ModTime < 0 {
+	c := int(flags & cellBits)
+	e.setCell(c)
+	if c >= numCells || e.Size < 0 || e.ModTime < 0 {
 		r.fail("bad entry")
 		return false
 	}

@@ -23,7 +23,7 @@ import (
 // is not the promoted one. After an error, also one of classify or missing, nothing has
 // changed.
 func (s *Store) ApplyChanges(destID, generation string, changes []Change,
-	classify func(path []byte) (typ Type, linked bool, err error), missing func(stem []byte) ([]Missing, error),
+	classify func(path []byte) (Class, error), missing func(stem []byte) ([]Missing, error),
 ) error {
 	sh := s.shard(destID)
 	sh.work.Lock()
@@ -82,7 +82,7 @@ type plan struct {
 	ranges   keyspace.RangeSet // of the files to look up
 	deleted  [][]byte          // the files that are gone; they lie in ranges
 	stems    [][]byte          // the missing records to look up
-	classify func([]byte) (Type, bool, error)
+	classify func([]byte) (Class, error)
 	records  func([]byte) ([]Missing, error)
 }
 
@@ -165,12 +165,12 @@ func (p *plan) update(e *Entry) (keep, changed bool, err error) {
 	if p.isDeleted(e.Path) {
 		return false, true, nil
 	}
-	typ, linked, err := p.classify(e.Path)
+	c, err := p.classify(e.Path)
 	if err != nil {
 		return false, false, err
 	}
-	changed = typ != e.Type || linked != e.Linked
-	e.Type, e.Linked = typ, linked
+	changed = c != Class{e.Type, e.Linked, e.ByStem}
+	e.Type, e.Linked, e.ByStem = c.Type, c.Linked, c.ByStem
 	return true, changed, nil
 }
 
@@ -252,7 +252,7 @@ func (p *plan) differs(seg *segment, touched []int) (bool, error) {
 // rewrite writes a new file of the segment, replaces the old file and opens the new one.
 func (p *plan) rewrite(s *Store, seg *segment, touched []int, lost []Missing, applied uint64) (*segment, error) {
 	w, err := s.newWriter(seg.dest, segmentMeta{
-		Version: formatVersion, ID: seg.ID, Start: seg.Start, End: seg.End,
+		ID: seg.ID, Start: seg.Start, End: seg.End,
 		ClassifiedAt: seg.ClassifiedAt, Applied: applied, Sealed: seg.Sealed,
 	})
 	if err != nil {

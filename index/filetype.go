@@ -1,21 +1,10 @@
 package index
 
-import "bytes"
+import (
+	"bytes"
 
-// fileTypes maps the end of a file's name to its type.
-var fileTypes = []struct {
-	suffix string
-	typ    Type
-}{
-	{".backup", Backup},
-	{".meta", Meta},
-	{".meta.json", Meta},
-	{".auth", Auth},
-	{".auth.json", Auth},
-}
-
-// wrappers may follow any of the fileTypes, also one another.
-var wrappers = [][]byte{[]byte(".gz"), []byte(".zst"), []byte(".enc")}
+	"firescan/keyspace"
+)
 
 var (
 	pitrFolder = []byte("/pitr/")
@@ -34,16 +23,13 @@ func TypeOf(key []byte, pitr [][]byte) (typ Type, linked bool) {
 	if bytes.Contains(key, pitrFolder) || bytes.HasPrefix(key, pitrStart) || bytes.HasSuffix(key, pitrEnd) {
 		return Pitr, false
 	}
-	for i := 0; i < len(wrappers); i++ {
-		if bytes.HasSuffix(key, wrappers[i]) {
-			key = key[:len(key)-len(wrappers[i])]
-			i = -1
-		}
-	}
-	for _, t := range fileTypes {
-		if n := len(key) - len(t.suffix); n >= 0 && string(key[n:]) == t.suffix {
-			return t.typ, false
-		}
+	switch _, suffix := keyspace.CutSuffix(key); suffix {
+	case keyspace.BackupSuffix:
+		return Backup, false
+	case keyspace.MetaSuffix:
+		return Meta, false
+	case keyspace.AuthSuffix:
+		return Auth, false
 	}
 	return Unknown, false
 }

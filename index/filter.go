@@ -13,7 +13,7 @@ func (q *Query) filter() filter {
 		f.cells = orphanCells
 	}
 	if q.Type != nil {
-		f.cells &= 0b11 << (2 * *q.Type)
+		f.cells &= typeCells(*q.Type)
 	}
 	if q.ModifiedBefore != 0 {
 		f.aged = true
@@ -26,7 +26,7 @@ func (q *Query) filter() filter {
 
 // matches reports whether an entry matches.
 func (f *filter) matches(e *Entry) bool {
-	return f.cells&(1<<cellOf(e.Type, e.Linked)) != 0 && (!f.aged || minuteOf(e.ModTime) < f.minute)
+	return f.cells&(1<<cellOf(e)) != 0 && (!f.aged || minuteOf(e.ModTime) < f.minute)
 }
 
 // matching returns the wanted cells that have a match.

@@ -4,8 +4,13 @@ import (
 	"encoding/json"
 )
 
-// formatVersion is the version of the file format that this code reads and writes.
-const formatVersion = 1
+// The versions of the file format that this code reads. It writes the first one that has
+// room for the entries, so that older programs read all other files.
+const (
+	formatVersion = 1
+	// byStemVersion has entries that only a stem links.
+	byStemVersion = 2
+)
 
 // The buckets of a segment's bbolt file.
 var (
@@ -33,15 +38,21 @@ type segmentMeta struct {
 	Sealed       uint64 `json:"sealed"`  // Content when it was sealed: names the segment for the catalog
 }
 
-func (m *segmentMeta) encode() ([]byte, error) { return json.Marshal(m) }
+func (m *segmentMeta) encode() ([]byte, error) {
+	m.Version = formatVersion
+	if len(m.Cells.stored()) > byStemCell {
+		m.Version = byStemVersion
+	}
+	return json.Marshal(m)
+}
 
 func decodeMeta(buf []byte) (*segmentMeta, error) {
 	m := new(segmentMeta)
 	if err := json.Unmarshal(buf, m); err != nil {
 		return nil, corruptf("meta: %v", err)
 	}
-	if m.Version != formatVersion {
-		return nil, corruptf("format version %d, this program reads version %d", m.Version, formatVersion)
+	if m.Version < formatVersion || m.Version > byStemVersion {
+		return nil, corruptf("format version %d, this program reads versions %d to %d", m.Version, formatVersion, byStemVersion)
 	}
 	return m, nil
 }

@@ -18,11 +18,13 @@ import (
 type world struct {
 	files   map[string]Entry
 	linked  map[string]bool   // by stem
+	unnamed map[string]bool   // stems of which records name only some files
 	pitr    map[string]bool   // prefixes
 	records map[string]string // backup id → storagePath
 }
 
-func (w *world) look(path []byte) (Type, bool, error) {
+// look classifies a file. Of a stem that is unnamed, the records name only files with a b.
+func (w *world) look(path []byte) (Class, error) {
 	typ := Unknown
 	for i, suffix := range []string{".backup", ".meta", ".auth"} {
 		if strings.HasSuffix(string(path), suffix) {
@@ -31,10 +33,11 @@ func (w *world) look(path []byte) (Type, bool, error) {
 	}
 	for p := range w.pitr {
 		if bytes.HasPrefix(path, []byte(p)) {
-			return Pitr, true, nil
+			return Class{Pitr, true, false}, nil
 		}
 	}
-	return typ, w.linked[string(keyspace.Stem(path))], nil
+	linked := w.linked[stemOf(string(path))]
+	return Class{typ, linked, linked && w.unnamed[stemOf(string(path))] && !bytes.Contains(path, []byte("b"))}, nil
 }
 
 func (w *world) missing(stem []byte) (list []Missing, err error) {
@@ -68,7 +71,8 @@ func (w *world) sorted() []Entry {
 // relink sets type and link of every file as the links are now.
 func (w *world) relink() {
 	for path, e := range w.files {
-		e.Type, e.Linked, _ = w.look(e.Path)
+		c, _ := w.look(e.Path)
+		e.Type, e.Linked, e.ByStem = c.Type, c.Linked, c.ByStem
 		w.files[path] = e
 	}
 }
@@ -102,6 +106,7 @@ func (w *world) draw(t *rapid.T) {
 		if rapid.Bool().Draw(t, "linked") {
 			w.linked[stemOf(p)] = true
 		}
+		w.unnamed[stemOf(p)] = rapid.Bool().Draw(t, "unnamed")
 	}
 	for i, p := range rapid.SliceOfN(genPath, 0, 20).Draw(t, "records") {
 		w.records[fmt.Sprint("b", i)] = p
@@ -138,7 +143,8 @@ func (w *world) change(t *rapid.T, index uint64) Change {
 		stem := stemOf(path)
 		switch rapid.IntRange(0, 4).Draw(t, "kind") {
 		case 0:
-			w.linked[stem] = !w.linked[stem]
+			w.linked[stem] = !w.linked[stem] || rapid.Bool().Draw(t, "still linked")
+			w.unnamed[stem] = rapid.Bool().Draw(t, "unnamed")
 			c.Stems = append(c.Stems, []byte(stem))
 		case 1:
 			delete(w.files, path)
@@ -188,6 +194,9 @@ func (w *world) check(t *rapid.T, s *Store) {
 		} else {
 			c.Orphan.add(Usage{1, uint64(list[i].Size)})
 		}
+		if list[i].ByStem {
+			c.ByStem.add(Usage{1, uint64(list[i].Size)})
+		}
 	}
 	if v.Stats() != stats {
 		t.Fatalf("stats %+v, want %+v", v.Stats(), stats)
@@ -221,7 +230,7 @@ func (w *world) checkQuery(t *rapid.T, v *View, list []Entry) {
 	for i := range list {
 		if w.matches(&q, &list[i]) {
 			want = append(want, list[i])
-			sums.addCell(cellOf(list[i].Type, list[i].Linked), Usage{1, uint64(list[i].Size)})
+			sums.addCell(cellOf(&list[i]), Usage{1, uint64(list[i].Size)})
 		}
 	}
 	for range 2 { // the second result may come from the cache
@@ -296,7 +305,7 @@ func (w *world) checkCuts(t *rapid.T, v *View, list []Entry) {
 
 func equal(a, b *Entry) bool {
 	return bytes.Equal(a.Path, b.Path) && a.Size == b.Size && a.ModTime == b.ModTime && a.Digest == b.Digest &&
-		a.Type == b.Type && a.Linked == b.Linked
+		a.Type == b.Type && a.Linked == b.Linked && a.ByStem == b.ByStem
 }
 
 func TestStoreAgreesWithModel(t *testing.T) {
@@ -316,7 +325,7 @@ func TestStoreAgreesWithModel(t *testing.T) {
 		}
 		s := open()
 		defer func() { _ = s.Close() }()
-		w := &world{files: map[string]Entry{}, linked: map[string]bool{}, pitr: map[string]bool{}, records: map[string]string{}}
+		w := &world{files: map[string]Entry{}, linked: map[string]bool{}, unnamed: map[string]bool{}, pitr: map[string]bool{}, records: map[string]string{}}
 		w.draw(t)
 		index := uint64(10)
 		gen := "g0"

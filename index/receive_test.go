@@ -57,7 +57,7 @@ func TestReceive(t *testing.T) {
 	from := newStore(t, t.TempDir())
 	entries := flatEntries(3000)
 	m := fill(t, from, dest, "gen", entries, nil, 5, 1000, 2000)
-	look := func([]byte) (Type, bool, error) { return Backup, false, nil }
+	look := func([]byte) (Class, error) { return Class{Type: Backup}, nil }
 	change := func(index uint64, path []byte) Change { return Change{Index: index, Deleted: [][]byte{path}} }
 	if err := from.ApplyChanges(dest, "gen", []Change{change(6, entries[10].Path)}, look, nil); err != nil {
 		t.Fatal(err)

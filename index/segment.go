@@ -168,7 +168,7 @@ func (s *segment) verify() error {
 				}
 				first = false
 				last = append(last[:0], e.Path...)
-				cs[cellOf(e.Type, e.Linked)].count(e.Size, minuteOf(e.ModTime))
+				cs[cellOf(&e)].count(e.Size, minuteOf(e.ModTime))
 			}
 			if r.err != nil {
 				return r.err

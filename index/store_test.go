@@ -233,7 +233,7 @@ func TestConcurrentReadersAndWriters(t *testing.T) {
 		for i := range 10 {
 			gen, applied, _ := s.Generation("d")
 			linked := i%2 == 0
-			err := s.ApplyChanges("d", gen, []Change{{Index: applied + 1, Prefixes: [][]byte{nil}}}, func([]byte) (Type, bool, error) { return Backup, linked, nil }, nil)
+			err := s.ApplyChanges("d", gen, []Change{{Index: applied + 1, Prefixes: [][]byte{nil}}}, func([]byte) (Class, error) { return Class{Type: Backup, Linked: linked}, nil }, nil)
 			if err != nil && !errors.Is(err, ErrStale) {
 				t.Error(err)
 			}

@@ -118,7 +118,7 @@ func (r *reader) addRows(t *Totals, f *filter) error {
 	var e Entry
 	for r.nextRow(&e) {
 		if f.matches(&e) {
-			t.addCell(cellOf(e.Type, e.Linked), Usage{1, uint64(e.Size)})
+			t.addCell(cellOf(&e), Usage{1, uint64(e.Size)})
 		}
 	}
 	return r.err
@@ -129,7 +129,7 @@ func (r *reader) addRange(t *Totals, f *filter, low, high []byte) error {
 	var e Entry
 	for r.next(&e) {
 		if f.matches(&e) && bytes.Compare(e.Path, low) >= 0 && keyspace.BeforeEnd(e.Path, high) {
-			t.addCell(cellOf(e.Type, e.Linked), Usage{1, uint64(e.Size)})
+			t.addCell(cellOf(&e), Usage{1, uint64(e.Size)})
 		}
 	}
 	return r.err

@@ -24,6 +24,9 @@ const trailerMagic = "fscanseg"
 // copyBytes is the size of the buffers that files are hashed with.
 const copyBytes = 128 << 10
 
+// trailerVersion is the version of the file as a bbolt file with a trailer, whatever its content.
+const trailerVersion = 1
+
 // appendTrailer truncates f to its first size bytes and appends the trailer.
 func appendTrailer(f *os.File, size int64) error {
 	if err := f.Truncate(size); err != nil {
@@ -34,7 +37,7 @@ func appendTrailer(f *os.File, size int64) error {
 		return err
 	}
 	t := append(make([]byte, 0, trailerBytes), trailerMagic...)
-	t = binary.LittleEndian.AppendUint64(t, formatVersion)
+	t = binary.LittleEndian.AppendUint64(t, trailerVersion)
 	t = binary.LittleEndian.AppendUint64(t, uint64(size))
 	_, _ = h.Write(t)
 	t = binary.LittleEndian.AppendUint64(t, h.Sum64())
@@ -64,8 +67,8 @@ func checkTrailer(f *os.File, fileSize int64) error {
 	if n != fileSize-checksumBytes || h.Sum64() != binary.LittleEndian.Uint64(t[24:]) {
 		return corruptf("wrong checksum of the file")
 	}
-	if v := binary.LittleEndian.Uint64(t[8:]); v != formatVersion {
-		return corruptf("format version %d, this program reads version %d", v, formatVersion)
+	if v := binary.LittleEndian.Uint64(t[8:]); v != trailerVersion {
+		return corruptf("format version %d, this program reads version %d", v, trailerVersion)
 	}
 	return nil
 }

@@ -51,6 +51,13 @@ type Entry struct {
 	Digest  uint64 // xxhash64 of the provider's tag (ETag, generation)
 	Type    Type
 	Linked  bool // a backup record needs it; false = orphan
+	ByStem  bool // it is linked only because it shares the stem of a record's storagePath
+}
+
+// A Class is the part of an entry that links decide.
+type Class struct {
+	Type           Type
+	Linked, ByStem bool // as in Entry
 }
 
 // MaxPath is the maximum length of a path in bytes. S3 and GCS allow 1,024.
@@ -70,6 +77,7 @@ func (t *Usage) add(o Usage) {
 // Counts are the usage of one type.
 type Counts struct {
 	Linked, Orphan Usage
+	ByStem         Usage // the part of Linked that only a stem links
 }
 
 // Stats are exact counts by type and link.
@@ -82,6 +90,7 @@ func (s *Stats) Add(o Stats) {
 	for t := range s.ByType {
 		s.ByType[t].Linked.add(o.ByType[t].Linked)
 		s.ByType[t].Orphan.add(o.ByType[t].Orphan)
+		s.ByType[t].ByStem.add(o.ByType[t].ByStem)
 	}
 }
 
@@ -91,6 +100,7 @@ func (s *Stats) Totals() Totals {
 	for i := range s.ByType {
 		t.addLinked(s.ByType[i].Linked)
 		t.addOrphan(s.ByType[i].Orphan)
+		t.addByStem(s.ByType[i].ByStem)
 	}
 	return t
 }
@@ -111,6 +121,7 @@ func (s *Stats) OrphanBytes() uint64 { return s.Totals().OrphanBytes }
 type Totals struct {
 	Files, Bytes             uint64
 	OrphanFiles, OrphanBytes uint64
+	ByStemFiles, ByStemBytes uint64 // linked by a stem alone (see Entry.ByStem)
 }
 
 // Add adds o to t.
@@ -119,6 +130,8 @@ func (t *Totals) Add(o Totals) {
 	t.Bytes += o.Bytes
 	t.OrphanFiles += o.OrphanFiles
 	t.OrphanBytes += o.OrphanBytes
+	t.ByStemFiles += o.ByStemFiles
+	t.ByStemBytes += o.ByStemBytes
 }
 
 func (t *Totals) addLinked(n Usage) {
@@ -130,6 +143,12 @@ func (t *Totals) addOrphan(n Usage) {
 	t.addLinked(n)
 	t.OrphanFiles += n.Files
 	t.OrphanBytes += n.Bytes
+}
+
+// addByStem notes that files which are counted already are linked by a stem alone.
+func (t *Totals) addByStem(n Usage) {
+	t.ByStemFiles += n.Files
+	t.ByStemBytes += n.Bytes
 }
 
 // A Missing is a backup record whose file was not seen.

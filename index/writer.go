@@ -48,7 +48,7 @@ func (s *Store) NewSegment(destID, segmentID string, start []byte) (*Writer, err
 	if _, err := os.Stat(path); err == nil {
 		return nil, fmt.Errorf("%w: %s of destination %s", ErrExists, segmentID, destID)
 	}
-	return s.newWriter(destID, segmentMeta{Version: formatVersion, ID: segmentID, Start: bytes.Clone(start)})
+	return s.newWriter(destID, segmentMeta{ID: segmentID, Start: bytes.Clone(start)})
 }
 
 // newWriter begins a file that finish renames into place, where it may replace another.
@@ -73,7 +73,7 @@ func (w *Writer) Add(e *Entry) error {
 		return w.err
 	}
 	path := e.Path
-	if len(path) == 0 || len(path) > MaxPath || e.Size < 0 || e.Type >= numTypes {
+	if len(path) == 0 || len(path) > MaxPath || e.Size < 0 || e.Type >= numTypes || e.ByStem && !e.Linked {
 		return w.fail("adding to", fmt.Errorf("%w: path of %d bytes, size %d, type %d", ErrInvalid, len(path), e.Size, e.Type))
 	}
 	shared := keyspace.CommonPrefix(w.last, path)

@@ -51,14 +51,3 @@ func word[K Key](k K, i int) uint64 {
 	return uint64(k[i]) | uint64(k[i+1])<<8 | uint64(k[i+2])<<16 | uint64(k[i+3])<<24 |
 		uint64(k[i+4])<<32 | uint64(k[i+5])<<40 | uint64(k[i+6])<<48 | uint64(k[i+7])<<56
 }
-
-// Stem returns the part of an object key up to the first '.' of its last path segment, or
-// all of it. Files of one backup share a stem. The result aliases key. Stems of ascending
-// keys need not ascend: "a-b.x" sorts before "a.x".
-func Stem(key []byte) []byte {
-	name := bytes.LastIndexByte(key, '/') + 1
-	if dot := bytes.IndexByte(key[name:], '.'); dot >= 0 {
-		return key[:name+dot]
-	}
-	return key
-}

@@ -197,3 +197,42 @@ func TestStem(t *testing.T) {
 		}
 	}
 }
+
+func TestKnownSuffixes(t *testing.T) {
+	for key, want := range map[string]string{
+		"": "", "a": "a", "a.backup": "a", "a.backup.gz": "a", "a.backup.zst.enc": "a", "a.meta.json": "a", "a.backup.meta.json": "a",
+		"app.example.com-2024.backup": "app.example.com-2024", "app.example.com-2024.auth.json.gz": "app.example.com-2024",
+		"p.q/a.tar.gz": "p.q/a.tar", "a.json": "a.json", "a.backup.001": "a.backup.001", "p/.backup": "p/", "p/backup": "p/backup", "a.BACKUP": "a.BACKUP",
+	} {
+		if got := keyspace.KnownSuffix.Stem([]byte(key)); string(got) != want {
+			t.Errorf("the stem of %q by known suffixes is %q, want %q", key, got, want)
+		}
+	}
+}
+
+// TestKnownSuffixLinksLess: what one rule cuts, the other cuts too, so that files with one stem
+// by known suffixes have one by the first dot.
+func TestKnownSuffixLinksLess(t *testing.T) {
+	key := rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "/", ".", ".backup", ".meta", ".json", ".gz", ".enc", "-x"}), 0, 6),
+		func(parts []string) []byte { return []byte(strings.Join(parts, "")) })
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := key.Draw(t, "a"), key.Draw(t, "b")
+		if !strings.HasPrefix(string(keyspace.KnownSuffix.Stem(a)), string(keyspace.FirstDot.Stem(a))) {
+			t.Fatalf("the stem of %q by known suffixes is shorter than by the first dot", a)
+		}
+		if string(keyspace.KnownSuffix.Stem(a)) == string(keyspace.KnownSuffix.Stem(b)) && string(keyspace.Stem(a)) != string(keyspace.Stem(b)) {
+			t.Fatalf("%q and %q share a stem by known suffixes only", a, b)
+		}
+	})
+}
+
+func TestParseStemRule(t *testing.T) {
+	for _, r := range []keyspace.StemRule{keyspace.FirstDot, keyspace.KnownSuffix} {
+		if got, err := keyspace.ParseStemRule(strings.ToUpper(r.String())); err != nil || got != r {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if _, err := keyspace.ParseStemRule("dot"); err == nil {
+		t.Error("an unknown rule is accepted")
+	}
+}

@@ -37,21 +37,23 @@ type linkLookup struct {
 	destination string
 }
 
-// classify returns the type of a file and reports whether a record needs it: the rule by
-// which a scan classifies pages, for one file.
-func (l *linkLookup) classify(path []byte) (typ index.Type, linked bool, err error) {
+// classify returns the type of a file and whether a record needs it: the rule by which a scan
+// classifies pages, for one file.
+func (l *linkLookup) classify(path []byte) (c index.Class, err error) {
+	named, byStem := false, false
 	err = l.catalog.View(func(tx *catalog.Tx) error {
 		pitr, err := tx.PitrPrefixes(l.target.bucketID)
 		if err != nil {
 			return err
 		}
-		if typ, linked = index.TypeOf(path, pitr); linked {
+		if c.Type, named = index.TypeOf(path, pitr); named {
 			return nil
 		}
 		if err := l.each(tx, keyspace.Stem(path), func(link *catalog.Link) error {
-			linked = linked || link.Kind.LinksStem() || bytes.Equal(link.Path, path)
+			isNamed, isByStem := link.Links(path)
+			named, byStem = named || isNamed, byStem || isByStem
 			return nil
-		}); err != nil || linked {
+		}); err != nil || named {
 			return err
 		}
 		for i, b := range path {
@@ -59,15 +61,16 @@ func (l *linkLookup) classify(path []byte) (typ index.Type, linked bool, err err
 				continue
 			}
 			if err := l.each(tx, path[:i+1], func(link *catalog.Link) error {
-				linked = linked || link.Kind == catalog.LinkPrefix
+				named = named || link.Kind == catalog.LinkPrefix
 				return nil
-			}); err != nil || linked {
+			}); err != nil || named {
 				return err
 			}
 		}
 		return nil
 	})
-	return typ, linked, err
+	c.Linked, c.ByStem = named || byStem, byStem && !named
+	return c, err
 }
 
 // missing returns the records of the destination whose storagePath has the stem. A record

@@ -234,7 +234,7 @@ func testShipped(t *testing.T, from, to *segmentNode) {
 	if err := from.index.Promote(destID, m); err != nil {
 		t.Fatal(err)
 	}
-	look := func([]byte) (index.Type, bool, error) { return index.Backup, true, nil }
+	look := func([]byte) (index.Class, error) { return index.Class{Type: index.Backup, Linked: true}, nil }
 	if err := from.index.ApplyChanges(destID, "gen", []index.Change{{Index: 9, Prefixes: [][]byte{[]byte("000001")}}}, look, nil); err != nil {
 		t.Fatal(err)
 	}

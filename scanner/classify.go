@@ -98,10 +98,11 @@ type merge struct {
 	page       *classifier
 	from, upTo []byte
 
-	stem    []byte // of the last link
-	at, end int    // the positions in page.order of the entries of that stem
-	linked  bool   // all of them are linked
-	folder  []byte // the last one that a record names
+	stem    []byte          // of the last link
+	at, end int             // the positions in page.order of the entries of that stem
+	linked  bool            // all of them are linked by it
+	known   map[string]bool // the stems by known suffixes that linked some of them
+	folder  []byte          // the last one that a record names
 }
 
 // apply applies the next link: it marks the entries of the stem that the record needs as
@@ -116,20 +117,15 @@ func (m *merge) apply(l *catalog.Link) {
 		m.advance(l.Stem)
 	}
 	group := m.page.order[m.at:m.end]
-	found, seen := slices.BinarySearchFunc(group, l.Path, func(i int, path []byte) int {
-		return bytes.Compare(m.page.entries[i].Path, path)
-	})
+	found, seen := slices.BinarySearchFunc(group, l.Path, m.comparePath)
+	if seen {
+		m.link(group[found])
+	}
 	if l.Kind == catalog.LinkFile {
-		if seen {
-			m.page.entries[group[found]].Linked = true
-		}
 		return
 	}
 	if !m.linked {
-		for _, i := range group {
-			m.page.entries[i].Linked = true
-		}
-		m.linked = true
+		m.linkStem(l, group)
 	}
 	if l.Kind == catalog.LinkPath && !seen && string(l.StorageID) == m.page.destination && m.contains(l.Path) {
 		m.page.missing = append(m.page.missing, index.Missing{
@@ -147,7 +143,53 @@ func (m *merge) linkFolder(folder []byte) {
 	entries := m.page.entries
 	i, _ := slices.BinarySearchFunc(entries, folder, func(e index.Entry, path []byte) int { return bytes.Compare(e.Path, path) })
 	for ; i < len(entries) && bytes.HasPrefix(entries[i].Path, folder); i++ {
-		entries[i].Linked = true
+		m.link(i)
+	}
+}
+
+// linkStem links the entries of a group, which share the stem of a link, by its rule.
+func (m *merge) linkStem(l *catalog.Link, group []int) {
+	if l.Rule != keyspace.KnownSuffix {
+		for _, i := range group {
+			m.linkByStem(i)
+		}
+		m.linked = true
+		return
+	}
+	stem := l.Rule.Stem(l.Path)
+	if m.known[string(stem)] {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(group, stem, m.comparePath)
+	for _, i := range group[at:] {
+		path := m.page.entries[i].Path
+		if !bytes.HasPrefix(path, stem) {
+			break
+		}
+		if m.known == nil {
+			m.known = map[string]bool{}
+		}
+		m.known[string(stem)] = true
+		if bytes.Equal(l.Rule.Stem(path), stem) {
+			m.linkByStem(i)
+		}
+	}
+}
+
+func (m *merge) comparePath(i int, path []byte) int {
+	return bytes.Compare(m.page.entries[i].Path, path)
+}
+
+// link links an entry that a record names.
+func (m *merge) link(i int) {
+	e := &m.page.entries[i]
+	e.Linked, e.ByStem = true, false
+}
+
+// linkByStem links an entry that shares the stem of a record.
+func (m *merge) linkByStem(i int) {
+	if e := &m.page.entries[i]; !e.Linked {
+		e.Linked, e.ByStem = true, true
 	}
 }
 
@@ -155,6 +197,7 @@ func (m *merge) linkFolder(folder []byte) {
 func (m *merge) advance(stem []byte) {
 	m.stem = append(m.stem[:0], stem...)
 	m.at, m.linked = m.end, false
+	clear(m.known)
 	for m.at < len(m.page.order) && bytes.Compare(m.page.stems[m.page.order[m.at]], stem) < 0 {
 		m.at++
 	}

@@ -47,6 +47,7 @@ type record struct {
 	files   []string
 	alias   string // another reading of path
 	folder  string // one that the record names, with its slash
+	rule    keyspace.StemRule
 }
 
 func newLinkList(records []record) *linkList {
@@ -55,7 +56,7 @@ func newLinkList(records []record) *linkList {
 		id := []byte(fmt.Sprint("bkp", i))
 		l.all = append(l.all, catalog.Link{
 			Stem: keyspace.Stem([]byte(r.path)), Kind: catalog.LinkPath, Path: []byte(r.path),
-			Org: []byte("org"), BackupID: id, StorageID: []byte(r.storage),
+			Org: []byte("org"), BackupID: id, StorageID: []byte(r.storage), Rule: r.rule,
 		})
 		for _, f := range r.files {
 			l.all = append(l.all, catalog.Link{
@@ -69,7 +70,7 @@ func newLinkList(records []record) *linkList {
 			if path != "" {
 				l.all = append(l.all, catalog.Link{
 					Stem: keyspace.Stem([]byte(path)), Kind: kind, Path: []byte(path),
-					Org: []byte("org"), BackupID: []byte(fmt.Sprint("bkp", i)), StorageID: []byte(r.storage),
+					Org: []byte("org"), BackupID: []byte(fmt.Sprint("bkp", i)), StorageID: []byte(r.storage), Rule: r.rule,
 				})
 			}
 		}
@@ -83,7 +84,9 @@ func newLinkList(records []record) *linkList {
 // TestPagesAgreeWithTheRule compares the merge over arbitrary pages with the definition:
 // every file against every record.
 func TestPagesAgreeWithTheRule(t *testing.T) {
-	key := rapid.StringOfN(rapid.RuneFrom([]rune("ab./-!p")), 1, 7, -1)
+	key := rapid.Custom(func(t *rapid.T) string {
+		return rapid.StringOfN(rapid.RuneFrom([]rune("ab./-!p")), 1, 7, -1).Draw(t, "name") + rapid.SampledFrom([]string{"", "", ".backup", ".meta.gz"}).Draw(t, "end")
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		keys := rapid.SliceOfDistinct(key, rapid.ID[string]).Draw(t, "keys")
 		slices.Sort(keys)
@@ -93,6 +96,7 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 				path:    rapid.OneOf(key, rapid.SampledFrom(append(keys, "a"))).Draw(t, "path"),
 				files:   rapid.SliceOfN(rapid.OneOf(key, rapid.SampledFrom(append(keys, "a"))), 0, 2).Draw(t, "files"),
 				alias:   rapid.OneOf(rapid.Just(""), key).Draw(t, "alias"),
+				rule:    rapid.SampledFrom([]keyspace.StemRule{keyspace.FirstDot, keyspace.KnownSuffix}).Draw(t, "rule"),
 				folder:  rapid.OneOf(rapid.Just(""), rapid.Map(key, func(k string) string { return k + "/" })).Draw(t, "folder"),
 			}
 		})).Draw(t, "records")
@@ -104,7 +108,7 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 
 		c := classifier{destination: "here"}
 		links := newLinkList(records)
-		linked, missing := map[string]bool{}, map[string]int{}
+		linked, byStem, missing := map[string]bool{}, map[string]bool{}, map[string]int{}
 		from := ""
 		for i := 0; i <= len(keys); {
 			n := rapid.IntRange(1, 4).Draw(t, "page")
@@ -122,7 +126,7 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, e := range c.entries {
-				linked[string(e.Path)] = e.Linked
+				linked[string(e.Path)], byStem[string(e.Path)] = e.Linked, e.ByStem
 			}
 			for _, m := range c.missing {
 				missing[string(m.BackupID)]++
@@ -131,18 +135,17 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 		}
 
 		for _, k := range keys {
-			want := false
+			named, stem := false, false
 			for _, p := range pitr {
-				want = want || strings.HasPrefix(k, p)
+				named = named || strings.HasPrefix(k, p)
 			}
 			for _, r := range records {
-				want = want || k == r.path || slices.Contains(r.files, k) ||
-					string(keyspace.Stem([]byte(k))) == string(keyspace.Stem([]byte(r.path))) ||
-					r.alias != "" && string(keyspace.Stem([]byte(k))) == string(keyspace.Stem([]byte(r.alias))) ||
-					r.folder != "" && strings.HasPrefix(k, r.folder)
+				named = named || k == r.path || k == r.alias || slices.Contains(r.files, k) || r.folder != "" && strings.HasPrefix(k, r.folder)
+				of := func(key string) string { return string(r.rule.Stem([]byte(key))) }
+				stem = stem || of(k) == of(r.path) || r.alias != "" && of(k) == of(r.alias)
 			}
-			if linked[k] != want {
-				t.Fatalf("file %q: linked %v, want %v (records %v, pitr %q)", k, linked[k], want, records, pitr)
+			if linked[k] != (named || stem) || byStem[k] != (stem && !named) {
+				t.Fatalf("file %q: linked %v, by stem alone %v; named %v, stem %v (records %v, pitr %q)", k, linked[k], byStem[k], named, stem, records, pitr)
 			}
 		}
 		for i, r := range records {
@@ -189,6 +192,28 @@ func TestTypeOf(t *testing.T) {
 			t.Errorf("index.TypeOf(%q) = %v, %v; want %v, %v", c.key, typ, linked, c.want, c.linked)
 		}
 	}
+}
+
+// BenchmarkClassifyKnownSuffix classifies a page of one stem by the first dot, as host names
+// make it, with many records.
+func BenchmarkClassifyKnownSuffix(b *testing.B) {
+	var objects []provider.Object
+	var records []record
+	for i := range 1000 {
+		stem := fmt.Sprintf("backups/app.example.com-%06d", i/2)
+		objects = append(objects, provider.Object{Key: []byte(stem + []string{".backup", ".meta"}[i%2])})
+		if i%2 == 0 {
+			records = append(records, record{storage: "here", path: stem + ".backup", rule: keyspace.KnownSuffix})
+		}
+	}
+	links := newLinkList(records)
+	c := classifier{destination: "here"}
+	for b.Loop() {
+		if err := c.page(links, nil, objects, []byte("backups/"), []byte("backups0")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/key")
 }
 
 func BenchmarkClassifyPage(b *testing.B) {

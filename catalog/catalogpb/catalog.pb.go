@@ -24,6 +24,53 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// StemRule has the numbers of keyspace.StemRule.
+type StemRule int32
+
+const (
+	StemRule_FIRST_DOT    StemRule = 0
+	StemRule_KNOWN_SUFFIX StemRule = 1
+)
+
+// Enum value maps for StemRule.
+var (
+	StemRule_name = map[int32]string{
+		0: "FIRST_DOT",
+		1: "KNOWN_SUFFIX",
+	}
+	StemRule_value = map[string]int32{
+		"FIRST_DOT":    0,
+		"KNOWN_SUFFIX": 1,
+	}
+)
+
+func (x StemRule) Enum() *StemRule {
+	p := new(StemRule)
+	*p = x
+	return p
+}
+
+func (x StemRule) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StemRule) Descriptor() protoreflect.EnumDescriptor {
+	return file_catalog_catalogpb_catalog_proto_enumTypes[0].Descriptor()
+}
+
+func (StemRule) Type() protoreflect.EnumType {
+	return &file_catalog_catalogpb_catalog_proto_enumTypes[0]
+}
+
+func (x StemRule) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StemRule.Descriptor instead.
+func (StemRule) EnumDescriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{0}
+}
+
 type Reference_Kind int32
 
 const (
@@ -69,11 +116,11 @@ func (x Reference_Kind) String() string {
 }
 
 func (Reference_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_catalog_catalogpb_catalog_proto_enumTypes[0].Descriptor()
+	return file_catalog_catalogpb_catalog_proto_enumTypes[1].Descriptor()
 }
 
 func (Reference_Kind) Type() protoreflect.EnumType {
-	return &file_catalog_catalogpb_catalog_proto_enumTypes[0]
+	return &file_catalog_catalogpb_catalog_proto_enumTypes[1]
 }
 
 func (x Reference_Kind) Number() protoreflect.EnumNumber {
@@ -424,7 +471,9 @@ type Destination struct {
 	// conditions is absent until the bucket was probed, and again when revision changes.
 	Conditions *Conditions `protobuf:"bytes,15,opt,name=conditions,proto3" json:"conditions,omitempty"`
 	// reseals counts the times that other commands than PutDestination have replaced sealed.
-	Reseals       uint64 `protobuf:"varint,16,opt,name=reseals,proto3" json:"reseals,omitempty"`
+	Reseals uint64 `protobuf:"varint,16,opt,name=reseals,proto3" json:"reseals,omitempty"`
+	// stem_rule decides which files the destination's records link by their stem.
+	StemRule      StemRule `protobuf:"varint,20,opt,name=stem_rule,json=stemRule,proto3,enum=firescan.catalog.v1.StemRule" json:"stem_rule,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +618,13 @@ func (x *Destination) GetReseals() uint64 {
 		return x.Reseals
 	}
 	return 0
+}
+
+func (x *Destination) GetStemRule() StemRule {
+	if x != nil {
+		return x.StemRule
+	}
+	return StemRule_FIRST_DOT
 }
 
 // Conditions states whether a bucket supports conditional deletes, which delete an object
@@ -4518,7 +4574,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\tRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\x8a\x05\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xc6\x05\n" +
 	"\vDestination\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -4540,7 +4596,8 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\n" +
 	"conditions\x18\x0f \x01(\v2\x1f.firescan.catalog.v1.ConditionsR\n" +
 	"conditions\x12\x18\n" +
-	"\areseals\x18\x10 \x01(\x04R\areseals\x1a9\n" +
+	"\areseals\x18\x10 \x01(\x04R\areseals\x12:\n" +
+	"\tstem_rule\x18\x14 \x01(\x0e2\x1d.firescan.catalog.v1.StemRuleR\bstemRule\x1a9\n" +
 	"\vSealedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\x1a9\n" +
@@ -4889,7 +4946,10 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\";\n" +
 	"\x0eUnsealSegments\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x10\n" +
-	"\x03ids\x18\x02 \x03(\tR\x03idsB\x1cZ\x1afirescan/catalog/catalogpbb\x06proto3"
+	"\x03ids\x18\x02 \x03(\tR\x03ids*+\n" +
+	"\bStemRule\x12\r\n" +
+	"\tFIRST_DOT\x10\x00\x12\x10\n" +
+	"\fKNOWN_SUFFIX\x10\x01B\x1cZ\x1afirescan/catalog/catalogpbb\x06proto3"
 
 var (
 	file_catalog_catalogpb_catalog_proto_rawDescOnce sync.Once
@@ -4903,100 +4963,102 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 	return file_catalog_catalogpb_catalog_proto_rawDescData
 }
 
-var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
-	(Reference_Kind)(0),       // 0: firescan.catalog.v1.Reference.Kind
-	(*Envelope)(nil),          // 1: firescan.catalog.v1.Envelope
-	(*Once)(nil),              // 2: firescan.catalog.v1.Once
-	(*Result)(nil),            // 3: firescan.catalog.v1.Result
-	(*Rejection)(nil),         // 4: firescan.catalog.v1.Rejection
-	(*Destination)(nil),       // 5: firescan.catalog.v1.Destination
-	(*Conditions)(nil),        // 6: firescan.catalog.v1.Conditions
-	(*Project)(nil),           // 7: firescan.catalog.v1.Project
-	(*Backup)(nil),            // 8: firescan.catalog.v1.Backup
-	(*Reference)(nil),         // 9: firescan.catalog.v1.Reference
-	(*Schedule)(nil),          // 10: firescan.catalog.v1.Schedule
-	(*Pitr)(nil),              // 11: firescan.catalog.v1.Pitr
-	(*Token)(nil),             // 12: firescan.catalog.v1.Token
-	(*Stats)(nil),             // 13: firescan.catalog.v1.Stats
-	(*TypeStats)(nil),         // 14: firescan.catalog.v1.TypeStats
-	(*Segment)(nil),           // 15: firescan.catalog.v1.Segment
-	(*Sync)(nil),              // 16: firescan.catalog.v1.Sync
-	(*Generation)(nil),        // 17: firescan.catalog.v1.Generation
-	(*Baseline)(nil),          // 18: firescan.catalog.v1.Baseline
-	(*FeedState)(nil),         // 19: firescan.catalog.v1.FeedState
-	(*RunningImport)(nil),     // 20: firescan.catalog.v1.RunningImport
-	(*Delta)(nil),             // 21: firescan.catalog.v1.Delta
-	(*Intent)(nil),            // 22: firescan.catalog.v1.Intent
-	(*Outcome)(nil),           // 23: firescan.catalog.v1.Outcome
-	(*Audit)(nil),             // 24: firescan.catalog.v1.Audit
-	(*Answer)(nil),            // 25: firescan.catalog.v1.Answer
-	(*Holder)(nil),            // 26: firescan.catalog.v1.Holder
-	(*PutDestination)(nil),    // 27: firescan.catalog.v1.PutDestination
-	(*DeleteDestination)(nil), // 28: firescan.catalog.v1.DeleteDestination
-	(*SetVerified)(nil),       // 29: firescan.catalog.v1.SetVerified
-	(*Record)(nil),            // 30: firescan.catalog.v1.Record
-	(*PutRecords)(nil),        // 31: firescan.catalog.v1.PutRecords
-	(*DeleteRecords)(nil),     // 32: firescan.catalog.v1.DeleteRecords
-	(*PutToken)(nil),          // 33: firescan.catalog.v1.PutToken
-	(*DeleteToken)(nil),       // 34: firescan.catalog.v1.DeleteToken
-	(*PutKeyset)(nil),         // 35: firescan.catalog.v1.PutKeyset
-	(*StartSync)(nil),         // 36: firescan.catalog.v1.StartSync
-	(*SealSegments)(nil),      // 37: firescan.catalog.v1.SealSegments
-	(*PromoteSync)(nil),       // 38: firescan.catalog.v1.PromoteSync
-	(*FinishSync)(nil),        // 39: firescan.catalog.v1.FinishSync
-	(*BeginDelete)(nil),       // 40: firescan.catalog.v1.BeginDelete
-	(*FinishDelete)(nil),      // 41: firescan.catalog.v1.FinishDelete
-	(*Migrate)(nil),           // 42: firescan.catalog.v1.Migrate
-	(*StoreAnswer)(nil),       // 43: firescan.catalog.v1.StoreAnswer
-	(*SetConditions)(nil),     // 44: firescan.catalog.v1.SetConditions
-	(*SetBucketRelation)(nil), // 45: firescan.catalog.v1.SetBucketRelation
-	(*SetGuards)(nil),         // 46: firescan.catalog.v1.SetGuards
-	(*ImportReport)(nil),      // 47: firescan.catalog.v1.ImportReport
-	(*CleanupReport)(nil),     // 48: firescan.catalog.v1.CleanupReport
-	(*BucketRelation)(nil),    // 49: firescan.catalog.v1.BucketRelation
-	(*ProveAccess)(nil),       // 50: firescan.catalog.v1.ProveAccess
-	(*AccessProof)(nil),       // 51: firescan.catalog.v1.AccessProof
-	(*Reseal)(nil),            // 52: firescan.catalog.v1.Reseal
-	(*SetHolder)(nil),         // 53: firescan.catalog.v1.SetHolder
-	(*ForgetNode)(nil),        // 54: firescan.catalog.v1.ForgetNode
-	(*UnsealSegments)(nil),    // 55: firescan.catalog.v1.UnsealSegments
-	nil,                       // 56: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 57: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 58: firescan.catalog.v1.Reseal.SealedEntry
+	(StemRule)(0),             // 0: firescan.catalog.v1.StemRule
+	(Reference_Kind)(0),       // 1: firescan.catalog.v1.Reference.Kind
+	(*Envelope)(nil),          // 2: firescan.catalog.v1.Envelope
+	(*Once)(nil),              // 3: firescan.catalog.v1.Once
+	(*Result)(nil),            // 4: firescan.catalog.v1.Result
+	(*Rejection)(nil),         // 5: firescan.catalog.v1.Rejection
+	(*Destination)(nil),       // 6: firescan.catalog.v1.Destination
+	(*Conditions)(nil),        // 7: firescan.catalog.v1.Conditions
+	(*Project)(nil),           // 8: firescan.catalog.v1.Project
+	(*Backup)(nil),            // 9: firescan.catalog.v1.Backup
+	(*Reference)(nil),         // 10: firescan.catalog.v1.Reference
+	(*Schedule)(nil),          // 11: firescan.catalog.v1.Schedule
+	(*Pitr)(nil),              // 12: firescan.catalog.v1.Pitr
+	(*Token)(nil),             // 13: firescan.catalog.v1.Token
+	(*Stats)(nil),             // 14: firescan.catalog.v1.Stats
+	(*TypeStats)(nil),         // 15: firescan.catalog.v1.TypeStats
+	(*Segment)(nil),           // 16: firescan.catalog.v1.Segment
+	(*Sync)(nil),              // 17: firescan.catalog.v1.Sync
+	(*Generation)(nil),        // 18: firescan.catalog.v1.Generation
+	(*Baseline)(nil),          // 19: firescan.catalog.v1.Baseline
+	(*FeedState)(nil),         // 20: firescan.catalog.v1.FeedState
+	(*RunningImport)(nil),     // 21: firescan.catalog.v1.RunningImport
+	(*Delta)(nil),             // 22: firescan.catalog.v1.Delta
+	(*Intent)(nil),            // 23: firescan.catalog.v1.Intent
+	(*Outcome)(nil),           // 24: firescan.catalog.v1.Outcome
+	(*Audit)(nil),             // 25: firescan.catalog.v1.Audit
+	(*Answer)(nil),            // 26: firescan.catalog.v1.Answer
+	(*Holder)(nil),            // 27: firescan.catalog.v1.Holder
+	(*PutDestination)(nil),    // 28: firescan.catalog.v1.PutDestination
+	(*DeleteDestination)(nil), // 29: firescan.catalog.v1.DeleteDestination
+	(*SetVerified)(nil),       // 30: firescan.catalog.v1.SetVerified
+	(*Record)(nil),            // 31: firescan.catalog.v1.Record
+	(*PutRecords)(nil),        // 32: firescan.catalog.v1.PutRecords
+	(*DeleteRecords)(nil),     // 33: firescan.catalog.v1.DeleteRecords
+	(*PutToken)(nil),          // 34: firescan.catalog.v1.PutToken
+	(*DeleteToken)(nil),       // 35: firescan.catalog.v1.DeleteToken
+	(*PutKeyset)(nil),         // 36: firescan.catalog.v1.PutKeyset
+	(*StartSync)(nil),         // 37: firescan.catalog.v1.StartSync
+	(*SealSegments)(nil),      // 38: firescan.catalog.v1.SealSegments
+	(*PromoteSync)(nil),       // 39: firescan.catalog.v1.PromoteSync
+	(*FinishSync)(nil),        // 40: firescan.catalog.v1.FinishSync
+	(*BeginDelete)(nil),       // 41: firescan.catalog.v1.BeginDelete
+	(*FinishDelete)(nil),      // 42: firescan.catalog.v1.FinishDelete
+	(*Migrate)(nil),           // 43: firescan.catalog.v1.Migrate
+	(*StoreAnswer)(nil),       // 44: firescan.catalog.v1.StoreAnswer
+	(*SetConditions)(nil),     // 45: firescan.catalog.v1.SetConditions
+	(*SetBucketRelation)(nil), // 46: firescan.catalog.v1.SetBucketRelation
+	(*SetGuards)(nil),         // 47: firescan.catalog.v1.SetGuards
+	(*ImportReport)(nil),      // 48: firescan.catalog.v1.ImportReport
+	(*CleanupReport)(nil),     // 49: firescan.catalog.v1.CleanupReport
+	(*BucketRelation)(nil),    // 50: firescan.catalog.v1.BucketRelation
+	(*ProveAccess)(nil),       // 51: firescan.catalog.v1.ProveAccess
+	(*AccessProof)(nil),       // 52: firescan.catalog.v1.AccessProof
+	(*Reseal)(nil),            // 53: firescan.catalog.v1.Reseal
+	(*SetHolder)(nil),         // 54: firescan.catalog.v1.SetHolder
+	(*ForgetNode)(nil),        // 55: firescan.catalog.v1.ForgetNode
+	(*UnsealSegments)(nil),    // 56: firescan.catalog.v1.UnsealSegments
+	nil,                       // 57: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 58: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 59: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
-	2,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
-	4,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	56, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	57, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
-	6,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
-	9,  // 5: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
-	0,  // 6: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
-	14, // 7: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
-	18, // 8: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
-	20, // 9: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
-	4,  // 10: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
-	23, // 11: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
-	3,  // 12: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
-	5,  // 13: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
-	7,  // 14: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
-	8,  // 15: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
-	10, // 16: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
-	11, // 17: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
-	30, // 18: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
-	12, // 19: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
-	15, // 20: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
-	23, // 21: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	47, // 22: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
-	48, // 23: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
-	58, // 24: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	3,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
+	5,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
+	57, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	58, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	7,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
+	0,  // 5: firescan.catalog.v1.Destination.stem_rule:type_name -> firescan.catalog.v1.StemRule
+	10, // 6: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
+	1,  // 7: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
+	15, // 8: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
+	19, // 9: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
+	21, // 10: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
+	5,  // 11: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
+	24, // 12: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
+	4,  // 13: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
+	6,  // 14: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
+	8,  // 15: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
+	9,  // 16: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
+	11, // 17: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
+	12, // 18: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
+	31, // 19: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
+	13, // 20: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
+	16, // 21: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
+	24, // 22: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
+	48, // 23: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
+	49, // 24: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
+	59, // 25: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_catalog_catalogpb_catalog_proto_init() }
@@ -5015,7 +5077,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -12,10 +12,10 @@ import (
 
 // A destination is a storage destination of the API.
 type destination struct {
-	ID, Name, Type, Bucket, Path, Region, Endpoint string
-	Verified                                       bool
-	Credentials                                    map[string]string
-	CreatedAt, UpdatedAt                           *time.Time
+	ID, Name, Type, Bucket, Path, Region, Endpoint, StemRule string
+	Verified                                                 bool
+	Credentials                                              map[string]string
+	CreatedAt, UpdatedAt                                     *time.Time
 }
 
 func destinationCommand(a *app) *cobra.Command {
@@ -67,6 +67,7 @@ func destinationShowCommand(a *app) *cobra.Command {
 					row("path", pathText(orDash(d.Path)))
 					row("region", orDash(d.Region))
 					row("endpoint", orDash(d.Endpoint))
+					row("stem rule", orDash(d.StemRule))
 					row("access key", orDash(d.Credentials["accessKeyId"]))
 					row("verified", yes(d.Verified))
 					row("created", when(d.CreatedAt))

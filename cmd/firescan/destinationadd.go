@@ -55,12 +55,13 @@ S3 and do-spaces use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --access-ke
 	return cmd
 }
 
-// A location is where a destination keeps its files.
+// A location is where a destination keeps its files, and how they belong to backups.
 type location struct {
 	Bucket   string `json:"bucket"`
 	Path     string `json:"path,omitempty"`
 	Region   string `json:"region,omitempty"`
 	Endpoint string `json:"endpoint,omitempty"`
+	StemRule string `json:"stemRule,omitempty"`
 }
 
 func (l *location) addFlags(f *pflag.FlagSet) {
@@ -68,6 +69,7 @@ func (l *location) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&l.Path, "path", "", "prefix of all keys in the bucket (default: the whole bucket)")
 	f.StringVar(&l.Region, "region", "", "region of the bucket")
 	f.StringVar(&l.Endpoint, "endpoint", "", "URL of an S3-compatible server that the nodes allow (serve --allow-endpoint)")
+	f.StringVar(&l.StemRule, "stem-rule", "", "files that belong to a backup without being named: firstDot (same key up to the first dot; default) or knownSuffix (same key without known suffixes)")
 }
 
 // credentialFlags name the sources of credentials.

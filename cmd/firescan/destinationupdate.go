@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -15,7 +16,9 @@ func destinationUpdateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "update DESTINATION", Short: "Change the name, location or credentials of a destination", Args: positional(cobra.ExactArgs(1)),
 		Long: `Change the properties that flags name. The id does not change. Verify the destination
-again after a change of its location or credentials.
+again after a change of its location or credentials. --stem-rule knownSuffix makes files
+orphans that are linked only because their key is the same up to the first dot: see
+"by stem alone" in ` + "`firescan stats DESTINATION`" + ` before.
 
 Credentials are replaced if one of their flags or --credentials-from-env is set; for flags
 that are not set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY apply as in ` + "`destination add`.",
@@ -28,9 +31,10 @@ that are not set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY apply as in ` + "`
 			}
 			change := map[string]any{}
 			f := cmd.Flags()
-			for _, name := range []string{"name", "bucket", "path", "region", "endpoint"} {
+			for _, name := range []string{"name", "bucket", "path", "region", "endpoint", "stem-rule"} {
 				if f.Changed(name) {
-					change[name], _ = f.GetString(name) // all five are strings
+					field := strings.ReplaceAll(name, "stem-rule", "stemRule")
+					change[field], _ = f.GetString(name) // all are strings
 				}
 			}
 			if fromEnv || creds != (credentialFlags{}) {

@@ -12,6 +12,8 @@ import (
 type destinationTotals struct {
 	TotalFiles, LinkedFiles, OrphanFiles uint64
 	TotalSize, LinkedSize, OrphanSize    string
+	LinkedByStemFiles                    uint64
+	LinkedByStemSize                     string
 	ByType                               map[string]struct {
 		Count uint64
 		Size  string
@@ -84,6 +86,9 @@ func (a *app) printTotals(s destinationTotals) error {
 		}
 		row("total", count(s.TotalFiles), sizeText(s.TotalSize))
 		row("linked", count(s.LinkedFiles), sizeText(s.LinkedSize))
+		if s.LinkedByStemFiles > 0 {
+			row("  by stem alone", count(s.LinkedByStemFiles), sizeText(s.LinkedByStemSize))
+		}
 		row("orphans", count(s.OrphanFiles), sizeText(s.OrphanSize))
 	})
 }
