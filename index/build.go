@@ -12,15 +12,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-const (
-	// commitBytes is how much goes into one bbolt transaction. Each one rewrites the last
-	// leaf and leaves a hole where that was, so larger ones make smaller files.
-	commitBytes = 1 << 20
-
-	// pageSize of the bbolt files. A leaf holds at least two blocks and is rounded up to
-	// whole pages, so small pages waste less. bbolt takes no smaller one.
-	pageSize = 1024
-)
+// commitBytes is how much goes into one bbolt transaction. Each one rewrites the last leaf and
+// leaves a hole where that was, so larger ones make smaller files.
+const commitBytes = 1 << 20
 
 // The kinds of records in a writer's plain file.
 const (

@@ -16,6 +16,10 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
+// pageSize of the bbolt files. A leaf holds at least two blocks and is rounded up to
+// whole pages, so small pages waste less. bbolt takes no smaller one.
+const pageSize = 1024
+
 // Options configure a store. The zero value logs nothing and registers no metrics.
 type Options struct {
 	Logger     *slog.Logger

@@ -146,3 +146,35 @@ const minRootToken = 32
 // validRootToken matches tokens that can be sent as a bearer token (RFC 6750, section 2.1),
 // so that a token with a space is refused at the start and not by a 401.
 var validRootToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
+
+// checkMembership validates the flags about other nodes.
+func (c *Config) checkMembership(wrong func(format string, args ...any)) {
+	for flag, address := range map[string]string{"--cluster-addr": c.ClusterAddr, "--gossip-addr": c.GossipAddr} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			wrong("%s %q is not a host:port: %w", flag, address, err)
+		}
+	}
+	if (c.ClusterAddr == "") != (c.GossipAddr == "") {
+		wrong("--cluster-addr and --gossip-addr must be given together, or not at all for a node that stays alone")
+	}
+	for _, address := range c.Join {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			wrong("--join %q is not the gossip address (host:port) of another node: %w", address, err)
+		}
+	}
+	if c.BootstrapExpect < 1 || c.BootstrapExpect > maxExpect {
+		wrong("--bootstrap-expect is %d: give 1 to %d", c.BootstrapExpect, maxExpect)
+	}
+	if c.ClusterAddr == "" && c.joins() {
+		wrong("--join and --bootstrap-expect need --cluster-addr and --gossip-addr")
+	}
+	if own := (c.ClusterCert != "") || (c.ClusterKey != "") || (c.ClusterCA != ""); own && (c.ClusterCert == "" || c.ClusterKey == "" || c.ClusterCA == "") {
+		wrong("--cluster-cert, --cluster-key and --cluster-ca must be given together, or not at all")
+	}
+}
+
+// maxExpect is the maximum of --bootstrap-expect.
+const maxExpect = 100
+
+// joins reports whether the node has to find other nodes.
+func (c *Config) joins() bool { return len(c.Join) > 0 || c.BootstrapExpect > 1 }

@@ -11,6 +11,9 @@ import (
 	"strings"
 )
 
+// errNoSecret is returned when a node that has to find others has no secret file.
+var errNoSecret = errors.New("a node that joins others needs their secret: start all nodes with the same --cluster-secret-file (create one with `openssl rand -base64 32`)")
+
 // secretBytes is the length of the cluster secret and of keys derived from it.
 const secretBytes = 32
 
