@@ -102,7 +102,7 @@ func TestFrozenWorker(t *testing.T) {
 	id := f.startSync()
 	f.until(id, 4)
 	frozen.Lock()
-	time.Sleep(f.lease + f.lease/2)
+	f.untilLogged("the lease of a node has expired; other nodes list its ranges")
 	frozen.Unlock()
 	f.check(id)
 	t.Logf("%.1f %% listed twice", f.listedTwice())
@@ -136,7 +136,7 @@ func TestSilentLeader(t *testing.T) {
 	id := f.startSync()
 	f.until(id, 1)
 	cut.Lock()
-	time.Sleep(f.leaderTimeout + f.leaderTimeout/2)
+	f.untilLogged("this node gives up its part of a sync; recorded segments remain")
 	cut.Unlock()
 	f.check(id)
 }

@@ -37,6 +37,7 @@ type fleet struct {
 	leaderTimeout time.Duration
 	nodes         []*fleetNode
 	lists         atomic.Int64 // keys that were listed
+	logged        messages
 	// network may lose, delay or repeat the messages between a leader and a node.
 	network func(ctx context.Context, to *fleetNode, a *spb.Assignment, deliver func(context.Context) (*spb.StatusReport, error)) (*spb.StatusReport, error)
 }
@@ -86,7 +87,7 @@ func (f *fleet) newNode(id string) *fleetNode {
 	if n.index, err = index.Open(filepath.Join(n.Dir, "index"), index.Options{Registerer: prometheus.NewRegistry()}); err != nil {
 		f.t.Fatal(err)
 	}
-	n.replicator = replica.New(replica.Config{Node: id, Catalog: n.Catalog, Index: n.index, Proposer: n, Logger: slog.New(slog.DiscardHandler)})
+	n.replicator = replica.New(replica.Config{Node: id, Catalog: n.Catalog, Index: n.index, Proposer: n, Logger: slog.New(&n.fleet.logged)})
 	return n
 }
 
@@ -110,7 +111,7 @@ func (f *fleet) start() {
 func (n *fleetNode) start() {
 	n.worker = NewWorker(WorkerConfig{
 		Node: n.ID, Catalog: n.Catalog, Index: n.index, Streams: fleetStreams, Proposer: n, Buckets: n,
-		LeaderTimeout: n.fleet.leaderTimeout, Logger: slog.New(slog.DiscardHandler),
+		LeaderTimeout: n.fleet.leaderTimeout, Logger: slog.New(&n.fleet.logged),
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
@@ -138,7 +139,7 @@ func (f *fleet) lead(n *fleetNode) {
 	ctx, stop := context.WithCancel(context.Background())
 	c := NewCoordinator(CoordinatorConfig{
 		Catalog: n.Catalog, Proposer: n, Buckets: n, Shards: n.replicator, Peers: f, Publisher: n,
-		Lease: f.lease, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		Lease: f.lease, Logger: slog.New(&n.fleet.logged), Registerer: prometheus.NewRegistry(),
 	})
 	var work sync.WaitGroup
 	work.Go(func() { _ = c.Run(ctx, term) })
@@ -226,6 +227,42 @@ func (f *fleet) until(id string, segments uint64) (s *pb.Sync) {
 		return s.Segments >= segments || s.FinishedAt != 0
 	})
 	return s
+}
+
+// messages is a slog.Handler that counts messages.
+type messages struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (m *messages) Enabled(context.Context, slog.Level) bool { return true }
+func (m *messages) WithAttrs([]slog.Attr) slog.Handler       { return m }
+func (m *messages) WithGroup(string) slog.Handler            { return m }
+
+func (m *messages) Handle(_ context.Context, r slog.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.count == nil {
+		m.count = map[string]int{}
+	}
+	m.count[r.Message]++
+	return nil
+}
+
+// untilLogged waits until a node has logged a message.
+func (f *fleet) untilLogged(message string) {
+	f.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		f.logged.mu.Lock()
+		n := f.logged.count[message]
+		f.logged.mu.Unlock()
+		if n > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			f.t.Fatalf("nothing was logged like: %s", message)
+		}
+	}
 }
 
 func (f *fleet) wait(id string) *pb.Sync { return f.log.WaitSync(org, id) }
