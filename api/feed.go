@@ -54,6 +54,7 @@ func (k feedKind) get(c *call) error {
 	}); err != nil {
 		return err
 	}
+	c.setVersion(r)
 	return c.respond(envelope{Data: r})
 }
 
@@ -80,6 +81,9 @@ func (k feedKind) put(c *call) error {
 	if err := resolver.ResolveRecord(msg); err != nil {
 		return err
 	}
+	if msg.IfVersion, err = c.condition(); err != nil {
+		return err
+	}
 	result, err := c.propose(&pb.PutRecords{Org: c.org, Records: []*pb.Record{msg}})
 	if err != nil {
 		return err
@@ -99,8 +103,11 @@ func (k feedKind) put(c *call) error {
 	case err != nil:
 		return err
 	}
+	c.setVersion(stored)
 	return c.respond(envelope{Data: stored, Message: k.title + " stored"})
 }
+
+func versionOf(r *pb.Record) readOnly { return readOnly(catalog.RecordVersion(r)) }
 
 // resolver returns a resolver of the locations that records of the organization name.
 func (c *call) resolver() (*catalog.Resolver, error) {
@@ -119,12 +126,18 @@ func rejection(r *pb.Rejection) *Error {
 		return &Error{Code: CodeStorageNotFound, Message: "Storage destination not found", Details: map[string]string{"reason": r.Message}}
 	case catalog.CodeBeingDeleted:
 		return &Error{Code: CodeBeingDeleted, Message: "The record was refused: " + r.Message}
+	case catalog.CodeConflict:
+		return &Error{Code: CodeConflict, Message: "The record was refused: " + r.Message}
 	}
 	return &Error{Code: CodeValidation, Message: "The record was refused: " + r.Message}
 }
 
 func (k feedKind) remove(c *call) error {
-	result, err := c.propose(&pb.DeleteRecords{Org: c.org, Kind: k.name, Ids: []string{c.id()}})
+	condition, err := c.condition()
+	if err != nil {
+		return err
+	}
+	result, err := c.propose(&pb.DeleteRecords{Org: c.org, Kind: k.name, Ids: []string{c.id()}, IfVersion: condition})
 	if err != nil {
 		return orNotFound(err, k.notFound())
 	}
@@ -139,7 +152,10 @@ func readProject(tx *catalog.Tx, org, id string) (record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &projectRecord{ID: p.Id, Name: p.Name}, nil
+	return &projectRecord{
+		ID: p.Id, Name: p.Name,
+		Version: versionOf(&pb.Record{Kind: &pb.Record_Project{Project: p}}),
+	}, nil
 }
 
 func readBackup(tx *catalog.Tx, org, id string) (record, error) {
@@ -150,6 +166,7 @@ func readBackup(tx *catalog.Tx, org, id string) (record, error) {
 	r := &backupRecord{
 		ID: b.Id, StorageID: b.StorageId, ProjectID: b.ProjectId, Status: b.Status, Size: b.Size,
 		Collections: append([]string{}, b.Collections...), CreatedAt: stamp(b.CreatedAt), StoragePath: string(b.StoragePath),
+		Version: versionOf(&pb.Record{Kind: &pb.Record_Backup{Backup: b}}),
 	}
 	for _, f := range b.Files {
 		r.Files = append(r.Files, string(f))
@@ -164,6 +181,7 @@ func readSchedule(tx *catalog.Tx, org, id string) (record, error) {
 	}
 	return &scheduleRecord{
 		ID: s.Id, StorageID: s.StorageId, ProjectID: s.ProjectId, Name: s.Name, Enabled: s.Enabled, CronExpression: s.CronExpression,
+		Version: versionOf(&pb.Record{Kind: &pb.Record_Schedule{Schedule: s}}),
 	}, nil
 }
 
@@ -174,5 +192,6 @@ func readPitr(tx *catalog.Tx, org, id string) (record, error) {
 	}
 	return &pitrRecord{
 		ID: p.Id, StorageID: p.StorageId, ProjectID: p.ProjectId, Enabled: p.Enabled, Status: p.Status, Prefix: string(p.Prefix),
+		Version: versionOf(&pb.Record{Kind: &pb.Record_Pitr{Pitr: p}}),
 	}, nil
 }

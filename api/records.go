@@ -9,9 +9,10 @@ import (
 // The records of the catalog feed, in requests and responses.
 
 type projectRecord struct {
-	Kind string `json:"kind,omitempty"` // in lines of an import
-	ID   string `json:"id"`
-	Name string `json:"name"`
+	Kind    string   `json:"kind,omitempty"` // in lines of an import
+	ID      string   `json:"id"`
+	Name    string   `json:"name"`
+	Version readOnly `json:"version,omitempty"`
 }
 
 type backupRecord struct {
@@ -25,26 +26,29 @@ type backupRecord struct {
 	CreatedAt   stamp    `json:"createdAt"`
 	StoragePath string   `json:"storagePath"`
 	Files       []string `json:"files,omitempty"`
+	Version     readOnly `json:"version,omitempty"`
 }
 
 type scheduleRecord struct {
-	Kind           string `json:"kind,omitempty"` // in lines of an import
-	ID             string `json:"id"`
-	StorageID      string `json:"storageId"`
-	ProjectID      string `json:"projectId"`
-	Name           string `json:"name"`
-	Enabled        bool   `json:"enabled"`
-	CronExpression string `json:"cronExpression"`
+	Kind           string   `json:"kind,omitempty"` // in lines of an import
+	ID             string   `json:"id"`
+	StorageID      string   `json:"storageId"`
+	ProjectID      string   `json:"projectId"`
+	Name           string   `json:"name"`
+	Enabled        bool     `json:"enabled"`
+	CronExpression string   `json:"cronExpression"`
+	Version        readOnly `json:"version,omitempty"`
 }
 
 type pitrRecord struct {
-	Kind      string `json:"kind,omitempty"` // in lines of an import
-	ID        string `json:"id"`
-	StorageID string `json:"storageId"`
-	ProjectID string `json:"projectId"`
-	Enabled   bool   `json:"enabled"`
-	Status    string `json:"status"`
-	Prefix    string `json:"prefix"`
+	Kind      string   `json:"kind,omitempty"` // in lines of an import
+	ID        string   `json:"id"`
+	StorageID string   `json:"storageId"`
+	ProjectID string   `json:"projectId"`
+	Enabled   bool     `json:"enabled"`
+	Status    string   `json:"status"`
+	Prefix    string   `json:"prefix"`
+	Version   readOnly `json:"version,omitempty"`
 }
 
 // maxKey is the maximum length of an object key, in bytes.
@@ -58,6 +62,8 @@ type record interface {
 	setID(id string) bool
 	// check collects invalid fields.
 	check(wrong fieldErrors)
+	// version returns the version of a stored record.
+	version() string
 	// message returns the record for the catalog.
 	message(org string) *pb.Record
 }
@@ -80,6 +86,17 @@ func (r *projectRecord) kind() string  { return r.Kind }
 func (r *backupRecord) kind() string   { return r.Kind }
 func (r *scheduleRecord) kind() string { return r.Kind }
 func (r *pitrRecord) kind() string     { return r.Kind }
+
+// readOnly is a field that clients may send back and that has no effect.
+type readOnly string
+
+// UnmarshalJSON ignores the value.
+func (*readOnly) UnmarshalJSON([]byte) error { return nil }
+
+func (r *projectRecord) version() string  { return string(r.Version) }
+func (r *backupRecord) version() string   { return string(r.Version) }
+func (r *scheduleRecord) version() string { return string(r.Version) }
+func (r *pitrRecord) version() string     { return string(r.Version) }
 
 func (r *projectRecord) setID(id string) bool  { return setID(&r.ID, id) }
 func (r *backupRecord) setID(id string) bool   { return setID(&r.ID, id) }

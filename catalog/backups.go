@@ -17,8 +17,8 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 	if err := checkUnmarked(w.tx, s.marked, n); err != nil {
 		return err
 	}
-	old, err := lookup[pb.Backup](w.tx.read, w.tx.changes, backupKind(), w.org, n.GetId())
-	if err != nil {
+	value, old, same, err := replaced[pb.Backup](w, backupKind(), n.GetId(), n)
+	if err != nil || same {
 		return err
 	}
 	linked := old != nil && sameLinks(old, n)
@@ -36,7 +36,8 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 	if !linked {
 		w.setLinks(s, n, []byte(n.GetStorageId()))
 	}
-	return w.place(backupKind(), n.GetStorageId(), n.GetId(), n)
+	w.place(backupKind(), n.GetStorageId(), n.GetId(), value)
+	return nil
 }
 
 func (w *recordWriter) removeBackup(old *pb.Backup) error {

@@ -41,8 +41,8 @@ var commands = sync.OnceValue(func() []command {
 		define(1, 2, putDestination), // 2: with a stem rule
 		define(2, 1, deleteDestination),
 		define(3, 1, setVerified),
-		define(4, 2, putRecords), // 2: backups with references
-		define(5, 1, deleteRecords),
+		define(4, 3, putRecords),    // 2: backups with references, 3: conditions on versions
+		define(5, 2, deleteRecords), // 2: conditions on versions
 		define(6, 1, putToken),
 		define(7, 1, deleteToken),
 		define(8, 1, putKeyset),
@@ -115,7 +115,18 @@ func versionOf(c command, msg proto.Message) uint32 {
 			return 1
 		}
 	case *pb.PutRecords:
-		if !slices.ContainsFunc(m.GetRecords(), func(r *pb.Record) bool { return len(r.GetBackup().GetReferences()) > 0 }) {
+		least := uint32(1)
+		for _, r := range m.GetRecords() {
+			switch {
+			case r.GetIfVersion() != "":
+				return c.version
+			case len(r.GetBackup().GetReferences()) > 0:
+				least = 2
+			}
+		}
+		return least
+	case *pb.DeleteRecords:
+		if m.GetIfVersion() == "" {
 			return 1
 		}
 	case *pb.PromoteSync:

@@ -67,7 +67,11 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 	who := genTarget(t, m)
 	switch rapid.IntRange(0, 15).Draw(t, "command") {
 	default:
-		return &pb.PutRecords{Org: who.org, Records: rapid.SliceOfN(genRecord, 1, 6).Draw(t, "records")}
+		records := rapid.SliceOfN(genRecord, 1, 6).Draw(t, "records")
+		for _, r := range records {
+			r.IfVersion = genCondition(t, m, recordKindName(r), owned{who.org, recordID(r)})
+		}
+		return &pb.PutRecords{Org: who.org, Records: records}
 	case 1:
 		return genBegin(t, m)
 	case 2, 3:
@@ -76,7 +80,8 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 		return genFinish(t, m)
 	case 5:
 		kind := rapid.SampledFrom([]string{KindBackup, KindPitr, KindSchedule, KindProject}).Draw(t, "kind")
-		return &pb.DeleteRecords{Org: who.org, Kind: kind, Ids: rapid.SliceOfN(genID, 1, 3).Draw(t, "ids")}
+		ids := rapid.SliceOfN(genID, 1, 3).Draw(t, "ids")
+		return &pb.DeleteRecords{Org: who.org, Kind: kind, Ids: ids, IfVersion: genCondition(t, m, kind, owned{who.org, ids[0]})}
 	case 6:
 		return genMigrate(t, m)
 	case 7:
@@ -105,6 +110,11 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 	case 15:
 		return genGuards(t, m)
 	}
+}
+
+// genCondition draws a condition on the version of a record, mostly none.
+func genCondition(t *rapid.T, m *model, kind string, who owned) string {
+	return rapid.SampledFrom([]string{"", "", "", "", "", IfStored, IfNotStored, "another", m.version(kind, who)}).Draw(t, "if version")
 }
 
 // genTarget mostly draws a destination that is there.

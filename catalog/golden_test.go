@@ -33,7 +33,7 @@ func goldenCommands() []proto.Message {
 			{Kind: &pb.Record_Schedule{Schedule: &pb.Schedule{Org: "org", Id: "s", StorageId: "s", ProjectId: "p", Name: "n", Enabled: true, CronExpression: "* * * * *"}}},
 			{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{Org: "org", Id: "p", StorageId: "s", ProjectId: "p", Enabled: true, Status: "active", Prefix: []byte("x/")}}},
 		}},
-		&pb.DeleteRecords{Org: "org", Kind: KindBackup, Ids: []string{"a", "b"}},
+		&pb.DeleteRecords{Org: "org", Kind: KindBackup, Ids: []string{"a", "b"}, IfVersion: "v"},
 		&pb.PutToken{Token: &pb.Token{Id: "t", Hash: []byte("h"), Org: "org", Role: "admin", Name: "n", CreatedAt: 1}},
 		&pb.DeleteToken{Id: "t"},
 		&pb.PutKeyset{Keyset: []byte("k"), Replaces: []byte("o")},
@@ -115,9 +115,11 @@ func TestGoldenVersions(t *testing.T) {
 	}}}}}
 	held := &pb.Outcome{Path: []byte("a"), Deleted: true, Size: 2, Reason: "r", Held: true}
 	for name, m := range map[string]proto.Message{
-		"04_PutRecords.v2":   m,
-		"11_PromoteSync.v1":  &pb.PromoteSync{SyncId: "sync_1", At: 1},
-		"14_FinishDelete.v2": &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{held}},
+		"04_PutRecords.v2":    m,
+		"04_PutRecords.v3":    &pb.PutRecords{Org: "org", Records: []*pb.Record{{IfVersion: "v", Kind: m.Records[0].Kind}}},
+		"05_DeleteRecords.v1": &pb.DeleteRecords{Org: "org", Kind: KindBackup, Ids: []string{"a", "b"}},
+		"14_FinishDelete.v2":  &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{held}},
+		"11_PromoteSync.v1":   &pb.PromoteSync{SyncId: "sync_1", At: 1},
 	} {
 		data := mustEncode(t, m)
 		golden(t, name, data)

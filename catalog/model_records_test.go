@@ -24,6 +24,9 @@ func (m *model) putRecords(c *pb.PutRecords) *pb.Result {
 }
 
 func (m *model) put(org string, r *pb.Record) (code string) {
+	if !m.meets(recordKindName(r), owned{org, recordID(r)}, r.IfVersion) {
+		return CodeConflict
+	}
 	switch k := r.Kind.(type) {
 	case *pb.Record_Project:
 		k.Project.Org = org
@@ -141,6 +144,43 @@ func (m *model) migrate(c *pb.Migrate) *pb.Result {
 		}
 	}
 	return r
+}
+
+// version returns the version of the stored record, empty without one.
+func (m *model) version(kind string, who owned) string {
+	switch kind {
+	case KindProject:
+		if p := m.projects[who]; p != nil {
+			return RecordVersion(&pb.Record{Kind: &pb.Record_Project{Project: p}})
+		}
+	case KindBackup:
+		if b := m.backups[who]; b != nil {
+			return RecordVersion(&pb.Record{Kind: &pb.Record_Backup{Backup: b}})
+		}
+	case KindSchedule:
+		if s := m.schedules[who]; s != nil {
+			return RecordVersion(&pb.Record{Kind: &pb.Record_Schedule{Schedule: s}})
+		}
+	case KindPitr:
+		if p := m.pitrs[who]; p != nil {
+			return RecordVersion(&pb.Record{Kind: &pb.Record_Pitr{Pitr: p}})
+		}
+	}
+	return ""
+}
+
+// meets reports whether the stored record meets a condition.
+func (m *model) meets(kind string, who owned, want string) bool {
+	switch version := m.version(kind, who); want {
+	case "":
+		return true
+	case IfStored:
+		return version != ""
+	case IfNotStored:
+		return version == ""
+	default:
+		return version == want
+	}
 }
 
 func (m *model) delete(kind string, who owned) (deleted bool) {

@@ -172,6 +172,11 @@ func (m *model) apply(msg proto.Message) *pb.Result {
 	case *pb.DeleteRecords:
 		r := &pb.Result{}
 		for _, id := range c.Ids {
+			if !m.meets(c.Kind, owned{c.Org, id}, c.IfVersion) {
+				return code(CodeConflict, nil)
+			}
+		}
+		for _, id := range c.Ids {
 			if m.delete(c.Kind, owned{c.Org, id}) {
 				r.Deleted++
 			}

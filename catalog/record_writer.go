@@ -1,9 +1,8 @@
 package catalog
 
 import (
+	"bytes"
 	"errors"
-
-	"google.golang.org/protobuf/proto"
 )
 
 // A recordWriter changes records of one organization during one command. State that many
@@ -75,15 +74,24 @@ func (w *recordWriter) flush() error {
 	return putDeltas(w.tx, w.deltas)
 }
 
-// place puts a record under its destination; unplace removes it.
-func (w *recordWriter) place(s recordKind, destID, id string, m proto.Message) error {
-	value, err := deterministic.Marshal(m)
-	if err != nil {
-		return err
+// replaced returns the encoded record n and the one that it replaces, nil without one. same
+// reports that they are equal: a feed that is imported again writes nothing.
+func replaced[T any, M message[T]](w *recordWriter, s recordKind, id string, n M) (value []byte, old M, same bool, err error) {
+	if value, err = deterministic.Marshal(n); err != nil {
+		return nil, nil, false, err
 	}
+	stored := storedValue(w.tx.read, w.tx.changes, s, w.org, id)
+	if stored == nil || bytes.Equal(stored, value) {
+		return value, nil, stored != nil, nil
+	}
+	old, err = parse[T, M]([]byte(id), stored)
+	return value, old, false, err
+}
+
+// place puts a record under its destination; unplace removes it.
+func (w *recordWriter) place(s recordKind, destID, id string, value []byte) {
 	w.tx.changes.put(s.of(w.org, destID), id, value)
 	w.tx.changes.put(s.index(w.org), id, []byte(destID))
-	return nil
 }
 
 func (w *recordWriter) unplace(s recordKind, destID, id string) {

@@ -47,6 +47,9 @@ func (w *recordWriter) put(r *pb.Record) error {
 	if err := checkID("id", recordID(r)); err != nil {
 		return err
 	}
+	if err := w.checkVersion(recordKindName(r), recordID(r), r.GetIfVersion()); err != nil {
+		return err
+	}
 	switch k := r.GetKind().(type) {
 	case *pb.Record_Project:
 		k.Project.Org = w.org
@@ -77,6 +80,11 @@ func deleteRecords(tx *writeTx, m *pb.DeleteRecords) (*pb.Result, error) {
 	}[m.GetKind()]
 	if !ok {
 		return nil, refuse(CodeInvalid, "there are no records of kind %q", m.GetKind())
+	}
+	for _, id := range m.GetIds() {
+		if err := w.checkVersion(m.GetKind(), id, m.GetIfVersion()); err != nil {
+			return nil, err
+		}
 	}
 	result := &pb.Result{}
 	for _, id := range m.GetIds() {

@@ -87,11 +87,20 @@ func loadRecord[T any, M message[T]](tx *Tx, s recordKind, org, id string) (M, e
 // lookup returns a record by its id, as it will be after the changes; nil when there is
 // none.
 func lookup[T any, M message[T]](tx *Tx, c changes, s recordKind, org, id string) (M, error) {
-	dest := c.get(tx, s.index(org), id)
-	if dest == nil {
+	value := storedValue(tx, c, s, org, id)
+	if value == nil {
 		return nil, nil
 	}
-	return parse[T, M]([]byte(id), c.get(tx, s.of(org, string(dest)), id))
+	return parse[T, M]([]byte(id), value)
+}
+
+// storedValue returns an encoded record, as lookup does.
+func storedValue(tx *Tx, c changes, s recordKind, org, id string) []byte {
+	dest := c.get(tx, s.index(org), id)
+	if dest == nil {
+		return nil
+	}
+	return c.get(tx, s.of(org, string(dest)), id)
 }
 
 // listRecords returns records by id, after the id after.

@@ -11,8 +11,8 @@ func (w *recordWriter) putSchedule(n *pb.Schedule) error {
 	if err != nil {
 		return err
 	}
-	old, err := lookup[pb.Schedule](w.tx.read, w.tx.changes, scheduleKind(), w.org, n.GetId())
-	if err != nil {
+	value, old, same, err := replaced[pb.Schedule](w, scheduleKind(), n.GetId(), n)
+	if err != nil || same {
 		return err
 	}
 	if old != nil {
@@ -21,7 +21,8 @@ func (w *recordWriter) putSchedule(n *pb.Schedule) error {
 		}
 	}
 	s.counters.Schedules++
-	return w.place(scheduleKind(), n.GetStorageId(), n.GetId(), n)
+	w.place(scheduleKind(), n.GetStorageId(), n.GetId(), value)
+	return nil
 }
 
 func (w *recordWriter) removeSchedule(old *pb.Schedule) error {
@@ -47,8 +48,8 @@ func (w *recordWriter) putPitr(n *pb.Pitr) error {
 			return err
 		}
 	}
-	old, err := lookup[pb.Pitr](w.tx.read, w.tx.changes, pitrKind(), w.org, n.GetId())
-	if err != nil {
+	value, old, same, err := replaced[pb.Pitr](w, pitrKind(), n.GetId(), n)
+	if err != nil || same {
 		return err
 	}
 	if old != nil {
@@ -57,9 +58,7 @@ func (w *recordWriter) putPitr(n *pb.Pitr) error {
 		}
 	}
 	s.counters.Pitr++
-	if err := w.place(pitrKind(), n.GetStorageId(), n.GetId(), n); err != nil {
-		return err
-	}
+	w.place(pitrKind(), n.GetStorageId(), n.GetId(), value)
 	return addPitrPrefix(w.tx, n, s.bucketID, w.deltas)
 }
 

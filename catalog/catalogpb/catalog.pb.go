@@ -2750,7 +2750,10 @@ type Record struct {
 	//	*Record_Backup
 	//	*Record_Schedule
 	//	*Record_Pitr
-	Kind          isRecord_Kind `protobuf_oneof:"kind"`
+	Kind isRecord_Kind `protobuf_oneof:"kind"`
+	// if_version, when not empty, is a condition: the record is stored only if the stored one
+	// has this version; "*" is any stored one, "-" is none.
+	IfVersion     string `protobuf:"bytes,20,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2826,6 +2829,13 @@ func (x *Record) GetPitr() *Pitr {
 		}
 	}
 	return nil
+}
+
+func (x *Record) GetIfVersion() string {
+	if x != nil {
+		return x.IfVersion
+	}
+	return ""
 }
 
 type isRecord_Kind interface {
@@ -2912,10 +2922,13 @@ func (x *PutRecords) GetRecords() []*Record {
 
 // DeleteRecords removes records of one kind (project, backup, schedule, pitr).
 type DeleteRecords struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
-	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Ids           []string               `protobuf:"bytes,3,rep,name=ids,proto3" json:"ids,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Ids   []string               `protobuf:"bytes,3,rep,name=ids,proto3" json:"ids,omitempty"`
+	// if_version, when not empty, is the condition of Record.if_version for each of ids; when
+	// one does not meet it, the result is CONFLICT and none is removed.
+	IfVersion     string `protobuf:"bytes,20,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2969,6 +2982,13 @@ func (x *DeleteRecords) GetIds() []string {
 		return x.Ids
 	}
 	return nil
+}
+
+func (x *DeleteRecords) GetIfVersion() string {
+	if x != nil {
+		return x.IfVersion
+	}
+	return ""
 }
 
 type PutToken struct {
@@ -4812,21 +4832,25 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
 	"\bverified\x18\x03 \x01(\bR\bverified\x12\x0e\n" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\x12\x1a\n" +
-	"\brevision\x18\x05 \x01(\x04R\brevision\"\xef\x01\n" +
+	"\brevision\x18\x05 \x01(\x04R\brevision\"\x8e\x02\n" +
 	"\x06Record\x128\n" +
 	"\aproject\x18\x01 \x01(\v2\x1c.firescan.catalog.v1.ProjectH\x00R\aproject\x125\n" +
 	"\x06backup\x18\x02 \x01(\v2\x1b.firescan.catalog.v1.BackupH\x00R\x06backup\x12;\n" +
 	"\bschedule\x18\x03 \x01(\v2\x1d.firescan.catalog.v1.ScheduleH\x00R\bschedule\x12/\n" +
-	"\x04pitr\x18\x04 \x01(\v2\x19.firescan.catalog.v1.PitrH\x00R\x04pitrB\x06\n" +
+	"\x04pitr\x18\x04 \x01(\v2\x19.firescan.catalog.v1.PitrH\x00R\x04pitr\x12\x1d\n" +
+	"\n" +
+	"if_version\x18\x14 \x01(\tR\tifVersionB\x06\n" +
 	"\x04kind\"U\n" +
 	"\n" +
 	"PutRecords\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x125\n" +
-	"\arecords\x18\x02 \x03(\v2\x1b.firescan.catalog.v1.RecordR\arecords\"G\n" +
+	"\arecords\x18\x02 \x03(\v2\x1b.firescan.catalog.v1.RecordR\arecords\"f\n" +
 	"\rDeleteRecords\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x10\n" +
-	"\x03ids\x18\x03 \x03(\tR\x03ids\"<\n" +
+	"\x03ids\x18\x03 \x03(\tR\x03ids\x12\x1d\n" +
+	"\n" +
+	"if_version\x18\x14 \x01(\tR\tifVersion\"<\n" +
 	"\bPutToken\x120\n" +
 	"\x05token\x18\x01 \x01(\v2\x1a.firescan.catalog.v1.TokenR\x05token\"\x1d\n" +
 	"\vDeleteToken\x12\x0e\n" +
