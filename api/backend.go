@@ -45,6 +45,7 @@ type backend struct {
 	catalog   *catalog.Catalog
 	consensus Consensus
 	locator   ShardLocator
+	freezer   Freezer // may be nil
 	metrics   *metrics
 	log       *slog.Logger
 	now       func() time.Time

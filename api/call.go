@@ -76,7 +76,8 @@ func (c *call) run() {
 		c.refuse(&Error{Code: CodeInternal, Message: internalMessage})
 	}()
 	control := http.NewResponseController(c.ResponseWriter)
-	if t := c.route.timeout; t != noTimeout {
+	if c.route.timeout != noTimeout {
+		t := c.timeout()
 		ctx, cancel := context.WithTimeout(c.Request.Context(), t)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
@@ -105,6 +106,12 @@ func (c *call) run() {
 	if err := c.checkParameters(); err != nil {
 		c.refuse(toError(c.context(), err))
 		return
+	}
+	if c.mutates() {
+		if err := c.inTime(); err != nil {
+			c.refuse(toError(c.context(), err))
+			return
+		}
 	}
 	if c.forward() {
 		return
@@ -204,6 +211,9 @@ func (c *call) barrier() error {
 
 // propose changes the catalog.
 func (c *call) propose(command Command) (*pb.Result, error) {
+	if err := c.inTime(); err != nil {
+		return nil, err
+	}
 	return c.backend.consensus.Propose(c.context(), command)
 }
 

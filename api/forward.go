@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
+	"time"
 )
 
 // forwardedHeader marks a request that another node forwarded. It is not forwarded
@@ -28,6 +30,9 @@ func (c *call) forward() bool {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "https", Host: host})
 			r.Out.Header.Set(forwardedHeader, "1")
+			if end, ok := c.context().Deadline(); ok {
+				r.Out.Header.Set(timeLeftHeader, strconv.FormatInt(time.Until(end).Milliseconds(), 10))
+			}
 			r.Out.Header.Set("X-Request-Id", c.Header().Get("X-Request-Id"))
 		},
 		ModifyResponse: func(r *http.Response) error {

@@ -163,6 +163,9 @@ func (c *call) proposeOnce(command Command, part string) (*pb.Result, error) {
 	if c.once == nil {
 		return c.propose(command)
 	}
+	if err := c.inTime(); err != nil {
+		return nil, err
+	}
 	key := c.once.key
 	if part != "" {
 		// Keys of clients have no spaces.

@@ -273,6 +273,9 @@ func (m *importer) send(ctx context.Context) error {
 	if len(w.batches) == 0 {
 		return nil
 	}
+	if err := m.call.inTime(); err != nil {
+		return failedFrom(ctx, w.batches[0].lines[0], err)
+	}
 	w.done = make(chan struct{})
 	m.sent = w
 	commands := make([]proto.Message, len(w.batches))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -112,7 +113,7 @@ func (l *slowLog) ProposeAll(_ context.Context, all []proto.Message) ([]*pb.Resu
 
 func newImporter(log Consensus) *importer {
 	m := &importer{
-		call:  &call{backend: &backend{consensus: log}, org: org},
+		call:  &call{Request: httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/", nil), backend: &backend{consensus: log}, org: org},
 		kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{},
 	}
 	for _, k := range feedKinds() {

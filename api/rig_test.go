@@ -56,7 +56,8 @@ type rig struct {
 	log      *syncBuffer
 	now      time.Time
 
-	lost        atomic.Bool // commands with an Idempotency-Key are applied, their results lost
+	lost        atomic.Bool               // commands with an Idempotency-Key are applied, their results lost
+	thawed      atomic.Pointer[time.Time] // the end of a freeze
 	elsewhere   string
 	toElsewhere http.RoundTripper
 
@@ -72,6 +73,7 @@ var (
 	_ Secrets   = (*rig)(nil)
 	_ Endpoints = (*rig)(nil)
 	_ Members   = (*rig)(nil)
+	_ Freezer   = (*rig)(nil)
 )
 
 type syncBuffer struct {
@@ -112,7 +114,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
-		Catalog: r.catalog, Consensus: r.node, Shards: r, Buckets: r, Deleter: &r.deletes, Accounts: r, Secrets: r, Keys: r, Locator: r, Endpoints: r, Members: r, Ready: r.Ready,
+		Catalog: r.catalog, Consensus: r.node, Shards: r, Buckets: r, Deleter: &r.deletes, Accounts: r, Secrets: r, Keys: r, Locator: r, Endpoints: r, Members: r, Freezer: r, Ready: r.Ready,
 		Types: []string{catalog.TypeS3}, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
 		SyncEvery: 24 * time.Hour, OrphanMinAge: time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
@@ -126,7 +128,9 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 	if r.contract, err = contract.New(document, func(breach string) { t.Error(breach) }); err != nil {
 		t.Fatal(err)
 	}
-	r.http = httptest.NewServer(r.server)
+	r.http = httptest.NewUnstartedServer(r.server)
+	r.http.Config.ConnContext = ConnContext
+	r.http.Start()
 	t.Cleanup(func() {
 		r.server.Close()
 		r.http.Close()
@@ -177,6 +181,12 @@ func (r *rig) Check(endpoint string) error {
 		return nil
 	}
 	return &provider.Error{Kind: provider.Forbidden, Op: "connect", Reason: "is not allowed: start the node with --allow-endpoint"}
+}
+
+// FrozenSince reports a freeze that a test set.
+func (r *rig) FrozenSince(at time.Time) bool {
+	thawed := r.thawed.Load()
+	return thawed != nil && thawed.After(at)
 }
 
 // Holder returns the host that a test set.

@@ -27,6 +27,8 @@ type Config struct {
 	Locator   ShardLocator
 	Endpoints Endpoints
 	Members   Members
+	// Freezer may be nil: then the process never stands still.
+	Freezer Freezer
 	// Ready returns nil when this node can serve requests.
 	Ready func() error
 	// Types are the destination types that Buckets and Accounts can open.
@@ -77,7 +79,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, metrics: m, log: c.Logger, now: c.Now},
+		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, freezer: c.Freezer, metrics: m, log: c.Logger, now: c.Now},
 		hub:     newHub(m),
 		syncs:   &syncs{c.SyncEvery, c.FreshFor, c.ForceWait},
 		admin:   &admin{c.Members, c.Keys},

@@ -41,6 +41,7 @@ type Cluster struct {
 	proposer   *proposer
 	removal    *removal
 	inflight   inflight
+	freeze     freezeDetector
 
 	raftTransport raft.Transport
 	mux           *http.ServeMux
@@ -195,7 +196,7 @@ func (c *Cluster) build() {
 	}
 	c.reads.batch.fetch = c.reads.readIndex
 	c.proposer = &proposer{
-		members: c.members, leadership: c.leadership, reads: c.reads, raft: c.raft, fsm: c.fsm, inflight: &c.inflight, ctx: c.ctx,
+		members: c.members, leadership: c.leadership, reads: c.reads, raft: c.raft, fsm: c.fsm, inflight: &c.inflight, freeze: &c.freeze, ctx: c.ctx,
 	}
 	c.removal = &removal{
 		members: c.members, leadership: c.leadership, identity: identity, raft: c.raft, logger: c.logger, fail: c.fail,
@@ -222,6 +223,7 @@ func (c *Cluster) Handle(pattern string, h http.Handler) { c.mux.Handle(pattern,
 func (c *Cluster) Start() error {
 	c.work.Go(c.leadership.run)
 	c.work.Go(c.reads.catchUp)
+	c.work.Go(func() { c.freeze.run(c.ctx) })
 	if c.transport != nil {
 		c.transport.Serve()
 		if err := c.gossip.start(c.config.GossipAddr, c.config.AdvertiseHost, c.config.Timing, c.config.faults); err != nil {
@@ -296,6 +298,15 @@ func (c *Cluster) ProposeAll(ctx context.Context, commands []proto.Message) ([]*
 	}
 	return c.proposer.propose(ctx, entries, false)
 }
+
+// FrozenSince reports whether this process stood still (SIGSTOP, a paused machine) at a time
+// or later. A request that arrived before the end of a freeze may be one that its client has
+// given up.
+func (c *Cluster) FrozenSince(at time.Time) bool { return c.freeze.since(at) }
+
+// DrainTime is how long after a freeze requests are read that may have arrived before or
+// during it.
+const DrainTime = drainTime
 
 // Barrier waits until the catalog of this node has applied all commands whose proposers, on
 // any node, had a result before the call. It writes nothing to the log. When no leader is

@@ -28,12 +28,15 @@ type proposer struct {
 	raft       *raft.Raft
 	fsm        *fsm
 	inflight   *inflight
+	freeze     *freezeDetector
 	ctx        context.Context //nolint:containedctx // that of the cluster
 }
 
 // propose appends encoded commands to the log. As long as nothing was written, or the
-// commands take effect once only, it retries with the next leader.
+// commands take effect once only, it retries with the next leader. It does not append
+// commands that have waited in a frozen process.
 func (p *proposer) propose(ctx context.Context, entries [][]byte, once bool) ([]*pb.Result, error) {
+	began := time.Now()
 	results, err := retry(ctx, leaderTimeout, retryInterval, func(limited context.Context) (results []*pb.Result, again bool, err error) {
 		leader, err := p.leadership.wait(limited)
 		if err != nil {
@@ -43,9 +46,12 @@ func (p *proposer) propose(ctx context.Context, entries [][]byte, once bool) ([]
 			return nil, false, ErrFull
 		}
 		if leader == "" {
-			results, _, err = p.apply(ctx, entries)
-		} else {
+			results, _, err = p.apply(ctx, began, entries)
+		} else if err = p.late(ctx, began); err == nil {
 			results, err = p.forward(ctx, leader, entries)
+		}
+		if errors.Is(err, errLate) {
+			return nil, false, err
 		}
 		return results, errors.Is(err, ErrNoLeader) && len(results) == 0 || once && errors.Is(err, ErrUnknown), err
 	})
@@ -55,12 +61,35 @@ func (p *proposer) propose(ctx context.Context, entries [][]byte, once bool) ([]
 	return results, err
 }
 
-// apply appends commands to the log of this node, which leads, and returns their results
-// and the index of the last. With an error that wraps ErrNoLeader, results is empty if
-// nothing was written.
-func (p *proposer) apply(ctx context.Context, entries [][]byte) ([]*pb.Result, uint64, error) {
+// errLate is returned when a command has waited too long to be appended: a newer one may
+// have been acknowledged since.
+var errLate = fmt.Errorf("%w: this node was frozen while the change waited; nothing was written, send it again", ErrNoLeader)
+
+// late returns why commands that were proposed at a time must not be appended any more: the
+// proposer has given up, or its node was frozen since.
+func (p *proposer) late(ctx context.Context, began time.Time) error {
+	end, limited := ctx.Deadline()
+	switch {
+	case p.freeze.since(began):
+		return errLate
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case limited && !time.Now().Before(end): // its timer may be behind
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// apply appends commands that were proposed at a time to the log of this node, which leads,
+// and returns their results and the index of the last. With an error that wraps ErrNoLeader,
+// results is empty if nothing was written.
+func (p *proposer) apply(ctx context.Context, began time.Time, entries [][]byte) ([]*pb.Result, uint64, error) {
 	if !p.inflight.add() {
 		return nil, 0, fmt.Errorf("%w (%w)", ErrNoLeader, ErrClosed)
+	}
+	if err := p.late(ctx, began); err != nil {
+		p.inflight.done()
+		return nil, 0, err
 	}
 	futures := make([]raft.ApplyFuture, len(entries))
 	for i, data := range entries {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -39,7 +40,8 @@ func (s *service) Propose(ctx context.Context, r *cpb.ProposeRequest) (*cpb.Prop
 	if s.proposer.fsm.full.Load() {
 		return fail(cpb.Failure_FAILURE_FULL, ErrFull)
 	}
-	results, index, err := s.proposer.apply(ctx, r.Entries)
+	// Nothing shows how long the request waited in the socket: after a freeze it may be old.
+	results, index, err := s.proposer.apply(ctx, time.Now().Add(-drainTime), r.Entries)
 	switch {
 	case err == nil:
 		return &cpb.ProposeResponse{Results: results, Index: index}, nil

@@ -49,7 +49,7 @@ func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 	return api.New(api.Config{
 		Catalog: n.catalog, Consensus: n.cluster, Shards: n.scan.replicator, Buckets: n.buckets, Accounts: n.buckets, Deleter: n.deleter,
 		Secrets: n.keys, Keys: rotation{n.keys, n.cluster}, Locator: n.locator, Endpoints: n.egress, Types: providerTypes,
-		Members: n.cluster, Ready: n.readiness.check,
+		Members: n.cluster, Freezer: n.cluster, Ready: n.readiness.check,
 		Metrics: metrics, Registerer: n.registry, Logger: n.log,
 		SyncEvery: n.config.SyncEvery, OrphanMinAge: n.config.OrphanMinAge, FreshFor: n.config.FreshFor, ForceWait: forceWait,
 	})
@@ -57,7 +57,7 @@ func (n *Node) newAPI(metrics http.Handler) (*api.Server, error) {
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaders, IdleTimeout: idle, MaxHeaderBytes: maxHeaders,
+		Handler: h, ConnContext: api.ConnContext, ReadHeaderTimeout: readHeaders, IdleTimeout: idle, MaxHeaderBytes: maxHeaders,
 		// The server logs faults of clients (failed handshakes, aborted requests).
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		// No WriteTimeout, because of streams: the API sets a deadline for each other

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package api
+
+import (
+	"syscall"
+	"time"
+)
+
+// connState returns false: this system does not tell.
+func connState(syscall.RawConn) (age time.Duration, hungUp, ok bool) { return 0, false, false }
