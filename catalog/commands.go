@@ -41,7 +41,7 @@ var commands = sync.OnceValue(func() []command {
 		define(1, 2, putDestination), // 2: with a stem rule
 		define(2, 1, deleteDestination),
 		define(3, 1, setVerified),
-		define(4, 3, putRecords),    // 2: backups with references, 3: conditions on versions
+		define(4, 3, putRecords),    // 2: backups with references, 3: conditions on versions, PITR references
 		define(5, 2, deleteRecords), // 2: conditions on versions
 		define(6, 1, putToken),
 		define(7, 1, deleteToken),
@@ -118,7 +118,7 @@ func versionOf(c command, msg proto.Message) uint32 {
 		least := uint32(1)
 		for _, r := range m.GetRecords() {
 			switch {
-			case r.GetIfVersion() != "":
+			case r.GetIfVersion() != "", len(r.GetPitr().GetReferences()) > 0:
 				return c.version
 			case len(r.GetBackup().GetReferences()) > 0:
 				least = 2

@@ -27,10 +27,8 @@ func migrate(tx *writeTx, m *pb.Migrate) (*pb.Result, error) {
 		return nil, err
 	}
 	for _, p := range pitrs {
-		for _, bucketID := range withAliases(tx.read, []string{BucketID(to)}) {
-			if err := checkPrefixUnmarked(tx, bucketID, p.GetPrefix()); err != nil {
-				return nil, err
-			}
+		if err := checkPitrUnmarked(tx, p, BucketID(to)); err != nil {
+			return nil, err
 		}
 	}
 	w := newRecordWriter(tx, to.GetOrg())

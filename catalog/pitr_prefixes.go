@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
 	pb "firescan/catalog/catalogpb"
@@ -23,18 +24,54 @@ func (tx *Tx) PitrPrefixes(bucketID string) ([][]byte, error) {
 	return slices.CompactFunc(all, bytes.Equal), nil
 }
 
-// addPitrPrefix records, once, that a configuration writes under its prefix in a bucket.
-func addPitrPrefix(tx *writeTx, p *pb.Pitr, bucketID string, all deltas) error {
-	key := join(bucketID, p.GetOrg(), p.GetId(), string(p.GetPrefix()))
-	if tx.bucket(inPrefixes).Get(key) != nil {
-		return nil
+// A pitrPrefix is a prefix of a bucket.
+type pitrPrefix struct {
+	bucketID string
+	prefix   []byte
+}
+
+// pitrPrefixes returns the prefixes that a configuration means while bucketID is the bucket
+// of its destination.
+func pitrPrefixes(p *pb.Pitr, bucketID string) []pitrPrefix {
+	if len(p.GetReferences()) == 0 {
+		return []pitrPrefix{{bucketID, p.GetPrefix()}}
 	}
-	d := all.of(bucketID)
-	d.Prefixes = append(d.Prefixes, p.GetPrefix())
-	return firstError(
-		tx.bucket(inPrefixes).Put(key, withChecksum(nil, 0, key, nil)),
-		tx.bucket(inPrefixesByPitr).Put(join(p.GetOrg(), p.GetId(), bucketID, string(p.GetPrefix())), []byte{}),
-	)
+	var all []pitrPrefix
+	for _, ref := range p.GetReferences() {
+		all = append(all, pitrPrefix{cmp.Or(ref.GetBucketId(), bucketID), ref.GetKey()})
+	}
+	return all
+}
+
+// checkPitrUnmarked refuses a configuration under whose prefixes a file is being deleted.
+func checkPitrUnmarked(tx *writeTx, p *pb.Pitr, bucketID string) error {
+	for _, in := range pitrPrefixes(p, bucketID) {
+		for _, id := range withAliases(tx.read, []string{in.bucketID}) {
+			if err := checkPrefixUnmarked(tx, id, in.prefix); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addPitrPrefix records, once, that a configuration writes under its prefixes in a bucket.
+func addPitrPrefix(tx *writeTx, p *pb.Pitr, bucketID string, all deltas) error {
+	for _, in := range pitrPrefixes(p, bucketID) {
+		key := join(in.bucketID, p.GetOrg(), p.GetId(), string(in.prefix))
+		if tx.bucket(inPrefixes).Get(key) != nil {
+			continue
+		}
+		d := all.of(in.bucketID)
+		d.Prefixes = append(d.Prefixes, in.prefix)
+		if err := firstError(
+			tx.bucket(inPrefixes).Put(key, withChecksum(nil, 0, key, nil)),
+			tx.bucket(inPrefixesByPitr).Put(join(p.GetOrg(), p.GetId(), in.bucketID, string(in.prefix)), []byte{}),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addPitrPrefixes records the prefixes of all PITR configurations of a destination for

@@ -3,7 +3,6 @@ package catalog
 import (
 	"bytes"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,7 +14,7 @@ import (
 )
 
 // maxPlaces bounds the interpretations of one location.
-const maxPlaces = 24
+const maxPlaces = 48
 
 // A Place is where a location may point: an object, or all objects below a prefix.
 type Place struct {
@@ -109,6 +108,9 @@ func (r *Resolver) ResolveRecord(record *pb.Record) error {
 	if b := record.GetBackup(); b != nil {
 		return r.ResolveBackup(b)
 	}
+	if p := record.GetPitr(); p != nil {
+		return r.resolvePitr(p)
+	}
 	return nil
 }
 
@@ -149,7 +151,7 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 		return []Place{{Key: text}}, nil
 	}
 	p := places{own: d.GetBucket()}
-	trimmed := strings.Trim(strings.TrimSpace(text), "\ufeff\x00")
+	trimmed := unquoted(text)
 	switch scheme, rest, ok := cutScheme(trimmed); {
 	case ok && (scheme == "http" || scheme == "https"):
 		r.addURL(&p, rest)
@@ -161,12 +163,17 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 		}
 	default:
 		r.addPath(&p, d, text, trimmed)
+		p.addManifests()
 		return p.list, nil
+	}
+	if len(p.list) == 0 && p.whole {
+		return nil, refuse(CodeUnresolved, "%q is a whole bucket: name an object or a folder in it", clip(text))
 	}
 	if len(p.list) == 0 {
 		return nil, refuse(CodeUnresolved, "%q is in no bucket of the organization: create a storage destination for its bucket, or correct it", clip(text))
 	}
 	p.add(Place{Key: text}) // an object may have such a key
+	p.addManifests()
 	return p.list, nil
 }
 
@@ -174,12 +181,13 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 // destination, in the form in which objects are listed.
 func (r *Resolver) isPlainKey(d *pb.Destination, text string) bool {
 	if text == "" || text[0] == '/' || text[len(text)-1] == '/' || text[0] <= ' ' || text[len(text)-1] <= ' ' ||
-		strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") {
+		text[0] == '"' || text[0] == '\'' || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") ||
+		strings.HasPrefix(text, "projects/_/") || manifestFolder(text) != "" {
 		return false
 	}
 	for i := range len(text) {
 		switch c := text[i]; {
-		case c == '%' || c == '\\' || c == ':' || c >= utf8.RuneSelf:
+		case c == '%' || c == '\\' || c == ':' || c == '+' || c == '?' || c == '#' || c >= utf8.RuneSelf:
 			return false
 		case c == '/' && (text[i+1] == '/' || strings.HasPrefix(text[i+1:], "./") || strings.HasPrefix(text[i+1:], "../")):
 			return false
@@ -215,6 +223,9 @@ func (r *Resolver) addAddress(p *places, rest string) {
 		bucket = bucket[at+1:]
 	}
 	if len(r.buckets[bucket]) == 0 {
+		if isHost(bucket) { // s3://host/bucket/key of duplicity and others
+			r.addURL(p, rest)
+		}
 		return
 	}
 	p.addKey(bucket, key)
@@ -233,7 +244,7 @@ func (r *Resolver) addURL(p *places, rest string) {
 		host = host[at+1:]
 	}
 	target, _, _ = strings.Cut(target, "#")
-	target, _, _ = strings.Cut(target, "?")
+	target, query, _ := strings.Cut(target, "?")
 	add := func(bucket, key string) {
 		if decoded, err := url.PathUnescape(bucket); err == nil {
 			bucket = decoded
@@ -250,6 +261,7 @@ func (r *Resolver) addURL(p *places, rest string) {
 			add(bucket, key)
 		}
 	}
+	r.addConsole(strings.TrimLeft(target, "/"), query, add)
 	host = strings.ToLower(host)
 	if name, _, ok := strings.Cut(host, ":"); ok {
 		host = name
@@ -264,21 +276,9 @@ func (r *Resolver) addURL(p *places, rest string) {
 
 // addPath adds the readings of a location without a scheme.
 func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
-	clean := strings.TrimLeft(trimmed, "/")
-	if slash := strings.HasSuffix(clean, "/"); clean != "" {
-		if clean = strings.TrimLeft(path.Clean(clean), "/"); slash {
-			clean += "/"
-		}
-	}
-	forms := []string{clean, text, trimmed, strings.TrimLeft(trimmed, "/")}
-	if strings.Contains(clean, `\`) {
-		forms = append(forms, strings.TrimLeft(path.Clean(strings.ReplaceAll(clean, `\`, "/")), "/"))
-	}
-	if strings.Contains(clean, "%") {
-		if decoded, err := url.PathUnescape(clean); err == nil {
-			forms = append(forms, decoded)
-		}
-	}
+	forms := pathForms(text, trimmed)
+	r.addColon(p, trimmed)
+	r.addResource(p, trimmed)
 	base := strings.Trim(d.GetPath(), "/")
 	for _, form := range forms { // bucket/key: few keys begin with the name of their bucket
 		if bucket, key, ok := strings.Cut(strings.TrimLeft(form, "/"), "/"); ok && len(r.buckets[bucket]) > 0 {
@@ -302,12 +302,14 @@ func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
 
 // places collects distinct readings.
 type places struct {
-	own  string // the name of the destination's bucket
-	list []Place
+	own   string // the name of the destination's bucket
+	list  []Place
+	whole bool // a bucket was named without a key
 }
 
 // addKey adds a key with its Unicode forms; one that ends in a slash is a prefix.
 func (p *places) addKey(bucket, key string) {
+	p.whole = p.whole || key == "" && bucket != ""
 	for _, form := range []string{key, norm.NFC.String(key), norm.NFD.String(key)} {
 		p.add(Place{Bucket: bucket, Key: form, Prefix: strings.HasSuffix(form, "/")})
 	}

@@ -43,10 +43,8 @@ func (w *recordWriter) putPitr(n *pb.Pitr) error {
 	if err != nil {
 		return err
 	}
-	for _, bucketID := range withAliases(w.tx.read, []string{s.bucketID}) {
-		if err := checkPrefixUnmarked(w.tx, bucketID, n.GetPrefix()); err != nil {
-			return err
-		}
+	if err := checkPitrUnmarked(w.tx, n, s.bucketID); err != nil {
+		return err
 	}
 	value, old, same, err := replaced[pb.Pitr](w, pitrKind(), n.GetId(), n)
 	if err != nil || same {

@@ -88,6 +88,11 @@ func checkPitr(p *pb.Pitr) error {
 		// It would link every file of the bucket, for ever.
 		return refuse(CodeInvalid, "prefix is empty")
 	}
+	for _, ref := range p.GetReferences() {
+		if len(ref.GetKey()) == 0 {
+			return refuse(CodeInvalid, "one of the references is empty")
+		}
+	}
 	return checkKey("prefix", p.GetPrefix())
 }
 

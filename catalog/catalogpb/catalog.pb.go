@@ -1032,14 +1032,16 @@ func (x *Schedule) GetCronExpression() string {
 }
 
 type Pitr struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
-	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	StorageId     string                 `protobuf:"bytes,3,opt,name=storage_id,json=storageId,proto3" json:"storage_id,omitempty"`
-	ProjectId     string                 `protobuf:"bytes,4,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
-	Enabled       bool                   `protobuf:"varint,5,opt,name=enabled,proto3" json:"enabled,omitempty"`
-	Status        string                 `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
-	Prefix        []byte                 `protobuf:"bytes,7,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Org       string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id        string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	StorageId string                 `protobuf:"bytes,3,opt,name=storage_id,json=storageId,proto3" json:"storage_id,omitempty"`
+	ProjectId string                 `protobuf:"bytes,4,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	Enabled   bool                   `protobuf:"varint,5,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	Status    string                 `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	Prefix    []byte                 `protobuf:"bytes,7,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// references are the prefixes that prefix means, as those of a backup record.
+	References    []*Reference `protobuf:"bytes,14,rep,name=references,proto3" json:"references,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1119,6 +1121,13 @@ func (x *Pitr) GetStatus() string {
 func (x *Pitr) GetPrefix() []byte {
 	if x != nil {
 		return x.Prefix
+	}
+	return nil
+}
+
+func (x *Pitr) GetReferences() []*Reference {
+	if x != nil {
+		return x.References
 	}
 	return nil
 }
@@ -4672,7 +4681,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"project_id\x18\x04 \x01(\tR\tprojectId\x12\x12\n" +
 	"\x04name\x18\x05 \x01(\tR\x04name\x12\x18\n" +
 	"\aenabled\x18\x06 \x01(\bR\aenabled\x12'\n" +
-	"\x0fcron_expression\x18\a \x01(\tR\x0ecronExpression\"\xb0\x01\n" +
+	"\x0fcron_expression\x18\a \x01(\tR\x0ecronExpression\"\xf0\x01\n" +
 	"\x04Pitr\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1d\n" +
@@ -4682,7 +4691,10 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"project_id\x18\x04 \x01(\tR\tprojectId\x12\x18\n" +
 	"\aenabled\x18\x05 \x01(\bR\aenabled\x12\x16\n" +
 	"\x06status\x18\x06 \x01(\tR\x06status\x12\x16\n" +
-	"\x06prefix\x18\a \x01(\fR\x06prefix\"\xa3\x01\n" +
+	"\x06prefix\x18\a \x01(\fR\x06prefix\x12>\n" +
+	"\n" +
+	"references\x18\x0e \x03(\v2\x1e.firescan.catalog.v1.ReferenceR\n" +
+	"references\"\xa3\x01\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x10\n" +
@@ -5060,29 +5072,30 @@ var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	0,  // 5: firescan.catalog.v1.Destination.stem_rule:type_name -> firescan.catalog.v1.StemRule
 	10, // 6: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
 	1,  // 7: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
-	15, // 8: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
-	19, // 9: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
-	21, // 10: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
-	5,  // 11: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
-	24, // 12: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
-	4,  // 13: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
-	6,  // 14: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
-	8,  // 15: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
-	9,  // 16: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
-	11, // 17: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
-	12, // 18: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
-	31, // 19: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
-	13, // 20: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
-	16, // 21: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
-	24, // 22: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	48, // 23: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
-	49, // 24: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
-	59, // 25: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	10, // 8: firescan.catalog.v1.Pitr.references:type_name -> firescan.catalog.v1.Reference
+	15, // 9: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
+	19, // 10: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
+	21, // 11: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
+	5,  // 12: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
+	24, // 13: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
+	4,  // 14: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
+	6,  // 15: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
+	8,  // 16: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
+	9,  // 17: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
+	11, // 18: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
+	12, // 19: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
+	31, // 20: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
+	13, // 21: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
+	16, // 22: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
+	24, // 23: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
+	48, // 24: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
+	49, // 25: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
+	59, // 26: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_catalog_catalogpb_catalog_proto_init() }
