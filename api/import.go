@@ -79,14 +79,14 @@ type batch struct {
 // imported; invalid lines are counted, and the first ones reported by line number.
 func importRecords(c *call) error {
 	control := http.NewResponseController(c.ResponseWriter)
-	m := &importer{call: c, kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{}, errors: []lineError{}}
-	for _, k := range feedKinds() {
-		m.kinds[k.name] = k
-		m.imported[k.plural] = 0
+	body, err := importBody(c, control)
+	if err != nil {
+		return err
 	}
+	m := newImporter(c)
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
-	lines := bufio.NewReaderSize(patient{c.Request.Body, control}, 256<<10)
+	lines := bufio.NewReaderSize(body, 256<<10)
 	for n := 1; ; n++ {
 		line, err := readLine(lines)
 		if len(bytes.TrimSpace(line)) > 0 || errors.Is(err, errLongLine) {
@@ -114,6 +114,15 @@ func importRecords(c *call) error {
 		debug.FreeOSMemory()
 	}
 	return m.respond()
+}
+
+func newImporter(c *call) *importer {
+	m := &importer{call: c, kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{}, errors: []lineError{}}
+	for _, k := range feedKinds() {
+		m.kinds[k.name] = k
+		m.imported[k.plural] = 0
+	}
+	return m
 }
 
 // patient gives the client slowClient for each part of the body, however many lines it

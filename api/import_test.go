@@ -111,15 +111,9 @@ func (l *slowLog) ProposeAll(_ context.Context, all []proto.Message) ([]*pb.Resu
 	return results, nil
 }
 
-func newImporter(log Consensus) *importer {
-	m := &importer{
-		call:  &call{Request: httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/", nil), backend: &backend{consensus: log}, org: org},
-		kinds: map[string]feedKind{}, window: &window{}, imported: map[string]uint64{},
-	}
-	for _, k := range feedKinds() {
-		m.kinds[k.name] = k
-	}
-	return m
+func importerTo(log Consensus) *importer {
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/", strings.NewReader(""))
+	return newImporter(&call{Request: request, backend: &backend{consensus: log}, org: org})
 }
 
 // TestImportIsBoundedInMemory has a log that stands still: the importer reads until it
@@ -128,7 +122,7 @@ func TestImportIsBoundedInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lines = 20_000
 		log := &slowLog{let: make(chan struct{})}
-		m := newImporter(log)
+		m := importerTo(log)
 		record := (&backupRecord{ID: "b", StorageID: "s", Files: slices.Repeat([]string{strings.Repeat("x", 1000)}, 8)}).message(org)
 		var taken atomic.Int32
 		done := make(chan error)
@@ -228,7 +222,7 @@ func FuzzImportLine(f *testing.F) {
 	f.Add(line(1, "storage_1"))
 	f.Add(`{"kind":"pitr","id":"p","storageId":"s","prefix":"a"}`)
 	f.Add(`{"kind":"backup","id":null,"files":[null,"a"]}`)
-	m := newImporter(nil)
+	m := importerTo(nil)
 	f.Fuzz(func(t *testing.T, s string) {
 		_, r, problem := m.parse([]byte(s))
 		wrong := fieldErrors{}
@@ -242,7 +236,7 @@ func FuzzImportLine(f *testing.F) {
 }
 
 func BenchmarkImportParse(b *testing.B) {
-	m := newImporter(nil)
+	m := importerTo(nil)
 	l := []byte(line(12345, "storage_1"))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -7,7 +7,7 @@ import (
 
 const (
 	// bodyLimit bounds the body of most requests, in bytes; listLimit those with
-	// thousands of paths.
+	// thousands of paths or records.
 	bodyLimit = 1 << 20
 	listLimit = 4 << 20
 	// quick bounds requests that need only this node and the log.
@@ -30,7 +30,7 @@ type route struct {
 
 // bodyLimit returns the maximum size of a body, in bytes.
 func (r *route) bodyLimit() int64 {
-	if strings.HasSuffix(r.path, "/files/bulk-delete") {
+	if strings.HasSuffix(r.path, "/files/bulk-delete") || strings.HasSuffix(r.path, "/import/check") {
 		return listLimit
 	}
 	return bodyLimit

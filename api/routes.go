@@ -42,6 +42,7 @@ func (s *Server) routes() []route {
 			{"DELETE", "/api/v1/storage/syncs/:id", Edit, quick, cancelSync},
 			{"GET", "/api/v1/storage/events", Read, noTimeout, s.events.stream},
 			{"POST", "/api/v1/catalog/import", FeedWrite, noTimeout, importRecords},
+			{"POST", "/api/v1/catalog/import/check", FeedWrite, remote, checkImport},
 			{"GET", "/api/v1/admin/tokens", Operate, quick, listTokens},
 			{"POST", "/api/v1/admin/tokens", Operate, quick, createToken},
 			{"DELETE", "/api/v1/admin/tokens/:id", Operate, quick, deleteToken},

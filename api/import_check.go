@@ -1,0 +1,143 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+)
+
+// maxChecked is the maximum number of lines of one check: their readings are in one
+// response.
+const maxChecked = 1000
+
+// checkedLine is what a line of an import would become.
+type checkedLine struct {
+	Line      int               `json:"line"`
+	Kind      string            `json:"kind,omitempty"`
+	ID        string            `json:"id,omitempty"`
+	Locations []checkedLocation `json:"locations,omitempty"`
+	// Error is why the line would be refused.
+	Error string `json:"error,omitempty"`
+}
+
+type checkedLocation struct {
+	Field    string    `json:"field"`
+	Given    string    `json:"given"`
+	Readings []reading `json:"readings"`
+}
+
+// reading is an object, or with Prefix all objects whose keys begin with Key.
+type reading struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key"`
+	Prefix bool   `json:"prefix"`
+}
+
+// checkImport resolves the lines of an import and stores nothing.
+func checkImport(c *call) error {
+	body, err := importBody(c, http.NewResponseController(c.ResponseWriter))
+	if err != nil {
+		return err
+	}
+	m := newImporter(c)
+	resolver, err := c.resolver()
+	if err != nil {
+		return err
+	}
+	lines, refused := []checkedLine{}, 0
+	in := bufio.NewReaderSize(body, 256<<10)
+	for n := 1; ; n++ {
+		line, err := readLine(in)
+		if len(bytes.TrimSpace(line)) > 0 || errors.Is(err, errLongLine) {
+			if len(lines) == maxChecked {
+				return invalidField("body", fmt.Sprintf("has more than %d lines: check them in parts", maxChecked))
+			}
+			checked := m.check(resolver, n, line, err)
+			if checked.Error != "" {
+				refused++
+			}
+			lines = append(lines, checked)
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil && !errors.Is(err, errLongLine) {
+			return m.cut(n, err)
+		}
+	}
+	return c.respond(envelope{
+		Message: fmt.Sprintf("%d of %d records would be refused", refused, len(lines)),
+		Data: struct {
+			Checked int           `json:"checkedCount"`
+			Refused int           `json:"refusedCount"`
+			Lines   []checkedLine `json:"lines"`
+		}{len(lines), refused, lines},
+	})
+}
+
+// check resolves one line.
+func (m *importer) check(resolver *catalog.Resolver, n int, line []byte, err error) checkedLine {
+	checked := checkedLine{Line: n}
+	if errors.Is(err, errLongLine) {
+		checked.Error = errLongLine.Error()
+		return checked
+	}
+	kind, r, problem := m.parse(line)
+	if problem != "" {
+		checked.Error = problem
+		return checked
+	}
+	msg := r.message(m.call.org)
+	checked.Kind, checked.ID = kind.name, recordID(msg)
+	locations, err := resolver.Locations(msg)
+	if err != nil {
+		checked.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	for _, l := range locations {
+		shown := checkedLocation{Field: l.Field, Given: l.Given, Readings: []reading{}}
+		for _, p := range l.Places {
+			shown.Readings = append(shown.Readings, reading{p.Bucket, p.Key, p.Prefix})
+		}
+		checked.Locations = append(checked.Locations, shown)
+	}
+	return checked
+}
+
+func recordID(r *pb.Record) string {
+	switch k := r.GetKind().(type) {
+	case *pb.Record_Project:
+		return k.Project.GetId()
+	case *pb.Record_Backup:
+		return k.Backup.GetId()
+	case *pb.Record_Schedule:
+		return k.Schedule.GetId()
+	case *pb.Record_Pitr:
+		return k.Pitr.GetId()
+	}
+	return ""
+}
+
+// importBody returns the lines of an import. Each read gets the time of a slow client.
+func importBody(c *call, control *http.ResponseController) (io.Reader, error) {
+	body := patient{c.Request.Body, control}
+	switch encoding := c.Request.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+		unzipped, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, invalidField("body", "is not in the format gzip")
+		}
+		return unzipped, nil
+	default:
+		return nil, invalidField("Content-Encoding", "must be gzip or absent")
+	}
+}

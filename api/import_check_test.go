@@ -1,0 +1,118 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"firescan/catalog"
+	"firescan/provider/mem"
+)
+
+// TestImportCheck: a check shows what each location becomes, and stores nothing.
+func TestImportCheck(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	const path = "/api/v1/catalog/import/check"
+	body := strings.Join([]string{
+		`{"kind":"backup","id":"b1","storageId":"` + id + `","storagePath":"s3://backups-bucket/backups/production/a.backup","files":["x"]}`,
+		`{"kind":"backup","id":"b2","storageId":"` + id + `","storagePath":"s3://elsewhere/a.backup"}`,
+		``,
+		`{"kind":"pitr","id":"p1","storageId":"` + id + `","prefix":"/wal"}`,
+		`{"kind":"backup","id":"b3","storageId":"unknown","storagePath":"a"}`,
+		`{"kind":"project","id":"p","name":"n"}`,
+		`{`,
+	}, "\n")
+	a := r.do(catalog.RoleService, "POST", path, body)
+	if a.status != 200 || a.at("data", "checkedCount") != 6.0 || a.at("data", "refusedCount") != 3.0 {
+		t.Fatalf("%d %s", a.status, a.raw)
+	}
+	if got := fmt.Sprint(a.at("data", "lines", 0, "locations", 0, "readings", 0)); got != "map[bucket:backups-bucket key:backups/production/a.backup prefix:false]" {
+		t.Errorf("the address is read as %s", got)
+	}
+	if got := fmt.Sprint(a.at("data", "lines", 2, "locations", 0, "readings", 0)); got != "map[bucket:backups-bucket key:backups/production/wal prefix:true]" {
+		t.Errorf("the prefix is read as %s", got)
+	}
+	for i, want := range map[int]string{1: "elsewhere", 3: "unknown", 5: "JSON"} {
+		if got := a.at("data", "lines", i, "error").(string); !strings.Contains(got, want) {
+			t.Errorf("line %v: %q does not name %q", a.at("data", "lines", i, "line"), got, want)
+		}
+	}
+	for _, record := range []string{"backups/b1", "pitr/p1", "projects/p"} {
+		r.do(catalog.RoleService, "GET", "/api/v1/catalog/"+record, "").refused(http.StatusNotFound, map[bool]Code{true: CodeBackupNotFound, false: CodeNotFound}[record == "backups/b1"])
+	}
+	many := strings.Repeat(`{"kind":"project","id":"p"}`+"\n", maxChecked+1)
+	r.do(catalog.RoleService, "POST", path, many).refused(http.StatusBadRequest, CodeValidation)
+}
+
+// TestGzipImport: an import may be compressed.
+func TestGzipImport(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	_, _ = w.Write([]byte(`{"kind":"project","id":"p","name":"n"}` + "\n"))
+	_ = w.Close()
+	const path = "/api/v1/catalog/import"
+	if a := r.do(catalog.RoleService, "POST", path, zipped.String(), "Content-Encoding", "gzip"); a.status != 200 || a.at("data", "imported", "projects") != 1.0 {
+		t.Errorf("%d %s", a.status, a.raw)
+	}
+	r.do(catalog.RoleService, "POST", path, "{}", "Content-Encoding", "gzip").refused(http.StatusBadRequest, CodeValidation)
+	r.do(catalog.RoleService, "POST", path, "{}", "Content-Encoding", "br").refused(http.StatusBadRequest, CodeValidation)
+	a := r.do(catalog.RoleService, "POST", path, zipped.String()[:zipped.Len()-9], "Content-Encoding", "gzip")
+	a.refused(http.StatusBadRequest, CodeValidation)
+}
+
+// TestPitrPrefixSpellings: a prefix in any spelling protects what is below it.
+func TestPitrPrefixSpellings(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	put := func(prefix string) *response {
+		return r.do(catalog.RoleService, "PUT", "/api/v1/catalog/pitr/p", `{"storageId":"`+id+`","prefix":"`+prefix+`"}`)
+	}
+	for _, prefix := range []string{
+		"backups/production/wal/", "/backups/production/wal/", "wal/", "./wal", "s3://backups-bucket/backups/production/wal/",
+		"https://backups-bucket.s3.amazonaws.com/backups/production/w%61l/", "backups-bucket/backups/production/wal", " backups/production/wal/",
+	} {
+		a := put(prefix)
+		if a.status != 200 || a.at("data", "prefix") != prefix {
+			t.Errorf("%q: %d %s", prefix, a.status, a.raw)
+		}
+		if err := r.catalog.View(func(tx *catalog.Tx) error {
+			d, err := tx.Destination(org, id)
+			if err != nil {
+				return err
+			}
+			all, err := tx.PitrPrefixes(catalog.BucketID(d))
+			for _, p := range all {
+				if strings.HasPrefix("backups/production/wal/000000010000000000000001", string(p)) {
+					return err
+				}
+			}
+			t.Errorf("%q protects %q only", prefix, all)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if a := r.do(catalog.RoleService, "DELETE", "/api/v1/catalog/pitr/p", ""); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.raw)
+		}
+		if err := r.catalog.View(func(tx *catalog.Tx) error {
+			d, err := tx.Destination(org, id)
+			if err != nil {
+				return err
+			}
+			if all, _ := tx.PitrPrefixes(catalog.BucketID(d)); len(all) > 0 {
+				t.Errorf("%q: after the deletion %q remain", prefix, all)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, prefix := range []string{"s3://elsewhere/wal/", "s3://backups-bucket/"} {
+		put(prefix).refused(http.StatusBadRequest, CodeValidation)
+	}
+}
