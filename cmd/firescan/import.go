@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,12 +28,17 @@ type importResult struct {
 }
 
 func importCommand(a *app) *cobra.Command {
-	return a.jsonFlag(a.orgFlags(&cobra.Command{
+	check := false
+	cmd := a.jsonFlag(a.orgFlags(&cobra.Command{
 		Use: "import FILE.ndjson", Short: "Import projects, backups, schedules and PITR configurations", Args: positional(cobra.ExactArgs(1)),
 		Long: `Import records from a file, or from standard input for -. Each line is a JSON object with
 "kind" project, backup, schedule or pitr. Valid lines are imported; invalid lines are
-reported by line number. Needs a token of the role service.`,
+reported by line number. The records may be compressed with gzip. Needs a token of the role
+service.
+
+With --check nothing is stored: each location is printed with what it would become.`,
 		Example: `  firescan import backups.ndjson
+  firescan import --check backups.ndjson.gz
   pg-export | firescan import -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.orgClient()
@@ -49,10 +57,14 @@ reported by line number. Needs a token of the role service.`,
 					return fmt.Errorf("open the records: %w", err)
 				}
 				defer func() { _ = f.Close() }()
-				if info, err := f.Stat(); err == nil {
+				if info, err := f.Stat(); err == nil && !strings.HasSuffix(args[0], ".gz") {
 					size = info.Size()
 				}
 				in = f
+			}
+			in = &gunzipper{in: in}
+			if check {
+				return a.checkImport(cmd, c, in)
 			}
 			raw, err := a.upload(cmd, c, in, size)
 			if err != nil {
@@ -61,6 +73,30 @@ reported by line number. Needs a token of the role service.`,
 			return a.printImport(raw)
 		},
 	}))
+	cmd.Flags().BoolVar(&check, "check", false, "show what each location would become, and store nothing")
+	return cmd
+}
+
+// A gunzipper reads records that may be compressed. It looks at them at the first Read, since
+// standard input may block, and a request that is refused does not read it.
+type gunzipper struct {
+	in io.Reader
+	r  io.Reader
+}
+
+func (g *gunzipper) Read(p []byte) (int, error) {
+	if g.r == nil {
+		in := bufio.NewReader(g.in)
+		g.r = in
+		if magic, err := in.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b { // RFC 1952, 2.3.1
+			z, err := gzip.NewReader(in)
+			if err != nil {
+				return 0, fmt.Errorf("read the records as gzip: %w", err)
+			}
+			g.r = z
+		}
+	}
+	return g.r.Read(p)
 }
 
 // upload sends the records and shows progress. The size is 0 if unknown.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -71,6 +74,7 @@ func TestScripts(t *testing.T) {
 			"setenv":  cmdSetenv,
 			"grepenv": cmdGrepenv,
 			"expand":  cmdExpand,
+			"respell": cmdRespell,
 			"records": func(ts *testscript.TestScript, _ bool, args []string) { cmdRecords(ts, keys, args) },
 		},
 	})
@@ -117,6 +121,31 @@ func cmdGrepenv(ts *testscript.TestScript, _ bool, args []string) {
 func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// cmdRespell writes records with another spelling of each location, in turn: respell FROM TO.
+func cmdRespell(ts *testscript.TestScript, _ bool, args []string) {
+	var out bytes.Buffer
+	n := 0
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		var record map[string]any
+		ts.Check(json.Unmarshal([]byte(line), &record))
+		if key, ok := record["storagePath"].(string); ok {
+			escaped := (&url.URL{Path: "/" + key}).EscapedPath()
+			all := []string{
+				"/" + key, "//" + key, "./" + key, " " + key + "\n", `"` + key + `"`, "backups/" + key, "backups:/" + key,
+				"s3://backups/" + key, "S3A://backups/" + key + "?versionId=1", "arn:aws:s3:::backups/" + key, "remote:backups/" + key,
+				"https://backups.s3.eu-west-1.amazonaws.com" + escaped + "?X-Amz-Signature=x", "https://s3.amazonaws.com/backups" + escaped,
+				ts.Getenv("BUCKET") + "/backups" + escaped, "s3:" + ts.Getenv("BUCKET") + "/backups/" + key,
+				"https://console.aws.amazon.com/s3/object/backups?region=x&prefix=" + url.QueryEscape(key),
+				"//storage.googleapis.com/projects/_/buckets/backups/objects/" + key,
+			}
+			record["storagePath"] = all[n%len(all)]
+			n++
+		}
+		ts.Check(json.NewEncoder(&out).Encode(record))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out.Bytes(), 0o600))
 }
 
 // cmdRecords writes the records of the bucket: records STORAGE-ID FILE.
