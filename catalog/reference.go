@@ -172,8 +172,8 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 	if len(p.list) == 0 {
 		return nil, refuse(CodeUnresolved, "%q is in no bucket of the organization: create a storage destination for its bucket, or correct it", clip(text))
 	}
-	p.add(Place{Key: text}) // an object may have such a key
 	p.addManifests()
+	p.add(Place{Key: text}) // an object may have such a key
 	return p.list, nil
 }
 
