@@ -86,8 +86,10 @@ func (s *scrubber) pitrs() error {
 		if err != nil || d == nil {
 			return err
 		}
-		if s.tx.bucket(inPrefixes).Get(join(BucketID(d), p.GetOrg(), p.GetId(), string(p.GetPrefix()))) == nil {
-			return damaged("the prefix of PITR configuration %q is missing in its bucket", p.GetId())
+		for _, in := range pitrPrefixes(p, BucketID(d)) {
+			if s.tx.bucket(inPrefixes).Get(join(in.bucketID, p.GetOrg(), p.GetId(), string(in.prefix))) == nil {
+				return damaged("the prefix of PITR configuration %q is missing in its bucket", p.GetId())
+			}
 		}
 		return nil
 	})
