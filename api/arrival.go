@@ -70,6 +70,7 @@ func (c *call) inTime() error {
 	case hungUp:
 		return context.Canceled
 	case c.backend.freezer != nil && c.backend.freezer.FrozenSince(time.Now().Add(-age)):
+		c.backend.metrics.late.Inc()
 		return &Error{Code: CodeNoLeader, Message: "This node was frozen while the request waited; nothing was changed, send it again"}
 	}
 	if end, ok := c.context().Deadline(); ok && !time.Now().Before(end) { // its timer may be behind

@@ -18,5 +18,6 @@ func connState(raw syscall.RawConn) (age time.Duration, hungUp, ok bool) {
 	}); err != nil || failed != nil {
 		return 0, err != nil, false // a closed connection has no state
 	}
-	return time.Duration(info.Last_data_recv) * time.Millisecond, info.State != unix.BPF_TCP_ESTABLISHED, true
+	hungUp = info.State == unix.BPF_TCP_CLOSE_WAIT || info.State == unix.BPF_TCP_CLOSE
+	return time.Duration(info.Last_data_recv) * time.Millisecond, hungUp, true
 }

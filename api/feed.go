@@ -79,6 +79,7 @@ func (k feedKind) put(c *call) error {
 	}
 	msg := r.message(c.org)
 	if err := resolver.ResolveRecord(msg); err != nil {
+		c.countUnresolved(err)
 		return err
 	}
 	if msg.IfVersion, err = c.condition(); err != nil {
@@ -117,6 +118,15 @@ func (c *call) resolver() (*catalog.Resolver, error) {
 		return err
 	})
 	return catalog.NewResolver(all), err
+}
+
+// countUnresolved counts the refusal of a record whose location is in no bucket.
+func (c *call) countUnresolved(err error) (counted bool) {
+	if errors.Is(err, catalog.ErrUnresolved) {
+		c.backend.metrics.unresolved.Inc()
+		return true
+	}
+	return false
 }
 
 // rejection returns why the catalog refused a record.

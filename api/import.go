@@ -47,9 +47,10 @@ type importer struct {
 	window *window // being filled
 	sent   *window // being applied
 
-	imported map[string]uint64
-	failed   uint64
-	errors   []lineError
+	imported   map[string]uint64
+	failed     uint64
+	unresolved uint64 // of failed
+	errors     []lineError
 
 	resolver *catalog.Resolver
 }
@@ -177,6 +178,9 @@ func (m *importer) take(ctx context.Context, n int, line []byte, err error) erro
 	}
 	msg := r.message(m.call.org)
 	if err := m.resolver.ResolveRecord(msg); err != nil {
+		if m.call.countUnresolved(err) {
+			m.unresolved++
+		}
 		m.fail(n, err.Error())
 		return nil
 	}
@@ -382,9 +386,10 @@ func (m *importer) respond() error {
 	return m.call.respond(envelope{
 		Message: fmt.Sprintf("Imported %d of %d records", good, good+m.failed),
 		Data: struct {
-			Imported map[string]uint64 `json:"imported"`
-			Failed   uint64            `json:"failedCount"`
-			Errors   []lineError       `json:"errors"`
-		}{m.imported, m.failed, m.errors},
+			Imported   map[string]uint64 `json:"imported"`
+			Failed     uint64            `json:"failedCount"`
+			Unresolved uint64            `json:"unresolvedCount"`
+			Errors     []lineError       `json:"errors"`
+		}{m.imported, m.failed, m.unresolved, m.errors},
 	})
 }

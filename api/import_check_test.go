@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"firescan/catalog"
 	"firescan/provider/mem"
 )
@@ -40,6 +42,14 @@ func TestImportCheck(t *testing.T) {
 		if got := a.at("data", "lines", i, "error").(string); !strings.Contains(got, want) {
 			t.Errorf("line %v: %q does not name %q", a.at("data", "lines", i, "line"), got, want)
 		}
+	}
+	// An import counts what it could not resolve.
+	second := strings.Split(body, "\n")[1]
+	if a := r.do(catalog.RoleService, "POST", "/api/v1/catalog/import", second); a.at("data", "failedCount") != 1.0 || a.at("data", "unresolvedCount") != 1.0 {
+		t.Errorf("import: %s", a.raw)
+	}
+	if n := testutil.ToFloat64(r.server.backend.metrics.unresolved); n != 1 {
+		t.Errorf("%v unresolved records are counted, want 1", n)
 	}
 	for _, record := range []string{"backups/b1", "pitr/p1", "projects/p"} {
 		r.do(catalog.RoleService, "GET", "/api/v1/catalog/"+record, "").refused(http.StatusNotFound, map[bool]Code{true: CodeBackupNotFound, false: CodeNotFound}[record == "backups/b1"])

@@ -14,6 +14,9 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	clients  *prometheus.GaugeVec
 	dropped  *prometheus.CounterVec
+	// unresolved counts records that were refused by an import or a PUT.
+	unresolved prometheus.Counter
+	late       prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -35,7 +38,13 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "firescan_event_clients_dropped_total", Help: "Event clients dropped because they were too slow, by protocol.",
 		}, []string{"protocol"}),
 	}
-	err := errors.Join(r.Register(m.requests), r.Register(m.seconds), r.Register(m.inFlight), r.Register(m.clients), r.Register(m.dropped))
+	m.unresolved = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "firescan_records_unresolved_total", Help: "Records refused because a location is in no bucket of their organization.",
+	})
+	m.late = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "firescan_http_requests_late_total", Help: "Changes refused because they had waited in a frozen node.",
+	})
+	err := errors.Join(r.Register(m.unresolved), r.Register(m.late), r.Register(m.requests), r.Register(m.seconds), r.Register(m.inFlight), r.Register(m.clients), r.Register(m.dropped))
 	if err != nil {
 		return nil, fmt.Errorf("register the metrics of the API: %w", err)
 	}
