@@ -56,6 +56,7 @@ var may = map[string][]catalog.Role{
 	"DELETE /api/v1/storage/syncs/:id":                          editors,
 	"GET /api/v1/storage/events":                                readers,
 	"POST /api/v1/catalog/import":                               feeders,
+	"POST /api/v1/catalog/import/check":                         feeders,
 	"GET /api/v1/catalog/projects/:id":                          append(feeders, readers...),
 	"PUT /api/v1/catalog/projects/:id":                          feeders,
 	"DELETE /api/v1/catalog/projects/:id":                       feeders,
