@@ -23,7 +23,7 @@ type Freezer interface {
 }
 
 const (
-	// unknownAge is the age of a request at most that the system does not tell: how long
+	// unknownAge is the age of a request at most that the system does not report: how long
 	// after a freeze requests are read that may be older.
 	unknownAge = time.Second
 	// timeLeftHeader has the remaining time of a request that another node forwarded, in

@@ -52,11 +52,11 @@ func TestLateMutation(t *testing.T) {
 	}
 }
 
-// TestConnState: the system tells how old the last data is, and that the client is gone,
+// TestConnState: the system shows the age of the last data, and that the client is gone,
 // although nobody has read any of it.
 func TestConnState(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("this system does not tell")
+		t.Skip("this system does not report it")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
