@@ -115,6 +115,9 @@ func TestGoldenVersions(t *testing.T) {
 	}}}}}
 	held := &pb.Outcome{Path: []byte("a"), Deleted: true, Size: 2, Reason: "r", Held: true}
 	for name, m := range map[string]proto.Message{
+		"01_PutDestination.v2": &pb.PutDestination{Destination: &pb.Destination{
+			Org: "org", Id: "storage_1", Type: TypeS3, Bucket: "b", StemRule: pb.StemRule_KNOWN_SUFFIX,
+		}},
 		"04_PutRecords.v2":    m,
 		"04_PutRecords.v3":    &pb.PutRecords{Org: "org", Records: []*pb.Record{{IfVersion: "v", Kind: m.Records[0].Kind}}},
 		"05_DeleteRecords.v1": &pb.DeleteRecords{Org: "org", Kind: KindBackup, Ids: []string{"a", "b"}},
