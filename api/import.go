@@ -286,7 +286,7 @@ func (m *importer) send(ctx context.Context) error {
 	if len(w.batches) == 0 {
 		return nil
 	}
-	if err := m.call.inTime(); err != nil {
+	if err := m.call.inTime(); err != nil { //nolint:contextcheck // the call has its own
 		return failedFrom(ctx, w.batches[0].lines[0], err)
 	}
 	w.done = make(chan struct{})

@@ -228,11 +228,8 @@ func (r *Resolver) addAddress(p *places, rest string) {
 		}
 		return
 	}
-	p.addKey(bucket, key)
-	for _, cut := range []string{"?", "#"} {
-		if short, _, ok := strings.Cut(key, cut); ok { // a version or a generation
-			p.addKey(bucket, short)
-		}
+	for _, form := range withoutVersion(key) {
+		p.addKey(bucket, form)
 	}
 }
 

@@ -94,8 +94,25 @@ func pathForms(text, trimmed string) []string {
 			forms = append(forms, decoded)
 		}
 	}
-	for _, cut := range []string{"?", "#"} { // a version or a generation
-		if short, _, ok := strings.Cut(clean, cut); ok {
+	short := withoutVersion(clean)
+	if short[0] != clean {
+		return append(short[:1:1], forms...)
+	}
+	return append(forms, short[1:]...)
+}
+
+// withoutVersion returns a key that may end in a version or a generation, with and without
+// it, the more likely first: a record counts as missing when its first reading is not seen.
+func withoutVersion(key string) []string {
+	forms := []string{key}
+	for _, cut := range []string{"?", "#"} {
+		short, version, ok := strings.Cut(key, cut)
+		switch {
+		case !ok:
+		case cut == "?" && (strings.HasPrefix(version, "versionId=") || strings.HasPrefix(version, "generation=")),
+			cut == "#" && version != "" && strings.Trim(version, "0123456789") == "":
+			forms = append([]string{short}, forms...)
+		default:
 			forms = append(forms, short)
 		}
 	}

@@ -71,6 +71,23 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestVersionIsNotTheKey: a record is looked for without the version that it names.
+func TestVersionIsNotTheKey(t *testing.T) {
+	d := &pb.Destination{Id: "d", Type: TypeS3, Bucket: "b1x"}
+	for location, want := range map[string]string{
+		"s3://b1x/k.backup?versionId=3": "k.backup", "gs://b1x/k.backup#17": "k.backup", "k.backup?generation=3": "k.backup", "k.backup#17": "k.backup",
+		"s3://b1x/a#b.backup": "a#b.backup", "s3://b1x/what?.backup": "what?.backup", "a#b.backup": "a#b.backup",
+	} {
+		b := &pb.Backup{StorageId: "d", StoragePath: []byte(location)}
+		if err := NewResolver([]*pb.Destination{d}).ResolveBackup(b); err != nil {
+			t.Fatal(err)
+		}
+		if path, _ := BackupKeys(b); string(path) != want {
+			t.Errorf("%s is looked for as %q, want %q", location, path, want)
+		}
+	}
+}
+
 // spellings are ways in which backup systems write the location of an object.
 func spellings(d *pb.Destination, key string) []string {
 	escaped := (&url.URL{Path: "/" + key}).EscapedPath()
