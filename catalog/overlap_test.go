@@ -26,7 +26,7 @@ func TestOverlapsCountEachKeyOnce(t *testing.T) {
 	}{{"http://c:9000", "http://b:9000", true}, {"http://a:9000", "http://c:9000", true}, {"http://other:9000", "http://a:9000", false}} {
 		apply(t, c, &pb.SetBucketRelation{BucketId: bucket(r.one), OtherId: bucket(r.two), Same: r.same, At: 1})
 	}
-	real := func(d *pb.Destination) string {
+	server := func(d *pb.Destination) string {
 		return strings.NewReplacer("//b:", "//a:", "//c:", "//a:").Replace(d.GetEndpoint())
 	}
 	has := func(d *pb.Destination, key string) bool {
@@ -69,7 +69,7 @@ func TestOverlapsCountEachKeyOnce(t *testing.T) {
 		for _, d := range all {
 			byID[d.Id] = d
 			alone := !slices.ContainsFunc(all, func(o *pb.Destination) bool {
-				return o != d && real(o) == real(d) && slices.ContainsFunc(keys, func(k string) bool { return has(o, k) && has(d, k) })
+				return o != d && server(o) == server(d) && slices.ContainsFunc(keys, func(k string) bool { return has(o, k) && has(d, k) })
 			})
 			if alone != (group[d.Id] == 0) {
 				rt.Fatalf("destination %v: alone %v, overlaps %v", d, alone, overlaps)
@@ -79,7 +79,7 @@ func TestOverlapsCountEachKeyOnce(t *testing.T) {
 			for _, key := range keys {
 				var counts, holds []string
 				for _, d := range all {
-					if real(d) != where || !has(d, key) {
+					if server(d) != where || !has(d, key) {
 						continue
 					}
 					if syncedAt[d.Id] != 0 {

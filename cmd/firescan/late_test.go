@@ -95,7 +95,10 @@ func (l *lateServer) has(t *testing.T) bool {
 }
 
 // upload puts the file, each time with the same content: the ETag is no proof.
-func (l *lateServer) upload(t *testing.T) { l.store.put(t, map[string]int{lateKey: 7}) }
+func (l *lateServer) upload(t *testing.T) {
+	t.Helper()
+	l.store.put(t, map[string]int{lateKey: 7})
+}
 
 // TestCutDelete (P14): the server cuts the connection of the first call that deletes a file, and
 // carries it out after its retry succeeded and the file was uploaded again. No record of the
