@@ -50,8 +50,8 @@ var commands = sync.OnceValue(func() []command {
 		define(10, 1, sealSegments),
 		define(11, 2, promoteSync), // 2: with a baseline
 		define(12, 1, finishSync),
-		define(13, 1, beginDelete),
-		define(14, 2, finishDelete), // 2: outcomes that hold their marks
+		define(13, 2, beginDelete),  // 2: paths that are marked under a second name
+		define(14, 3, finishDelete), // 2: outcomes that hold their marks; 3: under a second name
 		define(15, 1, migrate),
 		define(16, 1, storeAnswer),
 		define(17, 1, setConditions),
@@ -133,9 +133,16 @@ func versionOf(c command, msg proto.Message) uint32 {
 		if !m.GetBaseline() {
 			return 1
 		}
+	case *pb.BeginDelete:
+		if !slices.ContainsFunc(m.GetPaths(), hasFold) {
+			return 1
+		}
 	case *pb.FinishDelete:
 		if !slices.ContainsFunc(m.GetOutcomes(), (*pb.Outcome).GetHeld) {
 			return 1
+		}
+		if !slices.ContainsFunc(m.GetOutcomes(), func(o *pb.Outcome) bool { return hasFold(o.GetPath()) }) {
+			return 2
 		}
 	}
 	return c.version

@@ -111,12 +111,14 @@ func (c *deleteCheck) check(path []byte) error {
 		return refuse(CodeInvalid, "%q is not under the path of the storage destination", path)
 	}
 	var n linkedBy
-	for _, in := range append([]*deleteCheck{c}, c.aliases...) {
-		by, err := in.need(path)
-		if err != nil {
-			return err
+	for _, name := range withFold(path) {
+		for _, in := range append([]*deleteCheck{c}, c.aliases...) {
+			by, err := in.need(name)
+			if err != nil {
+				return err
+			}
+			n = n.or(by)
 		}
-		n = n.or(by)
 	}
 	switch {
 	case n.others:
@@ -203,3 +205,14 @@ func (c *deleteCheck) withFolders(n linkedBy, path []byte) (linkedBy, error) {
 func (n linkedBy) or(m linkedBy) linkedBy {
 	return linkedBy{deleted: n.deleted || m.deleted, others: n.others || m.others}
 }
+
+// withFold returns a path and, where it differs, the name under which records may mean it
+// (keyspace.Fold).
+func withFold(path []byte) [][]byte {
+	if fold, other := keyspace.Folded(path); other {
+		return [][]byte{path, fold}
+	}
+	return [][]byte{path}
+}
+
+func hasFold(path []byte) bool { return len(withFold(path)) > 1 }

@@ -70,8 +70,8 @@ func (c *LinkCursor) at(key, value []byte) (*Link, bool) {
 type Owner struct{ BackupID, ProjectID string }
 
 // Owner finds the record of an organization that links a file of a bucket: the record
-// that names the path, or else one whose storagePath shares its stem. It returns false
-// when there is none.
+// that names the path, or else one whose storagePath shares its stem, or else one that
+// names it in another form (keyspace.Fold). It returns false when there is none.
 func (tx *Tx) Owner(bucketID, org string, path []byte) (Owner, bool, error) {
 	stem := keyspace.Stem(path)
 	var id, storage string
@@ -88,7 +88,13 @@ func (tx *Tx) Owner(bucketID, org string, path []byte) (Owner, bool, error) {
 			break
 		}
 	}
-	if err := links.Err(); err != nil || id == "" {
+	err := links.Err()
+	if err == nil && id == "" {
+		if fold, other := keyspace.Folded(path); other {
+			return tx.Owner(bucketID, org, fold)
+		}
+	}
+	if err != nil || id == "" {
 		return Owner{}, false, err
 	}
 	project, err := projectOf(tx, org, storage, id)

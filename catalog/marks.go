@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -13,7 +14,7 @@ import (
 // A mark states that a file is being deleted by an open intent: no record may begin to
 // link it. Marks lie in a bucket per bucket identity, by object key. That bucket exists
 // only while it has marks, so that records pay for the check only while files are being
-// deleted.
+// deleted. A file is marked also under the name that records may have for it (withFold).
 
 // Marked reports whether a file of a bucket is being deleted (see BucketID).
 func (tx *Tx) Marked(bucketID string, path []byte) bool {
@@ -29,13 +30,26 @@ func putMarks(tx *writeTx, n *pb.Intent) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range n.GetPaths() {
+	for _, path := range markedKeys(n) {
 		// Intents without an outcome have a path alone; those that hold it can be several.
 		if err := marks.Put(path, append(bytes.Clone(withSeparator(marks.Get(path))), join(n.GetOrg(), n.GetId())...)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// markedKeys returns the keys that an intent marks, each once.
+func markedKeys(n *pb.Intent) [][]byte {
+	keys := slices.Clone(n.GetPaths())
+	for _, path := range n.GetPaths() {
+		keys = append(keys, withFold(path)[1:]...)
+	}
+	if len(keys) == len(n.GetPaths()) {
+		return keys
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	return slices.CompactFunc(keys, bytes.Equal)
 }
 
 // withSeparator prepares the value of a mark, which may be nil, for another holder.
@@ -77,7 +91,7 @@ func clearMarks(tx *writeTx, n *pb.Intent) error {
 	if marks == nil {
 		return nil // it had no paths
 	}
-	for _, path := range n.GetPaths() {
+	for _, path := range markedKeys(n) {
 		left := withoutHolder(marks.Get(path), n.GetOrg(), n.GetId())
 		err := marks.Delete(path)
 		if left != nil {

@@ -6,10 +6,12 @@ import (
 	"slices"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // PitrPrefixes returns, sorted and without duplicates, the prefixes of a bucket that a
-// PITR configuration of any organization writes under or ever wrote under.
+// PITR configuration of any organization writes under or ever wrote under, also in the form
+// under which a server may list what is there (keyspace.Fold).
 func (tx *Tx) PitrPrefixes(bucketID string) ([][]byte, error) {
 	var all [][]byte
 	of := under(bucketID)
@@ -19,6 +21,9 @@ func (tx *Tx) PitrPrefixes(bucketID string) ([][]byte, error) {
 			return nil, damaged("the checksum of a prefix of PITR configuration %q is wrong", k)
 		}
 		all = append(all, bytes.Clone(parts[2]))
+		if fold, other := keyspace.Folded(parts[2]); other {
+			all = append(all, fold)
+		}
 	}
 	slices.SortFunc(all, bytes.Compare)
 	return slices.CompactFunc(all, bytes.Equal), nil

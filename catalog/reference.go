@@ -164,6 +164,7 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 	default:
 		r.addPath(&p, d, text, trimmed)
 		p.addManifests()
+		p.addUnicode()
 		return p.list, nil
 	}
 	if len(p.list) == 0 && p.whole {
@@ -174,6 +175,7 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 	}
 	p.addManifests()
 	p.add(Place{Key: text}) // an object may have such a key
+	p.addUnicode()
 	return p.list, nil
 }
 
@@ -182,6 +184,7 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 func (r *Resolver) isPlainKey(d *pb.Destination, text string) bool {
 	if text == "" || text[0] == '/' || text[len(text)-1] == '/' || text[0] <= ' ' || text[len(text)-1] <= ' ' ||
 		text[0] == '"' || text[0] == '\'' || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") ||
+		strings.HasSuffix(text, "/.") || strings.HasSuffix(text, "/..") ||
 		strings.HasPrefix(text, "projects/_/") || manifestFolder(text) != "" {
 		return false
 	}
@@ -304,11 +307,23 @@ type places struct {
 	whole bool // a bucket was named without a key
 }
 
-// addKey adds a key with its Unicode forms; one that ends in a slash is a prefix.
+// addKey adds a key and the name that servers may list it under; one that ends in a slash is
+// a prefix.
 func (p *places) addKey(bucket, key string) {
 	p.whole = p.whole || key == "" && bucket != ""
-	for _, form := range []string{key, norm.NFC.String(key), norm.NFD.String(key)} {
+	for _, form := range []string{key, keyspace.Fold(key)} {
 		p.add(Place{Bucket: bucket, Key: form, Prefix: strings.HasSuffix(form, "/")})
+	}
+}
+
+// addUnicode adds the composed and decomposed forms of all readings. They link no more files
+// than the fold of the key does, but they let a change of the record find them in the index.
+func (p *places) addUnicode() {
+	for _, place := range slices.Clone(p.list) {
+		for _, form := range []string{norm.NFC.String(place.Key), norm.NFD.String(place.Key)} {
+			place.Key = form
+			p.add(place)
+		}
 	}
 }
 

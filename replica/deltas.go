@@ -6,7 +6,6 @@ import (
 
 	"firescan/catalog"
 	"firescan/index"
-	"firescan/keyspace"
 )
 
 // applyDeltas applies the next deltas after index applied to a shard. It reports whether
@@ -46,28 +45,9 @@ func (l *linkLookup) classify(path []byte) (c index.Class, err error) {
 		if err != nil {
 			return err
 		}
-		if c.Type, named = index.TypeOf(path, pitr); named {
-			return nil
-		}
-		if err := l.each(tx, keyspace.Stem(path), func(link *catalog.Link) error {
-			isNamed, isByStem := link.Links(path)
-			named, byStem = named || isNamed, byStem || isByStem
-			return nil
-		}); err != nil || named {
-			return err
-		}
-		for i, b := range path {
-			if b != '/' {
-				continue
-			}
-			if err := l.each(tx, path[:i+1], func(link *catalog.Link) error {
-				named = named || link.Kind == catalog.LinkPrefix
-				return nil
-			}); err != nil || named {
-				return err
-			}
-		}
-		return nil
+		c.Type, _ = index.TypeOf(path, pitr)
+		named, byStem, err = catalog.IsLinked(tx.Links(l.target.bucketID), pitr, path)
+		return err
 	})
 	c.Linked, c.ByStem = named || byStem, byStem && !named
 	return c, err

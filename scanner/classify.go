@@ -12,15 +12,6 @@ import (
 	"firescan/provider"
 )
 
-// links iterates over the links of one bucket in ascending order of stem, like
-// *catalog.LinkCursor.
-type links interface {
-	Seek(stem []byte) (*catalog.Link, bool)
-	Next() (*catalog.Link, bool)
-	// Err returns the error that ended the walk early.
-	Err() error
-}
-
 // A classifier finds the types of the files of a page and which of them a backup needs,
 // by one merge of the page with the links of the bucket. It is for one goroutine. Once
 // its buffers have grown, it allocates nothing.
@@ -41,7 +32,7 @@ type classifier struct {
 // from that ends before a byte not above '.': since a key continues its stem with '.',
 // only such keys are not below from. So these few stems, the folders of from, and the links
 // in the interval are enough.
-func (c *classifier) page(cur links, pitr [][]byte, objects []provider.Object, from, upTo []byte) error {
+func (c *classifier) page(cur catalog.LinkIterator, pitr [][]byte, objects []provider.Object, from, upTo []byte) error {
 	c.missing = c.missing[:0]
 	c.fill(pitr, objects)
 	m := merge{page: c, from: from, upTo: upTo}
@@ -68,7 +59,29 @@ func (c *classifier) page(cur links, pitr [][]byte, objects []provider.Object, f
 	for l, ok := cur.Seek(from); ok && (len(upTo) == 0 || bytes.Compare(l.Stem, upTo) < 0); l, ok = cur.Next() {
 		m.apply(l)
 	}
-	return cur.Err()
+	if err := cur.Err(); err != nil {
+		return err
+	}
+	return c.linkFolded(cur, pitr)
+}
+
+// linkFolded links the other entries that a record names in another form of their key (see
+// keyspace.Fold). Few keys have one.
+func (c *classifier) linkFolded(cur catalog.LinkIterator, pitr [][]byte) error {
+	for i := range c.entries {
+		e := &c.entries[i]
+		if e.Linked {
+			continue
+		}
+		if _, other := keyspace.Folded(e.Path); other {
+			named, byStem, err := catalog.IsLinked(cur, pitr, e.Path)
+			if err != nil {
+				return err
+			}
+			e.Linked, e.ByStem = named || byStem, byStem && !named
+		}
+	}
+	return nil
 }
 
 // fill makes an entry of every object, linked only by PITR prefixes, and orders them by
