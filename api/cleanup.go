@@ -29,13 +29,13 @@ func (h *files) cleanup(c *call) error {
 			DryRun bool     `json:"dryRun"`
 			Hash   string   `json:"planHash"`
 			Plan   planData `json:"plan"`
-		}{cleanupData{Errors: []fileFailure{}}, true, plan.Hash, showPlan(plan)}})
+		}{cleanupData{Errors: []fileFailure{}, Skipped: skippedOf(plan, &request)}, true, plan.Hash, showPlan(plan)}})
 	}
 	done, err := h.deleter.Cleanup(c.context(), request)
 	if err != nil {
 		return err
 	}
-	data := cleanupData{done.Deleted, done.Bytes, done.Failed, []fileFailure{}}
+	data := cleanupData{done.Deleted, done.Bytes, done.Failed, []fileFailure{}, showSkipped(done.Resembling)}
 	for _, o := range done.Errors {
 		data.Errors = append(data.Errors, fileFailure{string(o.Path), *c.failed(o.Err)})
 	}
@@ -55,6 +55,7 @@ type cleanupData struct {
 	Freed   uint64        `json:"freedSpace"`
 	Failed  uint64        `json:"failedCount"`
 	Errors  []fileFailure `json:"errors"`
+	Skipped skippedData   `json:"skipped"`
 }
 
 type fileFailure struct {
@@ -67,6 +68,7 @@ type planData struct {
 	Size     string        `json:"size"`
 	Files    uint64        `json:"files"`
 	TooLarge bool          `json:"tooLarge"`
+	Guards   []guardData   `json:"guards"`
 	First    []plannedFile `json:"first"`
 }
 
@@ -77,8 +79,16 @@ type plannedFile struct {
 	Type     string `json:"type"`
 }
 
+// skippedOf returns the orphans that a plan leaves.
+func skippedOf(p *deletion.Plan, r *deletion.CleanupRequest) skippedData {
+	if r.Resembling {
+		return showSkipped(deletion.Resembling{})
+	}
+	return showSkipped(p.Resembling)
+}
+
 func showPlan(p *deletion.Plan) planData {
-	data := planData{p.Files, strconv.FormatUint(p.Bytes, 10), p.Of, p.TooLarge(), []plannedFile{}}
+	data := planData{p.Files, strconv.FormatUint(p.Bytes, 10), p.Of, p.TooLarge(), showGuards(p.Guards), []plannedFile{}}
 	for _, e := range p.First {
 		data.First = append(data.First, plannedFile{string(e.Path), strconv.FormatInt(e.Size, 10), stamp(e.ModTime), e.Type.String()})
 	}
@@ -108,7 +118,9 @@ func (h *files) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun bo
 	if q.str("minAge") != "" {
 		age = q.duration("minAge")
 	}
-	return deletion.CleanupRequest{Types: types, Before: c.backend.now().Add(-age).UnixMilli(), Confirm: q.str("confirm")}, dryRun, q.err()
+	return deletion.CleanupRequest{
+		Types: types, Before: c.backend.now().Add(-age).UnixMilli(), Confirm: q.str("confirm"), Resembling: q.boolean("includeResembling"),
+	}, dryRun, q.err()
 }
 
 // oneOf restricts types to the named one.

@@ -224,26 +224,6 @@ func refusal(err error) string {
 	return internalMessage
 }
 
-// planError returns the error of a cleanup whose plan must be confirmed first.
-func planError(e *deletion.PlanError) *Error {
-	refused := &Error{Code: CodeCleanupTooLarge, Err: e, Details: struct {
-		Files   uint64 `json:"files"`
-		Orphans uint64 `json:"orphans"`
-		Hash    string `json:"planHash"`
-	}{e.Of, e.Files, e.Hash}}
-	const confirm = "; check the plan with dryRun=true, then call again with confirm=<planHash>"
-	switch {
-	case e.Confirmed:
-		refused.Code = CodeConflict
-		refused.Message = fmt.Sprintf("The orphans have changed since the plan was confirmed: the cleanup would now delete %d of %d files", e.Files, e.Of) + confirm
-	case e.Unknown:
-		refused.Message = fmt.Sprintf("No backup is known in this bucket, and the cleanup would delete %d of %d files", e.Files, e.Of) + confirm
-	default:
-		refused.Message = fmt.Sprintf("The cleanup would delete %d of %d files, more than half", e.Files, e.Of) + confirm
-	}
-	return refused
-}
-
 // clockError returns the error of a cleanup that cannot know the age of files.
 func clockError(e *deletion.ClockError) *Error {
 	text := e.Error()

@@ -215,8 +215,8 @@ func TestDeletionErrors(t *testing.T) {
 		code Code
 		says string
 	}{
-		"too large": {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 4}}, CodeCleanupTooLarge, "3 of 4 files, more than half"},
-		"unknown":   {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 9, Unknown: true}}, CodeCleanupTooLarge, "No backup is known"},
+		"too large": {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 4, Guards: []deletion.Guard{{Saw: "3 of 4 files, more than half"}}}}, CodeCleanupTooLarge, "3 of 4 files, more than half"},
+		"unknown":   {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 9, Guards: []deletion.Guard{{Saw: "no backup is known"}}}}, CodeCleanupTooLarge, "no backup is known"},
 		"another":   {deletion.PlanError{Plan: deletion.Plan{Hash: "abc", Files: 3, Of: 9}, Confirmed: true}, CodeConflict, "3 of 9 files"},
 	} {
 		e := toError(t.Context(), fmt.Errorf("wrapped: %w", &c.plan))

@@ -53,6 +53,7 @@ type importer struct {
 	errors     []lineError
 
 	resolver *catalog.Resolver
+	feed     feedReport
 }
 
 type lineError struct {
@@ -65,7 +66,9 @@ type window struct {
 	batches []*batch
 	done    chan struct{}
 	results []*pb.Result
-	err     error
+	// rejected are the keys of refused records by batch and position.
+	rejected []map[int]uint64
+	err      error
 }
 
 // batch is one command.
@@ -78,7 +81,7 @@ type batch struct {
 
 // importRecords imports a catalog of any size, one record per line. Valid lines are
 // imported; invalid lines are counted, and the first ones reported by line number.
-func importRecords(c *call) error {
+func importRecords(c *call) (err error) {
 	control := http.NewResponseController(c.ResponseWriter)
 	body, err := importBody(c, control)
 	if err != nil {
@@ -87,6 +90,11 @@ func importRecords(c *call) error {
 	m := newImporter(c)
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
+	defer func() {
+		if err != nil {
+			m.abandon(c.context(), err) //nolint:contextcheck // it outlives the client
+		}
+	}()
 	lines := bufio.NewReaderSize(body, 256<<10)
 	for n := 1; ; n++ {
 		line, err := readLine(lines)
@@ -106,6 +114,9 @@ func importRecords(c *call) error {
 	// that left.
 	_ = control.SetReadDeadline(time.Time{})
 	if err := m.finish(ctx); err != nil {
+		return err
+	}
+	if err := m.report(ctx); err != nil {
 		return err
 	}
 	if m.imported["backups"] > manyRecords {
@@ -164,11 +175,13 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 func (m *importer) take(ctx context.Context, n int, line []byte, err error) error {
 	if errors.Is(err, errLongLine) {
 		m.fail(n, errLongLine.Error())
+		m.feed.refuse(0, false)
 		return nil
 	}
 	kind, r, problem := m.parse(line)
 	if problem != "" {
 		m.fail(n, problem)
+		m.feed.refuse(lineKey(line), false)
 		return nil
 	}
 	if m.resolver == nil {
@@ -182,6 +195,7 @@ func (m *importer) take(ctx context.Context, n int, line []byte, err error) erro
 			m.unresolved++
 		}
 		m.fail(n, err.Error())
+		m.feed.refuse(catalog.RecordKey(msg), errors.Is(err, catalog.ErrUnresolved))
 		return nil
 	}
 	return m.add(ctx, n, kind.plural, msg)
@@ -192,6 +206,7 @@ func (m *importer) add(ctx context.Context, n int, kind string, msg *pb.Record) 
 	size := proto.Size(msg) + 8
 	if size > batchBytes {
 		m.fail(n, "the record is too large")
+		m.feed.refuse(catalog.RecordKey(msg), false)
 		return nil
 	}
 	b := m.window.last()
@@ -291,14 +306,21 @@ func (m *importer) send(ctx context.Context) error {
 	}
 	w.done = make(chan struct{})
 	m.sent = w
-	commands := make([]proto.Message, len(w.batches))
-	for i, b := range w.batches {
-		commands[i] = &pb.PutRecords{Org: m.call.org, Records: b.records}
+	records := uint64(0)
+	commands := make([]proto.Message, 1, 1+len(w.batches))
+	for _, b := range w.batches {
+		commands = append(commands, &pb.PutRecords{Org: m.call.org, Records: b.records})
+		records += uint64(len(b.records))
 		b.records = nil
 	}
+	commands[0] = m.feed.progress(m.call.org, records, m.call.backend.now())
 	go func() {
 		defer close(w.done)
-		w.results, w.err = m.call.backend.consensus.ProposeAll(ctx, commands)
+		results, err := m.call.backend.consensus.ProposeAll(ctx, commands)
+		if w.err = err; err == nil {
+			w.results, w.rejected = results[1:], rejectedKeys(commands, results)[1:]
+			w.err = catalog.ResultError(results[0])
+		}
 	}()
 	return nil
 }
@@ -336,6 +358,7 @@ func (m *importer) wait(ctx context.Context) error {
 		for j, line := range b.lines {
 			if problem, ok := refused[j]; ok {
 				m.fail(line, problem)
+				m.feed.refuse(w.rejected[i][j], false)
 			} else {
 				m.imported[b.kinds[j]]++
 			}
@@ -379,9 +402,13 @@ func (m *importer) cut(line int, err error) error {
 
 func (m *importer) respond() error {
 	m.trim()
-	var good uint64
-	for _, n := range m.imported {
-		good += n
+	good := m.stored()
+	var state *pb.FeedState
+	if err := m.call.backend.catalog.View(func(tx *catalog.Tx) (err error) {
+		state, err = tx.FeedState(m.call.org)
+		return err
+	}); err != nil {
+		return err
 	}
 	return m.call.respond(envelope{
 		Message: fmt.Sprintf("Imported %d of %d records", good, good+m.failed),
@@ -390,6 +417,7 @@ func (m *importer) respond() error {
 			Failed     uint64            `json:"failedCount"`
 			Unresolved uint64            `json:"unresolvedCount"`
 			Errors     []lineError       `json:"errors"`
-		}{m.imported, m.failed, m.unresolved, m.errors},
+			Feed       *feedState        `json:"feed"`
+		}{m.imported, m.failed, m.unresolved, m.errors, showFeed(state)},
 	})
 }

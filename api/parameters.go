@@ -23,7 +23,7 @@ func parameters(method, path string) []string {
 	case "GET " + destinations + "/:id/files/stats", "GET /api/v1/storage/stats":
 		return []string{"force", "consistency"}
 	case "POST " + destinations + "/:id/cleanup-orphans":
-		return []string{"dryRun", "confirm", "includeUnknown", "minAge", "type"}
+		return []string{"dryRun", "confirm", "includeUnknown", "includeResembling", "minAge", "type"}
 	case "POST /api/v1/storage/sync":
 		return []string{"destinationId"}
 	case "GET /api/v1/storage/syncs":

@@ -23,6 +23,8 @@ type StorageStats struct {
 	Totals       StatsTotals        `json:"totals"`
 	// Overlaps are the sets of destinations that share files.
 	Overlaps []StatsOverlap `json:"overlaps"`
+	// Feed is the state of the organization's feed of records.
+	Feed *feedState `json:"feed"`
 	// LastFullSyncAt is the time of the oldest index; null while a destination has
 	// none.
 	LastFullSyncAt      stamp `json:"lastFullSyncAt"`
@@ -106,8 +108,12 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 	var all []*pb.Destination
 	var fresh []freshness
 	var overlaps []catalog.Overlap
+	var feed *pb.FeedState
 	if err := h.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 		if all, err = tx.Destinations(org); err != nil {
+			return err
+		}
+		if feed, err = tx.FeedState(org); err != nil {
 			return err
 		}
 		syncedAt := map[string]int64{}
@@ -124,7 +130,7 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 	}); err != nil {
 		return nil, nil, err
 	}
-	data, meta := &StorageStats{Destinations: []DestinationStats{}, Overlaps: []StatsOverlap{}}, &statsMeta{}
+	data, meta := &StorageStats{Destinations: []DestinationStats{}, Overlaps: []StatsOverlap{}, Feed: showFeed(feed)}, &statsMeta{}
 	countedIn := map[string]string{}
 	for _, o := range overlaps {
 		data.Overlaps = append(data.Overlaps, StatsOverlap{o.Destinations})

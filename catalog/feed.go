@@ -13,8 +13,8 @@ import (
 // incomplete, too, while an import runs, and after one that did not reach its end.
 
 const (
-	// maxRefused bounds the refused records that a feed state knows by key.
-	maxRefused = 1000
+	// MaxRefused bounds the refused records that a feed state knows by key, for each reason.
+	MaxRefused = 1000
 	// maxRunning bounds the imports that a feed state knows to run.
 	maxRunning = 64
 	// MaxReasons bounds the reasons of a feed state.
@@ -24,6 +24,9 @@ const (
 // RefusedKey returns the key of a refused record of a kind (KindBackup and so on).
 func RefusedKey(kind, id string) uint64 { return xxhash.Sum64String(kind + "\x00" + id) }
 
+// RecordKey is RefusedKey of a record.
+func RecordKey(r *pb.Record) uint64 { return RefusedKey(recordKindName(r), recordID(r)) }
+
 // FeedState returns the state of the feed of an organization; a zero state before the first
 // import.
 func (tx *Tx) FeedState(org string) (*pb.FeedState, error) {
@@ -32,6 +35,19 @@ func (tx *Tx) FeedState(org string) (*pb.FeedState, error) {
 		f = &pb.FeedState{}
 	}
 	return f, err
+}
+
+// FeedStates returns the states of all feeds by organization.
+func (tx *Tx) FeedStates() (map[string]*pb.FeedState, error) {
+	all := map[string]*pb.FeedState{}
+	for org, v := range scan(tx.bucket(inFeeds), nil) {
+		f, err := parse[pb.FeedState](org, v)
+		if err != nil {
+			return nil, err
+		}
+		all[string(org)] = f
+	}
+	return all, nil
 }
 
 // FeedIncomplete reports whether a feed has records that the catalog does not.
@@ -128,8 +144,8 @@ func refuseRecords(f *pb.FeedState, r *pb.ImportReport, at int64) {
 	f.Unresolved = union(f.GetUnresolved(), r.GetUnresolved())
 	others := r.GetOthers()
 	for _, list := range []*[]uint64{&f.Refused, &f.Unresolved} {
-		if n := len(*list) - maxRefused; n > 0 {
-			*list = (*list)[:maxRefused]
+		if n := len(*list) - MaxRefused; n > 0 {
+			*list = (*list)[:MaxRefused]
 			others += uint64(n)
 		}
 	}
@@ -174,7 +190,7 @@ func (m *refusedRecords) stored(r *pb.Record) {
 	if m == nil {
 		return
 	}
-	key := RefusedKey(recordKindName(r), recordID(r))
+	key := RecordKey(r)
 	for _, list := range []*[]uint64{&m.state.Refused, &m.state.Unresolved} {
 		if i, found := slices.BinarySearch(*list, key); found {
 			*list = slices.Delete(*list, i, i+1)

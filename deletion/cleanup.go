@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 )
 
@@ -22,6 +23,8 @@ type CleanupResult struct {
 	// Failed is the number of files that were not deleted; Errors has the first hundred.
 	Failed uint64
 	Errors []Outcome
+	// Resembling are orphans that were left out because they resemble missing backups.
+	Resembling Resembling
 	// Stopped is the reason why the cleanup ended before it reached all files; nil when it
 	// reached all.
 	Stopped error
@@ -51,7 +54,7 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 	case r.Confirm == "" && plan.TooLarge():
 		return nil, &PlanError{Plan: *plan}
 	case plan.Files == 0:
-		return &CleanupResult{}, nil
+		return &CleanupResult{Resembling: plan.Resembling}, nil
 	}
 	op, err := d.begin(ctx, r.Destination, r.Who)
 	if err != nil {
@@ -60,21 +63,38 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 	started := time.Now()
 	log := d.config.Logger.With("destination", r.Destination.Id, "actor", r.Who)
 	log.Info("orphan cleanup started", "files", plan.Files, "bytes", plan.Bytes)
-	result, err := op.cleanup(ctx, view, &r)
+	result, err := op.cleanup(ctx, view, &r, plan)
 	if err != nil {
 		return nil, err
+	}
+	if !r.Resembling {
+		result.Resembling = plan.Resembling
 	}
 	log = log.With("deleted", result.Deleted, "failed", result.Failed, "took", time.Since(started).Round(time.Millisecond))
 	if result.Stopped == nil {
 		log.Info("orphan cleanup finished")
+		d.reportCleanup(ctx, &r, plan, result)
 	} else {
 		log.Warn("orphan cleanup stopped early", "error", result.Stopped)
 	}
 	return result, nil
 }
 
+// reportCleanup records what a completed cleanup has left, with which the guards of the next
+// one compare. If that fails, the guards stay as they were.
+func (d *Deleter) reportCleanup(ctx context.Context, r *CleanupRequest, p *Plan, result *CleanupResult) {
+	ctx, cancel := d.detach(ctx, d.limits.outcomeWait)
+	defer cancel()
+	_, err := d.config.Proposer.Propose(ctx, &pb.SetGuards{Org: r.Destination.Org, At: time.Now().UnixMilli(), Cleanup: &pb.CleanupReport{
+		DestinationId: r.Destination.Id, Files: p.Of - min(p.Of, result.Deleted), Orphans: p.orphans - min(p.orphans, result.Deleted), Confirmed: r.Confirm != "",
+	}})
+	if err != nil {
+		d.config.Logger.Warn("the guards of the next cleanup compare with an older state", "destination", r.Destination.Id, "error", err)
+	}
+}
+
 // cleanup deletes the files of a view that the request selects.
-func (op *operation) cleanup(ctx context.Context, view *index.View, r *CleanupRequest) (*CleanupResult, error) {
+func (op *operation) cleanup(ctx context.Context, view *index.View, r *CleanupRequest, plan *Plan) (*CleanupResult, error) {
 	var totals cleanupTotals
 	var group errgroup.Group
 	group.SetLimit(op.deleter.limits.batches)
@@ -92,7 +112,7 @@ func (op *operation) cleanup(ctx context.Context, view *index.View, r *CleanupRe
 		})
 	}
 	_, _, readErr := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {
-		if !r.selects(e) {
+		if !plan.takes(r, e) {
 			return true
 		}
 		c := &candidate{path: bytes.Clone(e.Path)}

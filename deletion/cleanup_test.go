@@ -47,7 +47,7 @@ func TestCleanup(t *testing.T) {
 			}
 			r.sync()
 			plan, err := r.deleter.Plan(ctx, r.cleanupRequest())
-			if err != nil || plan.Files != 2 || plan.Bytes != 14 || plan.Of != 15 || plan.Unknown || plan.TooLarge() ||
+			if err != nil || plan.Files != 2 || plan.Bytes != 14 || plan.Of != 15 || plan.TooLarge() ||
 				len(plan.First) != 2 || string(plan.First[0].Path) != "orphans/1.backup" || len(plan.Hash) != 32 {
 				t.Fatalf("plan %+v, %v", plan, err)
 			}
@@ -91,12 +91,13 @@ func TestCleanup(t *testing.T) {
 func TestCleanupTooLarge(t *testing.T) {
 	ctx := context.Background()
 	r := newDeleteRig(t, mem.Options{})
+	r.deleter.config.Thresholds.Missing = 1
 	r.account.Fill(bucket, 7, old, "1.backup", "2.backup", "3.backup", "4.backup")
 	r.sync()
 	check := func(unknown bool, files uint64) *PlanError {
 		t.Helper()
 		var refused *PlanError
-		if _, err := r.deleter.Cleanup(ctx, r.cleanupRequest()); !errors.As(err, &refused) || refused.Confirmed || refused.Unknown != unknown || refused.Files != files {
+		if _, err := r.deleter.Cleanup(ctx, r.cleanupRequest()); !errors.As(err, &refused) || refused.Confirmed || refused.Meets(GuardNoBackups) != unknown || refused.Files != files {
 			t.Fatalf("cleanup: %+v, %v", refused, err)
 		}
 		return refused
@@ -130,7 +131,7 @@ func TestCleanupWithoutRecords(t *testing.T) {
 	req := r.cleanupRequest()
 	req.Types = []index.Type{index.Backup}
 	var refused *PlanError
-	if _, err := r.deleter.Cleanup(context.Background(), req); !errors.As(err, &refused) || !refused.Unknown || refused.Files != 1 || refused.Of != 4 {
+	if _, err := r.deleter.Cleanup(context.Background(), req); !errors.As(err, &refused) || !refused.Meets(GuardNoBackups) || refused.Files != 1 || refused.Of != 4 {
 		t.Errorf("cleanup: %+v, %v", refused, err)
 	}
 	if keys := r.keys(""); len(keys) != 4 {

@@ -77,6 +77,7 @@ type Config struct {
 	Proposer   Proposer
 	Buckets    Buckets
 	Shards     Shards
+	Thresholds Thresholds
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }

@@ -23,7 +23,7 @@ func TestRecordsOfOthersDoNotLiftTheGuard(t *testing.T) {
 	r.sync()
 	req := CleanupRequest{Destination: r.destination(destID), Who: "tok_1", Before: time.Now().UnixMilli(), Types: []index.Type{index.Backup}}
 	_, err := r.deleter.Cleanup(t.Context(), req)
-	if refused, ok := errors.AsType[*PlanError](err); !ok || !refused.Unknown {
+	if refused, ok := errors.AsType[*PlanError](err); !ok || !refused.Meets(GuardNoBackups) {
 		t.Errorf("cleanup: %v, want a refusal since no backup is known", err)
 	}
 	if left := r.keys(""); len(left) != 3 {

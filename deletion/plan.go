@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -30,6 +31,8 @@ type CleanupRequest struct {
 	// file of unknown time is never old enough. It is by the clock of this node, and corrected
 	// by the difference to the provider's.
 	Before int64
+	// Resembling adds orphans that resemble missing backups. Without it they are left out.
+	Resembling bool
 	// Confirm, when not empty, must be the hash of the plan.
 	Confirm string
 }
@@ -41,20 +44,40 @@ func (r *CleanupRequest) selects(e *index.Entry) bool {
 
 // A Plan is what a cleanup would delete.
 type Plan struct {
-	// Hash identifies the plan: it changes with the destination's settings and with any of
-	// the files, its size, time or content.
+	// Hash identifies the plan: it changes with the destination's settings, with any of the
+	// files, its size, time or content, and with the guards that it meets.
 	Hash string
 	// Files and Bytes are the totals to delete; Of is the number of files in all.
 	Files, Bytes, Of uint64
 	// First are the first files of the plan, in order of path.
 	First []index.Entry
-	// Unknown reports that the organization has no backup record in the bucket. Records of
-	// others protect files, but do not show that the own feed is there.
-	Unknown bool
+	// Missing is the number of backups without a file in the bucket.
+	Missing uint64
+	// Resembling are orphans that resemble missing backups. They are left out of the plan,
+	// unless the request wants them.
+	Resembling Resembling
+	// Guards are the reasons why the plan must be confirmed.
+	Guards []Guard
+
+	orphans uint64 // of the destination
+	lost    *lostFiles
 }
 
 // TooLarge reports whether the plan needs to be confirmed.
-func (p *Plan) TooLarge() bool { return p.Files > 0 && (p.Unknown || 2*p.Files > p.Of) }
+func (p *Plan) TooLarge() bool { return len(p.Guards) > 0 }
+
+// Meets reports whether the plan meets a guard.
+func (p *Plan) Meets(guard string) bool {
+	return slices.ContainsFunc(p.Guards, func(g Guard) bool { return g.Name == guard })
+}
+
+// examples returns the first paths of the plan.
+func (p *Plan) examples() (paths []string) {
+	for _, e := range p.First[:min(len(p.First), maxExamples)] {
+		paths = append(paths, string(e.Path))
+	}
+	return paths
+}
 
 // A PlanError is the reason why a cleanup was not started: its plan is too large, or another
 // plan was confirmed.
@@ -65,13 +88,14 @@ type PlanError struct {
 }
 
 func (e *PlanError) Error() string {
-	switch {
-	case e.Confirmed:
+	if e.Confirmed {
 		return fmt.Sprintf("the confirmed plan is outdated: the current plan %s deletes %d of %d files", e.Hash, e.Files, e.Of)
-	case e.Unknown:
-		return fmt.Sprintf("no backup is known in the bucket, and %d of its files would be deleted", e.Files)
 	}
-	return fmt.Sprintf("%d of %d files would be deleted", e.Files, e.Of)
+	var saw []string
+	for _, g := range e.Guards {
+		saw = append(saw, g.Saw)
+	}
+	return fmt.Sprintf("%d of %d files would be deleted, and %s", e.Files, e.Of, strings.Join(saw, "; "))
 }
 
 // Plan returns what Cleanup would delete. It makes no request to the provider. Errors:
@@ -106,11 +130,23 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 		return nil, err
 	}
 	stats := view.Stats()
-	p := &Plan{Of: stats.Files()}
+	p := &Plan{Of: stats.Files(), Missing: countMissing(view), orphans: stats.OrphanFiles()}
+	var err error
+	if p.lost, err = d.lostFiles(view, r.Destination.Org, p.Missing); err != nil {
+		return nil, err
+	}
 	hash := newPlanHash(r.Destination)
+	seen := 0
 	_, more, err := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {
 		if !r.selects(e) {
 			return true
+		}
+		seen++
+		if p.lost.resembles(e) {
+			p.Resembling.add(e.Path)
+			if !r.Resembling {
+				return seen%4096 != 0 || ctx.Err() == nil
+			}
 		}
 		hash.add(e)
 		p.Files++
@@ -120,7 +156,7 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 			first.Path = bytes.Clone(e.Path)
 			p.First = append(p.First, first)
 		}
-		return p.Files%4096 != 0 || ctx.Err() == nil
+		return seen%4096 != 0 || ctx.Err() == nil
 	})
 	if err == nil && more {
 		err = context.Cause(ctx)
@@ -128,11 +164,19 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 	if err != nil {
 		return nil, err
 	}
+	if p.Guards, err = d.guards(view, r, p); err != nil {
+		return nil, err
+	}
+	for _, g := range p.Guards {
+		hash.write([]byte(g.Name))
+	}
 	p.Hash = hash.String()
-	return p, d.config.Catalog.View(func(tx *catalog.Tx) error {
-		p.Unknown = !tx.HasBackups(r.Destination.Org, catalog.BucketID(r.Destination))
-		return nil
-	})
+	return p, nil
+}
+
+// takes reports whether the plan of a request includes an orphan.
+func (p *Plan) takes(r *CleanupRequest, e *index.Entry) bool {
+	return r.selects(e) && (r.Resembling || !p.lost.resembles(e))
 }
 
 // planHash summarizes what a plan deletes. It only has to distinguish plans that occur by

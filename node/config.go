@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firescan/catalog"
+	"firescan/deletion"
 	"firescan/provider"
 )
 
@@ -64,6 +65,8 @@ type Config struct {
 	// OrphanMinAge is the minimum age of orphans that a cleanup deletes (overridden by minAge
 	// of the request).
 	OrphanMinAge time.Duration
+	// Guards are the limits above which a cleanup must be confirmed.
+	Guards deletion.Thresholds
 	// FreshFor is how long the result of a sync counts as fresh.
 	FreshFor time.Duration
 	// ReplicaBandwidth is the maximum replication bandwidth in MiB/s (0 = unlimited).
@@ -92,6 +95,7 @@ func DefaultConfig() Config {
 
 		SyncEvery:    24 * time.Hour,
 		OrphanMinAge: time.Hour,
+		Guards:       deletion.DefaultThresholds(),
 		FreshFor:     time.Hour,
 		ScanStreams:  64,
 		Logger:       slog.New(slog.DiscardHandler),
@@ -125,6 +129,9 @@ func (c *Config) Validate() error {
 	}
 	if c.OrphanMinAge < 0 {
 		wrong("--orphan-min-age is %v: give a duration", c.OrphanMinAge)
+	}
+	if p := c.Guards.JumpPoints; !(p >= 0 && p <= 100) { // not a number is wrong, too
+		wrong("--guard-jump is %v: give 0 to 100 percentage points", p)
 	}
 	if c.FreshFor < 0 {
 		wrong("--fresh-for is %v: give a duration", c.FreshFor)

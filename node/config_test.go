@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 
@@ -14,13 +15,13 @@ func TestConfigTellsAllThatIsWrong(t *testing.T) {
 		t.Fatalf("the defaults: %v", err)
 	}
 	c.DataDir, c.HTTPAddr, c.TLSCert = "", "8080", "cert.pem"
-	c.ScanStreams, c.SyncEvery, c.FreshFor, c.OrphanMinAge = 0, -1, -1, -1
+	c.ScanStreams, c.SyncEvery, c.FreshFor, c.OrphanMinAge, c.Guards.JumpPoints = 0, -1, -1, -1, math.NaN()
 	c.AllowEndpoints, c.RootToken = []string{"10.0.0.0/99"}, catalog.NewSecret("short-and-secret")
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("a configuration in which everything is wrong was taken")
 	}
-	for _, flag := range []string{"--data-dir", "--http-addr", "--http-tls-key", "--scan-streams", "--sync-every", "--orphan-min-age", "--fresh-for", "--allow-endpoint", "FIRESCAN_ROOT_TOKEN"} {
+	for _, flag := range []string{"--data-dir", "--http-addr", "--http-tls-key", "--scan-streams", "--sync-every", "--orphan-min-age", "--guard-jump", "--fresh-for", "--allow-endpoint", "FIRESCAN_ROOT_TOKEN"} {
 		if !strings.Contains(err.Error(), flag) {
 			t.Errorf("the error does not name %s: %v", flag, err)
 		}

@@ -13,7 +13,8 @@ import (
 func (n *Node) newDeleter() *deletion.Deleter {
 	d := deletion.New(deletion.Config{
 		Node: n.id, Boot: rand.Text(), Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets, Shards: n.scan.replicator,
-		Logger: n.log, Registerer: n.registry,
+		Thresholds: n.config.Guards,
+		Logger:     n.log, Registerer: n.registry,
 	})
 	n.later(func() error { d.Close(); return nil })
 	return d

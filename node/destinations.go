@@ -21,6 +21,7 @@ type destinations struct {
 	files, bytes, orphans, missing, backups *prometheus.Desc
 	synced, failed, verified                *prometheus.Desc
 	replicas, wanted                        *prometheus.Desc
+	feed, refused                           *prometheus.Desc // by organization
 	// nodes returns the number of nodes in the cluster.
 	nodes func() int
 }
@@ -28,6 +29,9 @@ type destinations struct {
 func newDestinations(c *catalog.Catalog, nodes func() int, log *slog.Logger) *destinations {
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc("firescan_destination_"+name, help, []string{"organization", "destination"}, nil)
+	}
+	ofFeed := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("firescan_feed_"+name, help, []string{"organization"}, nil)
 	}
 	return &destinations{
 		catalog: c, log: log, nodes: nodes,
@@ -40,13 +44,15 @@ func newDestinations(c *catalog.Catalog, nodes func() int, log *slog.Logger) *de
 		failed:   desc("sync_failed", "1 when the newest sync failed."),
 		verified: desc("verified", "1 when the destination was verified with its current settings."),
 		replicas: desc("replicas", "Nodes that hold the whole index of the last completed sync."),
+		feed:     ofFeed("incomplete", "1 while the feed of an organization is incomplete, so that cleanups must be confirmed."),
+		refused:  ofFeed("refused_records", "Records that imports of an organization had refused and that were not stored since."),
 		wanted:   desc("replicas_wanted", "Nodes that should hold the index of the last completed sync; 0 before the first."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (d *destinations) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{d.files, d.bytes, d.orphans, d.missing, d.backups, d.synced, d.failed, d.verified, d.replicas, d.wanted} {
+	for _, desc := range []*prometheus.Desc{d.files, d.bytes, d.orphans, d.missing, d.backups, d.synced, d.failed, d.verified, d.replicas, d.wanted, d.feed, d.refused} {
 		to <- desc
 	}
 }
@@ -58,7 +64,12 @@ func (d *destinations) Collect(to chan<- prometheus.Metric) {
 		for _, destination := range all {
 			err = errors.Join(err, d.collect(to, tx, destination))
 		}
-		return err
+		feeds, failed := tx.FeedStates()
+		for org, f := range feeds {
+			to <- prometheus.MustNewConstMetric(d.feed, prometheus.GaugeValue, truth(catalog.FeedIncomplete(f)), org)
+			to <- prometheus.MustNewConstMetric(d.refused, prometheus.GaugeValue, float64(catalog.RefusedCount(f)), org)
+		}
+		return errors.Join(err, failed)
 	})
 	if err != nil {
 		d.log.Warn("reading the metrics of destinations failed", "error", err)

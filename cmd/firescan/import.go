@@ -25,6 +25,22 @@ type importResult struct {
 		Line    int
 		Message string
 	}
+	Feed feedState
+}
+
+// A feedState states whether the catalog has all records that were imported.
+type feedState struct {
+	Incomplete                                        bool
+	RefusedRecords, UnresolvedRecords, RunningImports uint64
+}
+
+// print warns about an incomplete feed.
+func (f feedState) print(to io.Writer) {
+	if !f.Incomplete {
+		return
+	}
+	fmt.Fprintf(to, "The feed is incomplete (%s refused records, %s unfinished imports): until it is imported again without refused lines, cleanups of orphans must be confirmed.\n",
+		count(f.RefusedRecords), count(f.RunningImports))
 }
 
 func importCommand(a *app) *cobra.Command {
@@ -35,6 +51,10 @@ func importCommand(a *app) *cobra.Command {
 "kind" project, backup, schedule or pitr. Valid lines are imported; invalid lines are
 reported by line number. The records may be compressed with gzip. Needs a token of the role
 service.
+
+Send a feed as one import. Refused lines make the feed incomplete, and cleanups of orphans
+must be confirmed then, until each refused record is stored or an import without refused
+lines stores as many records as the incomplete one did.
 
 With --check nothing is stored: each location is printed with what it would become.`,
 		Example: `  firescan import backups.ndjson
@@ -196,6 +216,7 @@ func (a *app) printImport(raw []byte) error {
 		for _, e := range envelope.Data.Errors {
 			fmt.Fprintf(a.err, "line %d: %s\n", e.Line, oneLine(e.Message))
 		}
+		envelope.Data.Feed.print(a.err)
 	}
 	if failed := envelope.Data.FailedCount; failed > 0 {
 		return fmt.Errorf("%s lines were not imported; fix them and repeat the import (imports are idempotent)", count(failed))

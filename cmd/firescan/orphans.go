@@ -21,8 +21,22 @@ type cleanupPlan struct {
 		Orphans, Files uint64
 		Size           string
 		TooLarge       bool
+		Guards         []guard
 		First          []file
 	}
+	Skipped skippedOrphans
+}
+
+// A guard is a reason why a cleanup must be confirmed.
+type guard struct {
+	Guard, Saw, Limit, HowToGoOn string
+	Examples                     []string
+}
+
+// skippedOrphans are orphans that a cleanup leaves.
+type skippedOrphans struct {
+	ResemblesMissing         uint64
+	ResemblesMissingExamples []string
 }
 
 // A cleanupResult is the response to a cleanup.
@@ -56,8 +70,8 @@ type cleanup struct {
 func orphansCleanCommand(a *app) *cobra.Command {
 	c := cleanup{app: a}
 	var (
-		includeUnknown bool
-		typ, minimum   string
+		includeUnknown, includeResembling bool
+		typ, minimum                      string
 	)
 	cmd := &cobra.Command{
 		Use: "clean DESTINATION", Short: "Delete the orphans of a destination", Args: positional(cobra.ExactArgs(1)),
@@ -65,8 +79,14 @@ func orphansCleanCommand(a *app) *cobra.Command {
 
 A cleanup deletes only files of a recognized type that no backup of any organization needs,
 that are older than the node's --orphan-min-age, and that have not changed since the last
-sync. If the plan covers more than half of the files, or if no backup in the bucket is
-known, it must be confirmed by its hash.`,
+sync. A plan that meets guards must be confirmed by its hash: it covers more than half of
+the files; no backup in the bucket is known; the share of orphans has jumped, or there are
+many new orphans and few changed records; the feed of records is incomplete; backups have
+no file in the bucket. --yes alone stops there with exit code 1.
+
+An orphan that has the last path segment of a missing backup, or its size and the stem of
+that segment, is left out, unless --include-resembling adds it; such a plan must always be
+confirmed by its hash.`,
 		Example: `  firescan orphans clean production --dry-run
   firescan orphans clean production --min-age 30d --yes
   firescan orphans clean production --confirm 0123456789abcdef0123456789abcdef`,
@@ -84,6 +104,9 @@ known, it must be confirmed by its hash.`,
 			if includeUnknown {
 				c.query.Set("includeUnknown", "true")
 			}
+			if includeResembling {
+				c.query.Set("includeResembling", "true")
+			}
 			return c.run(cmd)
 		},
 	}
@@ -96,6 +119,7 @@ known, it must be confirmed by its hash.`,
 	f.StringVar(&minimum, "min-age", "", "minimum time since the last modification, such as 24h or 30d (default: the node's --orphan-min-age)")
 	f.StringVar(&typ, "type", "", "only files of this type: backup, meta, auth, pitr or unknown")
 	f.BoolVar(&includeUnknown, "include-unknown", false, "also files of unknown type")
+	f.BoolVar(&includeResembling, "include-resembling", false, "also files that resemble missing backups")
 	return cmd
 }
 
@@ -166,10 +190,29 @@ func (c *cleanup) printPlan(p *cleanupPlan) error {
 	}
 	fmt.Fprintf(c.app.err, "%s of %s files (%s) would be deleted; the plan is %s\n",
 		count(p.Plan.Orphans), count(p.Plan.Files), sizeText(p.Plan.Size), p.Hash)
+	if n := p.Skipped.ResemblesMissing; n > 0 {
+		fmt.Fprintf(c.app.err, "%s more orphans resemble missing backups and are kept, such as %s\n", count(n), pathsText(p.Skipped.ResemblesMissingExamples))
+	}
 	if p.Plan.TooLarge {
-		fmt.Fprintln(c.app.err, "This is more than half of the files, or no backup in the bucket is known: were all backups imported?")
+		fmt.Fprintln(c.app.err, "Were all backups imported? The plan must be confirmed:")
+	}
+	for _, g := range p.Plan.Guards {
+		fmt.Fprintf(c.app.err, "  %s: %s (limit: %s)\n", g.Guard, oneLine(g.Saw), g.Limit)
+		if len(g.Examples) > 0 {
+			fmt.Fprintf(c.app.err, "    such as %s\n", pathsText(g.Examples))
+		}
+		fmt.Fprintf(c.app.err, "    to go on: %s\n", oneLine(g.HowToGoOn))
 	}
 	return nil
+}
+
+// pathsText returns the first paths of a list.
+func pathsText(paths []string) string {
+	var texts []string
+	for _, p := range paths[:min(len(paths), 3)] {
+		texts = append(texts, pathText(p))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // interactive reports whether standard input is a terminal.

@@ -75,6 +75,7 @@ func TestScripts(t *testing.T) {
 			"grepenv": cmdGrepenv,
 			"expand":  cmdExpand,
 			"respell": cmdRespell,
+			"lose":    cmdLose,
 			"records": func(ts *testscript.TestScript, _ bool, args []string) { cmdRecords(ts, keys, args) },
 		},
 	})
@@ -146,6 +147,22 @@ func cmdRespell(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(json.NewEncoder(&out).Encode(record))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out.Bytes(), 0o600))
+}
+
+// cmdLose names an unknown destination in 40 % of the backups of a feed: lose FILE NEW.
+func cmdLose(ts *testscript.TestScript, _ bool, args []string) {
+	unknown := regexp.MustCompile(`"storageId":"[^"]*"`)
+	var out strings.Builder
+	backups := 0
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		if strings.Contains(line, `"kind":"backup"`) {
+			if backups++; backups%5 < 2 {
+				line = unknown.ReplaceAllString(line, `"storageId":"storage_unknown"`)
+			}
+		}
+		out.WriteString(line)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(out.String()), 0o600))
 }
 
 // cmdRecords writes the records of the bucket: records STORAGE-ID FILE.

@@ -31,6 +31,7 @@ type orgTotals struct {
 		TotalFiles, OrphanFiles uint64
 		TotalSize, OrphanSize   string
 	}
+	Feed                                feedState
 	LastFullSyncAt, NextScheduledSyncAt *time.Time
 }
 
@@ -74,6 +75,7 @@ func (a *app) printOrgTotals(s orgTotals) error {
 	if shared > 0 {
 		fmt.Fprintln(a.out, "* lies within another destination; the total counts its files once")
 	}
+	s.Feed.print(a.err)
 	return nil
 }
 

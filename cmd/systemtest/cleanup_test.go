@@ -20,7 +20,7 @@ import (
 // linked file is missing.
 func TestKillDuringDelete(t *testing.T) {
 	const latency = 40 * time.Millisecond
-	c := newCluster(t, settings{nodes: 3})
+	c := newCluster(t, settings{nodes: 3, flags: []string{"--guard-missing", "1000000"}})
 	for round := range pick(1, 20) {
 		keys, most := few(3000, 6000), int64(1) // files per request
 		batches := round%2 == 1

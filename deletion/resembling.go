@@ -1,0 +1,122 @@
+package deletion
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"firescan/catalog"
+	"firescan/index"
+	"firescan/keyspace"
+)
+
+const (
+	// maxSized bounds the missing backups whose sizes are looked up. With more, an equal stem
+	// is enough to resemble one.
+	maxSized = 10_000
+	// missingPage is the number of missing backups that are read at once.
+	missingPage = 10_000
+	// maxExamples bounds examples.
+	maxExamples = 5
+)
+
+// Resembling are orphans that may be the files of missing backups, at another place.
+type Resembling struct {
+	Files    uint64
+	Examples []string
+}
+
+func (r *Resembling) add(path []byte) {
+	r.Files++
+	if len(r.Examples) < maxExamples {
+		r.Examples = append(r.Examples, string(path))
+	}
+}
+
+// lostFiles are hashes of what the missing backups of a view are called. Two names with one
+// hash protect a file too many.
+type lostFiles struct {
+	names []uint64 // of last path segments
+	stems []uint64 // of the stems of these, with a size if sized
+	sized bool
+}
+
+// lostFiles returns what the missing backups of an organization are called.
+func (d *Deleter) lostFiles(view *index.View, org string, count uint64) (*lostFiles, error) {
+	lost := &lostFiles{sized: count <= maxSized}
+	for next := []byte(nil); ; {
+		list, more, err := view.Missing(org, next, missingPage)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.config.Catalog.View(func(tx *catalog.Tx) error { return lost.add(tx, org, list) }); err != nil {
+			return nil, err
+		}
+		if next = more; next == nil {
+			break
+		}
+	}
+	slices.Sort(lost.names)
+	slices.Sort(lost.stems)
+	return lost, nil
+}
+
+func (l *lostFiles) add(tx *catalog.Tx, org string, list []index.Missing) error {
+	for _, m := range list {
+		name := lastSegment(m.Path)
+		l.names = append(l.names, xxhash.Sum64(name))
+		var size int64
+		if l.sized {
+			b, err := tx.Backup(org, string(m.BackupID))
+			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+				return err
+			}
+			size = b.GetSize()
+		}
+		l.stems = append(l.stems, l.stem(name, size))
+	}
+	return nil
+}
+
+// resembles reports whether a file may be one of a missing backup: its last path segment is
+// equal, or the stem of that and the size.
+func (l *lostFiles) resembles(e *index.Entry) bool {
+	if len(l.names) == 0 {
+		return false
+	}
+	name := lastSegment(e.Path)
+	_, named := slices.BinarySearch(l.names, xxhash.Sum64(name))
+	if named {
+		return true
+	}
+	_, found := slices.BinarySearch(l.stems, l.stem(name, e.Size))
+	return found
+}
+
+func (l *lostFiles) stem(name []byte, size int64) uint64 {
+	stem := xxhash.Sum64(keyspace.Stem(name))
+	if !l.sized {
+		return stem
+	}
+	return stem ^ uint64(size)*0x9e3779b97f4a7c15
+}
+
+func lastSegment(key []byte) []byte { return key[bytes.LastIndexByte(key, '/')+1:] }
+
+// countMissing returns the number of backups without a file in a view.
+func countMissing(view *index.View) (n uint64) {
+	for _, s := range view.Segments() {
+		n += uint64(s.Missing)
+	}
+	return n
+}
+
+func examplesOfMissing(view *index.View, org string) (list []string, err error) {
+	missing, _, err := view.Missing(org, nil, maxExamples)
+	for _, m := range missing {
+		list = append(list, string(m.BackupID)+": "+string(m.Path))
+	}
+	return list, err
+}
