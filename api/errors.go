@@ -128,6 +128,9 @@ func orNotFound(err error, missing *Error) error {
 // indexUnavailableMessage is the message of CodeIndexUnavailable.
 const indexUnavailableMessage = "The index of this destination cannot be read at the moment; it is being repaired, try again shortly or start a sync"
 
+// catalogDamagedMessage is the message for requests that a damaged catalog cannot serve.
+const catalogDamagedMessage = "The catalog of this node is damaged; the log of the node says what was found and what to do"
+
 // known lists errors of the packages below with their codes and messages. The first
 // match counts. An empty message stands for the message of the *catalog.Error.
 var known = []struct {
@@ -144,6 +147,8 @@ var known = []struct {
 
 	// Nothing was written after ErrNoLeader and ErrFull; after the others it may have been.
 	{cluster.ErrNoLeader, CodeNoLeader, "The cluster has no leader at the moment; try again shortly"},
+	{cluster.ErrUnconfirmed, CodeNoLeader, "A majority of the nodes did not confirm in time that the files may be deleted; nothing was deleted, try again shortly"},
+	{cluster.ErrDissent, CodeNoLeader, "The nodes disagree whether the files may be deleted, so the catalog of one is damaged and is replaced; nothing was deleted, try again shortly"},
 	{cluster.ErrFull, CodeNoLeader, "The disk of this node is full; nothing was written, try again when there is free space"},
 	{cluster.ErrUnknown, CodeNoLeader, "The change could not be confirmed in time; it may have been made, check before sending it again"},
 	{cluster.ErrClosed, CodeNoLeader, "This node is stopping; try again shortly"},
@@ -153,6 +158,8 @@ var known = []struct {
 
 	// A handler that knows which object is missing returns its own error: see orNotFound.
 	{catalog.ErrNotFound, CodeNotFound, "Not found"},
+	{catalog.ErrCatalogDamaged, CodeInternal, catalogDamagedMessage},
+	{catalog.ErrUndecided, CodeInternal, catalogDamagedMessage},
 	{catalog.ErrTooLarge, CodeTooLarge, "The record is too large to be stored"},
 	{catalog.ErrInUse, CodeStorageInUse, "Schedules or PITR configurations use this storage destination; migrate them before deleting it"},
 	{catalog.ErrNotOrphan, CodeNotOrphan, "File is associated with a backup and cannot be deleted directly"},

@@ -38,8 +38,9 @@ type Catalog struct {
 	applied atomic.Uint64
 	changed Signal
 
-	damage atomic.Pointer[error]
-	scrubs scrubs
+	damage  atomic.Pointer[error]
+	damages atomic.Uint64 // how often damage was found
+	scrubs  scrubs
 }
 
 // Open opens the catalog file at path, or creates it. It fails with ErrFormat on a file

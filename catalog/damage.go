@@ -34,6 +34,7 @@ func (c *Catalog) MarkDamaged(reason string) error {
 // noteDamage records the damage that an error reports, if it does.
 func (c *Catalog) noteDamage(err error) {
 	if errors.Is(err, ErrCatalogDamaged) && c.damage.CompareAndSwap(nil, &err) {
+		c.damages.Add(1)
 		c.log.Error("the catalog is damaged", "file", c.path, "error", err)
 	}
 }

@@ -57,6 +57,10 @@ var ErrUnresolved error = &Error{Code: CodeUnresolved, Message: "the location is
 // destination under another endpoint.
 var ErrUnsettled error = &Error{Code: CodeUnsettled, Message: "two destinations may be one bucket"}
 
+// ErrUndecided is returned by the deletion of a file of which a damaged catalog does not show
+// whether it is needed.
+var ErrUndecided error = &Error{Code: CodeDamaged, Message: "the catalog is damaged and does not show whether the file is needed"}
+
 // Failures of the catalog itself.
 var (
 	// ErrClosed is returned when the catalog is used after Close.
@@ -125,7 +129,7 @@ func withoutMessages(rejected []*pb.Rejection) []*pb.Rejection {
 // withMessages gives stored rejections the general message of their code.
 func withMessages(rejected []*pb.Rejection) []*pb.Rejection {
 	for _, r := range rejected {
-		for _, err := range []error{ErrNotFound, ErrConflict, ErrInvalid, ErrInUse, ErrNotOrphan, ErrBeingDeleted} {
+		for _, err := range []error{ErrNotFound, ErrConflict, ErrInvalid, ErrInUse, ErrNotOrphan, ErrBeingDeleted, ErrUndecided} {
 			if errors.Is(err, &Error{Code: r.GetCode()}) {
 				r.Message = err.Error()
 			}

@@ -53,6 +53,10 @@ func newMetrics(r prometheus.Registerer, c *Catalog) (*metrics, error) {
 			}
 			return 0
 		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "firescan_catalog_damages_total",
+			Help: "How often damage was found in the catalog file of this node. Another node's copy may have replaced it since.",
+		}, func() float64 { return float64(c.damages.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "firescan_catalog_scrubbed_timestamp_seconds",
 			Help: "When the last scrub began that found the catalog file to be sound; 0 before the first.",

@@ -40,6 +40,8 @@ type Cluster struct {
 	reads      *reads
 	proposer   *proposer
 	removal    *removal
+	verdicts   *verdicts
+	repair     *repair
 	inflight   inflight
 	freeze     freezeDetector
 
@@ -108,6 +110,7 @@ func Open(config Config) (_ *Cluster, err error) {
 	}
 	c.fsm = &fsm{
 		catalog: config.Catalog, snapshots: snapshots, logger: c.logger, fatal: c.fatal, closing: c.ctx.Done(), beforeApply: config.faults.applying,
+		applied: config.Catalog.AppliedIndex,
 	}
 	if c.raft, err = raft.NewRaft(raftConfig, c.fsm, c.log, c.log, snapshots, c.raftTransport); err != nil {
 		return nil, fmt.Errorf("start Raft: %w", err)
@@ -201,15 +204,22 @@ func (c *Cluster) build() {
 	c.removal = &removal{
 		members: c.members, leadership: c.leadership, identity: identity, raft: c.raft, logger: c.logger, fail: c.fail,
 	}
+	c.verdicts = &verdicts{members: c.members, catalog: c.config.Catalog, logger: c.logger, work: &c.work}
+	c.repair = &repair{
+		members: c.members, catalog: c.config.Catalog, raft: c.raft, fsm: c.fsm, tick: c.config.Timing.Tick, logger: c.logger, ctx: c.ctx,
+	}
+	c.reads.repair = c.repair
 	if c.transport == nil {
 		return
 	}
+	c.mux.HandleFunc("GET "+catalogPath, c.repair.serve)
 	c.bootstrap = &bootstrap{
 		expect: c.config.BootstrapExpect, interval: c.config.Timing.Tick / 2, members: c.members, identity: identity, gossip: c.gossip,
 		raft: c.raft, logger: c.logger, fail: c.fail, ctx: c.ctx,
 	}
 	c.mux.Handle(rpc.NewPeerHandler(&service{
 		members: c.members, leadership: c.leadership, reads: c.reads, proposer: c.proposer, bootstrap: c.bootstrap, removal: c.removal,
+		verdicts: c.verdicts,
 	}, limitMessages()))
 }
 
@@ -237,6 +247,7 @@ func (c *Cluster) Start() error {
 		}
 		c.work.Go(discovery.run)
 		c.work.Go(c.bootstrap.run)
+		c.work.Go(c.repair.run)
 		c.work.Go(func() { watchdog.run(c.ctx) })
 	}
 	c.electSelf()
@@ -312,6 +323,13 @@ const DrainTime = drainTime
 // any node, had a result before the call. It writes nothing to the log. When no leader is
 // found in time, or this node cannot reach it, its error is ErrNoLeader.
 func (c *Cluster) Barrier(ctx context.Context) error { return c.reads.barrier(ctx) }
+
+// Confirm returns nil when a majority of the voters has decided on a deletion as this node
+// has: one damaged catalog must not decide. A node that differs replaces its catalog.
+// Its error wraps ErrUnconfirmed or ErrDissent.
+func (c *Cluster) Confirm(ctx context.Context, v catalog.Verdict) error {
+	return c.verdicts.confirm(ctx, v)
+}
 
 // Ready returns nil when this node knows a leader and has applied the commands that were
 // committed when it began to lead.

@@ -20,6 +20,10 @@ var (
 	ErrRefused = errors.New("not possible")
 	// ErrStalled is received from Fatal when the disk of a leader hangs.
 	ErrStalled = errors.New("the disk of this node hangs")
+	// ErrUnconfirmed is returned by Confirm when too few nodes responded in time.
+	ErrUnconfirmed = errors.New("a majority of the nodes did not confirm in time that the files may be deleted")
+	// ErrDissent is returned by Confirm when a majority of the nodes has decided otherwise.
+	ErrDissent = errors.New("a majority of the nodes has decided otherwise about the files, so the catalog of this node or of the leader is damaged; it is replaced")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("the cluster is closed")
 
@@ -27,6 +31,10 @@ var (
 	errRemoved = errors.New("this node was removed from its cluster and stops; to let it join again, remove its data directory and start it")
 	// errStopped is returned for commands after the state machine has failed.
 	errStopped = errors.New("this node's state machine has stopped; its log says why")
+	// errSkipped is the response to a command that came with the catalog of another node.
+	errSkipped = fmt.Errorf("%w: it came with the catalog of another node", ErrUnknown)
+	// errRepairing is returned by Ready while this node replaces its damaged catalog.
+	errRepairing = fmt.Errorf("%w: this node replaces its catalog, which is damaged, by that of another node", ErrNoLeader)
 	// errUnchanged is returned by a change of the identity that is already in place.
 	errUnchanged = errors.New("unchanged")
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -36,6 +37,10 @@ type fsm struct {
 	full atomic.Bool
 	// beforeApply, when not nil, is called before commands are applied; for tests.
 	beforeApply func()
+	// mu is held while the catalog is changed: by Raft's goroutine, or by a repair.
+	mu sync.Mutex
+	// applied, when not nil, returns the index of the last entry in the catalog.
+	applied func() uint64
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -46,7 +51,13 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 // ApplyBatch implements raft.BatchingFSM. When the catalog fails, nothing more is applied:
 // the node stops, and continues with the same entry when it starts again.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	responses := make([]any, len(logs))
+	skipped := uint64(0)
+	if f.applied != nil {
+		skipped = f.applied()
+	}
 	entries := make([]catalog.Entry, 0, len(logs))
 	positions := make([]int, 0, len(logs))
 	for i, l := range logs {
@@ -64,6 +75,10 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 		if results, err = f.apply(entries); err == nil {
 			for i, r := range results {
 				responses[positions[i]] = r
+				if entries[i].Index <= skipped {
+					// The catalog of another node included it, and not its result.
+					responses[positions[i]] = errSkipped
+				}
 			}
 			return responses
 		}
@@ -120,6 +135,8 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 // Restore implements raft.FSM.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err := f.catalog.Restore(r); err != nil {
 		return err
 	}

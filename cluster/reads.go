@@ -25,6 +25,7 @@ type reads struct {
 	log        *logStore
 	fsm        *fsm
 	inflight   *inflight
+	repair     *repair
 	batch      readBatch
 	tick       time.Duration
 	logger     *slog.Logger
@@ -172,6 +173,8 @@ func (r *reads) catchUp() {
 // ready implements Cluster.Ready.
 func (r *reads) ready() error {
 	switch t, leader, _ := r.leadership.current(); {
+	case r.repair.active.Load():
+		return errRepairing
 	case t != nil:
 		return nil
 	case r.members.identity.get().Stage != stageMember:

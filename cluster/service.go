@@ -22,6 +22,7 @@ type service struct {
 	proposer   *proposer
 	bootstrap  *bootstrap
 	removal    *removal
+	verdicts   *verdicts
 }
 
 var _ rpc.PeerHandler = (*service)(nil)
@@ -102,6 +103,11 @@ func (s *service) Founding(_ context.Context, r *cpb.FoundingRequest) (*cpb.Foun
 // Admit implements the RPC.
 func (s *service) Admit(_ context.Context, r *cpb.AdmitRequest) (*cpb.AdmitResponse, error) {
 	return &cpb.AdmitResponse{Refusal: message(s.bootstrap.admit(r.ClusterId))}, nil
+}
+
+// Verdict implements the RPC.
+func (s *service) Verdict(ctx context.Context, r *cpb.VerdictRequest) (*cpb.VerdictResponse, error) {
+	return s.verdicts.serve(ctx, r)
 }
 
 // message returns the message of an error, empty for nil.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/hashicorp/raft"
 
@@ -29,6 +30,7 @@ const (
 type snapshots struct {
 	dir     string
 	catalog *catalog.Catalog
+	mu      sync.Mutex // held while the metadata is changed
 }
 
 var _ raft.SnapshotStore = (*snapshots)(nil)
@@ -63,6 +65,8 @@ func (s *snapshots) resume() error {
 // restored records how far the restored catalog is, which may be further than the log (see
 // logStore.checkComplete), and removes the received snapshot.
 func (s *snapshots) restored() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	m, err := s.metadata()
 	if err != nil {
 		return err
@@ -74,6 +78,19 @@ func (s *snapshots) restored() error {
 		}
 	}
 	return s.removeReceived()
+}
+
+// reach records that the catalog is about to be replaced by one that was received from
+// another node and is at index.
+func (s *snapshots) reach(index uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, err := s.metadata()
+	if err != nil || index <= m.Reached {
+		return err
+	}
+	m.Reached = index
+	return s.write(m)
 }
 
 func (s *snapshots) receivedPath(id string) string { return filepath.Join(s.dir, receivedPrefix+id) }
@@ -236,6 +253,8 @@ func (s *sink) Close() error {
 			return fmt.Errorf("receive a snapshot: %w", err)
 		}
 	}
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
 	before, err := s.store.metadata()
 	if err != nil {
 		return err

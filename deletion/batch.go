@@ -85,12 +85,18 @@ func (op *operation) delete(ctx context.Context, b batch) error {
 	defer cancel()
 
 	id := catalog.NewID(catalog.KindIntent)
-	if err := op.propose(ctx, id, b); err != nil {
+	verdict, err := op.propose(ctx, id, b)
+	if err != nil {
 		return err
 	}
 	marked := b.marked()
 	if len(marked) == 0 && len(b.backups) == 0 {
 		return nil // no intent was made
+	}
+	// The links of one node may be damaged, and that of the leader has decided.
+	if err := op.deleter.config.Verdicts.Confirm(ctx, verdict); err != nil {
+		op.withdraw(ctx, id, marked, err)
+		return fmt.Errorf("confirm the deletion of %d files: %w", len(marked), err)
 	}
 	op.stat(ctx, marked)
 	op.remove(ctx, checked(marked))
@@ -104,7 +110,7 @@ func (op *operation) delete(ctx context.Context, b batch) error {
 }
 
 // propose asks the catalog to mark the files, and records its refusals.
-func (op *operation) propose(ctx context.Context, id string, b batch) error {
+func (op *operation) propose(ctx context.Context, id string, b batch) (catalog.Verdict, error) {
 	intent := &pb.BeginDelete{
 		Org: op.destination.Org, DestinationId: op.destination.Id, Id: id, Who: op.who, Node: op.deleter.owner(),
 		At: time.Now().UnixMilli(), Revision: op.destination.Revision, BackupIds: b.backups, Paths: make([][]byte, len(b.candidates)),
@@ -114,18 +120,30 @@ func (op *operation) propose(ctx context.Context, id string, b batch) error {
 	}
 	result, err := op.deleter.config.Proposer.Propose(ctx, intent)
 	if refused, ok := errors.AsType[*catalog.Error](err); ok {
-		return refused
+		return catalog.Verdict{}, refused
 	}
 	if err != nil {
 		// It may be in the catalog all the same. Nothing was deleted, so it is withdrawn
 		// without making the request wait.
 		op.finish(ctx, &pb.FinishDelete{Org: op.destination.Org, Id: id})
-		return fmt.Errorf("propose the deletion of %d files: %w", len(b.candidates), err)
+		return catalog.Verdict{}, fmt.Errorf("propose the deletion of %d files: %w", len(b.candidates), err)
 	}
 	for _, r := range result.GetRejected() {
 		b.candidates[r.GetIndex()].err = &catalog.Error{Code: r.GetCode(), Message: r.GetMessage()}
 	}
-	return nil
+	return catalog.NewVerdict(intent, result), nil
+}
+
+// withdraw ends an intent of which nothing was sent to the provider. The audit has the
+// reason for each file.
+func (op *operation) withdraw(ctx context.Context, id string, marked []*candidate, reason error) {
+	finish := &pb.FinishDelete{Org: op.destination.Org, Id: id}
+	for _, c := range marked {
+		finish.Outcomes = append(finish.Outcomes, &pb.Outcome{Path: c.path, Reason: Reason(reason)})
+	}
+	op.finish(ctx, finish)
+	op.deleter.config.Logger.Error("a deletion was not confirmed by the other nodes; nothing was deleted",
+		"destination", op.destination.Id, "intent", id, "files", len(marked), "error", reason)
 }
 
 // owner names this run of this node in intents.

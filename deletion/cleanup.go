@@ -37,6 +37,9 @@ type CleanupResult struct {
 // When ctx ends, started batches run to their end and the rest is not started; the result
 // reports that.
 func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult, error) {
+	if err := d.config.Catalog.Verify(ctx, verifiedForCleanup); err != nil {
+		return nil, err
+	}
 	view, err := d.syncedView(ctx, r.Destination)
 	if err != nil {
 		return nil, err

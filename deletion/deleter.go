@@ -21,6 +21,14 @@ import (
 // path fits into a log entry.
 const maxBatchBytes = 320 << 10
 
+const (
+	// verifiedFor is the age up to which a comparison of the catalog with its records counts
+	// for a deletion. Nodes compare more often; the first deletion after a start waits.
+	verifiedFor = 2 * time.Hour
+	// verifiedForCleanup is the same for a cleanup, which deletes without naming the files.
+	verifiedForCleanup = 10 * time.Minute
+)
+
 // limits are constants that tests change.
 type limits struct {
 	// paths bounds the files of an intent; singles bounds them where each file takes a call
@@ -63,6 +71,12 @@ type Proposer interface {
 	Propose(ctx context.Context, command proto.Message) (*pb.Result, error)
 }
 
+// Verdicts compares decisions of the catalog between nodes.
+type Verdicts interface {
+	// Confirm returns nil when a majority of the nodes has decided as v says.
+	Confirm(ctx context.Context, v catalog.Verdict) error
+}
+
 // Buckets opens the bucket of a destination with its stored credentials.
 type Buckets interface {
 	Open(ctx context.Context, d *pb.Destination) (provider.Bucket, error)
@@ -75,6 +89,7 @@ type Config struct {
 	Node, Boot string
 	Catalog    *catalog.Catalog
 	Proposer   Proposer
+	Verdicts   Verdicts
 	Buckets    Buckets
 	Shards     Shards
 	Thresholds Thresholds

@@ -25,6 +25,9 @@ type operation struct {
 
 // begin opens the bucket of a destination for deleting.
 func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string) (*operation, error) {
+	if err := d.config.Catalog.Verify(ctx, verifiedFor); err != nil {
+		return nil, err
+	}
 	bucket, err := d.config.Buckets.Open(ctx, dest)
 	if err != nil {
 		return nil, err

@@ -156,7 +156,7 @@ func (r *deleteRig) reboot() {
 	}
 	r.boot++
 	r.deleter = New(Config{
-		Node: "node1", Boot: fmt.Sprint(r.boot), Catalog: r.catalog, Proposer: r.steps, Buckets: steppedBuckets{r}, Shards: r.keeper, Thresholds: DefaultThresholds(),
+		Node: "node1", Boot: fmt.Sprint(r.boot), Catalog: r.catalog, Proposer: r.steps, Verdicts: r.node, Buckets: steppedBuckets{r}, Shards: r.keeper, Thresholds: DefaultThresholds(),
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	// One call after the other, so that steps come in an order.

@@ -12,7 +12,7 @@ import (
 // newDeleter returns the deleter of this node.
 func (n *Node) newDeleter() *deletion.Deleter {
 	d := deletion.New(deletion.Config{
-		Node: n.id, Boot: rand.Text(), Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets, Shards: n.scan.replicator,
+		Node: n.id, Boot: rand.Text(), Catalog: n.catalog, Proposer: n.cluster, Verdicts: n.cluster, Buckets: n.buckets, Shards: n.scan.replicator,
 		Thresholds: n.config.Guards,
 		Logger:     n.log, Registerer: n.registry,
 	})

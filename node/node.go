@@ -41,6 +41,7 @@ type Node struct {
 	egress    *provider.Egress
 	buckets   *buckets
 	readiness *readiness
+	verifier  *verifier
 	scan      *scanning
 	locator   *replica.Locator
 	deleter   *deletion.Deleter
@@ -123,6 +124,7 @@ func (n *Node) open() (err error) {
 	n.later(n.cluster.Close)
 	registry.MustRegister(newDestinations(n.catalog, func() int { return len(n.cluster.Peers()) }, n.log))
 	n.readiness = &readiness{cluster: n.cluster, catalog: n.catalog, self: n.id}
+	n.verifier = newVerifier(n.catalog, n.log)
 	n.scan = n.newScanning()
 	n.locator = &replica.Locator{
 		Node: n.id, Catalog: n.catalog, Index: n.index, Members: n.members, Client: n.cluster.HTTPClient(),
@@ -172,6 +174,7 @@ func (n *Node) Run(ctx context.Context) error {
 	// The work ends after the API: a current request may wait for a sync.
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	parts, failed := errgroup.WithContext(work)
+	parts.Go(func() error { return n.verifier.run(failed) })
 	parts.Go(func() error { return n.scan.run(failed) })
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
 	parts.Go(func() error { return n.scan.publisher.run(failed) })

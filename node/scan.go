@@ -17,6 +17,7 @@ type scanning struct {
 	worker      *scanner.Worker
 	coordinator *scanner.Coordinator
 	publisher   *publisher
+	verifier    *verifier
 }
 
 func (n *Node) newScanning() *scanning {
@@ -40,7 +41,7 @@ func (n *Node) newScanning() *scanning {
 		Catalog: n.catalog, Proposer: n.cluster, Buckets: n.buckets,
 		Shards: replicator, Peers: scanPeers{n.cluster, worker}, Publisher: publisher,
 		SyncEvery: n.config.SyncEvery, Logger: n.log, Registerer: n.registry,
-	}), publisher}
+	}), publisher, n.verifier}
 }
 
 // members returns the nodes of the cluster.
@@ -57,7 +58,13 @@ func (n *Node) members() []replica.Member {
 func (s *scanning) run(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.replicator.Run(failed) })
-	parts.Go(func() error { return s.worker.Run(failed) })
+	parts.Go(func() error {
+		// What a damaged catalog makes of files would reach all nodes.
+		if err := s.verifier.wait(failed); err != nil {
+			return err
+		}
+		return s.worker.Run(failed)
+	})
 	return parts.Wait()
 }
 
@@ -71,5 +78,8 @@ func (n *Node) lead(ctx context.Context) error {
 		return err
 	}
 	n.readiness.prepared.Store(true)
+	if err := n.verifier.wait(ctx); err != nil {
+		return err
+	}
 	return n.coordinate(ctx)
 }

@@ -1,7 +1,9 @@
 package catalogtest
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"path/filepath"
 
 	"google.golang.org/protobuf/proto"
@@ -55,6 +57,33 @@ func (n *Node) Barrier(context.Context) error {
 	}
 	n.paused = false
 	return n.catchUp()
+}
+
+// ErrDissent is returned by Confirm when a majority of the nodes has decided otherwise.
+var ErrDissent = errors.New("the nodes disagree")
+
+// Confirm returns nil when a majority of the nodes that run has decided on a deletion as v
+// says.
+func (n *Node) Confirm(_ context.Context, v catalog.Verdict) error {
+	agreed, all := 0, n.log.Nodes()
+	for _, other := range all {
+		if other.IsStopped() {
+			continue
+		}
+		if err := other.Catalog.View(func(tx *catalog.Tx) error {
+			own, err := tx.Verdict(v.Org, v.Intent)
+			if err == nil && bytes.Equal(own.Digest, v.Digest) {
+				agreed++
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if agreed <= len(all)/2 {
+		return ErrDissent
+	}
+	return nil
 }
 
 // IsLeader reports whether the node leads.

@@ -1023,6 +1023,131 @@ func (*DismissResponse) Descriptor() ([]byte, []int) {
 	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17}
 }
 
+type VerdictRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Org    string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Intent string                 `protobuf:"bytes,2,opt,name=intent,proto3" json:"intent,omitempty"`
+	// index is that of an entry at or after the decision: the node must have applied it.
+	Index uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// majority is set when a majority of the voters has this digest. A node with another one
+	// has a damaged catalog.
+	Majority      []byte `protobuf:"bytes,4,opt,name=majority,proto3" json:"majority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerdictRequest) Reset() {
+	*x = VerdictRequest{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerdictRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerdictRequest) ProtoMessage() {}
+
+func (x *VerdictRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerdictRequest.ProtoReflect.Descriptor instead.
+func (*VerdictRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *VerdictRequest) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *VerdictRequest) GetIntent() string {
+	if x != nil {
+		return x.Intent
+	}
+	return ""
+}
+
+func (x *VerdictRequest) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *VerdictRequest) GetMajority() []byte {
+	if x != nil {
+		return x.Majority
+	}
+	return nil
+}
+
+type VerdictResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// digest is empty when nothing may be deleted.
+	Digest []byte `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// behind: the node did not reach the index in time.
+	Behind        bool `protobuf:"varint,2,opt,name=behind,proto3" json:"behind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerdictResponse) Reset() {
+	*x = VerdictResponse{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerdictResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerdictResponse) ProtoMessage() {}
+
+func (x *VerdictResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerdictResponse.ProtoReflect.Descriptor instead.
+func (*VerdictResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *VerdictResponse) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *VerdictResponse) GetBehind() bool {
+	if x != nil {
+		return x.Behind
+	}
+	return false
+}
+
 // Greeting opens a Raft stream, and GreetingAnswer is the response; each follows its length
 // in two bytes, big-endian.
 type Greeting struct {
@@ -1036,7 +1161,7 @@ type Greeting struct {
 
 func (x *Greeting) Reset() {
 	*x = Greeting{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1173,7 @@ func (x *Greeting) String() string {
 func (*Greeting) ProtoMessage() {}
 
 func (x *Greeting) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1186,7 @@ func (x *Greeting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Greeting.ProtoReflect.Descriptor instead.
 func (*Greeting) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Greeting) GetClusterId() string {
@@ -1095,7 +1220,7 @@ type GreetingAnswer struct {
 
 func (x *GreetingAnswer) Reset() {
 	*x = GreetingAnswer{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1232,7 @@ func (x *GreetingAnswer) String() string {
 func (*GreetingAnswer) ProtoMessage() {}
 
 func (x *GreetingAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1245,7 @@ func (x *GreetingAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GreetingAnswer.ProtoReflect.Descriptor instead.
 func (*GreetingAnswer) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{19}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GreetingAnswer) GetRefusal() string {
@@ -1149,7 +1274,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1286,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1299,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{20}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NodeMeta) GetClusterAddress() string {
@@ -1290,7 +1415,15 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
 	"\binstance\x18\x03 \x01(\tR\binstance\"\x11\n" +
-	"\x0fDismissResponse\"M\n" +
+	"\x0fDismissResponse\"l\n" +
+	"\x0eVerdictRequest\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x16\n" +
+	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1a\n" +
+	"\bmajority\x18\x04 \x01(\fR\bmajority\"A\n" +
+	"\x0fVerdictResponse\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\x12\x16\n" +
+	"\x06behind\x18\x02 \x01(\bR\x06behind\"M\n" +
 	"\bGreeting\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +
@@ -1312,7 +1445,7 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x11FAILURE_NO_LEADER\x10\x01\x12\x10\n" +
 	"\fFAILURE_FULL\x10\x02\x12\x13\n" +
 	"\x0fFAILURE_UNKNOWN\x10\x03\x12\x13\n" +
-	"\x0fFAILURE_REFUSED\x10\x042\x83\x06\n" +
+	"\x0fFAILURE_REFUSED\x10\x042\xd9\x06\n" +
 	"\x04Peer\x12T\n" +
 	"\aPropose\x12#.firescan.cluster.v1.ProposeRequest\x1a$.firescan.cluster.v1.ProposeResponse\x12T\n" +
 	"\aBarrier\x12#.firescan.cluster.v1.BarrierRequest\x1a$.firescan.cluster.v1.BarrierResponse\x12Q\n" +
@@ -1322,7 +1455,8 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\aRelease\x12#.firescan.cluster.v1.ReleaseRequest\x1a$.firescan.cluster.v1.ReleaseResponse\x12W\n" +
 	"\bFounding\x12$.firescan.cluster.v1.FoundingRequest\x1a%.firescan.cluster.v1.FoundingResponse\x12N\n" +
 	"\x05Admit\x12!.firescan.cluster.v1.AdmitRequest\x1a\".firescan.cluster.v1.AdmitResponse\x12T\n" +
-	"\aDismiss\x12#.firescan.cluster.v1.DismissRequest\x1a$.firescan.cluster.v1.DismissResponseB\x1cZ\x1afirescan/cluster/clusterpbb\x06proto3"
+	"\aDismiss\x12#.firescan.cluster.v1.DismissRequest\x1a$.firescan.cluster.v1.DismissResponse\x12T\n" +
+	"\aVerdict\x12#.firescan.cluster.v1.VerdictRequest\x1a$.firescan.cluster.v1.VerdictResponseB\x1cZ\x1afirescan/cluster/clusterpbb\x06proto3"
 
 var (
 	file_cluster_clusterpb_cluster_proto_rawDescOnce sync.Once
@@ -1337,7 +1471,7 @@ func file_cluster_clusterpb_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(Failure)(0),             // 0: firescan.cluster.v1.Failure
 	(*ProposeRequest)(nil),   // 1: firescan.cluster.v1.ProposeRequest
@@ -1358,13 +1492,15 @@ var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(*AdmitResponse)(nil),    // 16: firescan.cluster.v1.AdmitResponse
 	(*DismissRequest)(nil),   // 17: firescan.cluster.v1.DismissRequest
 	(*DismissResponse)(nil),  // 18: firescan.cluster.v1.DismissResponse
-	(*Greeting)(nil),         // 19: firescan.cluster.v1.Greeting
-	(*GreetingAnswer)(nil),   // 20: firescan.cluster.v1.GreetingAnswer
-	(*NodeMeta)(nil),         // 21: firescan.cluster.v1.NodeMeta
-	(*catalogpb.Result)(nil), // 22: firescan.catalog.v1.Result
+	(*VerdictRequest)(nil),   // 19: firescan.cluster.v1.VerdictRequest
+	(*VerdictResponse)(nil),  // 20: firescan.cluster.v1.VerdictResponse
+	(*Greeting)(nil),         // 21: firescan.cluster.v1.Greeting
+	(*GreetingAnswer)(nil),   // 22: firescan.cluster.v1.GreetingAnswer
+	(*NodeMeta)(nil),         // 23: firescan.cluster.v1.NodeMeta
+	(*catalogpb.Result)(nil), // 24: firescan.catalog.v1.Result
 }
 var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
-	22, // 0: firescan.cluster.v1.ProposeResponse.results:type_name -> firescan.catalog.v1.Result
+	24, // 0: firescan.cluster.v1.ProposeResponse.results:type_name -> firescan.catalog.v1.Result
 	0,  // 1: firescan.cluster.v1.ProposeResponse.failure:type_name -> firescan.cluster.v1.Failure
 	0,  // 2: firescan.cluster.v1.BarrierResponse.failure:type_name -> firescan.cluster.v1.Failure
 	0,  // 3: firescan.cluster.v1.RemoveResponse.failure:type_name -> firescan.cluster.v1.Failure
@@ -1377,17 +1513,19 @@ var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	13, // 10: firescan.cluster.v1.Peer.Founding:input_type -> firescan.cluster.v1.FoundingRequest
 	15, // 11: firescan.cluster.v1.Peer.Admit:input_type -> firescan.cluster.v1.AdmitRequest
 	17, // 12: firescan.cluster.v1.Peer.Dismiss:input_type -> firescan.cluster.v1.DismissRequest
-	2,  // 13: firescan.cluster.v1.Peer.Propose:output_type -> firescan.cluster.v1.ProposeResponse
-	4,  // 14: firescan.cluster.v1.Peer.Barrier:output_type -> firescan.cluster.v1.BarrierResponse
-	6,  // 15: firescan.cluster.v1.Peer.Status:output_type -> firescan.cluster.v1.StatusResponse
-	8,  // 16: firescan.cluster.v1.Peer.Remove:output_type -> firescan.cluster.v1.RemoveResponse
-	10, // 17: firescan.cluster.v1.Peer.Promise:output_type -> firescan.cluster.v1.PromiseResponse
-	12, // 18: firescan.cluster.v1.Peer.Release:output_type -> firescan.cluster.v1.ReleaseResponse
-	14, // 19: firescan.cluster.v1.Peer.Founding:output_type -> firescan.cluster.v1.FoundingResponse
-	16, // 20: firescan.cluster.v1.Peer.Admit:output_type -> firescan.cluster.v1.AdmitResponse
-	18, // 21: firescan.cluster.v1.Peer.Dismiss:output_type -> firescan.cluster.v1.DismissResponse
-	13, // [13:22] is the sub-list for method output_type
-	4,  // [4:13] is the sub-list for method input_type
+	19, // 13: firescan.cluster.v1.Peer.Verdict:input_type -> firescan.cluster.v1.VerdictRequest
+	2,  // 14: firescan.cluster.v1.Peer.Propose:output_type -> firescan.cluster.v1.ProposeResponse
+	4,  // 15: firescan.cluster.v1.Peer.Barrier:output_type -> firescan.cluster.v1.BarrierResponse
+	6,  // 16: firescan.cluster.v1.Peer.Status:output_type -> firescan.cluster.v1.StatusResponse
+	8,  // 17: firescan.cluster.v1.Peer.Remove:output_type -> firescan.cluster.v1.RemoveResponse
+	10, // 18: firescan.cluster.v1.Peer.Promise:output_type -> firescan.cluster.v1.PromiseResponse
+	12, // 19: firescan.cluster.v1.Peer.Release:output_type -> firescan.cluster.v1.ReleaseResponse
+	14, // 20: firescan.cluster.v1.Peer.Founding:output_type -> firescan.cluster.v1.FoundingResponse
+	16, // 21: firescan.cluster.v1.Peer.Admit:output_type -> firescan.cluster.v1.AdmitResponse
+	18, // 22: firescan.cluster.v1.Peer.Dismiss:output_type -> firescan.cluster.v1.DismissResponse
+	20, // 23: firescan.cluster.v1.Peer.Verdict:output_type -> firescan.cluster.v1.VerdictResponse
+	14, // [14:24] is the sub-list for method output_type
+	4,  // [4:14] is the sub-list for method input_type
 	4,  // [4:4] is the sub-list for extension type_name
 	4,  // [4:4] is the sub-list for extension extendee
 	0,  // [0:4] is the sub-list for field type_name
@@ -1404,7 +1542,7 @@ func file_cluster_clusterpb_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_clusterpb_cluster_proto_rawDesc), len(file_cluster_clusterpb_cluster_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

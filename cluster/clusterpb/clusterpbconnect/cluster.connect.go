@@ -54,6 +54,8 @@ const (
 	PeerAdmitProcedure = "/firescan.cluster.v1.Peer/Admit"
 	// PeerDismissProcedure is the fully-qualified name of the Peer's Dismiss RPC.
 	PeerDismissProcedure = "/firescan.cluster.v1.Peer/Dismiss"
+	// PeerVerdictProcedure is the fully-qualified name of the Peer's Verdict RPC.
+	PeerVerdictProcedure = "/firescan.cluster.v1.Peer/Verdict"
 )
 
 // PeerClient is a client for the firescan.cluster.v1.Peer service.
@@ -77,6 +79,8 @@ type PeerClient interface {
 	Admit(context.Context, *clusterpb.AdmitRequest) (*clusterpb.AdmitResponse, error)
 	// Dismiss notifies a node, or other members, that the node was removed for good.
 	Dismiss(context.Context, *clusterpb.DismissRequest) (*clusterpb.DismissResponse, error)
+	// Verdict returns what the catalog of the node has decided on a deletion.
+	Verdict(context.Context, *clusterpb.VerdictRequest) (*clusterpb.VerdictResponse, error)
 }
 
 // NewPeerClient constructs a client for the firescan.cluster.v1.Peer service. By default, it uses
@@ -144,6 +148,12 @@ func NewPeerClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(peerMethods.ByName("Dismiss")),
 			connect.WithClientOptions(opts...),
 		),
+		verdict: connect.NewClient[clusterpb.VerdictRequest, clusterpb.VerdictResponse](
+			httpClient,
+			baseURL+PeerVerdictProcedure,
+			connect.WithSchema(peerMethods.ByName("Verdict")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -158,6 +168,7 @@ type peerClient struct {
 	founding *connect.Client[clusterpb.FoundingRequest, clusterpb.FoundingResponse]
 	admit    *connect.Client[clusterpb.AdmitRequest, clusterpb.AdmitResponse]
 	dismiss  *connect.Client[clusterpb.DismissRequest, clusterpb.DismissResponse]
+	verdict  *connect.Client[clusterpb.VerdictRequest, clusterpb.VerdictResponse]
 }
 
 // Propose calls firescan.cluster.v1.Peer.Propose.
@@ -241,6 +252,15 @@ func (c *peerClient) Dismiss(ctx context.Context, req *clusterpb.DismissRequest)
 	return nil, err
 }
 
+// Verdict calls firescan.cluster.v1.Peer.Verdict.
+func (c *peerClient) Verdict(ctx context.Context, req *clusterpb.VerdictRequest) (*clusterpb.VerdictResponse, error) {
+	response, err := c.verdict.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // PeerHandler is an implementation of the firescan.cluster.v1.Peer service.
 type PeerHandler interface {
 	// Propose appends commands to the log. Nodes that do not lead return FAILURE_NO_LEADER.
@@ -262,6 +282,8 @@ type PeerHandler interface {
 	Admit(context.Context, *clusterpb.AdmitRequest) (*clusterpb.AdmitResponse, error)
 	// Dismiss notifies a node, or other members, that the node was removed for good.
 	Dismiss(context.Context, *clusterpb.DismissRequest) (*clusterpb.DismissResponse, error)
+	// Verdict returns what the catalog of the node has decided on a deletion.
+	Verdict(context.Context, *clusterpb.VerdictRequest) (*clusterpb.VerdictResponse, error)
 }
 
 // NewPeerHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -325,6 +347,12 @@ func NewPeerHandler(svc PeerHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(peerMethods.ByName("Dismiss")),
 		connect.WithHandlerOptions(opts...),
 	)
+	peerVerdictHandler := connect.NewUnaryHandlerSimple(
+		PeerVerdictProcedure,
+		svc.Verdict,
+		connect.WithSchema(peerMethods.ByName("Verdict")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/firescan.cluster.v1.Peer/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PeerProposeProcedure:
@@ -345,6 +373,8 @@ func NewPeerHandler(svc PeerHandler, opts ...connect.HandlerOption) (string, htt
 			peerAdmitHandler.ServeHTTP(w, r)
 		case PeerDismissProcedure:
 			peerDismissHandler.ServeHTTP(w, r)
+		case PeerVerdictProcedure:
+			peerVerdictHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -388,4 +418,8 @@ func (UnimplementedPeerHandler) Admit(context.Context, *clusterpb.AdmitRequest) 
 
 func (UnimplementedPeerHandler) Dismiss(context.Context, *clusterpb.DismissRequest) (*clusterpb.DismissResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("firescan.cluster.v1.Peer.Dismiss is not implemented"))
+}
+
+func (UnimplementedPeerHandler) Verdict(context.Context, *clusterpb.VerdictRequest) (*clusterpb.VerdictResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("firescan.cluster.v1.Peer.Verdict is not implemented"))
 }
