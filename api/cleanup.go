@@ -35,7 +35,7 @@ func (h *files) cleanup(c *call) error {
 	if err != nil {
 		return err
 	}
-	data := cleanupData{done.Deleted, done.Bytes, done.Failed, []fileFailure{}, showSkipped(done.Resembling)}
+	data := cleanupData{done.Deleted, done.Bytes, done.Failed, []fileFailure{}, showSkipped(done.Resembling, done.Skipped)}
 	for _, o := range done.Errors {
 		data.Errors = append(data.Errors, fileFailure{string(o.Path), *c.failed(o.Err)})
 	}
@@ -82,9 +82,9 @@ type plannedFile struct {
 // skippedOf returns the orphans that a plan leaves.
 func skippedOf(p *deletion.Plan, r *deletion.CleanupRequest) skippedData {
 	if r.Resembling {
-		return showSkipped(deletion.Resembling{})
+		return showSkipped(deletion.Resembling{}, p.Skipped)
 	}
-	return showSkipped(p.Resembling)
+	return showSkipped(p.Resembling, p.Skipped)
 }
 
 func showPlan(p *deletion.Plan) planData {

@@ -24,15 +24,20 @@ func showGuards(guards []deletion.Guard) []guardData {
 	return all
 }
 
-// skippedData are orphans that a cleanup leaves.
+// skippedData are files that a cleanup leaves.
 type skippedData struct {
+	TooYoung    uint64 `json:"tooYoung"`
+	UnknownType uint64 `json:"unknownType"`
+	// KeptForOthers are files that only records of other organizations keep. They are counted
+	// and not named.
+	KeptForOthers uint64 `json:"keptForOthers"`
 	// ResemblesMissing are those that may be files of missing backups.
 	ResemblesMissing uint64   `json:"resemblesMissing"`
 	Examples         []string `json:"resemblesMissingExamples"`
 }
 
-func showSkipped(r deletion.Resembling) skippedData {
-	return skippedData{r.Files, append([]string{}, r.Examples...)}
+func showSkipped(r deletion.Resembling, s deletion.Skipped) skippedData {
+	return skippedData{s.TooYoung, s.UnknownType, s.KeptForOthers, r.Files, append([]string{}, r.Examples...)}
 }
 
 // planError returns the error of a cleanup whose plan must be confirmed first.

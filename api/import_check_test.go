@@ -96,7 +96,7 @@ func TestPitrPrefixSpellings(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			all, err := tx.PitrPrefixes(catalog.BucketID(d))
+			all, err := tx.PitrPrefixes(catalog.BucketID(d), org)
 			for _, p := range all {
 				if bytes.HasPrefix(wal, p) {
 					return err
@@ -115,7 +115,7 @@ func TestPitrPrefixSpellings(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if all, _ := tx.PitrPrefixes(catalog.BucketID(d)); len(all) > 0 {
+			if all, _ := tx.PitrPrefixes(catalog.BucketID(d), org); len(all) > 0 {
 				t.Errorf("%q: after the deletion %q remain", prefix, all)
 			}
 			return nil

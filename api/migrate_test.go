@@ -54,7 +54,7 @@ func TestMigrate(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		prefixes, err := tx.PitrPrefixes(catalog.BucketID(d))
+		prefixes, err := tx.PitrPrefixes(catalog.BucketID(d), org)
 		if err == nil && fmt.Sprintf("%s", prefixes) != "[wal/]" {
 			t.Errorf("the old bucket has the prefixes %s", prefixes)
 		}

@@ -28,6 +28,15 @@ func (h *destinations) verify(c *call) error {
 		}
 		return providerFailed(err, d.Type, d.Bucket)
 	}
+	var unsettled []unsettledPeer
+	if permissions.Read {
+		if err := c.proveAccess(d); err != nil {
+			return err
+		}
+		if unsettled, err = h.settleIdentity(c, d, permissions.Write && permissions.Delete); err != nil {
+			return providerFailed(err, d.Type, d.Bucket)
+		}
+	}
 	if err := c.setVerified(d, permissions.Read); err != nil {
 		return err
 	}
@@ -37,13 +46,16 @@ func (h *destinations) verify(c *call) error {
 		message += ". Scans take longer, because each lists the whole bucket in one stream: " + fault.Error()
 	case !permissions.Read:
 		message = "The bucket exists, but the credentials may not list it"
+	case len(unsettled) > 0:
+		message += ". It may be the bucket of another storage destination, which could not be found out, so nothing is deleted in either"
 	}
 	return c.respond(envelope{Message: message, Data: struct {
 		Verified    bool            `json:"verified"`
 		Accessible  bool            `json:"accessible"`
 		Permissions permissionsView `json:"permissions"`
 		Conditions  *conditionsView `json:"conditionalDelete,omitempty"`
-	}{permissions.Read, permissions.Read, permissionsView(permissions), conditions}})
+		Unsettled   []unsettledPeer `json:"unsettled,omitempty"`
+	}{permissions.Read, permissions.Read, permissionsView(permissions), conditions, unsettled}})
 }
 
 // conditionsView shows whether the bucket supports conditional deletes.
@@ -83,46 +95,20 @@ func (h *destinations) probe(c *call, d *pb.Destination) (permissions provider.P
 		return permissions, nil, fault, err
 	}
 	view := conditionsView(honored)
-	return permissions, &view, fault, h.settleIdentity(c, d, bucket)
+	return permissions, &view, fault, nil
 }
 
-// settleIdentity finds out which destinations under other endpoints lie in the bucket of d,
-// whatever their names, and records it (see catalog.BucketPeer). A destination that cannot
-// be asked stays open.
-func (h *destinations) settleIdentity(c *call, d *pb.Destination, bucket provider.Bucket) error {
-	var peers []catalog.BucketPeer
+// proveAccess records that the credentials of d have listed its bucket, if it is not known.
+func (c *call) proveAccess(d *pb.Destination) error {
+	var proof *pb.ProveAccess
 	if err := c.view(func(tx *catalog.Tx) (err error) {
-		peers, err = tx.BucketPeers(d)
+		proof, err = tx.NewProof(d, c.backend.now())
 		return err
-	}); err != nil || len(peers) == 0 {
-		return err
-	}
-	var asked []string // bucket ids
-	var others []provider.Bucket
-	for _, p := range peers {
-		if other, err := h.buckets.Open(c.context(), p.Destination); err == nil {
-			asked, others = append(asked, p.BucketID), append(others, other)
-		}
-	}
-	start, _ := catalog.KeySpace(d)
-	same, errs, err := provider.ProbeIdentity(c.context(), bucket, string(start), others)
-	if err != nil {
+	}); err != nil || proof == nil {
 		return err
 	}
-	found := map[string]bool{}
-	for i, id := range asked {
-		if errs[i] == nil {
-			found[id] = found[id] || same[i]
-		}
-	}
-	for id, is := range found {
-		if _, err := c.propose(&pb.SetBucketRelation{
-			BucketId: catalog.BucketID(d), OtherId: id, Same: is, At: c.backend.now().UnixMilli(),
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := c.propose(proof)
+	return orNotFound(err, storageNotFound())
 }
 
 func (c *call) setVerified(d *pb.Destination, verified bool) error {

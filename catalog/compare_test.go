@@ -145,7 +145,7 @@ func (x *machine) compareBuckets(t *rapid.T, tx *Tx) {
 		if links.Err() != nil || !maps.Equal(got, wantLinks[bucketID]) && len(got)+len(wantLinks[bucketID]) > 0 {
 			t.Fatalf("links of %s: %v, want %v (%v)", bucketID, got, wantLinks[bucketID], links.Err())
 		}
-		prefixes, err := tx.PitrPrefixes(bucketID)
+		prefixes, err := tx.PitrPrefixes(bucketID, "org1")
 		want := slices.Sorted(maps.Keys(wantPrefixes[bucketID]))
 		if err != nil || !slices.EqualFunc(prefixes, want, func(a []byte, b string) bool { return string(a) == b }) {
 			t.Fatalf("prefixes of %s: %q, want %q (%v)", bucketID, prefixes, want, err)

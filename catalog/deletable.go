@@ -12,7 +12,7 @@ import (
 )
 
 // A deleteCheck decides which files may be deleted, by the links of the bucket in this
-// transaction, whichever organization made them.
+// transaction, also of other organizations that have listed it.
 type deleteCheck struct {
 	tx         *writeTx
 	links      *LinkCursor
@@ -87,7 +87,7 @@ func splitDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed 
 }
 
 func newDeleteCheck(tx *writeTx, d *pb.Destination, m *pb.BeginDelete, bucketID string) (c *deleteCheck, err error) {
-	c = &deleteCheck{tx: tx, links: tx.read.Links(bucketID), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}}
+	c = &deleteCheck{tx: tx, links: tx.read.LinksFor(bucketID, d.GetOrg()), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}}
 	c.start, c.end = KeySpace(d)
 	for _, id := range m.GetBackupIds() {
 		if c.records == nil {
@@ -95,7 +95,7 @@ func newDeleteCheck(tx *writeTx, d *pb.Destination, m *pb.BeginDelete, bucketID 
 		}
 		c.records[id] = true
 	}
-	c.prefixes, err = tx.read.PitrPrefixes(bucketID)
+	c.prefixes, err = tx.read.PitrPrefixes(bucketID, d.GetOrg())
 	return c, err
 }
 

@@ -36,6 +36,11 @@ func beginDelete(tx *writeTx, m *pb.BeginDelete) (*pb.Result, error) {
 	if d.GetRevision() != m.GetRevision() {
 		return nil, refuse(CodeConflict, "storage destination %q was changed meanwhile: list its files again", d.GetId())
 	}
+	if len(m.GetPaths()) > 0 {
+		if err := tx.read.checkRecentProof(d, m.GetAt()); err != nil {
+			return nil, err
+		}
+	}
 	n := &pb.Intent{
 		Org: m.GetOrg(), Id: m.GetId(), DestinationId: d.GetId(), BucketId: BucketID(d), Who: m.GetWho(), Node: m.GetNode(),
 		At: m.GetAt(), Revision: m.GetRevision(), BackupIds: m.GetBackupIds(),

@@ -96,7 +96,7 @@ func TestPitrPrefixesStay(t *testing.T) {
 	want := func(bucketID string, want ...string) {
 		t.Helper()
 		err := c.View(func(tx *Tx) error {
-			got, err := tx.PitrPrefixes(bucketID)
+			got, err := tx.PitrPrefixes(bucketID, "o")
 			if !slices.EqualFunc(got, want, func(a []byte, b string) bool { return string(a) == b }) {
 				t.Errorf("prefixes of %s: %q, want %q", bucketID, got, want)
 			}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 
 	pb "firescan/catalog/catalogpb"
@@ -35,6 +36,11 @@ func putDestination(tx *writeTx, m *pb.PutDestination) (*pb.Result, error) {
 
 	changed := deltas{}
 	noteStemRule(tx, d.GetOrg(), d.GetId(), StemRule(old), StemRule(d), changed)
+	if old != nil && (d.GetRevision() != old.GetRevision() || !maps.EqualFunc(d.GetSealed(), old.GetSealed(), bytes.Equal)) {
+		if err := expireProof(tx, d); err != nil {
+			return nil, err
+		}
+	}
 	if old != nil && d.GetRevision() != old.GetRevision() {
 		if err := dropScans(tx, old, "the destination now lies elsewhere", d.GetUpdatedAt()); err != nil {
 			return nil, err
@@ -82,10 +88,14 @@ func checkRelocation(tx *writeTx, d, old *pb.Destination) error {
 	}
 	// A new destination has records when it reuses the id of a deleted one.
 	n := loadCounters(tx.read, d.GetOrg(), d.GetId())
-	if n.Backups+n.Pitr > 0 && tx.nested(inMarks, BucketID(d)) != nil {
+	if n.Backups+n.Pitr == 0 {
+		return nil
+	}
+	err := checkPrefixUnmarked(tx, BucketID(d), d.GetOrg(), nil)
+	if errors.Is(err, ErrBeingDeleted) {
 		return refuse(CodeBeingDeleted, "files of bucket %q are being deleted: try again when that has finished", d.GetBucket())
 	}
-	return nil
+	return err
 }
 
 // inherit copies to an edited destination the fields that an edit does not set.

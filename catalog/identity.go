@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -26,8 +25,8 @@ type BucketPeer struct {
 }
 
 // BucketPeers returns the destinations, of all organizations, with another bucket identity
-// whose bucket may be that of d. A destination counts once it has been verified or synced
-// with its own credentials; for its own organization it counts at once.
+// whose bucket may be that of d. A destination counts once its own credentials have listed
+// its bucket; for its own organization it counts at once.
 func (tx *Tx) BucketPeers(d *pb.Destination) (peers []BucketPeer, err error) {
 	own := BucketID(d)
 	for key := range scan(tx.bucket(inDestinationsByBucket), nil) {
@@ -42,11 +41,11 @@ func (tx *Tx) BucketPeers(d *pb.Destination) (peers []BucketPeer, err error) {
 		if other == nil {
 			continue
 		}
-		if other.GetOrg() != d.GetOrg() && !other.GetVerified() {
-			if _, err := tx.Generation(id); errors.Is(err, ErrNotFound) {
-				continue
-			} else if err != nil {
+		if other.GetOrg() != d.GetOrg() {
+			if listed, err := tx.hasListed(other); err != nil {
 				return nil, err
+			} else if !listed {
+				continue
 			}
 		}
 		relation, err := loadChecked[pb.BucketRelation](tx.bucket(inMeta), relationKey(own, bucketID))

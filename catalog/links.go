@@ -13,6 +13,7 @@ import (
 // transaction. A cursor is for one goroutine.
 type LinkCursor struct {
 	cursor *bbolt.Cursor // nil: the bucket has no links
+	counts *authority    // nil: all links count
 	reader linkReader
 	rules  stemRules
 	seek   []byte
@@ -25,6 +26,21 @@ func (tx *Tx) Links(bucketID string) *LinkCursor {
 	if b := tx.nested(inLinks, bucketID); b != nil {
 		c.cursor, c.reader.seed = b.Cursor(), linkSeed(bucketID)
 	}
+	return c
+}
+
+// LinksFor is Links without the links of other organizations that have never listed the
+// bucket: those that protect files from org.
+func (tx *Tx) LinksFor(bucketID, org string) *LinkCursor {
+	c := tx.Links(bucketID)
+	c.counts = tx.authority(bucketID, org)
+	return c
+}
+
+// OwnLinks is Links without those of other organizations.
+func (tx *Tx) OwnLinks(bucketID, org string) *LinkCursor {
+	c := tx.Links(bucketID)
+	c.counts = alone(org)
 	return c
 }
 
@@ -51,19 +67,27 @@ func (c *LinkCursor) Next() (*Link, bool) {
 func (c *LinkCursor) Err() error { return c.err }
 
 func (c *LinkCursor) at(key, value []byte) (*Link, bool) {
-	if key == nil {
-		return nil, false
-	}
-	if c.err = c.reader.read(key, value); c.err != nil {
-		return nil, false
-	}
-	l := &c.reader.link
-	if l.Kind.LinksStem() {
-		if l.Rule, c.err = c.rules.of(l); c.err != nil {
+	for ; key != nil; key, value = c.cursor.Next() {
+		if c.err = c.reader.read(key, value); c.err != nil {
 			return nil, false
 		}
+		l := &c.reader.link
+		if c.counts != nil {
+			var counts bool
+			if counts, c.err = c.counts.has(l.Org); c.err != nil {
+				return nil, false
+			} else if !counts {
+				continue
+			}
+		}
+		if l.Kind.LinksStem() {
+			if l.Rule, c.err = c.rules.of(l); c.err != nil {
+				return nil, false
+			}
+		}
+		return l, true
 	}
-	return l, true
+	return nil, false
 }
 
 // An Owner identifies the backup record that a file belongs to.

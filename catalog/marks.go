@@ -107,6 +107,43 @@ func clearMarks(tx *writeTx, n *pb.Intent) error {
 	return tx.bucket(inMarks).DeleteBucket([]byte(n.GetBucketId()))
 }
 
+// markView is the marks of a bucket as they concern an organization. Those of other
+// organizations block its records only where these protect files from the others.
+type markView struct {
+	marks    *bbolt.Bucket // nil if there are none
+	org      string
+	ofOthers bool // marks of others count
+}
+
+func (tx *writeTx) marksFor(bucketID, org string) (*markView, error) {
+	v := &markView{marks: tx.nested(inMarks, bucketID), org: org}
+	if v.marks == nil {
+		return v, nil
+	}
+	for _, id := range withAliases(tx.read, []string{bucketID}) {
+		orgs, err := tx.read.provenOrgs(id)
+		if err != nil {
+			return nil, err
+		}
+		v.ofOthers = v.ofOthers || orgs[everybody] || orgs[org]
+	}
+	return v, nil
+}
+
+// blocks reports whether a mark, which may be nil, counts.
+func (v *markView) blocks(mark []byte) bool {
+	if mark == nil || v.ofOthers {
+		return mark != nil
+	}
+	parts := strings.Split(string(mark), "\x00")
+	for i := 0; i+1 < len(parts); i += 2 {
+		if parts[i] == v.org {
+			return true
+		}
+	}
+	return false
+}
+
 // checkUnmarked refuses a backup record that would link a file that is being deleted. homes
 // are the buckets of its destination, under every identity.
 func checkUnmarked(tx *writeTx, homes []string, r *pb.Backup) error {
@@ -116,19 +153,21 @@ func checkUnmarked(tx *writeTx, homes []string, r *pb.Backup) error {
 			buckets = withAliases(tx.read, []string{l.bucketID})
 		}
 		for _, bucketID := range buckets {
-			marks := tx.nested(inMarks, bucketID)
+			marks, err := tx.marksFor(bucketID, r.GetOrg())
 			switch {
-			case marks == nil:
+			case err != nil:
+				return err
+			case marks.marks == nil:
 			case l.kind == LinkPrefix:
-				if err := checkPrefixUnmarked(tx, bucketID, l.path); err != nil {
+				if err := marks.checkPrefix(l.path); err != nil {
 					return err
 				}
 			case l.kind == LinkFile:
-				if marks.Get(l.path) != nil {
+				if marks.blocks(marks.marks.Get(l.path)) {
 					return beingDeleted(l.path)
 				}
 			default:
-				if marked := markedFile(marks, keyspace.Stem(l.path)); marked != nil {
+				if marked := marks.file(keyspace.Stem(l.path)); marked != nil {
 					return beingDeleted(marked)
 				}
 			}
@@ -137,23 +176,35 @@ func checkUnmarked(tx *writeTx, homes []string, r *pb.Backup) error {
 	return nil
 }
 
-// checkPrefixUnmarked refuses a prefix under which a file of the bucket is being deleted.
-func checkPrefixUnmarked(tx *writeTx, bucketID string, prefix []byte) error {
-	for rest := range scan(tx.nested(inMarks, bucketID), prefix) {
-		return beingDeleted(append(bytes.Clone(prefix), rest...))
+// checkPrefixUnmarked refuses a prefix of an organization under which a file of the bucket is
+// being deleted.
+func checkPrefixUnmarked(tx *writeTx, bucketID, org string, prefix []byte) error {
+	marks, err := tx.marksFor(bucketID, org)
+	if err != nil {
+		return err
+	}
+	return marks.checkPrefix(prefix)
+}
+
+// checkPrefix refuses a prefix under which a file of the bucket is being deleted.
+func (v *markView) checkPrefix(prefix []byte) error {
+	for rest, mark := range scan(v.marks, prefix) {
+		if v.blocks(mark) {
+			return beingDeleted(append(bytes.Clone(prefix), rest...))
+		}
 	}
 	return nil
 }
 
-// markedFile returns a marked file with a stem, nil if there is none: the stem itself, or
-// a key in the same folder that continues it with a dot.
-func markedFile(marks *bbolt.Bucket, stem []byte) []byte {
-	if marks.Get(stem) != nil {
+// file returns a marked file with a stem, nil if there is none: the stem itself, or a key in
+// the same folder that continues it with a dot.
+func (v *markView) file(stem []byte) []byte {
+	if v.blocks(v.marks.Get(stem)) {
 		return stem
 	}
 	dotted := append(bytes.Clone(stem), '.')
-	for rest := range scan(marks, dotted) {
-		if !bytes.Contains(rest, []byte{'/'}) {
+	for rest, mark := range scan(v.marks, dotted) {
+		if v.blocks(mark) && !bytes.Contains(rest, []byte{'/'}) {
 			return append(dotted, rest...)
 		}
 	}

@@ -9,16 +9,31 @@ import (
 	"firescan/keyspace"
 )
 
-// PitrPrefixes returns, sorted and without duplicates, the prefixes of a bucket that a
-// PITR configuration of any organization writes under or ever wrote under, also in the form
-// under which a server may list what is there (keyspace.Fold).
-func (tx *Tx) PitrPrefixes(bucketID string) ([][]byte, error) {
+// PitrPrefixes returns, sorted and without duplicates, the prefixes of a bucket that protect
+// files from org: those that a PITR configuration writes under or ever wrote under, of org
+// itself or of an organization that has listed the bucket, also in the form under which a server
+// may list what is there (keyspace.Fold).
+func (tx *Tx) PitrPrefixes(bucketID, org string) ([][]byte, error) {
+	return tx.pitrPrefixes(bucketID, tx.authority(bucketID, org))
+}
+
+// OwnPitrPrefixes is PitrPrefixes without those of other organizations.
+func (tx *Tx) OwnPitrPrefixes(bucketID, org string) ([][]byte, error) {
+	return tx.pitrPrefixes(bucketID, alone(org))
+}
+
+func (tx *Tx) pitrPrefixes(bucketID string, counts *authority) ([][]byte, error) {
 	var all [][]byte
 	of := under(bucketID)
 	for k, v := range scan(tx.bucket(inPrefixes), of) {
 		parts := bytes.SplitN(k, []byte{0}, 3)
 		if _, ok := cutChecksum(0, append(of[:len(of):len(of)], k...), v); !ok || len(parts) < 3 {
 			return nil, damaged("the checksum of a prefix of PITR configuration %q is wrong", k)
+		}
+		if of, err := counts.has(parts[0]); err != nil {
+			return nil, err
+		} else if !of {
+			continue
 		}
 		all = append(all, bytes.Clone(parts[2]))
 		if fold, other := keyspace.Folded(parts[2]); other {
@@ -52,7 +67,7 @@ func pitrPrefixes(p *pb.Pitr, bucketID string) []pitrPrefix {
 func checkPitrUnmarked(tx *writeTx, p *pb.Pitr, bucketID string) error {
 	for _, in := range pitrPrefixes(p, bucketID) {
 		for _, id := range withAliases(tx.read, []string{in.bucketID}) {
-			if err := checkPrefixUnmarked(tx, id, in.prefix); err != nil {
+			if err := checkPrefixUnmarked(tx, id, p.GetOrg(), in.prefix); err != nil {
 				return err
 			}
 		}

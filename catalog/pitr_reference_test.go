@@ -31,7 +31,7 @@ func TestPitrSpellings(t *testing.T) {
 		t.Helper()
 		var all [][]byte
 		if err := c.View(func(tx *Tx) (err error) {
-			all, err = tx.PitrPrefixes(BucketID(d))
+			all, err = tx.PitrPrefixes(BucketID(d), "o")
 			return err
 		}); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 
@@ -59,8 +60,12 @@ func checkStemRule(tx *writeTx, org, destID string, from, to keyspace.StemRule) 
 		return nil
 	}
 	for _, bucketID := range withAliases(tx.read, linkBuckets(tx.read, org)) {
-		if tx.nested(inMarks, bucketID) != nil {
+		err := checkPrefixUnmarked(tx, bucketID, org, nil)
+		if errors.Is(err, ErrBeingDeleted) {
 			return refuse(CodeBeingDeleted, "files of a bucket in which storage destination %q has backups are being deleted: try again when that has finished", destID)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

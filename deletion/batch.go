@@ -84,6 +84,11 @@ func (op *operation) delete(ctx context.Context, b batch) error {
 	ctx, cancel := op.deleter.detach(ctx, op.deleter.limits.batchTime)
 	defer cancel()
 
+	if op.bucket != nil {
+		if err := op.proveAccess(ctx); err != nil {
+			return err
+		}
+	}
 	id := catalog.NewID(catalog.KindIntent)
 	verdict, err := op.propose(ctx, id, b)
 	if err != nil {

@@ -25,6 +25,8 @@ type CleanupResult struct {
 	Errors []Outcome
 	// Resembling are orphans that were left out because they resemble missing backups.
 	Resembling Resembling
+	// Skipped counts the files that the cleanup has left by its plan.
+	Skipped Skipped
 	// Stopped is the reason why the cleanup ended before it reached all files; nil when it
 	// reached all.
 	Stopped error
@@ -57,7 +59,7 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 	case r.Confirm == "" && plan.TooLarge():
 		return nil, &PlanError{Plan: *plan}
 	case plan.Files == 0:
-		return &CleanupResult{Resembling: plan.Resembling}, nil
+		return &CleanupResult{Resembling: plan.Resembling, Skipped: plan.Skipped}, nil
 	}
 	op, err := d.begin(ctx, r.Destination, r.Who)
 	if err != nil {
@@ -73,6 +75,7 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 	if !r.Resembling {
 		result.Resembling = plan.Resembling
 	}
+	result.Skipped = plan.Skipped
 	log = log.With("deleted", result.Deleted, "failed", result.Failed, "took", time.Since(started).Round(time.Millisecond))
 	if result.Stopped == nil {
 		log.Info("orphan cleanup finished")

@@ -19,8 +19,9 @@ type operation struct {
 	conditions  provider.Conditions
 
 	mu      sync.Mutex
-	started bool  // a batch was started
-	failure error // why a batch could not be started; later ones are not tried
+	started bool      // a batch was started
+	proven  time.Time // when access to the bucket was last looked at
+	failure error     // why a batch could not be started; later ones are not tried
 }
 
 // begin opens the bucket of a destination for deleting.
@@ -33,14 +34,41 @@ func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string) (
 		return nil, err
 	}
 	op := &operation{deleter: d, destination: dest, who: who, bucket: bucket}
-	if !dest.Verified {
-		// Nothing is revealed or marked before the provider has accepted the credentials.
-		if err := bucket.List(ctx, provider.ListRequest{Prefix: op.prefix(), MaxKeys: 1}, &provider.Page{}); err != nil {
-			return nil, err
-		}
+	if err := op.proveAccess(ctx); err != nil {
+		return nil, err
 	}
 	op.conditions, err = op.probeConditions(ctx)
 	return op, err
+}
+
+// proveAccess lists the bucket with the credentials of the destination, and records that,
+// unless there is a recent proof. Nothing is revealed or marked before the provider has
+// accepted the credentials.
+func (op *operation) proveAccess(ctx context.Context) error {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	now := time.Now()
+	// A proof is renewed at half of the age that marks need, so it lasts that long.
+	if now.Sub(op.proven) < catalog.MaxProofAge/4 {
+		return nil
+	}
+	var proof *pb.ProveAccess
+	if err := op.deleter.config.Catalog.View(func(tx *catalog.Tx) (err error) {
+		proof, err = tx.NewProof(op.destination, now)
+		return err
+	}); err != nil {
+		return err
+	}
+	if proof != nil {
+		if err := op.bucket.List(ctx, provider.ListRequest{Prefix: op.prefix(), MaxKeys: 1}, &provider.Page{}); err != nil {
+			return err
+		}
+		if _, err := op.deleter.config.Proposer.Propose(ctx, proof); err != nil {
+			return err
+		}
+	}
+	op.proven = now
+	return nil
 }
 
 func (op *operation) hasStarted() bool {

@@ -51,6 +51,8 @@ type Plan struct {
 	Files, Bytes, Of uint64
 	// First are the first files of the plan, in order of path.
 	First []index.Entry
+	// Skipped counts what else the plan leaves.
+	Skipped Skipped
 	// Missing is the number of backups without a file in the bucket.
 	Missing uint64
 	// Resembling are orphans that resemble missing backups. They are left out of the plan,
@@ -139,6 +141,7 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 	seen := 0
 	_, more, err := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {
 		if !r.selects(e) {
+			p.Skipped.add(r, e)
 			return true
 		}
 		seen++
@@ -160,6 +163,9 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 	})
 	if err == nil && more {
 		err = context.Cause(ctx)
+	}
+	if err == nil {
+		p.Skipped.KeptForOthers, err = d.keptForOthers(ctx, view, r)
 	}
 	if err != nil {
 		return nil, err

@@ -41,12 +41,12 @@ type linkLookup struct {
 func (l *linkLookup) classify(path []byte) (c index.Class, err error) {
 	named, byStem := false, false
 	err = l.catalog.View(func(tx *catalog.Tx) error {
-		pitr, err := tx.PitrPrefixes(l.target.bucketID)
+		pitr, err := tx.PitrPrefixes(l.target.bucketID, l.target.org)
 		if err != nil {
 			return err
 		}
 		c.Type, _ = index.TypeOf(path, pitr)
-		named, byStem, err = catalog.IsLinked(tx.Links(l.target.bucketID), pitr, path)
+		named, byStem, err = catalog.IsLinked(tx.LinksFor(l.target.bucketID, l.target.org), pitr, path)
 		return err
 	})
 	c.Linked, c.ByStem = named || byStem, byStem && !named
@@ -79,7 +79,7 @@ func (l *linkLookup) missing(stem []byte) (records []index.Missing, err error) {
 
 // each calls fn for the links of a stem.
 func (l *linkLookup) each(tx *catalog.Tx, stem []byte, fn func(*catalog.Link) error) error {
-	cur := tx.Links(l.target.bucketID)
+	cur := tx.LinksFor(l.target.bucketID, l.target.org)
 	for link, ok := cur.Seek(stem); ok && bytes.Equal(link.Stem, stem); link, ok = cur.Next() {
 		if err := fn(link); err != nil {
 			return err

@@ -109,6 +109,7 @@ type target struct {
 	open      bool            // the index has it open; its segments are not listed then
 	listed    bool            // the manifest has the segments
 	bucketID  string
+	org       string
 	startedAt int64 // of the scan, in Unix milliseconds
 	lastDelta uint64
 }
@@ -131,7 +132,7 @@ func (r *Replicator) target(destination string, list func(generation string) boo
 		if err != nil {
 			return err
 		}
-		t.bucketID, t.startedAt = catalog.BucketID(d), g.StartedAt
+		t.bucketID, t.org, t.startedAt = catalog.BucketID(d), g.Org, g.StartedAt
 		t.lastDelta = tx.LastDelta(t.bucketID)
 		t.manifest = &index.Manifest{Generation: g.Id}
 		have, _, ok := r.config.Index.Generation(destination)

@@ -87,6 +87,13 @@ func (j *job) scanAndPromote(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := proveAccess(ctx, j.config.Catalog, j.config.Proposer, j.destination); err != nil {
+		if errors.Is(err, catalog.ErrConflict) {
+			j.config.Logger.Warn("the destination was changed while it was synced; its credentials count as not tried", "destination", j.destination.Id)
+		} else {
+			return fmt.Errorf("record that the bucket was listed: %w", err)
+		}
+	}
 	_, err = j.config.Proposer.Propose(ctx, &pb.PromoteSync{SyncId: j.sync.Id, At: time.Now().UnixMilli(), Baseline: true})
 	if err != nil {
 		return fmt.Errorf("promote the sync: %w", err)

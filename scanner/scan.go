@@ -46,6 +46,8 @@ type scan struct {
 	// changed is broadcast when the leader may want a report.
 	changed catalog.Signal
 
+	listedOnce sync.Once // the first page was listed
+
 	listed   atomicCounters
 	expected atomic.Uint64   // keys of the whole sync; 0 is unknown
 	unsealed atomic.Int64    // keys that the streams have collected and not sealed

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 	spb "firescan/scanner/scannerpb"
 )
 
@@ -57,6 +58,28 @@ func (s *scan) list() (err error) {
 		group.Go(func() error { return newStream(s).run(ctx) })
 	}
 	return group.Wait()
+}
+
+// proveAccess records that the credentials of the destination have listed its bucket. When
+// that fails, the coordinator does it before it promotes the sync.
+func (s *scan) proveAccess(ctx context.Context) error {
+	if err := proveAccess(ctx, s.node.config.Catalog, s.node.config.Proposer, s.destination); err != nil && ctx.Err() == nil {
+		s.node.config.Logger.Warn("recording that a bucket was listed failed; retrying at the end of the sync",
+			"destination", s.destination.Id, "error", err)
+	}
+	return nil
+}
+
+func proveAccess(ctx context.Context, c *catalog.Catalog, proposer Proposer, d *pb.Destination) error {
+	var proof *pb.ProveAccess
+	if err := c.View(func(tx *catalog.Tx) (err error) {
+		proof, err = tx.NewProof(d, time.Now())
+		return err
+	}); err != nil || proof == nil {
+		return err
+	}
+	_, err := proposer.Propose(ctx, proof)
+	return err
 }
 
 // watch ends the scan when the sync has ended or the leader is silent.

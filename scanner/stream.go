@@ -88,6 +88,7 @@ func (s *stream) fetch(ctx context.Context, asked keyspace.Range) error {
 	if err != nil {
 		return fmt.Errorf("list %s: %w", asked, err)
 	}
+	s.scan.listedOnce.Do(func() { s.scan.group.Go(func() error { return s.scan.proveAccess(ctx) }) })
 	if provider.IsSerial(s.scan.bucket) {
 		// The page is part of a listing that may be as old as the scan.
 		s.segment.classifiedAt = s.scan.appliedAtBegin
@@ -98,11 +99,11 @@ func (s *stream) fetch(ctx context.Context, asked keyspace.Range) error {
 // classify classifies the objects of [from, upTo) and adds them to the segment.
 func (s *stream) classify(objects []provider.Object, from, upTo string) error {
 	err := s.scan.node.config.Catalog.View(func(tx *catalog.Tx) error {
-		pitr, err := tx.PitrPrefixes(s.scan.bucketID)
+		pitr, err := tx.PitrPrefixes(s.scan.bucketID, s.scan.destination.Org)
 		if err != nil {
 			return err
 		}
-		return s.classifier.page(tx.Links(s.scan.bucketID), pitr, objects, []byte(from), []byte(upTo))
+		return s.classifier.page(tx.LinksFor(s.scan.bucketID, s.scan.destination.Org), pitr, objects, []byte(from), []byte(upTo))
 	})
 	if err != nil {
 		return fmt.Errorf("read the links of a page: %w", err)

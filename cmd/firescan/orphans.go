@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -37,6 +38,24 @@ type guard struct {
 type skippedOrphans struct {
 	ResemblesMissing         uint64
 	ResemblesMissingExamples []string
+	TooYoung, UnknownType    uint64
+	KeptForOthers            uint64
+}
+
+// print prints what is left, if anything.
+func (s skippedOrphans) print(w io.Writer) {
+	for _, part := range []struct {
+		n    uint64
+		what string
+	}{
+		{s.TooYoung, "orphans are too young"},
+		{s.UnknownType, "orphans are of unknown type"},
+		{s.KeptForOthers, "files are kept only because other organizations need them"},
+	} {
+		if part.n > 0 {
+			fmt.Fprintf(w, "left: %s %s\n", count(part.n), part.what)
+		}
+	}
 }
 
 // A cleanupResult is the response to a cleanup.
@@ -193,6 +212,7 @@ func (c *cleanup) printPlan(p *cleanupPlan) error {
 	if n := p.Skipped.ResemblesMissing; n > 0 {
 		fmt.Fprintf(c.app.err, "%s more orphans resemble missing backups and are kept, such as %s\n", count(n), pathsText(p.Skipped.ResemblesMissingExamples))
 	}
+	p.Skipped.print(c.app.err)
 	if p.Plan.TooLarge {
 		fmt.Fprintln(c.app.err, "Were all backups imported? The plan must be confirmed:")
 	}
