@@ -92,7 +92,7 @@ func importRecords(c *call) (err error) {
 	defer cancel()
 	defer func() {
 		if err != nil {
-			m.abandon(c.context(), err) //nolint:contextcheck // it outlives the client
+			m.abandon(c.context(), err)
 		}
 	}()
 	lines := bufio.NewReaderSize(body, 256<<10)
