@@ -27,6 +27,9 @@ func listAudit(c *call) error {
 		Deleted bool   `json:"deleted"`
 		Size    string `json:"size"`
 		Reason  string `json:"reason,omitempty"`
+		// Versioned reports that no space was freed: the bucket keeps a version.
+		Versioned bool `json:"versioned,omitempty"`
+		Retained  bool `json:"retained,omitempty"`
 	}
 	type entry struct {
 		ID            string   `json:"id"`
@@ -52,7 +55,7 @@ func listAudit(c *call) error {
 		for _, a := range list {
 			e := entry{a.Id, a.DestinationId, a.Who, stamp(a.BegunAt), stamp(a.FinishedAt), []file{}, append([]string{}, a.BackupIds...)}
 			for _, o := range a.Outcomes {
-				e.Files = append(e.Files, file{string(o.Path), o.Deleted, strconv.FormatInt(o.Size, 10), o.Reason})
+				e.Files = append(e.Files, file{string(o.Path), o.Deleted, strconv.FormatInt(o.Size, 10), o.Reason, o.Versioned, o.Retained})
 			}
 			data.Entries = append(data.Entries, e)
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"firescan/deletion"
 	"firescan/index"
@@ -35,7 +36,11 @@ func (h *files) cleanup(c *call) error {
 	if err != nil {
 		return err
 	}
-	data := cleanupData{done.Deleted, done.Bytes, done.Failed, []fileFailure{}, showSkipped(done.Resembling, done.Skipped)}
+	data := cleanupData{
+		Deleted: done.Deleted, Freed: done.Bytes, Failed: done.Failed, Errors: []fileFailure{}, Skipped: showSkipped(done.Resembling, done.Skipped),
+		Versioned: done.Versioned > 0, SoftDelete: int64(done.SoftDelete / time.Second),
+	}
+	data.Skipped.Retained = done.Retained
 	for _, o := range done.Errors {
 		data.Errors = append(data.Errors, fileFailure{string(o.Path), *c.failed(o.Err)})
 	}
@@ -47,7 +52,14 @@ func (h *files) cleanup(c *call) error {
 		e.Details = data
 		return &e
 	}
-	return c.respond(envelope{Message: fmt.Sprintf("Cleaned up %d orphan files", done.Deleted), Data: data})
+	message := fmt.Sprintf("Cleaned up %d orphan files", done.Deleted)
+	if done.Versioned > 0 {
+		message += versionedNote(done.Versioned == done.Deleted)
+	}
+	if done.SoftDelete > 0 {
+		message += fmt.Sprintf(". The bucket keeps deleted files for %s, and their space is paid for until then", days(done.SoftDelete))
+	}
+	return c.respond(envelope{Message: message, Data: data})
 }
 
 type cleanupData struct {
@@ -56,6 +68,39 @@ type cleanupData struct {
 	Failed  uint64        `json:"failedCount"`
 	Errors  []fileFailure `json:"errors"`
 	Skipped skippedData   `json:"skipped"`
+	// Versioned reports that the bucket keeps versions of deleted files.
+	Versioned bool `json:"versioned,omitempty"`
+	// SoftDelete is how long the bucket keeps deleted files, in seconds.
+	SoftDelete int64 `json:"softDeleteSeconds,omitempty"`
+}
+
+// versionedNote continues a message about deletions of which versions are kept.
+func versionedNote(all bool) string {
+	if all {
+		return ". No space was freed: the bucket keeps versions"
+	}
+	return ". The bucket keeps versions of some, which frees no space"
+}
+
+// days returns a duration for a person, in days where it is that long.
+func days(d time.Duration) string {
+	if n := d / (24 * time.Hour); n > 1 {
+		return fmt.Sprintf("%d days", n)
+	}
+	return d.String()
+}
+
+// effect is what deletions have freed, where the bucket keeps versions.
+type effect struct {
+	Versioned bool    `json:"versioned,omitempty"`
+	Freed     *uint64 `json:"freedSpace,omitempty"`
+}
+
+func effectOf(versioned int, freed uint64) effect {
+	if versioned == 0 {
+		return effect{}
+	}
+	return effect{true, &freed}
 }
 
 type fileFailure struct {

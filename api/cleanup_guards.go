@@ -34,10 +34,15 @@ type skippedData struct {
 	// ResemblesMissing are those that may be files of missing backups.
 	ResemblesMissing uint64   `json:"resemblesMissing"`
 	Examples         []string `json:"resemblesMissingExamples"`
+	// Retained is the number of orphans under retention or a hold.
+	Retained uint64 `json:"retained"`
 }
 
 func showSkipped(r deletion.Resembling, s deletion.Skipped) skippedData {
-	return skippedData{s.TooYoung, s.UnknownType, s.KeptForOthers, r.Files, append([]string{}, r.Examples...)}
+	return skippedData{
+		TooYoung: s.TooYoung, UnknownType: s.UnknownType, KeptForOthers: s.KeptForOthers,
+		ResemblesMissing: r.Files, Examples: append([]string{}, r.Examples...),
+	}
 }
 
 // planError returns the error of a cleanup whose plan must be confirmed first.

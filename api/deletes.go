@@ -51,10 +51,15 @@ func (h *files) deleteOne(c *call) error {
 	if err := outcomes[0].Err; err != nil {
 		return err
 	}
-	return c.respond(envelope{Message: "File deleted successfully", Data: struct {
+	message, versioned := "File deleted successfully", 0
+	if outcomes[0].Versioned {
+		message, versioned = message+versionedNote(true), 1
+	}
+	return c.respond(envelope{Message: message, Data: struct {
 		Deleted bool   `json:"deleted"`
 		Path    string `json:"path"`
-	}{true, *in.Path}})
+		effect
+	}{true, *in.Path, effectOf(versioned, 0)}})
 }
 
 // objectKey checks the key of a file to delete.
@@ -95,22 +100,34 @@ func (h *files) deleteMany(c *call) error {
 		return err
 	}
 	type result struct {
-		Path    string   `json:"path"`
-		Deleted bool     `json:"deleted"`
-		Error   *failure `json:"error,omitempty"`
+		Path      string   `json:"path"`
+		Deleted   bool     `json:"deleted"`
+		Versioned bool     `json:"versioned,omitempty"`
+		Retained  bool     `json:"retained,omitempty"`
+		Error     *failure `json:"error,omitempty"`
 	}
 	var data struct {
 		Deleted int      `json:"deletedCount"`
 		Failed  int      `json:"failedCount"`
 		Results []result `json:"results"`
+		effect
 	}
+	versioned, freed := 0, uint64(0)
 	for i, o := range outcomes {
 		if o.Err == nil {
 			data.Deleted++
 		} else {
 			data.Failed++
 		}
-		data.Results = append(data.Results, result{in.Paths[i], o.Err == nil, c.failed(o.Err)})
+		freed += uint64(o.Freed())
+		if o.Versioned {
+			versioned++
+		}
+		data.Results = append(data.Results, result{in.Paths[i], o.Err == nil, o.Versioned, o.Retained(), c.failed(o.Err)})
 	}
-	return c.respond(envelope{Message: fmt.Sprintf("Deleted %d of %d files", data.Deleted, len(paths)), Data: data})
+	message := fmt.Sprintf("Deleted %d of %d files", data.Deleted, len(paths))
+	if data.effect = effectOf(versioned, freed); versioned > 0 {
+		message += versionedNote(versioned == data.Deleted)
+	}
+	return c.respond(envelope{Message: message, Data: data})
 }

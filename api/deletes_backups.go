@@ -48,7 +48,8 @@ func (h *backups) deleteMany(c *call) error {
 		Files   int      `json:"filesDeletedCount"`
 		Failed  int      `json:"failedCount"`
 		Results []result `json:"results"`
-	}{Files: done.Files}
+		effect
+	}{Files: done.Files, effect: effectOf(done.Versioned, done.Bytes)}
 	for _, o := range done.Outcomes {
 		if o.Deleted {
 			data.Deleted++
@@ -60,6 +61,9 @@ func (h *backups) deleteMany(c *call) error {
 	message := fmt.Sprintf("Deleted %d of %d backups", data.Deleted, len(in.IDs))
 	if in.Files {
 		message += fmt.Sprintf(" and %d storage files", data.Files)
+	}
+	if done.Versioned > 0 {
+		message += versionedNote(done.Versioned == done.Files)
 	}
 	return c.respond(envelope{Message: message, Data: data})
 }

@@ -140,6 +140,7 @@ var known = []struct {
 }{
 	{deletion.ErrNotFound, CodeFileNotFound, "File not found"},
 	{deletion.ErrChanged, CodeConflict, "The file has changed since the last scan; sync the storage destination, then check it again"},
+	{deletion.ErrUnlisted, CodeNotOrphan, "A backup record whose file is not listed may mean this file under another name; correct the record, or delete it first"},
 	{deletion.ErrUnconfirmed, CodeProvider, "The storage provider did not confirm the deletion; the file still exists and is checked again within half an hour"},
 	{deletion.ErrRecordKept, CodeNoLeader, "The files of the backup are deleted, but its record is not; delete the backup again"},
 	{deletion.ErrNeverSynced, CodeConflict, "The storage destination was never synced, so no orphans are known; sync it first"},
@@ -270,6 +271,8 @@ func fromProvider(e *provider.Error, typ string) *Error {
 		return bucketExists(e.Bucket, e)
 	case provider.Denied:
 		return &Error{Code: CodeDenied, Message: "The storage provider refused access with these credentials", Details: details, Err: e}
+	case provider.Retained:
+		return &Error{Code: CodeDenied, Message: "The file is under retention or a hold and cannot be deleted yet", Details: details, Err: e}
 	case provider.Forbidden:
 		return invalidField("endpoint", refusedEndpoint(e))
 	case provider.Invalid:

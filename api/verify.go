@@ -18,7 +18,7 @@ func (h *destinations) verify(c *call) error {
 	if err != nil {
 		return err
 	}
-	permissions, conditions, fault, err := h.probe(c, d)
+	permissions, conditions, keys, fault, err := h.probe(c, d)
 	if err != nil {
 		// That a provider is unreachable does not mean that the settings are wrong.
 		if known, ok := errors.AsType[*provider.Error](err); ok && !gone(err) && !known.Kind.Temporary() {
@@ -55,7 +55,8 @@ func (h *destinations) verify(c *call) error {
 		Permissions permissionsView `json:"permissions"`
 		Conditions  *conditionsView `json:"conditionalDelete,omitempty"`
 		Unsettled   []unsettledPeer `json:"unsettled,omitempty"`
-	}{permissions.Read, permissions.Read, permissionsView(permissions), conditions, unsettled}})
+		Keys        *keyMappingView `json:"keyMapping,omitempty"`
+	}{permissions.Read, permissions.Read, permissionsView(permissions), conditions, unsettled, keys}})
 }
 
 // conditionsView shows whether the bucket supports conditional deletes.
@@ -65,37 +66,43 @@ type conditionsView struct {
 }
 
 // probe tries what the credentials of a destination permit, how its server lists (fault is
-// what it does wrong, or nil), and which conditions of deletes it honors.
-func (h *destinations) probe(c *call, d *pb.Destination) (permissions provider.Permissions, conditions *conditionsView, fault, err error) {
+// what it does wrong, or nil), which conditions of deletes it honors, and under which names
+// it lists unusual keys.
+func (h *destinations) probe(c *call, d *pb.Destination) (permissions provider.Permissions, conditions *conditionsView, keys *keyMappingView, fault, err error) {
 	bucket, err := h.buckets.Open(c.context(), d)
 	if err != nil {
-		return permissions, nil, nil, err
+		return permissions, nil, nil, nil, err
 	}
 	start, _ := catalog.KeySpace(d)
 	if permissions, err = provider.Probe(c.context(), bucket, string(start)); err != nil {
-		return permissions, nil, nil, err
+		return permissions, nil, nil, nil, err
 	}
 	if permissions.Read {
 		if fault, err = provider.CheckLists(c.context(), bucket, string(start)); err != nil {
-			return permissions, nil, nil, err
+			return permissions, nil, nil, nil, err
 		}
 	}
 	if !permissions.Write || !permissions.Delete {
-		return permissions, nil, fault, nil
+		return permissions, nil, nil, fault, nil
 	}
 	// Each time, so that a verification also notices a replaced server.
 	honored, err := provider.ProbeConditions(c.context(), bucket, string(start))
 	if err != nil {
-		return permissions, nil, nil, err
+		return permissions, nil, nil, nil, err
 	}
 	_, err = c.propose(&pb.SetConditions{
 		Org: d.Org, Id: d.Id, Revision: d.Revision, Single: honored.Single, Batch: honored.Batch, At: c.backend.now().UnixMilli(),
 	})
 	if err := orNotFound(err, storageNotFound()); err != nil {
-		return permissions, nil, fault, err
+		return permissions, nil, nil, fault, err
 	}
 	view := conditionsView(honored)
-	return permissions, &view, fault, nil
+	if permissions.Read {
+		if keys, err = c.probeKeys(d, bucket); err != nil {
+			return permissions, nil, nil, fault, err
+		}
+	}
+	return permissions, &view, keys, fault, nil
 }
 
 // proveAccess records that the credentials of d have listed its bucket, if it is not known.

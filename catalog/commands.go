@@ -62,6 +62,7 @@ var commands = sync.OnceValue(func() []command {
 		define(22, 1, setBucketRelation),
 		define(23, 1, proveAccess),
 		define(24, 1, setGuards),
+		define(25, 1, setKeyMapping),
 	}
 })
 

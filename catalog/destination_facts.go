@@ -36,6 +36,18 @@ func setConditions(tx *writeTx, m *pb.SetConditions) (*pb.Result, error) {
 	return &pb.Result{}, store(tx.bucket(inDestinations), []byte(d.GetId()), d)
 }
 
+func setKeyMapping(tx *writeTx, m *pb.SetKeyMapping) (*pb.Result, error) {
+	d, err := tx.read.Destination(m.GetOrg(), m.GetId())
+	if err != nil {
+		return nil, err
+	}
+	if d.GetRevision() != m.GetRevision() {
+		return nil, refuse(CodeConflict, "storage destination %q was changed while its bucket was probed: verify it again", d.GetId())
+	}
+	d.KeyMapping = m.GetMapping()
+	return &pb.Result{}, store(tx.bucket(inDestinations), []byte(d.GetId()), d)
+}
+
 func reseal(tx *writeTx, m *pb.Reseal) (*pb.Result, error) {
 	d, err := tx.read.Destination(m.GetOrg(), m.GetId())
 	if err != nil {

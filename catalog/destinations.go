@@ -22,7 +22,7 @@ func putDestination(tx *writeTx, m *pb.PutDestination) (*pb.Result, error) {
 	case m.GetCreate() && old != nil:
 		return nil, refuse(CodeConflict, "storage destination %q exists", d.GetId())
 	case m.GetCreate():
-		d.Revision, d.Verified, d.Conditions, d.Reseals = 1, false, nil, 0
+		d.Revision, d.Verified, d.Conditions, d.KeyMapping, d.Reseals = 1, false, nil, nil, 0
 	case old == nil || old.GetOrg() != d.GetOrg():
 		return nil, notFound("storage destination", d.GetId())
 	case m.GetBaseUpdatedAt() != 0 && (m.GetBaseUpdatedAt() != old.GetUpdatedAt() || d.GetReseals() != old.GetReseals()):
@@ -101,11 +101,11 @@ func checkRelocation(tx *writeTx, d, old *pb.Destination) error {
 // inherit copies to an edited destination the fields that an edit does not set.
 func inherit(d, old *pb.Destination) {
 	d.CreatedAt, d.Revision, d.Verified = old.GetCreatedAt(), old.GetRevision(), old.GetVerified()
-	d.Conditions, d.Reseals = old.GetConditions(), old.GetReseals()
+	d.Conditions, d.KeyMapping, d.Reseals = old.GetConditions(), old.GetKeyMapping(), old.GetReseals()
 	if d.GetType() != old.GetType() || d.GetBucket() != old.GetBucket() || d.GetPath() != old.GetPath() ||
 		d.GetRegion() != old.GetRegion() || d.GetEndpoint() != old.GetEndpoint() {
 		d.Revision++
-		d.Verified, d.Conditions = false, nil
+		d.Verified, d.Conditions, d.KeyMapping = false, nil, nil
 	}
 	if !maps.EqualFunc(d.GetSealed(), old.GetSealed(), bytes.Equal) {
 		d.Verified = false // the credentials have changed

@@ -145,11 +145,13 @@ func genFact(t *rapid.T, m *model) proto.Message {
 	if d := m.destinations[who.id]; d != nil && rapid.IntRange(0, 3).Draw(t, "old") < 3 {
 		revision, updated = d.Revision, d.UpdatedAt
 	}
-	switch rapid.IntRange(0, 2).Draw(t, "fact") {
+	switch rapid.IntRange(0, 3).Draw(t, "fact") {
 	case 0:
 		return &pb.SetVerified{Org: who.org, Id: who.id, Verified: true, At: 7, Revision: revision}
 	case 1:
 		return &pb.SetConditions{Org: who.org, Id: who.id, Revision: revision, Batch: true, At: genInt.Draw(t, "at")}
+	case 2:
+		return &pb.SetKeyMapping{Org: who.org, Id: who.id, Revision: revision, Mapping: &pb.KeyMapping{DoubleSlash: pb.KeyMapping_FOLDED, ProbedAt: genInt.Draw(t, "at")}}
 	}
 	return &pb.Reseal{Org: who.org, Id: who.id, Sealed: map[string][]byte{"k": []byte(genID.Draw(t, "sealed")), "l": {2}}, BaseUpdatedAt: updated}
 }

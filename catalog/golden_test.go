@@ -60,6 +60,10 @@ func goldenCommands() []proto.Message {
 		&pb.SetBucketRelation{BucketId: "s3/a/b", OtherId: "s3//b", Same: true, At: 1},
 		&pb.ProveAccess{Org: "org", Id: "storage_1", Revision: 1, Credentials: []byte("c"), At: 1},
 		&pb.SetGuards{Org: "org", At: 1, Import: goldenImport(), Cleanup: &pb.CleanupReport{DestinationId: "storage_1", Files: 9, Orphans: 2, Confirmed: true}},
+		&pb.SetKeyMapping{Org: "org", Id: "storage_1", Revision: 1, Mapping: &pb.KeyMapping{
+			LeadingSlash: pb.KeyMapping_EXACT, DoubleSlash: pb.KeyMapping_FOLDED, DotSegment: pb.KeyMapping_EITHER, Backslash: pb.KeyMapping_EXACT,
+			Composed: pb.KeyMapping_EXACT, Decomposed: pb.KeyMapping_FOLDED, ProbedAt: 2,
+		}},
 	}
 }
 
@@ -114,6 +118,7 @@ func TestGoldenVersions(t *testing.T) {
 		Org: "org", Id: "b", StorageId: "s", StoragePath: []byte("s3://c/a/"), References: []*pb.Reference{ref},
 	}}}}}
 	held := &pb.Outcome{Path: []byte("a"), Deleted: true, Size: 2, Reason: "r", Held: true}
+	full := &pb.Outcome{Path: []byte("a//b"), Deleted: true, Size: 2, Reason: "r", Held: true, Versioned: true, Retained: true}
 	for name, m := range map[string]proto.Message{
 		"01_PutDestination.v2": &pb.PutDestination{Destination: &pb.Destination{
 			Org: "org", Id: "storage_1", Type: TypeS3, Bucket: "b", StemRule: pb.StemRule_KNOWN_SUFFIX,
@@ -123,6 +128,10 @@ func TestGoldenVersions(t *testing.T) {
 		"05_DeleteRecords.v1": &pb.DeleteRecords{Org: "org", Kind: KindBackup, Ids: []string{"a", "b"}},
 		"14_FinishDelete.v2":  &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{held}},
 		"11_PromoteSync.v1":   &pb.PromoteSync{SyncId: "sync_1", At: 1},
+		"14_FinishDelete.v3":  &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{full}},
+		"13_BeginDelete.v2": &pb.BeginDelete{
+			Org: "org", DestinationId: "storage_1", Id: "del_1", Who: "w", Node: "n", At: 1, Revision: 2, Paths: [][]byte{[]byte("a//b")},
+		},
 	} {
 		data := mustEncode(t, m)
 		golden(t, name, data)
@@ -132,8 +141,8 @@ func TestGoldenVersions(t *testing.T) {
 		}
 	}
 	everyFieldSet(t, ref)
-	everyFieldSet(t, held)
 	everyFieldSet(t, goldenImport())
+	everyFieldSet(t, full)
 }
 
 // TestGoldenOnce is TestGoldenCommands for a command that takes effect once.

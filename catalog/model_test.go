@@ -161,6 +161,8 @@ func (m *model) apply(msg proto.Message) *pb.Result {
 				d.Verified, d.UpdatedAt = c.Verified, c.At
 			}
 		}), nil)
+	case *pb.SetKeyMapping:
+		return code(m.setFacts(c, func(d *pb.Destination) { d.KeyMapping = c.Mapping }), nil)
 	case *pb.SetConditions:
 		return code(m.setFacts(c, func(d *pb.Destination) {
 			d.Conditions = &pb.Conditions{Single: c.Single, Batch: c.Batch, ProbedAt: c.At}
@@ -243,7 +245,7 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 	if !c.Create && c.BaseUpdatedAt != 0 && (c.BaseUpdatedAt != old.UpdatedAt || d.Reseals != old.Reseals) {
 		return CodeConflict
 	}
-	d.Verified, d.Revision, d.Conditions, d.Reseals = false, 1, nil, 0
+	d.Verified, d.Revision, d.Conditions, d.KeyMapping, d.Reseals = false, 1, nil, nil, 0
 	settings := func(d *pb.Destination) string {
 		return strings.Join([]string{d.Type, d.Bucket, d.Path, d.Region, d.Endpoint}, "\x00")
 	}
@@ -259,10 +261,10 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 	}
 	if old != nil {
 		d.CreatedAt, d.Revision = old.CreatedAt, old.Revision
-		d.Conditions, d.Reseals = old.Conditions, old.Reseals
+		d.Conditions, d.KeyMapping, d.Reseals = old.Conditions, old.KeyMapping, old.Reseals
 		if moved {
 			d.Revision++
-			d.Conditions = nil
+			d.Conditions, d.KeyMapping = nil, nil
 			m.forget(old, d.UpdatedAt)
 		}
 		d.Verified = old.Verified && !moved && maps.EqualFunc(d.Sealed, old.Sealed, bytes.Equal)

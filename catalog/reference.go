@@ -114,9 +114,14 @@ func (r *Resolver) ResolveRecord(record *pb.Record) error {
 	return nil
 }
 
-// primaryFirst returns list with the reading first that names an object of the destination.
+// primaryFirst returns list with the reading first that names an object of the destination,
+// under a name that its server is not known to list otherwise.
 func primaryFirst(d *pb.Destination, list []Place) []Place {
-	at := slices.IndexFunc(list, func(p Place) bool { return p.Bucket == "" && !p.Prefix && inSpace(d, []byte(p.Key)) })
+	names := func(p Place) bool { return p.Bucket == "" && !p.Prefix && inSpace(d, []byte(p.Key)) }
+	at := slices.IndexFunc(list, func(p Place) bool { return names(p) && isListable(d.GetKeyMapping(), p.Key) })
+	if at < 0 {
+		at = slices.IndexFunc(list, names)
+	}
 	if at <= 0 {
 		return list
 	}

@@ -45,8 +45,11 @@ type BackupOutcome struct {
 type BackupsResult struct {
 	// Outcomes are in the order of the request; an id that is given twice has one twice.
 	Outcomes []BackupOutcome
-	// Files is the number of deleted files.
-	Files int
+	// Files is the number of deleted files, and Versioned of those of which the bucket keeps a
+	// version.
+	Files, Versioned int
+	// Bytes is the space that was freed.
+	Bytes uint64
 }
 
 // backup is a backup to delete.
@@ -74,7 +77,7 @@ func (d *Deleter) DeleteBackups(ctx context.Context, r BackupsRequest) (BackupsR
 	var result BackupsResult
 	// One batch after the other: two that share a file would keep it for each other.
 	for _, b := range op.groupBackups(backups) {
-		result.Files += b.delete(ctx, r.Files)
+		b.delete(ctx, r.Files, &result)
 	}
 	if err := op.startError(); err != nil && !op.hasStarted() {
 		return BackupsResult{}, err
@@ -200,8 +203,8 @@ func (b *backupBatch) add(next *backup) {
 }
 
 // delete deletes the files of the batch, if asked, and then those records of which no file
-// has failed. It returns the number of deleted files.
-func (b *backupBatch) delete(ctx context.Context, withFiles bool) (files int) {
+// has failed. It adds the deleted files to total.
+func (b *backupBatch) delete(ctx context.Context, withFiles bool, total *BackupsResult) {
 	candidates := slices.SortedFunc(maps.Values(b.candidates), func(a, b *candidate) int { return bytes.Compare(a.path, b.path) })
 	ids := make([]string, len(b.backups))
 	for i, v := range b.backups {
@@ -223,14 +226,17 @@ func (b *backupBatch) delete(ctx context.Context, withFiles bool) (files int) {
 	}
 	for _, c := range candidates {
 		if c.gone && c.seen != nil {
-			files++
+			total.Files++
+			total.Bytes += uint64(c.outcome().Freed())
+			if c.versioned {
+				total.Versioned++
+			}
 		}
 	}
 	for _, v := range b.backups {
 		b.setOutcome(v, startErr)
 		v.outcome.FilesDeleted = v.outcome.FilesDeleted && withFiles
 	}
-	return files
 }
 
 // deletable returns the backups whose records can be deleted, once all files were tried.

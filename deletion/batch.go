@@ -104,7 +104,7 @@ func (op *operation) delete(ctx context.Context, b batch) error {
 		return fmt.Errorf("confirm the deletion of %d files: %w", len(marked), err)
 	}
 	op.stat(ctx, marked)
-	op.remove(ctx, checked(marked))
+	op.remove(ctx, op.withoutUnseen(checked(marked), b.backups))
 	log := op.deleter.config.Logger.With("destination", op.destination.Id, "intent", id)
 	op.confirm(ctx, marked)
 	if err := op.record(ctx, id, b, marked); err != nil {

@@ -22,10 +22,12 @@ type candidate struct {
 	// absentOK makes an absent file a success.
 	absentOK bool
 
-	seen  *provider.Info // the object in the bucket; nil when there is none
-	gone  bool           // the file does not exist anymore
-	freed int64
-	err   error
+	seen *provider.Info // the object in the bucket; nil when there is none
+	gone bool           // the file does not exist anymore
+	// versioned reports that the bucket keeps a version of it, so that no space was freed.
+	versioned bool
+	freed     int64
+	err       error
 	// ambiguous reports that a call to delete the file may still act; unconfirmed, that it
 	// is therefore unknown whether the file exists.
 	ambiguous, unconfirmed bool
@@ -37,7 +39,7 @@ func (c *candidate) expect(e *index.Entry) {
 }
 
 func (c *candidate) outcome() Outcome {
-	return Outcome{Path: c.path, Deleted: c.gone, Absent: c.gone && c.seen == nil, Size: c.freed, Err: c.err}
+	return Outcome{Path: c.path, Deleted: c.gone, Absent: c.gone && c.seen == nil, Size: c.freed, Versioned: c.versioned, Err: c.err}
 }
 
 // setDeleted records that the file was deleted.
@@ -48,10 +50,10 @@ func (c *candidate) setDeleted() {
 	}
 }
 
-// setResult records the result of a call that deletes the file. ambiguous reports that an
-// earlier attempt of it may still act.
-func (c *candidate) setResult(err error, ambiguous bool) {
-	c.ambiguous = ambiguous || provider.MayStillAct(err)
+// setResult records the result of a call that deletes the file, with the log of its attempts.
+func (c *candidate) setResult(err error, log *provider.AttemptLog) {
+	c.ambiguous = log.Ambiguous(string(c.path)) || provider.MayStillAct(err)
+	c.versioned = log.Versioned(string(c.path))
 	switch kind := provider.KindOf(err); {
 	case err == nil, kind == provider.NotFound:
 		c.setDeleted()

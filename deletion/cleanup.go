@@ -11,6 +11,7 @@ import (
 
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
+	"firescan/provider"
 )
 
 // maxCleanupErrors bounds the failures that the result of a cleanup names.
@@ -18,8 +19,16 @@ const maxCleanupErrors = 100
 
 // CleanupResult is the result of a cleanup.
 type CleanupResult struct {
-	// Deleted and Bytes are the totals of the deleted files.
+	// Deleted is the number of deleted files, and Bytes the space that this has freed.
 	Deleted, Bytes uint64
+	// Versioned is the number of deleted files of which the bucket keeps a version, so that
+	// their space is not freed.
+	Versioned uint64
+	// SoftDelete is how long the bucket keeps what is deleted, and has it paid for, before
+	// the space is freed; 0 if it does not.
+	SoftDelete time.Duration
+	// Retained is the number of files that are under retention or a hold.
+	Retained uint64
 	// Failed is the number of files that were not deleted; Errors has the first hundred.
 	Failed uint64
 	Errors []Outcome
@@ -140,6 +149,9 @@ func (op *operation) cleanup(ctx context.Context, view *index.View, r *CleanupRe
 		return nil, err
 	}
 	totals.result.Stopped = err
+	if soft, ok := provider.As[provider.SoftDeleter](op.bucket); ok && totals.result.Deleted > 0 {
+		totals.result.SoftDelete = soft.SoftDelete(context.WithoutCancel(ctx))
+	}
 	return &totals.result, nil
 }
 
@@ -158,7 +170,12 @@ func (t *cleanupTotals) add(candidates []*candidate) {
 		case o.Absent, errors.Is(o.Err, ErrNotFound):
 		case o.Deleted:
 			t.result.Deleted++
-			t.result.Bytes += uint64(o.Size)
+			t.result.Bytes += uint64(o.Freed())
+			if o.Versioned {
+				t.result.Versioned++
+			}
+		case o.Retained():
+			t.result.Retained++
 		default:
 			t.result.Failed++
 			if len(t.result.Errors) < maxCleanupErrors {

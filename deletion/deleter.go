@@ -104,6 +104,7 @@ type Deleter struct {
 	config  Config
 	limits  limits
 	metrics *metrics
+	lookups lookups
 
 	mu      sync.Mutex
 	closing chan struct{}

@@ -17,6 +17,7 @@ type operation struct {
 	who         string
 	bucket      provider.Bucket // nil where only records are deleted
 	conditions  provider.Conditions
+	unseen      *unseen // nil where every record's file was seen
 
 	mu      sync.Mutex
 	started bool      // a batch was started
@@ -37,7 +38,10 @@ func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string) (
 	if err := op.proveAccess(ctx); err != nil {
 		return nil, err
 	}
-	op.conditions, err = op.probeConditions(ctx)
+	if op.conditions, err = op.probeConditions(ctx); err != nil {
+		return nil, err
+	}
+	op.unseen, err = op.findUnseen(ctx)
 	return op, err
 }
 

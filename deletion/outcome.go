@@ -47,14 +47,28 @@ type Outcome struct {
 	Absent bool
 	// Size is the size of the deleted file in bytes.
 	Size int64
+	// Versioned reports that the bucket keeps a version of the deleted file, so that no space
+	// was freed.
+	Versioned bool
 	// Err is the reason why it was not deleted: one of the Err values of this package, a
 	// *catalog.Error or a *provider.Error.
 	Err error
 }
 
+// Freed returns the number of bytes that the deletion has freed.
+func (o Outcome) Freed() int64 {
+	if o.Versioned {
+		return 0
+	}
+	return o.Size
+}
+
+// Retained reports that the file was not deleted because it is under retention or a hold.
+func (o Outcome) Retained() bool { return provider.KindOf(o.Err) == provider.Retained }
+
 // message returns the outcome as the catalog stores it.
 func (o Outcome) message() *pb.Outcome {
-	m := &pb.Outcome{Path: o.Path, Deleted: o.Deleted, Size: o.Size}
+	m := &pb.Outcome{Path: o.Path, Deleted: o.Deleted, Size: o.Size, Versioned: o.Versioned, Retained: o.Retained()}
 	switch {
 	case o.Absent:
 		m.Reason = "it was already gone"
@@ -74,6 +88,8 @@ func (o Outcome) label() string {
 		return "deleted"
 	case refused:
 		return "refused"
+	case o.Retained():
+		return "retained"
 	case errors.Is(o.Err, ErrChanged):
 		return "changed"
 	case errors.Is(o.Err, ErrUnconfirmed):

@@ -38,7 +38,7 @@ func (op *operation) removeBatch(ctx context.Context, files []*candidate) {
 	}
 	ctx, log := provider.LogAttempts(ctx)
 	for i, err := range op.bucket.DeleteBatch(ctx, objects) {
-		files[i].setResult(err, log.Ambiguous(objects[i].Key))
+		files[i].setResult(err, log)
 	}
 }
 
@@ -46,7 +46,7 @@ func (op *operation) removeBatch(ctx context.Context, files []*candidate) {
 func (op *operation) removeOne(ctx context.Context, c *candidate, tag string) {
 	ctx, log := provider.LogAttempts(ctx)
 	err := op.bucket.Delete(ctx, string(c.path), tag)
-	c.setResult(err, log.Ambiguous(string(c.path)))
+	c.setResult(err, log)
 }
 
 // removeUnconditionally deletes a file if a second lookup finds the same object.

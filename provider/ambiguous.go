@@ -48,18 +48,18 @@ func MayStillAct(err error) bool {
 }
 
 // An AttemptLog collects the keys of objects of which some attempt to delete them may
-// still act (MayStillAct), although a later attempt may have succeeded. It is safe for
-// concurrent use.
+// still act (MayStillAct), although a later attempt may have succeeded, and of those of
+// which a delete has kept a version. It is safe for concurrent use.
 type AttemptLog struct {
-	mu   sync.Mutex
-	keys map[string]struct{}
+	mu              sync.Mutex
+	keys, versioned map[string]struct{}
 }
 
 type attemptLogKey struct{}
 
 // LogAttempts returns a context in which Retry records the attempts of deletes.
 func LogAttempts(ctx context.Context) (context.Context, *AttemptLog) {
-	l := &AttemptLog{keys: map[string]struct{}{}}
+	l := &AttemptLog{keys: map[string]struct{}{}, versioned: map[string]struct{}{}}
 	return context.WithValue(ctx, attemptLogKey{}, l), l
 }
 
@@ -69,6 +69,25 @@ func (l *AttemptLog) Ambiguous(key string) bool {
 	defer l.mu.Unlock()
 	_, ambiguous := l.keys[key]
 	return ambiguous
+}
+
+// Versioned reports whether a delete of the object at key has kept it as an older version,
+// which frees no space.
+func (l *AttemptLog) Versioned(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, versioned := l.versioned[key]
+	return versioned
+}
+
+// NoteVersioned records in the log of ctx, if it has one, that a delete has kept the object
+// at key as an older version.
+func NoteVersioned(ctx context.Context, key string) {
+	if l, ok := ctx.Value(attemptLogKey{}).(*AttemptLog); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.versioned[key] = struct{}{}
+	}
 }
 
 // note records the outcome of one attempt in the log of ctx, if it has one.

@@ -42,7 +42,7 @@ func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx conte
 	gone := false
 	defer func() {
 		if gone {
-			removeVersions(ctx, b, key)
+			_ = removeVersions(ctx, b, key) // what may not be removed stays
 		} else {
 			err = errors.Join(err, cleanUp(ctx, b, key))
 		}

@@ -36,11 +36,14 @@ const (
 	Forbidden
 	// Changed is returned when the object is not the one that the condition names.
 	Changed
+	// Retained is returned when the object must not be deleted yet: it is under retention or
+	// a hold.
+	Retained
 )
 
 var kindNames = [...]string{
 	"internal", "credentials", "denied", "no bucket", "not found", "exists",
-	"invalid", "throttled", "unavailable", "corrupt", "forbidden", "changed",
+	"invalid", "throttled", "unavailable", "corrupt", "forbidden", "changed", "retained",
 }
 
 // String returns the name of the kind in metrics and logs.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The names and contents of objects that firescan writes to find out what it may do, each
@@ -34,14 +35,23 @@ type VersionRemover interface {
 	RemoveVersions(ctx context.Context, key string) error
 }
 
-// removeVersions removes what a versioned bucket keeps of one of our own objects. Where
-// that is not possible or not permitted, it stays.
-func removeVersions(ctx context.Context, b Bucket, key string) {
-	if remover, ok := As[VersionRemover](b); ok {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
-		defer cancel()
-		_ = remover.RemoveVersions(ctx, key)
+// A SoftDeleter is a bucket that may keep deleted objects for a while. They are paid for
+// until it is over.
+type SoftDeleter interface {
+	// SoftDelete returns how long; 0 is not at all, or unknown.
+	SoftDelete(ctx context.Context) time.Duration
+}
+
+// removeVersions removes what a versioned bucket keeps of one of our own objects. The error
+// is the reason why it stays: that is not possible or not permitted.
+func removeVersions(ctx context.Context, b Bucket, key string) error {
+	remover, ok := As[VersionRemover](b)
+	if !ok {
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
+	defer cancel()
+	return remover.RemoveVersions(ctx, key)
 }
 
 // isOwn reports whether an object is one of firescan's own. The order of the checks makes

@@ -106,7 +106,7 @@ func cleanUp(ctx context.Context, b Bucket, key string) error {
 	defer cancel()
 	err := b.Delete(ctx, key, "")
 	if err == nil {
-		removeVersions(ctx, b, key)
+		_ = removeVersions(ctx, b, key) // what may not be removed stays
 	}
 	return err
 }

@@ -32,7 +32,7 @@ const org = "org_abc123"
 // added are the response fields that the examples of the specification do not have.
 var added = []string{
 	"meta", "meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "meta.nextCursor", "data.byType.unknown", "data.syncIds",
-	"data.endpoint", "data[].endpoint", "data.conditionalDelete", "data.planHash", "data.failedCount", "data.skipped", "data.feed",
+	"data.endpoint", "data[].endpoint", "data.conditionalDelete", "data.keyMapping", "data.planHash", "data.failedCount", "data.skipped", "data.feed",
 }
 
 // step is one request of the walk.

@@ -71,6 +71,62 @@ func (StemRule) EnumDescriptor() ([]byte, []int) {
 	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{0}
 }
 
+type KeyMapping_Rule int32
+
+const (
+	// Nothing is known: the canary was refused, or is listed under a name of no known form.
+	KeyMapping_UNKNOWN KeyMapping_Rule = 0
+	// It is listed as it was stored.
+	KeyMapping_EXACT KeyMapping_Rule = 1
+	// It is listed under the fold of the key (keyspace.Fold).
+	KeyMapping_FOLDED KeyMapping_Rule = 2
+	// It is listed as it was stored, and found under its other forms as well.
+	KeyMapping_EITHER KeyMapping_Rule = 3
+)
+
+// Enum value maps for KeyMapping_Rule.
+var (
+	KeyMapping_Rule_name = map[int32]string{
+		0: "UNKNOWN",
+		1: "EXACT",
+		2: "FOLDED",
+		3: "EITHER",
+	}
+	KeyMapping_Rule_value = map[string]int32{
+		"UNKNOWN": 0,
+		"EXACT":   1,
+		"FOLDED":  2,
+		"EITHER":  3,
+	}
+)
+
+func (x KeyMapping_Rule) Enum() *KeyMapping_Rule {
+	p := new(KeyMapping_Rule)
+	*p = x
+	return p
+}
+
+func (x KeyMapping_Rule) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeyMapping_Rule) Descriptor() protoreflect.EnumDescriptor {
+	return file_catalog_catalogpb_catalog_proto_enumTypes[1].Descriptor()
+}
+
+func (KeyMapping_Rule) Type() protoreflect.EnumType {
+	return &file_catalog_catalogpb_catalog_proto_enumTypes[1]
+}
+
+func (x KeyMapping_Rule) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeyMapping_Rule.Descriptor instead.
+func (KeyMapping_Rule) EnumDescriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{6, 0}
+}
+
 type Reference_Kind int32
 
 const (
@@ -116,11 +172,11 @@ func (x Reference_Kind) String() string {
 }
 
 func (Reference_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_catalog_catalogpb_catalog_proto_enumTypes[1].Descriptor()
+	return file_catalog_catalogpb_catalog_proto_enumTypes[2].Descriptor()
 }
 
 func (Reference_Kind) Type() protoreflect.EnumType {
-	return &file_catalog_catalogpb_catalog_proto_enumTypes[1]
+	return &file_catalog_catalogpb_catalog_proto_enumTypes[2]
 }
 
 func (x Reference_Kind) Number() protoreflect.EnumNumber {
@@ -129,7 +185,7 @@ func (x Reference_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reference_Kind.Descriptor instead.
 func (Reference_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8, 0}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9, 0}
 }
 
 // Envelope is one entry of the Raft log. `number` names the command (see
@@ -472,6 +528,9 @@ type Destination struct {
 	Conditions *Conditions `protobuf:"bytes,15,opt,name=conditions,proto3" json:"conditions,omitempty"`
 	// reseals counts the times that other commands than PutDestination have replaced sealed.
 	Reseals uint64 `protobuf:"varint,16,opt,name=reseals,proto3" json:"reseals,omitempty"`
+	// key_mapping is absent until a verification has found it, and again when revision
+	// changes. Without it, every form of a key may be listed.
+	KeyMapping *KeyMapping `protobuf:"bytes,19,opt,name=key_mapping,json=keyMapping,proto3" json:"key_mapping,omitempty"`
 	// stem_rule decides which files the destination's records link by their stem.
 	StemRule      StemRule `protobuf:"varint,20,opt,name=stem_rule,json=stemRule,proto3,enum=firescan.catalog.v1.StemRule" json:"stem_rule,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -620,6 +679,13 @@ func (x *Destination) GetReseals() uint64 {
 	return 0
 }
 
+func (x *Destination) GetKeyMapping() *KeyMapping {
+	if x != nil {
+		return x.KeyMapping
+	}
+	return nil
+}
+
 func (x *Destination) GetStemRule() StemRule {
 	if x != nil {
 		return x.StemRule
@@ -690,6 +756,101 @@ func (x *Conditions) GetProbedAt() int64 {
 	return 0
 }
 
+// KeyMapping states under which names a server lists objects that are stored with unusual
+// keys, as canary objects have shown (SetKeyMapping).
+type KeyMapping struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	LeadingSlash KeyMapping_Rule        `protobuf:"varint,1,opt,name=leading_slash,json=leadingSlash,proto3,enum=firescan.catalog.v1.KeyMapping_Rule" json:"leading_slash,omitempty"`
+	DoubleSlash  KeyMapping_Rule        `protobuf:"varint,2,opt,name=double_slash,json=doubleSlash,proto3,enum=firescan.catalog.v1.KeyMapping_Rule" json:"double_slash,omitempty"`
+	DotSegment   KeyMapping_Rule        `protobuf:"varint,3,opt,name=dot_segment,json=dotSegment,proto3,enum=firescan.catalog.v1.KeyMapping_Rule" json:"dot_segment,omitempty"`
+	Backslash    KeyMapping_Rule        `protobuf:"varint,4,opt,name=backslash,proto3,enum=firescan.catalog.v1.KeyMapping_Rule" json:"backslash,omitempty"`
+	// composed and decomposed are for the forms NFC and NFD of Unicode.
+	Composed      KeyMapping_Rule `protobuf:"varint,5,opt,name=composed,proto3,enum=firescan.catalog.v1.KeyMapping_Rule" json:"composed,omitempty"`
+	Decomposed    KeyMapping_Rule `protobuf:"varint,6,opt,name=decomposed,proto3,enum=firescan.catalog.v1.KeyMapping_Rule" json:"decomposed,omitempty"`
+	ProbedAt      int64           `protobuf:"varint,7,opt,name=probed_at,json=probedAt,proto3" json:"probed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyMapping) Reset() {
+	*x = KeyMapping{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyMapping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyMapping) ProtoMessage() {}
+
+func (x *KeyMapping) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyMapping.ProtoReflect.Descriptor instead.
+func (*KeyMapping) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *KeyMapping) GetLeadingSlash() KeyMapping_Rule {
+	if x != nil {
+		return x.LeadingSlash
+	}
+	return KeyMapping_UNKNOWN
+}
+
+func (x *KeyMapping) GetDoubleSlash() KeyMapping_Rule {
+	if x != nil {
+		return x.DoubleSlash
+	}
+	return KeyMapping_UNKNOWN
+}
+
+func (x *KeyMapping) GetDotSegment() KeyMapping_Rule {
+	if x != nil {
+		return x.DotSegment
+	}
+	return KeyMapping_UNKNOWN
+}
+
+func (x *KeyMapping) GetBackslash() KeyMapping_Rule {
+	if x != nil {
+		return x.Backslash
+	}
+	return KeyMapping_UNKNOWN
+}
+
+func (x *KeyMapping) GetComposed() KeyMapping_Rule {
+	if x != nil {
+		return x.Composed
+	}
+	return KeyMapping_UNKNOWN
+}
+
+func (x *KeyMapping) GetDecomposed() KeyMapping_Rule {
+	if x != nil {
+		return x.Decomposed
+	}
+	return KeyMapping_UNKNOWN
+}
+
+func (x *KeyMapping) GetProbedAt() int64 {
+	if x != nil {
+		return x.ProbedAt
+	}
+	return 0
+}
+
 type Project struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -701,7 +862,7 @@ type Project struct {
 
 func (x *Project) Reset() {
 	*x = Project{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +874,7 @@ func (x *Project) String() string {
 func (*Project) ProtoMessage() {}
 
 func (x *Project) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +887,7 @@ func (x *Project) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Project.ProtoReflect.Descriptor instead.
 func (*Project) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{6}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Project) GetOrg() string {
@@ -772,7 +933,7 @@ type Backup struct {
 
 func (x *Backup) Reset() {
 	*x = Backup{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +945,7 @@ func (x *Backup) String() string {
 func (*Backup) ProtoMessage() {}
 
 func (x *Backup) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +958,7 @@ func (x *Backup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backup.ProtoReflect.Descriptor instead.
 func (*Backup) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{7}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Backup) GetOrg() string {
@@ -890,7 +1051,7 @@ type Reference struct {
 
 func (x *Reference) Reset() {
 	*x = Reference{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1063,7 @@ func (x *Reference) String() string {
 func (*Reference) ProtoMessage() {}
 
 func (x *Reference) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1076,7 @@ func (x *Reference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reference.ProtoReflect.Descriptor instead.
 func (*Reference) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Reference) GetKind() Reference_Kind {
@@ -954,7 +1115,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1127,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1140,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Schedule) GetOrg() string {
@@ -1048,7 +1209,7 @@ type Pitr struct {
 
 func (x *Pitr) Reset() {
 	*x = Pitr{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1221,7 @@ func (x *Pitr) String() string {
 func (*Pitr) ProtoMessage() {}
 
 func (x *Pitr) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1234,7 @@ func (x *Pitr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pitr.ProtoReflect.Descriptor instead.
 func (*Pitr) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Pitr) GetOrg() string {
@@ -1151,7 +1312,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1324,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1337,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{11}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Token) GetId() string {
@@ -1239,7 +1400,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1412,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1425,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{12}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Stats) GetTypes() []*TypeStats {
@@ -1286,7 +1447,7 @@ type TypeStats struct {
 
 func (x *TypeStats) Reset() {
 	*x = TypeStats{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1459,7 @@ func (x *TypeStats) String() string {
 func (*TypeStats) ProtoMessage() {}
 
 func (x *TypeStats) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1472,7 @@ func (x *TypeStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeStats.ProtoReflect.Descriptor instead.
 func (*TypeStats) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{13}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TypeStats) GetLinkedFiles() uint64 {
@@ -1365,7 +1526,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1538,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1551,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{14}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Segment) GetId() string {
@@ -1499,7 +1660,7 @@ type Sync struct {
 
 func (x *Sync) Reset() {
 	*x = Sync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1672,7 @@ func (x *Sync) String() string {
 func (*Sync) ProtoMessage() {}
 
 func (x *Sync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1685,7 @@ func (x *Sync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sync.ProtoReflect.Descriptor instead.
 func (*Sync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{15}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Sync) GetId() string {
@@ -1663,7 +1824,7 @@ type Generation struct {
 
 func (x *Generation) Reset() {
 	*x = Generation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1836,7 @@ func (x *Generation) String() string {
 func (*Generation) ProtoMessage() {}
 
 func (x *Generation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1849,7 @@ func (x *Generation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Generation.ProtoReflect.Descriptor instead.
 func (*Generation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{16}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Generation) GetId() string {
@@ -1789,7 +1950,7 @@ type Baseline struct {
 
 func (x *Baseline) Reset() {
 	*x = Baseline{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1962,7 @@ func (x *Baseline) String() string {
 func (*Baseline) ProtoMessage() {}
 
 func (x *Baseline) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1975,7 @@ func (x *Baseline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Baseline.ProtoReflect.Descriptor instead.
 func (*Baseline) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Baseline) GetFiles() uint64 {
@@ -1872,7 +2033,7 @@ type FeedState struct {
 
 func (x *FeedState) Reset() {
 	*x = FeedState{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2045,7 @@ func (x *FeedState) String() string {
 func (*FeedState) ProtoMessage() {}
 
 func (x *FeedState) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2058,7 @@ func (x *FeedState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedState.ProtoReflect.Descriptor instead.
 func (*FeedState) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FeedState) GetSince() int64 {
@@ -1976,7 +2137,7 @@ type RunningImport struct {
 
 func (x *RunningImport) Reset() {
 	*x = RunningImport{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2149,7 @@ func (x *RunningImport) String() string {
 func (*RunningImport) ProtoMessage() {}
 
 func (x *RunningImport) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2162,7 @@ func (x *RunningImport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunningImport.ProtoReflect.Descriptor instead.
 func (*RunningImport) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RunningImport) GetId() string {
@@ -2040,7 +2201,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2213,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2226,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Delta) GetStems() [][]byte {
@@ -2114,7 +2275,7 @@ type Intent struct {
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2287,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2300,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Intent) GetOrg() string {
@@ -2229,14 +2390,18 @@ type Outcome struct {
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// held keeps the path marked after this outcome: a call may still act on it. The intent
 	// stays open with its held paths and the backups that are not deleted.
-	Held          bool `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`
+	Held bool `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`
+	// versioned reports that the bucket keeps a version of the deleted file: no space is freed.
+	Versioned bool `protobuf:"varint,20,opt,name=versioned,proto3" json:"versioned,omitempty"`
+	// retained reports that it was not deleted because it is under retention or a hold.
+	Retained      bool `protobuf:"varint,21,opt,name=retained,proto3" json:"retained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2413,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2261,7 +2426,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Outcome) GetPath() []byte {
@@ -2299,6 +2464,20 @@ func (x *Outcome) GetHeld() bool {
 	return false
 }
 
+func (x *Outcome) GetVersioned() bool {
+	if x != nil {
+		return x.Versioned
+	}
+	return false
+}
+
+func (x *Outcome) GetRetained() bool {
+	if x != nil {
+		return x.Retained
+	}
+	return false
+}
+
 // Audit is the permanent record of a finished deletion. Its id is that of the intent.
 type Audit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2319,7 +2498,7 @@ type Audit struct {
 
 func (x *Audit) Reset() {
 	*x = Audit{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2510,7 @@ func (x *Audit) String() string {
 func (*Audit) ProtoMessage() {}
 
 func (x *Audit) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2523,7 @@ func (x *Audit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audit.ProtoReflect.Descriptor instead.
 func (*Audit) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Audit) GetOrg() string {
@@ -2429,7 +2608,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2441,7 +2620,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2454,7 +2633,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Answer) GetOrg() string {
@@ -2517,7 +2696,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2708,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2721,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Holder) GetNode() string {
@@ -2573,7 +2752,7 @@ type PutDestination struct {
 
 func (x *PutDestination) Reset() {
 	*x = PutDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2764,7 @@ func (x *PutDestination) String() string {
 func (*PutDestination) ProtoMessage() {}
 
 func (x *PutDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2777,7 @@ func (x *PutDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDestination.ProtoReflect.Descriptor instead.
 func (*PutDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PutDestination) GetDestination() *Destination {
@@ -2632,7 +2811,7 @@ type DeleteDestination struct {
 
 func (x *DeleteDestination) Reset() {
 	*x = DeleteDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2644,7 +2823,7 @@ func (x *DeleteDestination) String() string {
 func (*DeleteDestination) ProtoMessage() {}
 
 func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2657,7 +2836,7 @@ func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDestination.ProtoReflect.Descriptor instead.
 func (*DeleteDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteDestination) GetOrg() string {
@@ -2688,7 +2867,7 @@ type SetVerified struct {
 
 func (x *SetVerified) Reset() {
 	*x = SetVerified{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +2879,7 @@ func (x *SetVerified) String() string {
 func (*SetVerified) ProtoMessage() {}
 
 func (x *SetVerified) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +2892,7 @@ func (x *SetVerified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVerified.ProtoReflect.Descriptor instead.
 func (*SetVerified) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SetVerified) GetOrg() string {
@@ -2769,7 +2948,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +2960,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +2973,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Record) GetKind() isRecord_Kind {
@@ -2887,7 +3066,7 @@ type PutRecords struct {
 
 func (x *PutRecords) Reset() {
 	*x = PutRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +3078,7 @@ func (x *PutRecords) String() string {
 func (*PutRecords) ProtoMessage() {}
 
 func (x *PutRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +3091,7 @@ func (x *PutRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRecords.ProtoReflect.Descriptor instead.
 func (*PutRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PutRecords) GetOrg() string {
@@ -2944,7 +3123,7 @@ type DeleteRecords struct {
 
 func (x *DeleteRecords) Reset() {
 	*x = DeleteRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3135,7 @@ func (x *DeleteRecords) String() string {
 func (*DeleteRecords) ProtoMessage() {}
 
 func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3148,7 @@ func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecords.ProtoReflect.Descriptor instead.
 func (*DeleteRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DeleteRecords) GetOrg() string {
@@ -3009,7 +3188,7 @@ type PutToken struct {
 
 func (x *PutToken) Reset() {
 	*x = PutToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +3200,7 @@ func (x *PutToken) String() string {
 func (*PutToken) ProtoMessage() {}
 
 func (x *PutToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +3213,7 @@ func (x *PutToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutToken.ProtoReflect.Descriptor instead.
 func (*PutToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PutToken) GetToken() *Token {
@@ -3053,7 +3232,7 @@ type DeleteToken struct {
 
 func (x *DeleteToken) Reset() {
 	*x = DeleteToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3065,7 +3244,7 @@ func (x *DeleteToken) String() string {
 func (*DeleteToken) ProtoMessage() {}
 
 func (x *DeleteToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3078,7 +3257,7 @@ func (x *DeleteToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteToken.ProtoReflect.Descriptor instead.
 func (*DeleteToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DeleteToken) GetId() string {
@@ -3100,7 +3279,7 @@ type PutKeyset struct {
 
 func (x *PutKeyset) Reset() {
 	*x = PutKeyset{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3112,7 +3291,7 @@ func (x *PutKeyset) String() string {
 func (*PutKeyset) ProtoMessage() {}
 
 func (x *PutKeyset) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3125,7 +3304,7 @@ func (x *PutKeyset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyset.ProtoReflect.Descriptor instead.
 func (*PutKeyset) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PutKeyset) GetKeyset() []byte {
@@ -3155,7 +3334,7 @@ type StartSync struct {
 
 func (x *StartSync) Reset() {
 	*x = StartSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3167,7 +3346,7 @@ func (x *StartSync) String() string {
 func (*StartSync) ProtoMessage() {}
 
 func (x *StartSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3180,7 +3359,7 @@ func (x *StartSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSync.ProtoReflect.Descriptor instead.
 func (*StartSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StartSync) GetOrg() string {
@@ -3222,7 +3401,7 @@ type SealSegments struct {
 
 func (x *SealSegments) Reset() {
 	*x = SealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3413,7 @@ func (x *SealSegments) String() string {
 func (*SealSegments) ProtoMessage() {}
 
 func (x *SealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3426,7 @@ func (x *SealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealSegments.ProtoReflect.Descriptor instead.
 func (*SealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SealSegments) GetSyncId() string {
@@ -3278,7 +3457,7 @@ type PromoteSync struct {
 
 func (x *PromoteSync) Reset() {
 	*x = PromoteSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3290,7 +3469,7 @@ func (x *PromoteSync) String() string {
 func (*PromoteSync) ProtoMessage() {}
 
 func (x *PromoteSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3303,7 +3482,7 @@ func (x *PromoteSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteSync.ProtoReflect.Descriptor instead.
 func (*PromoteSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PromoteSync) GetSyncId() string {
@@ -3340,7 +3519,7 @@ type FinishSync struct {
 
 func (x *FinishSync) Reset() {
 	*x = FinishSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3352,7 +3531,7 @@ func (x *FinishSync) String() string {
 func (*FinishSync) ProtoMessage() {}
 
 func (x *FinishSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3365,7 +3544,7 @@ func (x *FinishSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishSync.ProtoReflect.Descriptor instead.
 func (*FinishSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FinishSync) GetSyncId() string {
@@ -3421,7 +3600,7 @@ type BeginDelete struct {
 
 func (x *BeginDelete) Reset() {
 	*x = BeginDelete{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3612,7 @@ func (x *BeginDelete) String() string {
 func (*BeginDelete) ProtoMessage() {}
 
 func (x *BeginDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3625,7 @@ func (x *BeginDelete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginDelete.ProtoReflect.Descriptor instead.
 func (*BeginDelete) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BeginDelete) GetOrg() string {
@@ -3530,7 +3709,7 @@ type FinishDelete struct {
 
 func (x *FinishDelete) Reset() {
 	*x = FinishDelete{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3542,7 +3721,7 @@ func (x *FinishDelete) String() string {
 func (*FinishDelete) ProtoMessage() {}
 
 func (x *FinishDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3555,7 +3734,7 @@ func (x *FinishDelete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishDelete.ProtoReflect.Descriptor instead.
 func (*FinishDelete) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FinishDelete) GetOrg() string {
@@ -3607,7 +3786,7 @@ type Migrate struct {
 
 func (x *Migrate) Reset() {
 	*x = Migrate{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3619,7 +3798,7 @@ func (x *Migrate) String() string {
 func (*Migrate) ProtoMessage() {}
 
 func (x *Migrate) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3632,7 +3811,7 @@ func (x *Migrate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migrate.ProtoReflect.Descriptor instead.
 func (*Migrate) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Migrate) GetOrg() string {
@@ -3679,7 +3858,7 @@ type StoreAnswer struct {
 
 func (x *StoreAnswer) Reset() {
 	*x = StoreAnswer{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3691,7 +3870,7 @@ func (x *StoreAnswer) String() string {
 func (*StoreAnswer) ProtoMessage() {}
 
 func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3704,7 +3883,7 @@ func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreAnswer.ProtoReflect.Descriptor instead.
 func (*StoreAnswer) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StoreAnswer) GetOrg() string {
@@ -3765,7 +3944,7 @@ type SetConditions struct {
 
 func (x *SetConditions) Reset() {
 	*x = SetConditions{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3777,7 +3956,7 @@ func (x *SetConditions) String() string {
 func (*SetConditions) ProtoMessage() {}
 
 func (x *SetConditions) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3790,7 +3969,7 @@ func (x *SetConditions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConditions.ProtoReflect.Descriptor instead.
 func (*SetConditions) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SetConditions) GetOrg() string {
@@ -3835,6 +4014,76 @@ func (x *SetConditions) GetAt() int64 {
 	return 0
 }
 
+// SetKeyMapping records under which names the server of a destination lists unusual keys.
+type SetKeyMapping struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id    string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// revision must be that of the destination, or the result is CONFLICT.
+	Revision      uint64      `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Mapping       *KeyMapping `protobuf:"bytes,4,opt,name=mapping,proto3" json:"mapping,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetKeyMapping) Reset() {
+	*x = SetKeyMapping{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetKeyMapping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetKeyMapping) ProtoMessage() {}
+
+func (x *SetKeyMapping) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetKeyMapping.ProtoReflect.Descriptor instead.
+func (*SetKeyMapping) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *SetKeyMapping) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *SetKeyMapping) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetKeyMapping) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *SetKeyMapping) GetMapping() *KeyMapping {
+	if x != nil {
+		return x.Mapping
+	}
+	return nil
+}
+
 // SetBucketRelation records whether two bucket identities are one bucket, as a probe found.
 type SetBucketRelation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3848,7 +4097,7 @@ type SetBucketRelation struct {
 
 func (x *SetBucketRelation) Reset() {
 	*x = SetBucketRelation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3860,7 +4109,7 @@ func (x *SetBucketRelation) String() string {
 func (*SetBucketRelation) ProtoMessage() {}
 
 func (x *SetBucketRelation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3873,7 +4122,7 @@ func (x *SetBucketRelation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketRelation.ProtoReflect.Descriptor instead.
 func (*SetBucketRelation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SetBucketRelation) GetBucketId() string {
@@ -3918,7 +4167,7 @@ type SetGuards struct {
 
 func (x *SetGuards) Reset() {
 	*x = SetGuards{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3930,7 +4179,7 @@ func (x *SetGuards) String() string {
 func (*SetGuards) ProtoMessage() {}
 
 func (x *SetGuards) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3943,7 +4192,7 @@ func (x *SetGuards) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetGuards.ProtoReflect.Descriptor instead.
 func (*SetGuards) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SetGuards) GetOrg() string {
@@ -3992,7 +4241,7 @@ type ImportReport struct {
 
 func (x *ImportReport) Reset() {
 	*x = ImportReport{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4004,7 +4253,7 @@ func (x *ImportReport) String() string {
 func (*ImportReport) ProtoMessage() {}
 
 func (x *ImportReport) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4017,7 +4266,7 @@ func (x *ImportReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportReport.ProtoReflect.Descriptor instead.
 func (*ImportReport) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ImportReport) GetId() string {
@@ -4083,7 +4332,7 @@ type CleanupReport struct {
 
 func (x *CleanupReport) Reset() {
 	*x = CleanupReport{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4095,7 +4344,7 @@ func (x *CleanupReport) String() string {
 func (*CleanupReport) ProtoMessage() {}
 
 func (x *CleanupReport) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4108,7 +4357,7 @@ func (x *CleanupReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CleanupReport.ProtoReflect.Descriptor instead.
 func (*CleanupReport) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{47}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *CleanupReport) GetDestinationId() string {
@@ -4150,7 +4399,7 @@ type BucketRelation struct {
 
 func (x *BucketRelation) Reset() {
 	*x = BucketRelation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4162,7 +4411,7 @@ func (x *BucketRelation) String() string {
 func (*BucketRelation) ProtoMessage() {}
 
 func (x *BucketRelation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4175,7 +4424,7 @@ func (x *BucketRelation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketRelation.ProtoReflect.Descriptor instead.
 func (*BucketRelation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{48}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BucketRelation) GetSame() bool {
@@ -4208,7 +4457,7 @@ type ProveAccess struct {
 
 func (x *ProveAccess) Reset() {
 	*x = ProveAccess{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4220,7 +4469,7 @@ func (x *ProveAccess) String() string {
 func (*ProveAccess) ProtoMessage() {}
 
 func (x *ProveAccess) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4233,7 +4482,7 @@ func (x *ProveAccess) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveAccess.ProtoReflect.Descriptor instead.
 func (*ProveAccess) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{49}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ProveAccess) GetOrg() string {
@@ -4286,7 +4535,7 @@ type AccessProof struct {
 
 func (x *AccessProof) Reset() {
 	*x = AccessProof{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4298,7 +4547,7 @@ func (x *AccessProof) String() string {
 func (*AccessProof) ProtoMessage() {}
 
 func (x *AccessProof) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4311,7 +4560,7 @@ func (x *AccessProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessProof.ProtoReflect.Descriptor instead.
 func (*AccessProof) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{50}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AccessProof) GetOrg() string {
@@ -4350,7 +4599,7 @@ type Reseal struct {
 
 func (x *Reseal) Reset() {
 	*x = Reseal{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4362,7 +4611,7 @@ func (x *Reseal) String() string {
 func (*Reseal) ProtoMessage() {}
 
 func (x *Reseal) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4375,7 +4624,7 @@ func (x *Reseal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reseal.ProtoReflect.Descriptor instead.
 func (*Reseal) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{51}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Reseal) GetOrg() string {
@@ -4421,7 +4670,7 @@ type SetHolder struct {
 
 func (x *SetHolder) Reset() {
 	*x = SetHolder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4433,7 +4682,7 @@ func (x *SetHolder) String() string {
 func (*SetHolder) ProtoMessage() {}
 
 func (x *SetHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4446,7 +4695,7 @@ func (x *SetHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHolder.ProtoReflect.Descriptor instead.
 func (*SetHolder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{52}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SetHolder) GetNode() string {
@@ -4487,7 +4736,7 @@ type ForgetNode struct {
 
 func (x *ForgetNode) Reset() {
 	*x = ForgetNode{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4499,7 +4748,7 @@ func (x *ForgetNode) String() string {
 func (*ForgetNode) ProtoMessage() {}
 
 func (x *ForgetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4512,7 +4761,7 @@ func (x *ForgetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetNode.ProtoReflect.Descriptor instead.
 func (*ForgetNode) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{53}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ForgetNode) GetNode() string {
@@ -4534,7 +4783,7 @@ type UnsealSegments struct {
 
 func (x *UnsealSegments) Reset() {
 	*x = UnsealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4546,7 +4795,7 @@ func (x *UnsealSegments) String() string {
 func (*UnsealSegments) ProtoMessage() {}
 
 func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4559,7 +4808,7 @@ func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsealSegments.ProtoReflect.Descriptor instead.
 func (*UnsealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{54}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *UnsealSegments) GetSyncId() string {
@@ -4603,7 +4852,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\tRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\xc6\x05\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\x88\x06\n" +
 	"\vDestination\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -4625,7 +4874,9 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\n" +
 	"conditions\x18\x0f \x01(\v2\x1f.firescan.catalog.v1.ConditionsR\n" +
 	"conditions\x12\x18\n" +
-	"\areseals\x18\x10 \x01(\x04R\areseals\x12:\n" +
+	"\areseals\x18\x10 \x01(\x04R\areseals\x12@\n" +
+	"\vkey_mapping\x18\x13 \x01(\v2\x1f.firescan.catalog.v1.KeyMappingR\n" +
+	"keyMapping\x12:\n" +
 	"\tstem_rule\x18\x14 \x01(\x0e2\x1d.firescan.catalog.v1.StemRuleR\bstemRule\x1a9\n" +
 	"\vSealedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -4637,7 +4888,26 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"Conditions\x12\x16\n" +
 	"\x06single\x18\x01 \x01(\bR\x06single\x12\x14\n" +
 	"\x05batch\x18\x02 \x01(\bR\x05batch\x12\x1b\n" +
-	"\tprobed_at\x18\x03 \x01(\x03R\bprobedAt\"?\n" +
+	"\tprobed_at\x18\x03 \x01(\x03R\bprobedAt\"\x88\x04\n" +
+	"\n" +
+	"KeyMapping\x12I\n" +
+	"\rleading_slash\x18\x01 \x01(\x0e2$.firescan.catalog.v1.KeyMapping.RuleR\fleadingSlash\x12G\n" +
+	"\fdouble_slash\x18\x02 \x01(\x0e2$.firescan.catalog.v1.KeyMapping.RuleR\vdoubleSlash\x12E\n" +
+	"\vdot_segment\x18\x03 \x01(\x0e2$.firescan.catalog.v1.KeyMapping.RuleR\n" +
+	"dotSegment\x12B\n" +
+	"\tbackslash\x18\x04 \x01(\x0e2$.firescan.catalog.v1.KeyMapping.RuleR\tbackslash\x12@\n" +
+	"\bcomposed\x18\x05 \x01(\x0e2$.firescan.catalog.v1.KeyMapping.RuleR\bcomposed\x12D\n" +
+	"\n" +
+	"decomposed\x18\x06 \x01(\x0e2$.firescan.catalog.v1.KeyMapping.RuleR\n" +
+	"decomposed\x12\x1b\n" +
+	"\tprobed_at\x18\a \x01(\x03R\bprobedAt\"6\n" +
+	"\x04Rule\x12\v\n" +
+	"\aUNKNOWN\x10\x00\x12\t\n" +
+	"\x05EXACT\x10\x01\x12\n" +
+	"\n" +
+	"\x06FOLDED\x10\x02\x12\n" +
+	"\n" +
+	"\x06EITHER\x10\x03\"?\n" +
 	"\aProject\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -4800,13 +5070,15 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"backup_ids\x18\t \x03(\tR\tbackupIds\x12\x14\n" +
 	"\x05paths\x18\n" +
 	" \x03(\fR\x05paths\x12:\n" +
-	"\brejected\x18\v \x03(\v2\x1e.firescan.catalog.v1.RejectionR\brejected\"w\n" +
+	"\brejected\x18\v \x03(\v2\x1e.firescan.catalog.v1.RejectionR\brejected\"\xb1\x01\n" +
 	"\aOutcome\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12\x18\n" +
 	"\adeleted\x18\x02 \x01(\bR\adeleted\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04held\x18\x05 \x01(\bR\x04held\"\x94\x02\n" +
+	"\x04held\x18\x05 \x01(\bR\x04held\x12\x1c\n" +
+	"\tversioned\x18\x14 \x01(\bR\tversioned\x12\x1a\n" +
+	"\bretained\x18\x15 \x01(\bR\bretained\"\x94\x02\n" +
 	"\x05Audit\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12%\n" +
@@ -4923,7 +5195,12 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06single\x18\x04 \x01(\bR\x06single\x12\x14\n" +
 	"\x05batch\x18\x05 \x01(\bR\x05batch\x12\x0e\n" +
-	"\x02at\x18\x06 \x01(\x03R\x02at\"o\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\"\x88\x01\n" +
+	"\rSetKeyMapping\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x129\n" +
+	"\amapping\x18\x04 \x01(\v2\x1f.firescan.catalog.v1.KeyMappingR\amapping\"o\n" +
 	"\x11SetBucketRelation\x12\x1b\n" +
 	"\tbucket_id\x18\x01 \x01(\tR\bbucketId\x12\x19\n" +
 	"\bother_id\x18\x02 \x01(\tR\aotherId\x12\x12\n" +
@@ -4999,103 +5276,114 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 	return file_catalog_catalogpb_catalog_proto_rawDescData
 }
 
-var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(StemRule)(0),             // 0: firescan.catalog.v1.StemRule
-	(Reference_Kind)(0),       // 1: firescan.catalog.v1.Reference.Kind
-	(*Envelope)(nil),          // 2: firescan.catalog.v1.Envelope
-	(*Once)(nil),              // 3: firescan.catalog.v1.Once
-	(*Result)(nil),            // 4: firescan.catalog.v1.Result
-	(*Rejection)(nil),         // 5: firescan.catalog.v1.Rejection
-	(*Destination)(nil),       // 6: firescan.catalog.v1.Destination
-	(*Conditions)(nil),        // 7: firescan.catalog.v1.Conditions
-	(*Project)(nil),           // 8: firescan.catalog.v1.Project
-	(*Backup)(nil),            // 9: firescan.catalog.v1.Backup
-	(*Reference)(nil),         // 10: firescan.catalog.v1.Reference
-	(*Schedule)(nil),          // 11: firescan.catalog.v1.Schedule
-	(*Pitr)(nil),              // 12: firescan.catalog.v1.Pitr
-	(*Token)(nil),             // 13: firescan.catalog.v1.Token
-	(*Stats)(nil),             // 14: firescan.catalog.v1.Stats
-	(*TypeStats)(nil),         // 15: firescan.catalog.v1.TypeStats
-	(*Segment)(nil),           // 16: firescan.catalog.v1.Segment
-	(*Sync)(nil),              // 17: firescan.catalog.v1.Sync
-	(*Generation)(nil),        // 18: firescan.catalog.v1.Generation
-	(*Baseline)(nil),          // 19: firescan.catalog.v1.Baseline
-	(*FeedState)(nil),         // 20: firescan.catalog.v1.FeedState
-	(*RunningImport)(nil),     // 21: firescan.catalog.v1.RunningImport
-	(*Delta)(nil),             // 22: firescan.catalog.v1.Delta
-	(*Intent)(nil),            // 23: firescan.catalog.v1.Intent
-	(*Outcome)(nil),           // 24: firescan.catalog.v1.Outcome
-	(*Audit)(nil),             // 25: firescan.catalog.v1.Audit
-	(*Answer)(nil),            // 26: firescan.catalog.v1.Answer
-	(*Holder)(nil),            // 27: firescan.catalog.v1.Holder
-	(*PutDestination)(nil),    // 28: firescan.catalog.v1.PutDestination
-	(*DeleteDestination)(nil), // 29: firescan.catalog.v1.DeleteDestination
-	(*SetVerified)(nil),       // 30: firescan.catalog.v1.SetVerified
-	(*Record)(nil),            // 31: firescan.catalog.v1.Record
-	(*PutRecords)(nil),        // 32: firescan.catalog.v1.PutRecords
-	(*DeleteRecords)(nil),     // 33: firescan.catalog.v1.DeleteRecords
-	(*PutToken)(nil),          // 34: firescan.catalog.v1.PutToken
-	(*DeleteToken)(nil),       // 35: firescan.catalog.v1.DeleteToken
-	(*PutKeyset)(nil),         // 36: firescan.catalog.v1.PutKeyset
-	(*StartSync)(nil),         // 37: firescan.catalog.v1.StartSync
-	(*SealSegments)(nil),      // 38: firescan.catalog.v1.SealSegments
-	(*PromoteSync)(nil),       // 39: firescan.catalog.v1.PromoteSync
-	(*FinishSync)(nil),        // 40: firescan.catalog.v1.FinishSync
-	(*BeginDelete)(nil),       // 41: firescan.catalog.v1.BeginDelete
-	(*FinishDelete)(nil),      // 42: firescan.catalog.v1.FinishDelete
-	(*Migrate)(nil),           // 43: firescan.catalog.v1.Migrate
-	(*StoreAnswer)(nil),       // 44: firescan.catalog.v1.StoreAnswer
-	(*SetConditions)(nil),     // 45: firescan.catalog.v1.SetConditions
-	(*SetBucketRelation)(nil), // 46: firescan.catalog.v1.SetBucketRelation
-	(*SetGuards)(nil),         // 47: firescan.catalog.v1.SetGuards
-	(*ImportReport)(nil),      // 48: firescan.catalog.v1.ImportReport
-	(*CleanupReport)(nil),     // 49: firescan.catalog.v1.CleanupReport
-	(*BucketRelation)(nil),    // 50: firescan.catalog.v1.BucketRelation
-	(*ProveAccess)(nil),       // 51: firescan.catalog.v1.ProveAccess
-	(*AccessProof)(nil),       // 52: firescan.catalog.v1.AccessProof
-	(*Reseal)(nil),            // 53: firescan.catalog.v1.Reseal
-	(*SetHolder)(nil),         // 54: firescan.catalog.v1.SetHolder
-	(*ForgetNode)(nil),        // 55: firescan.catalog.v1.ForgetNode
-	(*UnsealSegments)(nil),    // 56: firescan.catalog.v1.UnsealSegments
-	nil,                       // 57: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 58: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 59: firescan.catalog.v1.Reseal.SealedEntry
+	(KeyMapping_Rule)(0),      // 1: firescan.catalog.v1.KeyMapping.Rule
+	(Reference_Kind)(0),       // 2: firescan.catalog.v1.Reference.Kind
+	(*Envelope)(nil),          // 3: firescan.catalog.v1.Envelope
+	(*Once)(nil),              // 4: firescan.catalog.v1.Once
+	(*Result)(nil),            // 5: firescan.catalog.v1.Result
+	(*Rejection)(nil),         // 6: firescan.catalog.v1.Rejection
+	(*Destination)(nil),       // 7: firescan.catalog.v1.Destination
+	(*Conditions)(nil),        // 8: firescan.catalog.v1.Conditions
+	(*KeyMapping)(nil),        // 9: firescan.catalog.v1.KeyMapping
+	(*Project)(nil),           // 10: firescan.catalog.v1.Project
+	(*Backup)(nil),            // 11: firescan.catalog.v1.Backup
+	(*Reference)(nil),         // 12: firescan.catalog.v1.Reference
+	(*Schedule)(nil),          // 13: firescan.catalog.v1.Schedule
+	(*Pitr)(nil),              // 14: firescan.catalog.v1.Pitr
+	(*Token)(nil),             // 15: firescan.catalog.v1.Token
+	(*Stats)(nil),             // 16: firescan.catalog.v1.Stats
+	(*TypeStats)(nil),         // 17: firescan.catalog.v1.TypeStats
+	(*Segment)(nil),           // 18: firescan.catalog.v1.Segment
+	(*Sync)(nil),              // 19: firescan.catalog.v1.Sync
+	(*Generation)(nil),        // 20: firescan.catalog.v1.Generation
+	(*Baseline)(nil),          // 21: firescan.catalog.v1.Baseline
+	(*FeedState)(nil),         // 22: firescan.catalog.v1.FeedState
+	(*RunningImport)(nil),     // 23: firescan.catalog.v1.RunningImport
+	(*Delta)(nil),             // 24: firescan.catalog.v1.Delta
+	(*Intent)(nil),            // 25: firescan.catalog.v1.Intent
+	(*Outcome)(nil),           // 26: firescan.catalog.v1.Outcome
+	(*Audit)(nil),             // 27: firescan.catalog.v1.Audit
+	(*Answer)(nil),            // 28: firescan.catalog.v1.Answer
+	(*Holder)(nil),            // 29: firescan.catalog.v1.Holder
+	(*PutDestination)(nil),    // 30: firescan.catalog.v1.PutDestination
+	(*DeleteDestination)(nil), // 31: firescan.catalog.v1.DeleteDestination
+	(*SetVerified)(nil),       // 32: firescan.catalog.v1.SetVerified
+	(*Record)(nil),            // 33: firescan.catalog.v1.Record
+	(*PutRecords)(nil),        // 34: firescan.catalog.v1.PutRecords
+	(*DeleteRecords)(nil),     // 35: firescan.catalog.v1.DeleteRecords
+	(*PutToken)(nil),          // 36: firescan.catalog.v1.PutToken
+	(*DeleteToken)(nil),       // 37: firescan.catalog.v1.DeleteToken
+	(*PutKeyset)(nil),         // 38: firescan.catalog.v1.PutKeyset
+	(*StartSync)(nil),         // 39: firescan.catalog.v1.StartSync
+	(*SealSegments)(nil),      // 40: firescan.catalog.v1.SealSegments
+	(*PromoteSync)(nil),       // 41: firescan.catalog.v1.PromoteSync
+	(*FinishSync)(nil),        // 42: firescan.catalog.v1.FinishSync
+	(*BeginDelete)(nil),       // 43: firescan.catalog.v1.BeginDelete
+	(*FinishDelete)(nil),      // 44: firescan.catalog.v1.FinishDelete
+	(*Migrate)(nil),           // 45: firescan.catalog.v1.Migrate
+	(*StoreAnswer)(nil),       // 46: firescan.catalog.v1.StoreAnswer
+	(*SetConditions)(nil),     // 47: firescan.catalog.v1.SetConditions
+	(*SetKeyMapping)(nil),     // 48: firescan.catalog.v1.SetKeyMapping
+	(*SetBucketRelation)(nil), // 49: firescan.catalog.v1.SetBucketRelation
+	(*SetGuards)(nil),         // 50: firescan.catalog.v1.SetGuards
+	(*ImportReport)(nil),      // 51: firescan.catalog.v1.ImportReport
+	(*CleanupReport)(nil),     // 52: firescan.catalog.v1.CleanupReport
+	(*BucketRelation)(nil),    // 53: firescan.catalog.v1.BucketRelation
+	(*ProveAccess)(nil),       // 54: firescan.catalog.v1.ProveAccess
+	(*AccessProof)(nil),       // 55: firescan.catalog.v1.AccessProof
+	(*Reseal)(nil),            // 56: firescan.catalog.v1.Reseal
+	(*SetHolder)(nil),         // 57: firescan.catalog.v1.SetHolder
+	(*ForgetNode)(nil),        // 58: firescan.catalog.v1.ForgetNode
+	(*UnsealSegments)(nil),    // 59: firescan.catalog.v1.UnsealSegments
+	nil,                       // 60: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 61: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 62: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
-	3,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
-	5,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	57, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	58, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
-	7,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
-	0,  // 5: firescan.catalog.v1.Destination.stem_rule:type_name -> firescan.catalog.v1.StemRule
-	10, // 6: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
-	1,  // 7: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
-	10, // 8: firescan.catalog.v1.Pitr.references:type_name -> firescan.catalog.v1.Reference
-	15, // 9: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
-	19, // 10: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
-	21, // 11: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
-	5,  // 12: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
-	24, // 13: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
-	4,  // 14: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
-	6,  // 15: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
-	8,  // 16: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
-	9,  // 17: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
-	11, // 18: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
-	12, // 19: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
-	31, // 20: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
-	13, // 21: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
-	16, // 22: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
-	24, // 23: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	48, // 24: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
-	49, // 25: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
-	59, // 26: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	4,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
+	6,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
+	60, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	61, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	8,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
+	9,  // 5: firescan.catalog.v1.Destination.key_mapping:type_name -> firescan.catalog.v1.KeyMapping
+	0,  // 6: firescan.catalog.v1.Destination.stem_rule:type_name -> firescan.catalog.v1.StemRule
+	1,  // 7: firescan.catalog.v1.KeyMapping.leading_slash:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 8: firescan.catalog.v1.KeyMapping.double_slash:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 9: firescan.catalog.v1.KeyMapping.dot_segment:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 10: firescan.catalog.v1.KeyMapping.backslash:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 11: firescan.catalog.v1.KeyMapping.composed:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 12: firescan.catalog.v1.KeyMapping.decomposed:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	12, // 13: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
+	2,  // 14: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
+	12, // 15: firescan.catalog.v1.Pitr.references:type_name -> firescan.catalog.v1.Reference
+	17, // 16: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
+	21, // 17: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
+	23, // 18: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
+	6,  // 19: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
+	26, // 20: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
+	5,  // 21: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
+	7,  // 22: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
+	10, // 23: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
+	11, // 24: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
+	13, // 25: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
+	14, // 26: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
+	33, // 27: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
+	15, // 28: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
+	18, // 29: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
+	26, // 30: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
+	9,  // 31: firescan.catalog.v1.SetKeyMapping.mapping:type_name -> firescan.catalog.v1.KeyMapping
+	51, // 32: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
+	52, // 33: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
+	62, // 34: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_catalog_catalogpb_catalog_proto_init() }
@@ -5103,7 +5391,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 	if File_catalog_catalogpb_catalog_proto != nil {
 		return
 	}
-	file_catalog_catalogpb_catalog_proto_msgTypes[29].OneofWrappers = []any{
+	file_catalog_catalogpb_catalog_proto_msgTypes[30].OneofWrappers = []any{
 		(*Record_Project)(nil),
 		(*Record_Backup)(nil),
 		(*Record_Schedule)(nil),
@@ -5114,8 +5402,8 @@ func file_catalog_catalogpb_catalog_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   58,
+			NumEnums:      3,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

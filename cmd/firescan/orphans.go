@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -61,6 +62,9 @@ func (s skippedOrphans) print(w io.Writer) {
 // A cleanupResult is the response to a cleanup.
 type cleanupResult struct {
 	DeletedCount, FreedSpace, FailedCount uint64
+	Versioned                             bool
+	SoftDeleteSeconds                     int64
+	Skipped                               struct{ Retained uint64 }
 	Errors                                []struct{ Path, Code, Message string }
 }
 
@@ -268,6 +272,7 @@ func (c *cleanup) execute(cmd *cobra.Command, p *cleanupPlan) error {
 	}
 	result := envelope.Data
 	fmt.Fprintf(c.app.out, "deleted %s files (%s)\n", count(result.DeletedCount), bytesText(result.FreedSpace))
+	c.printEffect(&result)
 	for _, e := range result.Errors {
 		fmt.Fprintf(c.app.err, "%s: %s (%s)\n", pathText(e.Path), oneLine(e.Message), e.Code)
 	}
@@ -275,6 +280,22 @@ func (c *cleanup) execute(cmd *cobra.Command, p *cleanupPlan) error {
 		return fmt.Errorf("%s files were not deleted", count(n))
 	}
 	return nil
+}
+
+// printEffect prints what the deletion did not do: free space, or delete retained files.
+func (c *cleanup) printEffect(r *cleanupResult) {
+	switch {
+	case r.Versioned && r.FreedSpace == 0:
+		fmt.Fprintln(c.app.out, "no space was freed: the bucket keeps versions")
+	case r.Versioned:
+		fmt.Fprintln(c.app.out, "the bucket keeps versions of some of the files, which frees no space")
+	}
+	if r.SoftDeleteSeconds > 0 {
+		fmt.Fprintf(c.app.out, "the bucket keeps deleted files for %v, and their space is paid for until then\n", time.Duration(r.SoftDeleteSeconds)*time.Second)
+	}
+	if n := r.Skipped.Retained; n > 0 {
+		fmt.Fprintf(c.app.out, "%s files are under retention or a hold and stay\n", count(n))
+	}
 }
 
 // post requests the cleanup, whose duration grows with the number of files.

@@ -30,6 +30,7 @@ type account struct {
 type bucket struct {
 	account *account
 	name    string
+	keeping keeping
 }
 
 // failed makes the error of the seam out of whatever went wrong.
@@ -44,6 +45,9 @@ func (a *account) failed(ctx context.Context, op, bucket string, err error) erro
 	if e, ok := errors.AsType[*googleapi.Error](err); ok {
 		cause := &statusError{e.Code, word(firstReason(e))}
 		v := classifyStatus(op, cause, missingBucket(e))
+		if v.kind == provider.Denied && underHold(e) {
+			v = verdicts["objectUnderActiveHold"]
+		}
 		if v.kind == provider.NoBucket && a.firebase {
 			v.reason += "; the default bucket of a Firebase project is <project>.firebasestorage.app or, of older ones, <project>.appspot.com"
 		}

@@ -102,6 +102,9 @@ func (b *bucket) remove(ctx context.Context, op, key, tag string) error {
 	sending, trace := provider.TraceSend(ctx)
 	err := object.Delete(sending)
 	if err == nil {
+		if b.keepsVersions(ctx, key, tag) {
+			provider.NoteVersioned(ctx, key)
+		}
 		return nil
 	}
 	if err = trace.Mark(b.failed(ctx, op, err)); provider.KindOf(err) == provider.NotFound {

@@ -84,8 +84,8 @@ var verdicts = map[string]verdict{
 	"SERVICE_DISABLED":          {provider.Denied, "Cloud Storage is not switched on in the project"},
 	"accountDisabled":           {provider.Denied, "the project's account is disabled"},
 	"insufficientPermissions":   {provider.Denied, "the credentials do not permit this"},
-	"retentionPolicyNotMet":     {provider.Denied, "the bucket's retention policy forbids it still"},
-	"objectUnderActiveHold":     {provider.Denied, "the object is under a hold"},
+	"retentionPolicyNotMet":     {provider.Retained, "the bucket's retention policy forbids it still"},
+	"objectUnderActiveHold":     {provider.Retained, "the object is under a hold"},
 	"orgPolicyConstraintFailed": {provider.Denied, "a policy of the Google organization forbids it"},
 
 	"conditionNotMet":    {provider.Changed, "the object has changed"},
@@ -162,6 +162,14 @@ func firstReason(e *googleapi.Error) string {
 // missingBucket reports whether the bucket is missing. Only the message shows it.
 func missingBucket(e *googleapi.Error) bool {
 	return strings.HasPrefix(e.Message, "The specified bucket does not exist")
+}
+
+// underHold reports whether an object is refused because of a hold. The documented reason
+// is objectUnderActiveHold, but the one in use is that of a missing permission, and only the
+// message shows it ("Object '...' is under active Temporary hold and cannot be deleted, ...").
+// https://cloud.google.com/storage/docs/object-holds
+func underHold(e *googleapi.Error) bool {
+	return strings.Contains(e.Message, "is under active Temporary hold") || strings.Contains(e.Message, "is under active Event-Based hold")
 }
 
 // word keeps a reason of the server only when it is one word.

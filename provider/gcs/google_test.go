@@ -46,6 +46,10 @@ type google struct {
 	// permissions are what everybody has; nil is all.
 	permissions []string
 	requests    map[string]int // by method and first word of the path
+	// versions, when not nil, are the noncurrent objects of all buckets, by name; metadata are
+	// those of all buckets. Nobody may read the latter while they are nil.
+	versions map[string][]object
+	metadata map[string]any
 }
 
 type object struct {
@@ -160,6 +164,12 @@ func (g *google) storage(w http.ResponseWriter, r *http.Request) {
 		answer(w, map[string]any{"kind": "storage#testIamPermissionsResponse", "permissions": has})
 	case upload:
 		g.put(w, r, bucket)
+	case rest == "" && g.metadata == nil:
+		fail(w, http.StatusForbidden, "forbidden", "does not have storage.buckets.get access")
+	case rest == "":
+		answer(w, g.metadata)
+	case rest == "o" && r.URL.Query().Get("versions") == "true":
+		g.listVersions(w, r.URL.Query().Get("prefix"), bucket)
 	case rest == "o":
 		g.list(w, r.URL.Query(), bucket)
 	default:
@@ -229,12 +239,19 @@ func (g *google) put(w http.ResponseWriter, r *http.Request, bucket map[string]o
 	sum := crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
 	o.CRC = base64.StdEncoding.EncodeToString([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
 	o.Size, o.Updated, o.Generation = int64(len(body)), time.Now().UTC(), g.generation
+	if old, ok := bucket[o.Name]; ok && g.versions != nil {
+		g.versions[o.Name] = append(g.versions[o.Name], old)
+	}
 	bucket[o.Name] = o
 	answer(w, o)
 }
 
 func (g *google) object(w http.ResponseWriter, r *http.Request, bucket map[string]object, key string) {
 	o, ok := bucket[key]
+	if generation := r.URL.Query().Get("generation"); generation != "" && (!ok || generation != strconv.FormatInt(o.Generation, 10)) {
+		g.noncurrent(w, r, key, generation)
+		return
+	}
 	if !ok {
 		fail(w, http.StatusNotFound, "notFound", "No such object: bucket/"+key)
 		return
@@ -245,10 +262,43 @@ func (g *google) object(w http.ResponseWriter, r *http.Request, bucket map[strin
 	}
 	if r.Method == http.MethodDelete {
 		delete(bucket, key)
+		if g.versions != nil && !r.URL.Query().Has("generation") {
+			g.versions[key] = append(g.versions[key], o)
+		}
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	answer(w, o)
+}
+
+// noncurrent reads or deletes an older generation of an object.
+func (g *google) noncurrent(w http.ResponseWriter, r *http.Request, key, generation string) {
+	at := slices.IndexFunc(g.versions[key], func(o object) bool { return strconv.FormatInt(o.Generation, 10) == generation })
+	switch {
+	case at < 0:
+		fail(w, http.StatusNotFound, "notFound", "No such object: bucket/"+key)
+	case r.Method == http.MethodDelete:
+		g.versions[key] = slices.Delete(g.versions[key], at, at+1)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		answer(w, g.versions[key][at])
+	}
+}
+
+// listVersions lists all generations below a prefix in one page.
+func (g *google) listVersions(w http.ResponseWriter, prefix string, bucket map[string]object) {
+	items := []object{}
+	for name, o := range bucket {
+		if strings.HasPrefix(name, prefix) {
+			items = append(items, o)
+		}
+	}
+	for name, list := range g.versions {
+		if strings.HasPrefix(name, prefix) {
+			items = append(items, list...)
+		}
+	}
+	answer(w, map[string]any{"kind": "storage#objects", "items": items})
 }
 
 // list tells names and folded prefixes in one order, page by page. A token is what comes

@@ -118,7 +118,7 @@ func TestOtherCallsFailAlike(t *testing.T) {
 		stat, put, delete provider.Kind
 	}{
 		{401, errorDocument(401, "authError"), provider.Credentials, provider.Credentials, provider.Credentials},
-		{403, errorDocument(403, "retentionPolicyNotMet"), provider.Denied, provider.Denied, provider.Denied},
+		{403, errorDocument(403, "retentionPolicyNotMet"), provider.Retained, provider.Retained, provider.Retained},
 		{412, errorDocument(412, "conditionNotMet"), provider.Changed, provider.Changed, provider.Changed},
 		{429, "", provider.Throttled, provider.Throttled, provider.Throttled},
 		{503, "", provider.Throttled, provider.Throttled, provider.Throttled},

@@ -87,7 +87,7 @@ func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	o, ok := s.objects[key]
+	o, ok := s.objects[b.nameOf(s, key)]
 	if !ok {
 		return provider.Info{}, &provider.Error{Kind: provider.NotFound, Op: "stat", Bucket: b.name, Reason: "the object does not exist"}
 	}
@@ -107,6 +107,9 @@ func (b *bucket) Put(ctx context.Context, key string, body []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if key = b.nameOf(s, key); key == "" {
+		return &provider.Error{Kind: provider.Invalid, Op: "put", Bucket: b.name, Reason: "the name is empty"}
+	}
 	if _, ok := s.objects[key]; !ok {
 		s.keys = nil
 	}

@@ -53,14 +53,18 @@ func (b *bucket) remove(ctx context.Context, op string, d provider.Deletion) err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, ok := s.objects[d.Key]
+	name := b.nameOf(s, d.Key)
+	o, ok := s.objects[name]
 	if !ok {
 		return nil
 	}
 	if d.Tag != "" && d.Tag != o.tag {
 		return &provider.Error{Kind: provider.Changed, Op: op, Bucket: b.name, Reason: "the object is not the one that was meant"}
 	}
-	delete(s.objects, d.Key)
+	delete(s.objects, name)
 	s.keys = nil
+	if b.account.opts.Versioned {
+		provider.NoteVersioned(ctx, d.Key)
+	}
 	return nil
 }

@@ -29,6 +29,10 @@ type Options struct {
 	ClockOffset time.Duration
 	// Generations gives each object a tag that no other object ever has, as Google does.
 	Generations bool
+	// Versioned keeps versions of deleted objects, which only shows in the log of attempts.
+	Versioned bool
+	// Renaming is how the server names objects; see Renamings.
+	Renaming Renaming
 	// PageSize bounds every page; 0 is 1,000.
 	PageSize int
 	// Now is the clock for modification times; nil is time.Now.

@@ -27,7 +27,7 @@ var verdicts = map[string]verdict{
 	"Forbidden":          {provider.Denied, "the credentials do not permit this"},
 	"AllAccessDisabled":  {provider.Denied, "the provider has disabled access to this bucket"},
 	"AccessForbidden":    {provider.Denied, "the credentials do not permit this"},
-	"ObjectLocked":       {provider.Denied, "the object is locked against deletion"},
+	"ObjectLocked":       {provider.Retained, "the object is under retention or a legal hold"},
 	"InvalidObjectState": {provider.Denied, "the object is archived"},
 	"InvalidSecurity":    {provider.Credentials, "the credentials are not valid"},
 	"AccountProblem":     {provider.Denied, "the provider reports a problem with the account"},

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/middleware"
@@ -20,11 +21,16 @@ func (b *bucket) Delete(ctx context.Context, key, tag string) error {
 
 func (b *bucket) remove(ctx context.Context, op string, d provider.Deletion) error {
 	sending, trace := provider.TraceSend(ctx)
-	err := b.regional(sending, func(in func(*s3.Options)) error {
-		_, err := b.account.client.DeleteObject(sending, &s3.DeleteObjectInput{Bucket: &b.name, Key: &d.Key, IfMatch: quoted(d.Tag)}, in)
+	var out *s3.DeleteObjectOutput
+	err := b.regional(sending, func(in func(*s3.Options)) (err error) {
+		out, err = b.account.client.DeleteObject(sending, &s3.DeleteObjectInput{Bucket: &b.name, Key: &d.Key, IfMatch: quoted(d.Tag)}, in)
 		return err
 	})
 	if err == nil {
+		// x-amz-delete-marker: only a marker was made.
+		if aws.ToBool(out.DeleteMarker) {
+			provider.NoteVersioned(ctx, d.Key)
+		}
 		return nil
 	}
 	// Amazon reports a key that does not exist as deleted, unless there is a condition;
@@ -61,14 +67,16 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 		err = trace.Mark(b.failed(ctx, op, err))
 	}
 	for i, o := range objects {
-		switch code, known := results[o.Key]; {
+		switch r, known := results[o.Key]; {
 		case !writable(o.Key):
 		case err != nil:
 			errs[i] = err
 		case !known:
 			errs[i] = b.failed(ctx, op, &provider.Untrusted{Cause: errMissed})
-		case code != "":
-			if v := classifyCode(code); v.kind != provider.NotFound {
+		case r.marker:
+			provider.NoteVersioned(ctx, o.Key)
+		case r.code != "":
+			if v := classifyCode(r.code, r.locked); v.kind != provider.NotFound {
 				// The server has dealt with the object, unless it failed itself.
 				errs[i] = &provider.Error{Kind: v.kind, Op: op, Bucket: b.name, Reason: v.reason, NoEffect: v.kind != provider.Unavailable}
 			}

@@ -1,8 +1,14 @@
 package s3
 
-// deleted is the response to a batch of deletes: for each key in it the error
-// code, which is empty for a key that is gone.
-type deleted map[string]string
+// deleted is the response to a batch of deletes.
+type deleted map[string]result
+
+// result is what the response says of one key.
+type result struct {
+	code   string // of the error; empty for a key that is gone
+	marker bool   // only a delete marker was made
+	locked bool   // the error is about retention
+}
 
 // decodeDeleted reads a DeleteResult. The body is used as scratch space. What it does not
 // fully understand is an error.
@@ -61,7 +67,7 @@ func (s *scanner) outcomes(root []byte, results deleted) error {
 
 // outcome reads one Deleted or Error element.
 func (s *scanner) outcome(parent []byte, results deleted) error {
-	var values [2]string // key and code
+	var values [4]string // key, code, message and whether there is a marker
 	for {
 		more, err := s.more(parent)
 		if err != nil {
@@ -81,6 +87,10 @@ func (s *scanner) outcome(parent []byte, results deleted) error {
 		switch string(name) {
 		case "Code":
 			at = 1
+		case "Message":
+			at = 2
+		case "DeleteMarker":
+			at = 3
 		case "Key":
 		default:
 			if err := s.skip(name, 0); err != nil {
@@ -90,7 +100,9 @@ func (s *scanner) outcome(parent []byte, results deleted) error {
 		}
 		raw, seen, err := s.text(name)
 		if err == nil {
-			raw, err = s.plain(raw, seen)
+			if raw, err = s.plain(raw, seen); at == 2 {
+				err = nil // the message need not be understood
+			}
 		}
 		switch {
 		case err != nil:
@@ -100,18 +112,19 @@ func (s *scanner) outcome(parent []byte, results deleted) error {
 		}
 		values[at] = string(raw)
 	}
-	key, code := values[0], values[1]
-	if string(parent) == "Deleted" {
-		code = ""
-	} else if code == "" {
-		return errNoCode
+	key, r := values[0], result{marker: values[3] == "true"}
+	if string(parent) != "Deleted" {
+		r = result{code: values[1], locked: isLocked(values[2])}
+		if r.code == "" {
+			return errNoCode
+		}
 	}
-	if before, known := results[key]; known && before != code {
+	if before, known := results[key]; known && before != r {
 		return errNoOutcome
 	}
 	if key == "" {
 		return errNoKey
 	}
-	results[key] = code
+	results[key] = r
 	return nil
 }

@@ -20,8 +20,8 @@ func FuzzDeleted(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var theirs struct {
 			XMLName xml.Name `xml:"DeleteResult"`
-			Deleted []struct{ Key string }
-			Error   []struct{ Key, Code string }
+			Deleted []struct{ Key, DeleteMarker string }
+			Error   []struct{ Key, Code, Message string }
 		}
 		err := xml.Unmarshal(body, &theirs)
 		got, failure := decodeDeleted(bytes.Clone(body))
@@ -30,14 +30,14 @@ func FuzzDeleted(f *testing.F) {
 		}
 		want := deleted{}
 		for _, d := range theirs.Deleted {
-			want[d.Key] = ""
+			want[d.Key] = result{marker: d.DeleteMarker == "true"}
 		}
 		for _, e := range theirs.Error {
-			want[e.Key] = e.Code
+			want[e.Key] = result{code: e.Code, locked: isLocked(e.Message)}
 		}
 		// Control characters are taken here, since S3 writes them, and not there.
 		if err == nil && !maps.Equal(got, want) {
-			t.Errorf("read %q, want %q", got, want)
+			t.Errorf("read %+v, want %+v", got, want)
 		}
 	})
 }
@@ -47,10 +47,10 @@ func TestDeletedCutShort(t *testing.T) {
 	const whole = `<?xml version="1.0"?><DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>b</Key><Code>x</Code></Error></DeleteResult>`
 	for n := range len(whole) {
 		if got, err := decodeDeleted([]byte(whole[:n])); err == nil {
-			t.Errorf("the first %d bytes are taken, as %q", n, got)
+			t.Errorf("the first %d bytes are taken, as %+v", n, got)
 		}
 	}
 	if got, err := decodeDeleted([]byte(whole)); err != nil || len(got) != 2 {
-		t.Errorf("read %q, %v", got, err)
+		t.Errorf("read %+v, %v", got, err)
 	}
 }

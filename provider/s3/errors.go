@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -89,8 +90,12 @@ func classify(err error) verdict {
 	return verdict{provider.Invalid, "the request cannot be made: check endpoint, region and bucket name"}
 }
 
-// classifyCode is for an error of one object, under status 200.
-func classifyCode(code string) verdict {
+// classifyCode is for an error of one object, under status 200. locked is isLocked of its
+// message.
+func classifyCode(code string, locked bool) verdict {
+	if locked {
+		return verdicts["ObjectLocked"]
+	}
 	if v, known := verdicts[code]; known {
 		return v
 	}
@@ -111,6 +116,9 @@ func classifyStatus(response *smithyhttp.ResponseError, err error) verdict {
 		return verdict{provider.Invalid, reason}
 	}
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		if isLocked(e.ErrorMessage()) {
+			return verdicts["ObjectLocked"]
+		}
 		if v, known := verdicts[e.ErrorCode()]; known {
 			return v
 		}
@@ -138,4 +146,11 @@ func classifyStatus(response *smithyhttp.ResponseError, err error) verdict {
 		return verdict{provider.Unavailable, "the connection broke in the middle of a response"}
 	}
 	return verdict{provider.Corrupt, "the response cannot be understood"}
+}
+
+// isLocked reports whether the message of an error is about an object lock: Amazon reports
+// those as AccessDenied ("... because object protected by object lock."), MinIO as
+// InvalidRequest ("Object is WORM protected and cannot be overwritten").
+func isLocked(message string) bool {
+	return strings.Contains(message, "object protected by object lock") || strings.Contains(message, "is WORM protected")
 }
