@@ -100,3 +100,21 @@ func TestCleanupRefusedOrEndedEarly(t *testing.T) {
 		t.Error("a cleanup was carried out again")
 	}
 }
+
+// TestEffectOfDeletes: answers say what a deletion did, beyond what was asked for.
+func TestEffectOfDeletes(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	path := destinationsPath + "/" + r.destination()
+	r.deletes.done = deletion.CleanupResult{Deleted: 5, Versioned: 5, Retained: 2}
+	a := r.owner("POST", path+"/cleanup-orphans", "")
+	if a.at("message") != "Cleaned up 5 orphan files. No space was freed: the bucket keeps versions" || a.at("data", "freedSpace") != 0.0 ||
+		a.at("data", "versioned") != true || a.at("data", "skipped", "retained") != 2.0 || a.at("data", "failedCount") != 0.0 {
+		t.Errorf("%s", a.raw)
+	}
+	r.deletes.done = deletion.CleanupResult{Deleted: 5, Bytes: 7, SoftDelete: 7 * 24 * time.Hour}
+	a = r.owner("POST", path+"/cleanup-orphans", "")
+	if a.at("data", "softDeleteSeconds") != 604800.0 || a.at("data", "freedSpace") != 7.0 || a.at("data", "versioned") != nil ||
+		!strings.Contains(fmt.Sprint(a.at("message")), "for 7 days") {
+		t.Errorf("%s", a.raw)
+	}
+}
