@@ -101,7 +101,7 @@ func TestCleanupRefusedOrEndedEarly(t *testing.T) {
 	}
 }
 
-// TestEffectOfDeletes: answers say what a deletion did, beyond what was asked for.
+// TestEffectOfDeletes: responses report what a deletion did, beyond what was asked for.
 func TestEffectOfDeletes(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := destinationsPath + "/" + r.destination()

@@ -24,7 +24,7 @@ import (
 
 const (
 	// maxUnseen bounds the records that are looked up before a deletion, and unseenTime the
-	// time for it. What is not looked up counts as if it might respond.
+	// time for it. Others count as if they might respond.
 	maxUnseen  = 1000
 	unseenTime = 20 * time.Second
 	// unseenFor is how long a result is used again.

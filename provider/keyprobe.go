@@ -33,7 +33,7 @@ type KeyMapping struct {
 	Composed, Decomposed                             KeyRule // the forms of Unicode
 }
 
-// keyProbeTime bounds ProbeKeys. What is not found out by then is unknown.
+// keyProbeTime bounds ProbeKeys. Forms without a result by then are unknown.
 const keyProbeTime = 15 * time.Second
 
 // ProbeKeys finds out how a server lists unusual keys, with a canary object of each form
@@ -66,7 +66,7 @@ func ProbeKeys(ctx context.Context, b Bucket, prefix string) (m KeyMapping) {
 	return m
 }
 
-// tryKey stores a canary at before and a name of its own, looks under which name it is
+// tryKey stores a canary at before and a random name, looks under which name it is
 // listed, and removes it. clean reports that nothing of it is left.
 func tryKey(ctx context.Context, b Bucket, before string) (rule KeyRule, clean bool) {
 	key := ownKey(before, canaryName)

@@ -18,10 +18,10 @@ func TestDeletesThatKeepVersions(t *testing.T) {
 		want      bool
 		soft      time.Duration
 	}{
-		"by metadata":           {true, map[string]any{"name": "bucket", "versioning": map[string]any{"enabled": true}}, true, 0},
-		"by generation":         {true, nil, true, 0},
-		"no versions":           {false, map[string]any{"name": "bucket"}, false, 0},
-		"no versions, not told": {false, nil, false, 0},
+		"by metadata":                  {true, map[string]any{"name": "bucket", "versioning": map[string]any{"enabled": true}}, true, 0},
+		"by generation":                {true, nil, true, 0},
+		"no versions":                  {false, map[string]any{"name": "bucket"}, false, 0},
+		"no versions, metadata denied": {false, nil, false, 0},
 		"soft delete": {false, map[string]any{"name": "bucket", "softDeletePolicy": map[string]any{
 			"retentionDurationSeconds": "604800", "effectiveTime": "2026-01-01T00:00:00Z",
 		}}, false, 7 * 24 * time.Hour},
@@ -92,7 +92,7 @@ func TestProbesLeaveNoGenerations(t *testing.T) {
 	}
 }
 
-// TestRetained: an object under retention or a hold is told from a missing permission.
+// TestRetained: an object under retention or a hold is distinguished from a missing permission.
 func TestRetained(t *testing.T) {
 	for message, tc := range map[string]struct {
 		reason string

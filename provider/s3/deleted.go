@@ -3,7 +3,7 @@ package s3
 // deleted is the response to a batch of deletes.
 type deleted map[string]result
 
-// result is what the response says of one key.
+// result is the part of the response for one key.
 type result struct {
 	code   string // of the error; empty for a key that is gone
 	marker bool   // only a delete marker was made

@@ -99,7 +99,7 @@ func markers(next http.Handler, versioned bool) http.Handler {
 	})
 }
 
-// TestRetained: a refusal because of an object lock is told from a missing permission.
+// TestRetained: a refusal because of an object lock is distinguished from a missing permission.
 func TestRetained(t *testing.T) {
 	for _, tc := range []struct {
 		code, message string
