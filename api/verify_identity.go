@@ -1,10 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -118,9 +118,9 @@ func (one *comparison) compareSamples(c *call, d *pb.Destination, bucket provide
 	theirs, _ := catalog.KeySpace(one.peer)
 	prefix := ""
 	switch {
-	case strings.HasPrefix(string(mine), string(theirs)):
+	case bytes.HasPrefix(mine, theirs):
 		prefix = string(mine)
-	case strings.HasPrefix(string(theirs), string(mine)):
+	case bytes.HasPrefix(theirs, mine):
 		prefix = string(theirs)
 	}
 	one.same, one.err = provider.CompareSamples(c.context(), bucket, one.bucket, prefix)

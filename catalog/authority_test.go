@@ -72,7 +72,7 @@ func (w *authorityWorld) step(t *rapid.T) {
 	case 0:
 		w.run(t, org, &pb.DeleteRecords{Org: org, Kind: KindBackup, Ids: []string{id}})
 		delete(w.records, id)
-	case 1:
+	case 1, 8:
 		p := &pb.Pitr{Id: id, StorageId: "d" + org, Prefix: []byte(key[:2])}
 		if r := w.run(t, org, &pb.PutRecords{Org: org, Records: []*pb.Record{{Kind: &pb.Record_Pitr{Pitr: p}}}}); len(r.Rejected) == 0 && w.pitrs[id] == "" {
 			w.pitrs[id] = key[:2]
@@ -88,7 +88,7 @@ func (w *authorityWorld) step(t *rapid.T) {
 		}
 	case 3:
 		w.run(t, org, &pb.SetVerified{Org: org, Id: "d" + org, Verified: true, Revision: 1})
-	case 4:
+	case 4, 9:
 		w.intents++
 		begin := &pb.BeginDelete{Org: org, DestinationId: "d" + org, Id: fmt.Sprint("i", w.intents), Node: "n", At: 2, Revision: 1, Paths: [][]byte{[]byte(key)}}
 		r := w.run(t, org, begin)
