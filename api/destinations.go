@@ -41,6 +41,10 @@ type destinationView struct {
 	Credentials map[string]string `json:"credentials,omitempty"`
 	CreatedAt   stamp             `json:"createdAt"`
 	UpdatedAt   *stamp            `json:"updatedAt,omitempty"`
+
+	// Only in lists of deleted destinations.
+	DeletedAt    *stamp  `json:"deletedAt,omitempty"`
+	BackupsCount *uint64 `json:"backupsCount,omitempty"`
 }
 
 func showDestination(d *pb.Destination) destinationView {
@@ -51,9 +55,29 @@ func showDestination(d *pb.Destination) destinationView {
 	}
 }
 
+// listDestinations lists the destinations, or with deleted=true those that were deleted and
+// that records still name.
 func listDestinations(c *call) error {
+	q := c.query()
+	deleted := q.boolean("deleted")
+	if err := q.err(); err != nil {
+		return err
+	}
 	list := []destinationView{}
 	if err := c.view(func(tx *catalog.Tx) error {
+		if deleted {
+			all, err := tx.Tombstones(c.org)
+			for _, d := range all {
+				counters, err := tx.Counters(c.org, d.Id)
+				if err != nil {
+					return err
+				}
+				view, at := showDestination(d), stamp(d.DeletedAt)
+				view.DeletedAt, view.BackupsCount = &at, &counters.Backups
+				list = append(list, view)
+			}
+			return err
+		}
 		all, err := tx.Destinations(c.org)
 		for _, d := range all {
 			list = append(list, showDestination(d))
@@ -149,12 +173,12 @@ func (h *destinations) updateOnce(c *call, in *destinationInput) (*pb.Destinatio
 		return nil, err
 	}
 	d.UpdatedAt = max(c.backend.now().UnixMilli(), base+1)
-	_, err = c.propose(&pb.PutDestination{Destination: d, BaseUpdatedAt: base})
+	_, err = c.propose(&pb.PutDestination{Destination: d, BaseUpdatedAt: base, KeepPlace: true})
 	return d, err
 }
 
 func deleteDestination(c *call) error {
-	if _, err := c.propose(&pb.DeleteDestination{Org: c.org, Id: c.id()}); err != nil {
+	if _, err := c.propose(&pb.DeleteDestination{Org: c.org, Id: c.id(), At: c.backend.now().UnixMilli()}); err != nil {
 		return orNotFound(err, storageNotFound())
 	}
 	return c.respond(envelope{Message: "Storage destination deleted successfully"})

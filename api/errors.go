@@ -38,6 +38,7 @@ const (
 	CodeNotOrphan         Code = "FILE_NOT_ORPHAN"
 	CodeCleanupTooLarge   Code = "CLEANUP_TOO_LARGE"
 	CodeIdentityUnsettled Code = "IDENTITY_UNSETTLED"
+	CodeStorageMoved      Code = "STORAGE_MOVED"
 	CodeSyncInProgress    Code = "SYNC_IN_PROGRESS"
 	CodeConflict          Code = "CONFLICT"
 	CodeTooLarge          Code = "PAYLOAD_TOO_LARGE"
@@ -61,7 +62,7 @@ var statuses = map[Code]int{
 	CodeBackupNotFound: http.StatusNotFound, CodeFileNotFound: http.StatusNotFound,
 	CodeMethod:       http.StatusMethodNotAllowed,
 	CodeStorageInUse: http.StatusConflict, CodeBucketExists: http.StatusConflict, CodeBeingDeleted: http.StatusConflict,
-	CodeNotOrphan: http.StatusConflict, CodeCleanupTooLarge: http.StatusConflict, CodeSyncInProgress: http.StatusConflict, CodeIdentityUnsettled: http.StatusConflict,
+	CodeNotOrphan: http.StatusConflict, CodeCleanupTooLarge: http.StatusConflict, CodeSyncInProgress: http.StatusConflict, CodeIdentityUnsettled: http.StatusConflict, CodeStorageMoved: http.StatusConflict,
 	CodeConflict:    http.StatusConflict,
 	CodeTooLarge:    http.StatusRequestEntityTooLarge,
 	CodeRateLimited: http.StatusTooManyRequests,
@@ -170,6 +171,7 @@ var known = []struct {
 	{catalog.ErrConflict, CodeConflict, ""},
 	{catalog.ErrBeingDeleted, CodeBeingDeleted, ""},
 	{catalog.ErrUnsettled, CodeIdentityUnsettled, ""},
+	{catalog.ErrMoved, CodeStorageMoved, ""},
 }
 
 // toError turns an error of any package into the API's error. ctx is the request's:

@@ -114,7 +114,7 @@ func versionOf(r *pb.Record) readOnly { return readOnly(catalog.RecordVersion(r)
 func (c *call) resolver() (*catalog.Resolver, error) {
 	var all []*pb.Destination
 	err := c.view(func(tx *catalog.Tx) (err error) {
-		all, err = tx.Destinations(c.org)
+		all, err = tx.KnownDestinations(c.org)
 		return err
 	})
 	return catalog.NewResolver(all), err

@@ -10,7 +10,9 @@ import (
 func parameters(method, path string) []string {
 	const destinations = "/api/v1/storage/destinations"
 	switch method + " " + path {
-	case "GET " + destinations, "GET " + destinations + "/:id", "GET " + destinations + "/:id/linked", "GET /api/v1/storage/syncs/:id",
+	case "GET " + destinations:
+		return []string{"deleted", "consistency"}
+	case "GET " + destinations + "/:id", "GET " + destinations + "/:id/linked", "GET /api/v1/storage/syncs/:id",
 		"GET /api/v1/catalog/projects/:id", "GET /api/v1/catalog/backups/:id", "GET /api/v1/catalog/schedules/:id", "GET /api/v1/catalog/pitr/:id",
 		"GET /api/v1/admin/tokens":
 		return []string{"consistency"}

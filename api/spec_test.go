@@ -19,6 +19,7 @@ var added = []string{
 	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "data.byType.unknown", "data.syncIds", "data[].endpoint",
 	"meta", "meta.depth", "meta.limit", "meta.truncated", "data.conditionalDelete", "data.keyMapping", "data.failedCount", "data.skipped", "data.feed",
 	"data.stemRule", "data[].stemRule", "data.overlaps", "data.destinations[].countedIn", "data.linkedByStemFiles", "data.linkedByStemSize",
+	"data.missingBackups", "data.notLookedForBackups", "data.destinations[].missingBackups", "data.destinations[].notLookedForBackups",
 	"data.destinations[].linkedByStemFiles", "data.destinations[].linkedByStemSize", "data.totals.linkedByStemFiles", "data.totals.linkedByStemSize",
 }
 

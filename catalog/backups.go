@@ -14,11 +14,14 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUnmarked(w.tx, s.marked, n); err != nil {
+	value, old, same, err := replaced[pb.Backup](w, backupKind(), n.GetId(), n)
+	if err == nil && old != nil && s.keepWritten(n, old) {
+		value, old, same, err = replaced[pb.Backup](w, backupKind(), n.GetId(), n)
+	}
+	if err != nil {
 		return err
 	}
-	value, old, same, err := replaced[pb.Backup](w, backupKind(), n.GetId(), n)
-	if err != nil || same {
+	if err := checkUnmarked(w.tx, s.marked, n); err != nil || same {
 		return err
 	}
 	linked := old != nil && sameLinks(old, n)
@@ -27,12 +30,14 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 			return err
 		}
 		if old.GetStorageId() != n.GetStorageId() {
+			w.dropStray(old)
 			w.unplace(backupKind(), old.GetStorageId(), old.GetId())
 		}
 	}
 	s.changes++
 	s.counters.Backups++
 	s.counters.BackupBytes += uint64(n.GetSize())
+	w.setStray(s, n)
 	if !linked {
 		w.setLinks(s, n, []byte(n.GetStorageId()))
 	}
@@ -44,6 +49,7 @@ func (w *recordWriter) removeBackup(old *pb.Backup) error {
 	if err := w.subtract(old, true); err != nil {
 		return err
 	}
+	w.dropStray(old)
 	w.unplace(backupKind(), old.GetStorageId(), old.GetId())
 	return nil
 }

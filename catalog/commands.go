@@ -38,17 +38,17 @@ type command struct {
 // never reuse; a retired command keeps its number.
 var commands = sync.OnceValue(func() []command {
 	return []command{
-		define(1, 2, putDestination), // 2: with a stem rule
-		define(2, 1, deleteDestination),
+		define(1, 3, putDestination),    // 2: with a stem rule; 3: edits that keep the earlier place
+		define(2, 2, deleteDestination), // 2: deletions that leave a tombstone
 		define(3, 1, setVerified),
-		define(4, 3, putRecords),    // 2: backups with references, 3: conditions on versions, PITR references
+		define(4, 4, putRecords),    // 2: backups with references, 3: conditions on versions, PITR references, 4: revisions of destinations
 		define(5, 2, deleteRecords), // 2: conditions on versions
 		define(6, 1, putToken),
 		define(7, 1, deleteToken),
 		define(8, 1, putKeyset),
 		define(9, 1, startSync),
-		define(10, 1, sealSegments),
-		define(11, 2, promoteSync), // 2: with a baseline
+		define(10, 2, sealSegments), // 2: segments that name missing backups
+		define(11, 2, promoteSync),  // 2: with a baseline
 		define(12, 1, finishSync),
 		define(13, 2, beginDelete),  // 2: paths that are marked under a second name
 		define(14, 3, finishDelete), // 2: outcomes that hold their marks; 3: under a second name
@@ -112,22 +112,36 @@ func EncodeOnce(msg proto.Message, once *pb.Once) ([]byte, error) {
 func versionOf(c command, msg proto.Message) uint32 {
 	switch m := msg.(type) {
 	case *pb.PutDestination:
-		if m.GetDestination().GetStemRule() == pb.StemRule_FIRST_DOT {
+		switch {
+		case m.GetKeepPlace():
+			return 3
+		case m.GetDestination().GetStemRule() == pb.StemRule_FIRST_DOT:
+			return 1
+		}
+		return 2
+	case *pb.DeleteDestination:
+		if m.GetAt() == 0 {
 			return 1
 		}
 	case *pb.PutRecords:
 		least := uint32(1)
 		for _, r := range m.GetRecords() {
 			switch {
+			case r.GetBackup().GetRevision() > 0:
+				return 4
 			case r.GetIfVersion() != "", len(r.GetPitr().GetReferences()) > 0:
-				return c.version
+				least = 3
 			case len(r.GetBackup().GetReferences()) > 0:
-				least = 2
+				least = max(least, 2)
 			}
 		}
 		return least
 	case *pb.DeleteRecords:
 		if m.GetIfVersion() == "" {
+			return 1
+		}
+	case *pb.SealSegments:
+		if !slices.ContainsFunc(m.GetSegments(), func(g *pb.Segment) bool { return len(g.GetMissingIds()) > 0 }) {
 			return 1
 		}
 	case *pb.PromoteSync:

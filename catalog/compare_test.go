@@ -65,6 +65,18 @@ func (x *machine) compareOrg(t *rapid.T, tx *Tx, org string) {
 	if want := m.feed(org).incomplete(); err != nil || FeedIncomplete(feed) != want {
 		t.Fatalf("the feed of %s: %v, %v, incomplete: want %v", org, feed, err, want)
 	}
+	tombstones, err := tx.Tombstones(org)
+	same(t, "tombstones", tombstones, err, sorted(m.tombstones, func(d *pb.Destination) bool { return d.Org == org }, byIDOf[*pb.Destination]))
+	for _, d := range dests {
+		var strays []string
+		list, err := tx.Strays(org, d.Id, "", 0)
+		for _, b := range list {
+			strays = append(strays, b.Id)
+		}
+		if want := m.strays(d); err != nil || !slices.Equal(strays, want) || tx.CountStrays(org, d.Id) != uint64(len(want)) {
+			t.Fatalf("strays of %s %s: %q, %v, want %q", org, d.Id, strays, err, want)
+		}
+	}
 	projects, err := tx.Projects(org)
 	same(t, "projects", projects, err, sorted(m.projects, func(p *pb.Project) bool { return p.Org == org }, byIDOf[*pb.Project]))
 	for _, dest := range append([]string{""}, allDests...) {
@@ -96,7 +108,7 @@ func (x *machine) compareOrg(t *rapid.T, tx *Tx, org string) {
 		if got, want := loadCounters(tx, org, dest), m.counters(org, dest); got != want {
 			t.Fatalf("counters of %s %s: %+v, want %+v", org, dest, got, want)
 		}
-		if _, err := tx.Counters(org, dest); (err == nil) != (m.destination(org, dest) != nil) {
+		if _, err := tx.Counters(org, dest); (err == nil) != (m.known(org, dest) != nil) {
 			t.Fatalf("counters of %s %s: %v", org, dest, err)
 		}
 		if got, want := tx.Changes(org, dest), m.changes[owned{org, dest}]; got != want {

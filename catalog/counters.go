@@ -12,9 +12,13 @@ type Counters struct {
 	Pitr        uint64
 }
 
-// Counters returns the counters of a destination.
+// Counters returns the counters of a destination or of a tombstone.
 func (tx *Tx) Counters(org, destID string) (Counters, error) {
-	if _, err := tx.Destination(org, destID); err != nil {
+	d, _, err := tx.known(org, destID)
+	if err == nil && d == nil {
+		err = notFound("storage destination", destID)
+	}
+	if err != nil {
 		return Counters{}, err
 	}
 	return loadCounters(tx, org, destID), nil

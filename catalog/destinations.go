@@ -22,13 +22,19 @@ func putDestination(tx *writeTx, m *pb.PutDestination) (*pb.Result, error) {
 	case m.GetCreate() && old != nil:
 		return nil, refuse(CodeConflict, "storage destination %q exists", d.GetId())
 	case m.GetCreate():
-		d.Revision, d.Verified, d.Conditions, d.KeyMapping, d.Reseals = 1, false, nil, nil, 0
+		d.Revision, d.Verified, d.Conditions, d.KeyMapping, d.Reseals, d.Places, d.DeletedAt = 1, false, nil, nil, 0, nil, 0
+		if err := continueTombstone(tx, d); err != nil {
+			return nil, err
+		}
 	case old == nil || old.GetOrg() != d.GetOrg():
 		return nil, notFound("storage destination", d.GetId())
 	case m.GetBaseUpdatedAt() != 0 && (m.GetBaseUpdatedAt() != old.GetUpdatedAt() || d.GetReseals() != old.GetReseals()):
 		return nil, refuse(CodeConflict, "storage destination %q was changed meanwhile", d.GetId())
 	default:
 		inherit(d, old)
+		if m.GetKeepPlace() && d.GetRevision() != old.GetRevision() {
+			keepPlace(d, old)
+		}
 	}
 	if err := checkRelocation(tx, d, old); err != nil {
 		return nil, err
@@ -53,11 +59,17 @@ func putDestination(tx *writeTx, m *pb.PutDestination) (*pb.Result, error) {
 		store(tx.bucket(inDestinations), []byte(d.GetId()), d),
 		tx.bucket(inDestinationsByOrg).Put(join(d.GetOrg(), d.GetId()), []byte{}),
 		tx.bucket(inDestinationsByBucket).Put(join(BucketID(d), d.GetId()), []byte{}),
+		tx.bucket(inTombstones).Delete(join(d.GetOrg(), d.GetId())),
 	); err != nil {
 		return nil, err
 	}
 	if err := addHome(tx, d, changed); err != nil {
 		return nil, err
+	}
+	if old == nil || d.GetRevision() != old.GetRevision() {
+		if err := listStrays(tx, d); err != nil {
+			return nil, err
+		}
 	}
 	if err := putDeltas(tx, changed); err != nil {
 		return nil, err
@@ -102,6 +114,7 @@ func checkRelocation(tx *writeTx, d, old *pb.Destination) error {
 func inherit(d, old *pb.Destination) {
 	d.CreatedAt, d.Revision, d.Verified = old.GetCreatedAt(), old.GetRevision(), old.GetVerified()
 	d.Conditions, d.KeyMapping, d.Reseals = old.GetConditions(), old.GetKeyMapping(), old.GetReseals()
+	d.Places, d.DeletedAt = old.GetPlaces(), 0
 	if d.GetType() != old.GetType() || d.GetBucket() != old.GetBucket() || d.GetPath() != old.GetPath() ||
 		d.GetRegion() != old.GetRegion() || d.GetEndpoint() != old.GetEndpoint() {
 		d.Revision++
@@ -143,7 +156,7 @@ func deleteDestination(tx *writeTx, m *pb.DeleteDestination) (*pb.Result, error)
 		return nil, err
 	}
 	// Its backup records and their links stay, since the files still exist.
-	return &pb.Result{}, firstError(putDeltas(tx, changed), dropHomes(tx, d.GetOrg(), d.GetId()), pruneDeltas(tx, BucketID(d)))
+	return &pb.Result{}, firstError(putDeltas(tx, changed), forgetStrays(tx, d.GetOrg(), d.GetId()), bury(tx, d, m.GetAt()), dropHomes(tx, d.GetOrg(), d.GetId()), pruneDeltas(tx, BucketID(d)))
 }
 
 // dropScans drops the generation of a destination, with its holders, and cancels its

@@ -19,6 +19,7 @@ const (
 	CodeBeingDeleted = "PATH_BEING_DELETED"
 	CodeUnresolved   = "UNRESOLVED"
 	CodeUnsettled    = "IDENTITY_UNSETTLED"
+	CodeMoved        = "STORAGE_MOVED"
 	// CodeDamaged is the refusal of a node whose catalog is damaged. Other nodes decide
 	// differently, so this one must replace its catalog.
 	CodeDamaged = "CATALOG_DAMAGED"
@@ -60,6 +61,10 @@ var ErrUnsettled error = &Error{Code: CodeUnsettled, Message: "two destinations 
 // ErrUndecided is returned by the deletion of a file of which a damaged catalog does not show
 // whether it is needed.
 var ErrUndecided error = &Error{Code: CodeDamaged, Message: "the catalog is damaged and does not show whether the file is needed"}
+
+// ErrMoved is returned when the files of a backup are not in the bucket in which its
+// destination lies by now.
+var ErrMoved error = &Error{Code: CodeMoved, Message: "the files of the backup are in another bucket"}
 
 // Failures of the catalog itself.
 var (

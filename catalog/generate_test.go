@@ -45,6 +45,7 @@ var (
 			return &pb.Record{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{Id: id, StorageId: storage, Prefix: []byte(prefix)}}}
 		}
 		b := &pb.Backup{Id: id, StorageId: storage, Status: "completed", Size: genInt.Draw(t, "size") - 2}
+		b.Revision, b.CreatedAt = rapid.Uint64Range(0, 3).Draw(t, "revision"), rapid.Int64Range(0, 1).Draw(t, "created")
 		if rapid.Bool().Draw(t, "has path") {
 			b.StoragePath = []byte(genObject.Draw(t, "path"))
 		}
@@ -96,7 +97,7 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 			Status: rapid.Uint32Range(0, 2).Draw(t, "status"), Body: []byte(genID.Draw(t, "body")), At: genTime.Draw(t, "at"),
 		}
 	case 11:
-		return &pb.DeleteDestination{Org: who.org, Id: who.id}
+		return &pb.DeleteDestination{Org: who.org, Id: who.id, At: genInt.Draw(t, "at")}
 	case 12:
 		return &pb.PutToken{Token: &pb.Token{Id: genID.Draw(t, "id"), Org: who.org, Role: string(RoleAdmin), Hash: HashToken(genID.Draw(t, "token"))}}
 	case 13:
@@ -130,6 +131,7 @@ func genTarget(t *rapid.T, m *model) owned {
 // genEdit draws a change of a destination, mostly of one that is there.
 func genEdit(t *rapid.T, m *model) *pb.PutDestination {
 	c := &pb.PutDestination{Destination: genStorage.Draw(t, "destination"), Create: rapid.IntRange(0, 9).Draw(t, "create") == 9}
+	c.KeepPlace = rapid.IntRange(0, 3).Draw(t, "keep place") > 0
 	who := genTarget(t, m)
 	c.Destination.Org, c.Destination.Id = who.org, who.id
 	if old := m.destinations[who.id]; old != nil && rapid.Bool().Draw(t, "base") {

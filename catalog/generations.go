@@ -18,11 +18,17 @@ func promoteSync(tx *writeTx, m *pb.PromoteSync) (*pb.Result, error) {
 	}
 	g := &pb.Generation{
 		Id: s.GetId(), Org: s.GetOrg(), DestinationId: d.GetId(), StartedAt: s.GetStartedAt(), PromotedAt: m.GetAt(), Revision: s.GetRevision(),
-		Files: s.GetFilesScanned(), Bytes: s.GetBytesScanned(), Orphans: s.GetOrphanFiles(), Missing: s.GetMissingBackups(),
+		Files: s.GetFilesScanned(), Bytes: s.GetBytesScanned(), Orphans: s.GetOrphanFiles(),
 	}
-	if g.ClassifiedAt, err = checkTiling(tx, s); err != nil {
+	segments, err := tx.read.Segments(s.GetId())
+	if err != nil {
 		return nil, err
 	}
+	if g.ClassifiedAt, err = checkTiling(s, segments); err != nil {
+		return nil, err
+	}
+	s.MissingBackups -= countedTwice(segments)
+	g.Missing = s.GetMissingBackups()
 	if m.GetBaseline() {
 		if err := setBaseline(tx, g, m.GetAt()); err != nil {
 			return nil, err

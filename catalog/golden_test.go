@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -93,6 +94,9 @@ func golden(t *testing.T, name string, got []byte) {
 // TestGoldenCommands: logs that exist must be read as they were written.
 func TestGoldenCommands(t *testing.T) {
 	all := goldenCommands()
+	later := map[uint32]proto.Message{ // fields of newer versions, see TestGoldenVersions
+		1: &pb.PutDestination{KeepPlace: true}, 2: &pb.DeleteDestination{At: 1},
+	}
 	if len(all) != len(commands()) {
 		t.Fatalf("%d golden commands for %d commands", len(all), len(commands()))
 	}
@@ -107,18 +111,26 @@ func TestGoldenCommands(t *testing.T) {
 		if err != nil || !proto.Equal(back.message, m) || back.once != nil {
 			t.Errorf("%s came back as %v, %v", c.name, back, err)
 		}
-		everyFieldSet(t, m)
+		everyFieldSet(t, m, later[c.number])
 	}
 }
 
 // TestGoldenVersions is TestGoldenCommands for content that only newer versions understand.
 func TestGoldenVersions(t *testing.T) {
 	ref := &pb.Reference{Kind: pb.Reference_PREFIX, Key: []byte("a/"), BucketId: "s3//c"}
+	located := proto.CloneOf(ref)
+	located.Location = 1
 	m := &pb.PutRecords{Org: "org", Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: &pb.Backup{
 		Org: "org", Id: "b", StorageId: "s", StoragePath: []byte("s3://c/a/"), References: []*pb.Reference{ref},
 	}}}}}
+	written := proto.CloneOf(m)
+	written.Records[0].GetBackup().References, written.Records[0].GetBackup().Revision = []*pb.Reference{located}, 2
 	held := &pb.Outcome{Path: []byte("a"), Deleted: true, Size: 2, Reason: "r", Held: true}
 	full := &pb.Outcome{Path: []byte("a//b"), Deleted: true, Size: 2, Reason: "r", Held: true, Versioned: true, Retained: true}
+	moved := goldenCommands()[0].(*pb.PutDestination)
+	moved.Create, moved.KeepPlace = false, true
+	sealed := goldenCommands()[9].(*pb.SealSegments)
+	sealed.Segments[0].MissingIds = []uint64{1, 2}
 	for name, m := range map[string]proto.Message{
 		"01_PutDestination.v2": &pb.PutDestination{Destination: &pb.Destination{
 			Org: "org", Id: "storage_1", Type: TypeS3, Bucket: "b", StemRule: pb.StemRule_KNOWN_SUFFIX,
@@ -132,6 +144,10 @@ func TestGoldenVersions(t *testing.T) {
 		"13_BeginDelete.v2": &pb.BeginDelete{
 			Org: "org", DestinationId: "storage_1", Id: "del_1", Who: "w", Node: "n", At: 1, Revision: 2, Paths: [][]byte{[]byte("a//b")},
 		},
+		"01_PutDestination.v3":    moved,
+		"02_DeleteDestination.v2": &pb.DeleteDestination{Org: "org", Id: "storage_1", At: 1},
+		"04_PutRecords.v4":        written,
+		"10_SealSegments.v2":      sealed,
 	} {
 		data := mustEncode(t, m)
 		golden(t, name, data)
@@ -140,7 +156,7 @@ func TestGoldenVersions(t *testing.T) {
 			t.Errorf("%s came back as %v, %v", name, back, err)
 		}
 	}
-	everyFieldSet(t, ref)
+	everyFieldSet(t, located)
 	everyFieldSet(t, goldenImport())
 	everyFieldSet(t, full)
 }
@@ -161,11 +177,13 @@ func TestGoldenOnce(t *testing.T) {
 }
 
 // everyFieldSet makes sure that a new field cannot escape the golden bytes.
-func everyFieldSet(t *testing.T, m proto.Message) {
+func everyFieldSet(t *testing.T, m proto.Message, later ...proto.Message) {
 	t.Helper()
 	fields := m.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
-		if f := fields.Get(i); !m.ProtoReflect().Has(f) {
+		f := fields.Get(i)
+		isSet := slices.ContainsFunc(later, func(m proto.Message) bool { return m != nil && m.ProtoReflect().Has(f) })
+		if !isSet && !m.ProtoReflect().Has(f) {
 			t.Errorf("golden message %T does not set %s", m, f.Name())
 		}
 	}
@@ -261,7 +279,24 @@ func goldenLog(t *testing.T) []Entry {
 	digest := CredentialsDigest(&pb.Destination{Sealed: map[string][]byte{"secretAccessKey": {2}}})
 	prove := &pb.ProveAccess{Org: "org", Id: d.Id, Revision: 1, Credentials: digest, At: 3}
 	guards := &pb.SetGuards{Org: "org", At: 4, Import: goldenImport(), Cleanup: &pb.CleanupReport{DestinationId: d.Id, Files: 9, Orphans: 2}}
-	for _, m := range []proto.Message{prove, guards} {
+	third, kept := proto.CloneOf(d), proto.CloneOf(later)
+	third.Id, third.Bucket = "storage_3", "moved"
+	kept.GetBackup().Id, kept.GetBackup().StorageId, kept.GetBackup().Revision = "kept", third.Id, 1
+	elsewhere := proto.CloneOf(third)
+	elsewhere.Bucket = "elsewhere"
+	fourth := proto.CloneOf(second)
+	fourth.Id = "storage_4"
+	buried := proto.CloneOf(kept)
+	buried.GetBackup().Id, buried.GetBackup().StorageId = "buried", fourth.Id
+	for _, m := range []proto.Message{
+		prove, guards,
+		&pb.PutDestination{Destination: third, Create: true},
+		&pb.PutRecords{Org: "org", Records: []*pb.Record{kept}},
+		&pb.PutDestination{Destination: elsewhere, KeepPlace: true},
+		&pb.PutDestination{Destination: fourth, Create: true},
+		&pb.PutRecords{Org: "org", Records: []*pb.Record{buried}},
+		&pb.DeleteDestination{Org: "org", Id: fourth.Id, At: 3},
+	} {
 		entries = append(entries, Entry{Index: uint64(len(entries) + 1), Term: 1, Data: mustEncode(t, m)})
 	}
 	return entries

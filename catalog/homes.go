@@ -61,11 +61,15 @@ func dropHomes(tx *writeTx, org, destID string) error {
 		return nil
 	}
 	own := ""
-	d, err := load[pb.Destination](tx.bucket(inDestinations), []byte(destID))
+	d, deleted, err := tx.read.known(org, destID)
 	if err != nil {
 		return err
 	}
-	if d != nil && d.GetOrg() == org {
+	if deleted && loadCounters(tx.read, org, destID) == (Counters{}) {
+		if err := tx.bucket(inTombstones).Delete(join(org, destID)); err != nil {
+			return err
+		}
+	} else if d != nil {
 		own = BucketID(d)
 	}
 	for _, bucketID := range homeBuckets(tx.read, org, destID) {

@@ -75,7 +75,8 @@ func (tx *Tx) CheckIdentity(d *pb.Destination) (aliases []string, err error) {
 			aliases = append(aliases, p.BucketID)
 		}
 	}
-	return aliases, nil
+	former, err := tx.checkFormer(d)
+	return append(aliases, former...), err
 }
 
 // withAliases returns bucket identities and those that a probe has found to be the same

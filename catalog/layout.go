@@ -20,12 +20,14 @@ const (
 	inDestinations         = "destinations"           // id → Destination
 	inDestinationsByOrg    = "destinations-by-org"    // org, id
 	inDestinationsByBucket = "destinations-by-bucket" // bucket identity, id
+	inTombstones           = "tombstones"             // org, id → Destination, deleted while records name it
 	inHomes                = "homes"                  // org, destination, bucket identity
 	inCounters             = "counters"               // org, destination → Counters
 
 	inProjects    = "projects"     // org, id → Project
 	inBackups     = "backups"      // a bucket per org, destination: id → Backup
 	inBackupIDs   = "backup-ids"   // a bucket per org: id → destination
+	inStrays      = "strays"       // a bucket per org, destination: id of a backup (see isStray)
 	inSchedules   = "schedules"    // a bucket per org, destination: id → Schedule
 	inScheduleIDs = "schedule-ids" // a bucket per org: id → destination
 	inPitrs       = "pitrs"        // a bucket per org, destination: id → Pitr
@@ -63,8 +65,8 @@ const (
 // buckets returns every top-level bucket. Open creates missing ones.
 func buckets() []string {
 	return []string{
-		inMeta, inDestinations, inDestinationsByOrg, inDestinationsByBucket, inHomes, inCounters,
-		inProjects, inBackups, inBackupIDs, inSchedules, inScheduleIDs, inPitrs, inPitrIDs,
+		inMeta, inDestinations, inDestinationsByOrg, inDestinationsByBucket, inTombstones, inHomes, inCounters,
+		inProjects, inBackups, inBackupIDs, inStrays, inSchedules, inScheduleIDs, inPitrs, inPitrIDs,
 		inLinks, inDeltas, inPrefixes, inPrefixesByPitr, inProofs,
 		inSyncs, inSyncsByOrg, inSyncsByDestination, inRunning, inSegments, inGenerations, inHolders,
 		inIntents, inIntentsByDestination, inMarks, inAudit, inAnswers, inAnswersByTime,

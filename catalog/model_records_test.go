@@ -34,7 +34,7 @@ func (m *model) put(org string, r *pb.Record) (code string) {
 	case *pb.Record_Backup:
 		return m.putBackup(org, k.Backup)
 	case *pb.Record_Schedule:
-		if m.destination(org, k.Schedule.StorageId) == nil {
+		if m.known(org, k.Schedule.StorageId) == nil {
 			return CodeNotFound
 		}
 		k.Schedule.Org = org
@@ -49,7 +49,7 @@ func (m *model) putBackup(org string, b *pb.Backup) (code string) {
 	if b.Size < 0 {
 		return CodeInvalid
 	}
-	if m.destination(org, b.StorageId) == nil {
+	if m.known(org, b.StorageId) == nil {
 		return CodeNotFound
 	}
 	for bucketID := range m.homes[owned{org, b.StorageId}] {
@@ -60,6 +60,10 @@ func (m *model) putBackup(org string, b *pb.Backup) (code string) {
 		}
 	}
 	b.Org = org
+	if old := m.backups[owned{org, b.Id}]; old != nil && old.StorageId == b.StorageId && old.CreatedAt == b.CreatedAt &&
+		(old.Revision != 0 || len(m.homes[owned{org, b.StorageId}]) > 1) {
+		b.Revision = old.Revision
+	}
 	m.count(m.backups[owned{org, b.Id}])
 	m.count(b)
 	m.backups[owned{org, b.Id}] = b
@@ -88,7 +92,7 @@ func links(b *pb.Backup, path string) bool {
 }
 
 func (m *model) putPitr(org string, p *pb.Pitr) (code string) {
-	d := m.destination(org, p.StorageId)
+	d := m.known(org, p.StorageId)
 	switch {
 	case len(p.Prefix) == 0:
 		return CodeInvalid

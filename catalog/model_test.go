@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"maps"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -22,6 +23,7 @@ type model struct {
 	schedules    map[owned]*pb.Schedule
 	pitrs        map[owned]*pb.Pitr
 	homes        map[owned]set
+	tombstones   map[owned]*pb.Destination
 	written      map[owned]set // by configuration: bucket identity, NUL, prefix
 	tokens       map[string]*pb.Token
 	syncs        map[string]*pb.Sync
@@ -44,7 +46,7 @@ type (
 func newModel() *model {
 	return &model{
 		destinations: map[string]*pb.Destination{}, projects: map[owned]*pb.Project{}, backups: map[owned]*pb.Backup{},
-		schedules: map[owned]*pb.Schedule{}, pitrs: map[owned]*pb.Pitr{}, homes: map[owned]set{}, written: map[owned]set{},
+		schedules: map[owned]*pb.Schedule{}, pitrs: map[owned]*pb.Pitr{}, homes: map[owned]set{}, tombstones: map[owned]*pb.Destination{}, written: map[owned]set{},
 		tokens: map[string]*pb.Token{}, syncs: map[string]*pb.Sync{}, segments: map[string][]*pb.Segment{}, generations: map[string]*pb.Generation{},
 		holders: map[string]set{}, intents: map[owned]*pb.Intent{}, begun: map[owned]*pb.BeginDelete{},
 		audits: map[owned]*pb.Audit{}, answers: map[owned]*pb.Answer{},
@@ -57,6 +59,44 @@ func (m *model) destination(org, id string) *pb.Destination {
 		return d
 	}
 	return nil
+}
+
+// known returns a destination or its tombstone.
+func (m *model) known(org, id string) *pb.Destination {
+	if d := m.destination(org, id); d != nil {
+		return d
+	}
+	return m.tombstones[owned{org, id}]
+}
+
+// placesOf returns where a destination has lain, by revision.
+func placesOf(d *pb.Destination) map[uint64]*pb.Destination {
+	all := map[uint64]*pb.Destination{d.Revision: d}
+	for _, p := range d.Places {
+		all[p.Revision] = &pb.Destination{Type: p.Type, Bucket: p.Bucket, Path: p.Path, Region: p.Region, Endpoint: p.Endpoint}
+	}
+	return all
+}
+
+// strays derives the ids of the records of a destination with an object that no scan of it
+// looks for.
+func (m *model) strays(d *pb.Destination) (ids []string) {
+	for who, b := range m.backups {
+		if who.org != d.Org || b.StorageId != d.Id {
+			continue
+		}
+		homes := m.homes[owned{d.Org, d.Id}]
+		then, known := placesOf(d)[b.Revision]
+		stray := known && BucketID(then) != BucketID(d) || !known && (len(homes) != 1 || !homes[BucketID(d)])
+		for _, key := range append([][]byte{b.StoragePath}, b.Files...) {
+			stray = stray || len(key) > 0 && d.Path != "" && !strings.HasPrefix(string(key), d.Path+"/")
+		}
+		if stray {
+			ids = append(ids, b.Id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // links derives the links of every bucket, as strings.
@@ -245,7 +285,17 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 	if !c.Create && c.BaseUpdatedAt != 0 && (c.BaseUpdatedAt != old.UpdatedAt || d.Reseals != old.Reseals) {
 		return CodeConflict
 	}
-	d.Verified, d.Revision, d.Conditions, d.KeyMapping, d.Reseals = false, 1, nil, nil, 0
+	d.Verified, d.Revision, d.Conditions, d.KeyMapping, d.Reseals, d.Places = false, 1, nil, nil, 0, nil
+	tombstone := m.tombstones[owned{d.Org, d.Id}]
+	keep := func(old *pb.Destination) {
+		d.Places = append(slices.Clone(old.Places), &pb.Place{
+			Revision: old.Revision, Type: old.Type, Bucket: old.Bucket, Path: old.Path, Region: old.Region, Endpoint: old.Endpoint,
+		})
+	}
+	if tombstone != nil {
+		d.Revision = tombstone.Revision + 1
+		keep(tombstone)
+	}
 	settings := func(d *pb.Destination) string {
 		return strings.Join([]string{d.Type, d.Bucket, d.Path, d.Region, d.Endpoint}, "\x00")
 	}
@@ -261,8 +311,11 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 	}
 	if old != nil {
 		d.CreatedAt, d.Revision = old.CreatedAt, old.Revision
-		d.Conditions, d.KeyMapping, d.Reseals = old.Conditions, old.KeyMapping, old.Reseals
+		d.Conditions, d.KeyMapping, d.Reseals, d.Places = old.Conditions, old.KeyMapping, old.Reseals, old.Places
 		if moved {
+			if c.KeepPlace {
+				keep(old)
+			}
 			d.Revision++
 			d.Conditions, d.KeyMapping = nil, nil
 			m.forget(old, d.UpdatedAt)
@@ -270,6 +323,7 @@ func (m *model) putDestination(c *pb.PutDestination) string {
 		d.Verified = old.Verified && !moved && maps.EqualFunc(d.Sealed, old.Sealed, bytes.Equal)
 	}
 	m.destinations[d.Id] = d
+	delete(m.tombstones, owned{d.Org, d.Id})
 	who := owned{d.Org, d.Id}
 	if m.homes[who] == nil {
 		m.homes[who] = set{}
@@ -340,18 +394,23 @@ func (m *model) deleteDestination(c *pb.DeleteDestination) string {
 	maps.DeleteFunc(m.syncs, func(_ string, s *pb.Sync) bool { return s.DestinationId == d.Id })
 	delete(m.destinations, d.Id)
 	delete(m.changes, owned{d.Org, d.Id})
+	if c.At != 0 {
+		d.Sealed, d.Masked, d.Conditions, d.KeyMapping, d.Reseals, d.StemRule, d.DeletedAt = nil, nil, nil, nil, 0, 0, c.At
+		m.tombstones[owned{d.Org, d.Id}] = d
+	}
 	m.settle()
 	return ""
 }
 
 // settle gives up the homes of destinations that hold no records.
 func (m *model) settle() {
+	maps.DeleteFunc(m.tombstones, func(who owned, _ *pb.Destination) bool { return m.counters(who.org, who.id) == Counters{} })
 	for who, homes := range m.homes {
 		if m.counters(who.org, who.id).Backups > 0 {
 			continue
 		}
 		maps.DeleteFunc(homes, func(bucketID string, _ bool) bool {
-			d := m.destination(who.org, who.id)
+			d := m.known(who.org, who.id)
 			return d == nil || BucketID(d) != bucketID
 		})
 	}

@@ -2,7 +2,8 @@ package catalog
 
 import (
 	"bytes"
-	"errors"
+
+	pb "firescan/catalog/catalogpb"
 )
 
 // A recordWriter changes records of one organization during one command. State that many
@@ -14,15 +15,16 @@ type recordWriter struct {
 	deltas   deltas
 }
 
-// A storage is a destination that records name. A deleted one takes no new records but
-// gives up old ones.
+// A storage is a destination that records name. Without a tombstone, a deleted one takes no
+// new records but gives up old ones.
 type storage struct {
-	exists   bool
-	bucketID string // of its current bucket; empty when it is deleted
-	homes    []string
-	marked   []string // the homes and their aliases, in which marks count
-	counters Counters
-	changes  uint64 // of backup records in this command
+	destination *pb.Destination // nil when it is deleted
+	exists      bool            // or has a tombstone
+	bucketID    string          // of its bucket; empty when it does not exist
+	homes       []string
+	marked      []string // the homes and their aliases, in which marks count
+	counters    Counters
+	changes     uint64 // of backup records in this command
 }
 
 func newRecordWriter(tx *writeTx, org string) *recordWriter {
@@ -33,13 +35,16 @@ func (w *recordWriter) storage(id string) (*storage, error) {
 	if s := w.storages[id]; s != nil {
 		return s, nil
 	}
-	d, err := w.tx.read.Destination(w.org, id)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	d, deleted, err := w.tx.read.known(w.org, id)
+	if err != nil {
 		return nil, err
 	}
-	s := &storage{exists: err == nil, homes: homeBuckets(w.tx.read, w.org, id), counters: loadCounters(w.tx.read, w.org, id)}
+	s := &storage{exists: d != nil, homes: homeBuckets(w.tx.read, w.org, id), counters: loadCounters(w.tx.read, w.org, id)}
 	if s.exists {
 		s.bucketID = BucketID(d)
+	}
+	if !deleted {
+		s.destination = d
 	}
 	s.marked = withAliases(w.tx.read, s.homes)
 	w.storages[id] = s
@@ -53,7 +58,7 @@ func (w *recordWriter) existingStorage(id string) (*storage, error) {
 	}
 	s, err := w.storage(id)
 	if err == nil && !s.exists {
-		err = notFound("storage destination", id)
+		err = refuse(CodeNotFound, "storage destination %q does not exist: create it first, or correct the storageId of the record", id)
 	}
 	return s, err
 }

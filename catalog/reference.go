@@ -36,21 +36,28 @@ type Resolver struct {
 	destinations map[string]*pb.Destination
 }
 
-// NewResolver returns a resolver for the destinations of an organization.
+// NewResolver returns a resolver for the destinations of an organization (see
+// Tx.KnownDestinations).
 func NewResolver(destinations []*pb.Destination) *Resolver {
 	r := &Resolver{buckets: map[string][]string{}, destinations: map[string]*pb.Destination{}}
 	for _, d := range destinations {
 		r.destinations[d.GetId()] = d
-		id := BucketID(d)
-		if !slices.Contains(r.buckets[d.GetBucket()], id) {
-			r.buckets[d.GetBucket()] = append(r.buckets[d.GetBucket()], id)
+		r.addBucket(d)
+		for _, p := range d.GetPlaces() {
+			r.addBucket(settingsAt(d, p))
 		}
 	}
 	return r
 }
 
-// ResolveBackup sets the references of a record; a record whose paths have one reading only
-// needs none. The error is that of Resolve. A record of an unknown destination is left as it
+func (r *Resolver) addBucket(d *pb.Destination) {
+	if id := BucketID(d); !slices.Contains(r.buckets[d.GetBucket()], id) {
+		r.buckets[d.GetBucket()] = append(r.buckets[d.GetBucket()], id)
+	}
+}
+
+// ResolveBackup sets the references of a record, and the revision of its destination; a record
+// whose paths have one reading only needs no references. The error is that of Resolve. A record of an unknown destination is left as it
 // is: the catalog refuses it.
 func (r *Resolver) ResolveBackup(b *pb.Backup) error {
 	b.References = nil
@@ -58,6 +65,7 @@ func (r *Resolver) ResolveBackup(b *pb.Backup) error {
 	if d == nil {
 		return nil
 	}
+	b.Revision = d.GetRevision()
 	plain := true
 	var refs []*pb.Reference
 	for i, location := range append([][]byte{b.GetStoragePath()}, b.GetFiles()...) {
@@ -74,7 +82,10 @@ func (r *Resolver) ResolveBackup(b *pb.Backup) error {
 			kind, alias = pb.Reference_PATH, pb.Reference_ALIAS
 		}
 		for _, p := range primaryFirst(d, list) {
-			refs = append(refs, r.references(d, p, kind)...)
+			for _, ref := range r.references(d, p, kind) {
+				ref.Location = uint32(i + 1)
+				refs = append(refs, ref)
+			}
 			kind = alias
 		}
 	}
@@ -202,7 +213,7 @@ func (r *Resolver) isPlainKey(d *pb.Destination, text string) bool {
 		}
 	}
 	prefix := strings.Trim(d.GetPath(), "/")
-	if prefix != "" && !strings.HasPrefix(text, prefix+"/") {
+	if prefix != "" && !strings.HasPrefix(text, prefix+"/") || mayBeBelowPlace(d, text) {
 		return false
 	}
 	first, _, _ := strings.Cut(text, "/")
@@ -279,6 +290,18 @@ func (r *Resolver) addURL(p *places, rest string) {
 	add(bucket, key)
 }
 
+// mayBeBelowPlace reports whether a key may be relative to an earlier path of a destination.
+func mayBeBelowPlace(d *pb.Destination, key string) bool {
+	return slices.ContainsFunc(d.GetPlaces(), func(p *pb.Place) bool { return isRelative(d, p, key) })
+}
+
+// isRelative reports whether a key may be relative to an earlier path of a destination: it
+// begins neither with that one nor with the present one.
+func isRelative(d *pb.Destination, p *pb.Place, key string) bool {
+	now, then := strings.Trim(d.GetPath(), "/"), strings.Trim(p.GetPath(), "/")
+	return then != "" && then != now && !strings.HasPrefix(key, then+"/") && (now == "" || !strings.HasPrefix(key, now+"/"))
+}
+
 // addPath adds the readings of a location without a scheme.
 func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
 	forms := pathForms(text, trimmed)
@@ -302,6 +325,13 @@ func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
 	}
 	for _, form := range outside {
 		p.addKey("", form)
+	}
+	for _, place := range slices.Backward(d.GetPlaces()) {
+		for _, form := range forms {
+			if isRelative(d, place, form) {
+				p.addKey(place.GetBucket(), strings.Trim(place.GetPath(), "/")+"/"+strings.TrimLeft(form, "/"))
+			}
+		}
 	}
 }
 

@@ -121,11 +121,7 @@ func checkSegment(tx *writeTx, s *pb.Sync, g *pb.Segment, others []*pb.Segment) 
 
 // checkTiling refuses a sync whose segments leave a gap; sealSegments has excluded
 // overlaps. It returns the least index at which a segment was classified.
-func checkTiling(tx *writeTx, s *pb.Sync) (classifiedAt uint64, err error) {
-	segments, err := tx.read.Segments(s.GetId())
-	if err != nil {
-		return 0, err
-	}
+func checkTiling(s *pb.Sync, segments []*pb.Segment) (classifiedAt uint64, err error) {
 	gap := func(start, end []byte) error {
 		return refuse(CodeConflict, "sync %q is not complete: no segment covers [%q, %q)", s.GetId(), start, end)
 	}
@@ -143,4 +139,18 @@ func checkTiling(tx *writeTx, s *pb.Sync) (classifiedAt uint64, err error) {
 		return 0, gap(reached, s.GetEnd())
 	}
 	return classifiedAt, nil
+}
+
+// countedTwice returns how often segments count a missing backup that another one counts.
+func countedTwice(segments []*pb.Segment) (n uint64) {
+	seen := map[uint64]bool{}
+	for _, g := range segments {
+		for _, id := range g.GetMissingIds() {
+			if seen[id] {
+				n++
+			}
+			seen[id] = true
+		}
+	}
+	return n
 }

@@ -18,7 +18,7 @@ func upgrade(tx *bbolt.Tx, version uint32) error {
 	if version < 3 {
 		// Version 3 has one identity for all spellings of an endpoint, and checksums, which
 		// depend on it.
-		return firstError(mergeIdentities(tx), beginChecksums(tx))
+		return firstError(mergeIdentities(tx), listAllStrays(&writeTx{read: &Tx{tx: tx}}), beginChecksums(tx))
 	}
 	return nil
 }

@@ -105,6 +105,11 @@ func (d *Deleter) readBackups(r BackupsRequest) (list []*backup, byID map[string
 			case err != nil:
 				return err
 			default:
+				if r.Files {
+					if b.outcome.Err = tx.CheckWrittenIn(r.Destination, record); b.outcome.Err != nil {
+						continue
+					}
+				}
 				b.record = record
 				list = append(list, b)
 			}

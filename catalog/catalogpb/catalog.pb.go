@@ -124,7 +124,7 @@ func (x KeyMapping_Rule) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyMapping_Rule.Descriptor instead.
 func (KeyMapping_Rule) EnumDescriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{6, 0}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{7, 0}
 }
 
 type Reference_Kind int32
@@ -185,7 +185,7 @@ func (x Reference_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reference_Kind.Descriptor instead.
 func (Reference_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9, 0}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // Envelope is one entry of the Raft log. `number` names the command (see
@@ -528,6 +528,10 @@ type Destination struct {
 	Conditions *Conditions `protobuf:"bytes,15,opt,name=conditions,proto3" json:"conditions,omitempty"`
 	// reseals counts the times that other commands than PutDestination have replaced sealed.
 	Reseals uint64 `protobuf:"varint,16,opt,name=reseals,proto3" json:"reseals,omitempty"`
+	// deleted_at is set in a tombstone, which keeps no credentials (see DeleteDestination).
+	DeletedAt int64 `protobuf:"varint,17,opt,name=deleted_at,json=deletedAt,proto3" json:"deleted_at,omitempty"`
+	// places are where the destination lay before, by revision.
+	Places []*Place `protobuf:"bytes,18,rep,name=places,proto3" json:"places,omitempty"`
 	// key_mapping is absent until a verification has found it, and again when revision
 	// changes. Without it, every form of a key may be listed.
 	KeyMapping *KeyMapping `protobuf:"bytes,19,opt,name=key_mapping,json=keyMapping,proto3" json:"key_mapping,omitempty"`
@@ -679,6 +683,20 @@ func (x *Destination) GetReseals() uint64 {
 	return 0
 }
 
+func (x *Destination) GetDeletedAt() int64 {
+	if x != nil {
+		return x.DeletedAt
+	}
+	return 0
+}
+
+func (x *Destination) GetPlaces() []*Place {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
 func (x *Destination) GetKeyMapping() *KeyMapping {
 	if x != nil {
 		return x.KeyMapping
@@ -691,6 +709,91 @@ func (x *Destination) GetStemRule() StemRule {
 		return x.StemRule
 	}
 	return StemRule_FIRST_DOT
+}
+
+// A Place is where a destination lay at one of its revisions.
+type Place struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Bucket        string                 `protobuf:"bytes,3,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Path          string                 `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
+	Region        string                 `protobuf:"bytes,5,opt,name=region,proto3" json:"region,omitempty"`
+	Endpoint      string                 `protobuf:"bytes,6,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Place) Reset() {
+	*x = Place{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Place) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Place) ProtoMessage() {}
+
+func (x *Place) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Place.ProtoReflect.Descriptor instead.
+func (*Place) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Place) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Place) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Place) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *Place) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Place) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Place) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
 }
 
 // Conditions states whether a bucket supports conditional deletes, which delete an object
@@ -707,7 +810,7 @@ type Conditions struct {
 
 func (x *Conditions) Reset() {
 	*x = Conditions{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[5]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +822,7 @@ func (x *Conditions) String() string {
 func (*Conditions) ProtoMessage() {}
 
 func (x *Conditions) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[5]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +835,7 @@ func (x *Conditions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Conditions.ProtoReflect.Descriptor instead.
 func (*Conditions) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{5}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Conditions) GetSingle() bool {
@@ -774,7 +877,7 @@ type KeyMapping struct {
 
 func (x *KeyMapping) Reset() {
 	*x = KeyMapping{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +889,7 @@ func (x *KeyMapping) String() string {
 func (*KeyMapping) ProtoMessage() {}
 
 func (x *KeyMapping) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[6]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +902,7 @@ func (x *KeyMapping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyMapping.ProtoReflect.Descriptor instead.
 func (*KeyMapping) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{6}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *KeyMapping) GetLeadingSlash() KeyMapping_Rule {
@@ -862,7 +965,7 @@ type Project struct {
 
 func (x *Project) Reset() {
 	*x = Project{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +977,7 @@ func (x *Project) String() string {
 func (*Project) ProtoMessage() {}
 
 func (x *Project) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[7]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +990,7 @@ func (x *Project) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Project.ProtoReflect.Descriptor instead.
 func (*Project) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{7}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Project) GetOrg() string {
@@ -926,14 +1029,17 @@ type Backup struct {
 	Files       [][]byte `protobuf:"bytes,10,rep,name=files,proto3" json:"files,omitempty"`
 	// references are the objects that storage_path and files mean, as resolved when the
 	// record was written. Without any, the paths are object keys as they stand.
-	References    []*Reference `protobuf:"bytes,11,rep,name=references,proto3" json:"references,omitempty"`
+	References []*Reference `protobuf:"bytes,11,rep,name=references,proto3" json:"references,omitempty"`
+	// revision is that of the destination when the record was written, which gives the place
+	// of its files; 0 in records of older versions.
+	Revision      uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Backup) Reset() {
 	*x = Backup{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1051,7 @@ func (x *Backup) String() string {
 func (*Backup) ProtoMessage() {}
 
 func (x *Backup) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[8]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1064,7 @@ func (x *Backup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backup.ProtoReflect.Descriptor instead.
 func (*Backup) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{8}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Backup) GetOrg() string {
@@ -1038,20 +1144,30 @@ func (x *Backup) GetReferences() []*Reference {
 	return nil
 }
 
+func (x *Backup) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // A Reference is one reading of a location that a backup record names.
 type Reference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  Reference_Kind         `protobuf:"varint,1,opt,name=kind,proto3,enum=firescan.catalog.v1.Reference_Kind" json:"kind,omitempty"`
 	Key   []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// bucket_id is the identity of the bucket; empty is the bucket of the destination.
-	BucketId      string `protobuf:"bytes,3,opt,name=bucket_id,json=bucketId,proto3" json:"bucket_id,omitempty"`
+	BucketId string `protobuf:"bytes,3,opt,name=bucket_id,json=bucketId,proto3" json:"bucket_id,omitempty"`
+	// location is what it is a reading of: 1 is storage_path, and those after it are files. 0
+	// in references of older versions.
+	Location      uint32 `protobuf:"varint,4,opt,name=location,proto3" json:"location,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reference) Reset() {
 	*x = Reference{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1179,7 @@ func (x *Reference) String() string {
 func (*Reference) ProtoMessage() {}
 
 func (x *Reference) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[9]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1192,7 @@ func (x *Reference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reference.ProtoReflect.Descriptor instead.
 func (*Reference) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{9}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Reference) GetKind() Reference_Kind {
@@ -1100,6 +1216,13 @@ func (x *Reference) GetBucketId() string {
 	return ""
 }
 
+func (x *Reference) GetLocation() uint32 {
+	if x != nil {
+		return x.Location
+	}
+	return 0
+}
+
 type Schedule struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Org            string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -1115,7 +1238,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1250,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[10]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1263,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{10}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Schedule) GetOrg() string {
@@ -1209,7 +1332,7 @@ type Pitr struct {
 
 func (x *Pitr) Reset() {
 	*x = Pitr{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1344,7 @@ func (x *Pitr) String() string {
 func (*Pitr) ProtoMessage() {}
 
 func (x *Pitr) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[11]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1357,7 @@ func (x *Pitr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pitr.ProtoReflect.Descriptor instead.
 func (*Pitr) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{11}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Pitr) GetOrg() string {
@@ -1312,7 +1435,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1447,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[12]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1460,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{12}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Token) GetId() string {
@@ -1400,7 +1523,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1535,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[13]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1548,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{13}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Stats) GetTypes() []*TypeStats {
@@ -1447,7 +1570,7 @@ type TypeStats struct {
 
 func (x *TypeStats) Reset() {
 	*x = TypeStats{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1582,7 @@ func (x *TypeStats) String() string {
 func (*TypeStats) ProtoMessage() {}
 
 func (x *TypeStats) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[14]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1595,7 @@ func (x *TypeStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeStats.ProtoReflect.Descriptor instead.
 func (*TypeStats) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{14}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TypeStats) GetLinkedFiles() uint64 {
@@ -1519,14 +1642,17 @@ type Segment struct {
 	// file_size is the length of the sealed segment file.
 	FileSize uint64 `protobuf:"varint,10,opt,name=file_size,json=fileSize,proto3" json:"file_size,omitempty"`
 	// node is the node that listed it.
-	Node          string `protobuf:"bytes,11,opt,name=node,proto3" json:"node,omitempty"`
+	Node string `protobuf:"bytes,11,opt,name=node,proto3" json:"node,omitempty"`
+	// missing_ids identify the backups that missing counts, when they are few: a backup may
+	// lack files in several segments.
+	MissingIds    []uint64 `protobuf:"fixed64,20,rep,packed,name=missing_ids,json=missingIds,proto3" json:"missing_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1664,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[15]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1677,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{15}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Segment) GetId() string {
@@ -1631,6 +1757,13 @@ func (x *Segment) GetNode() string {
 	return ""
 }
 
+func (x *Segment) GetMissingIds() []uint64 {
+	if x != nil {
+		return x.MissingIds
+	}
+	return nil
+}
+
 type Sync struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1660,7 +1793,7 @@ type Sync struct {
 
 func (x *Sync) Reset() {
 	*x = Sync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1805,7 @@ func (x *Sync) String() string {
 func (*Sync) ProtoMessage() {}
 
 func (x *Sync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[16]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1818,7 @@ func (x *Sync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sync.ProtoReflect.Descriptor instead.
 func (*Sync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{16}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Sync) GetId() string {
@@ -1824,7 +1957,7 @@ type Generation struct {
 
 func (x *Generation) Reset() {
 	*x = Generation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +1969,7 @@ func (x *Generation) String() string {
 func (*Generation) ProtoMessage() {}
 
 func (x *Generation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[17]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +1982,7 @@ func (x *Generation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Generation.ProtoReflect.Descriptor instead.
 func (*Generation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{17}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Generation) GetId() string {
@@ -1950,7 +2083,7 @@ type Baseline struct {
 
 func (x *Baseline) Reset() {
 	*x = Baseline{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2095,7 @@ func (x *Baseline) String() string {
 func (*Baseline) ProtoMessage() {}
 
 func (x *Baseline) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[18]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2108,7 @@ func (x *Baseline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Baseline.ProtoReflect.Descriptor instead.
 func (*Baseline) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{18}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Baseline) GetFiles() uint64 {
@@ -2033,7 +2166,7 @@ type FeedState struct {
 
 func (x *FeedState) Reset() {
 	*x = FeedState{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2178,7 @@ func (x *FeedState) String() string {
 func (*FeedState) ProtoMessage() {}
 
 func (x *FeedState) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[19]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2191,7 @@ func (x *FeedState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedState.ProtoReflect.Descriptor instead.
 func (*FeedState) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{19}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FeedState) GetSince() int64 {
@@ -2137,7 +2270,7 @@ type RunningImport struct {
 
 func (x *RunningImport) Reset() {
 	*x = RunningImport{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2282,7 @@ func (x *RunningImport) String() string {
 func (*RunningImport) ProtoMessage() {}
 
 func (x *RunningImport) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[20]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2295,7 @@ func (x *RunningImport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunningImport.ProtoReflect.Descriptor instead.
 func (*RunningImport) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{20}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RunningImport) GetId() string {
@@ -2201,7 +2334,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2346,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[21]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2359,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{21}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Delta) GetStems() [][]byte {
@@ -2275,7 +2408,7 @@ type Intent struct {
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2420,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[22]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2433,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{22}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Intent) GetOrg() string {
@@ -2401,7 +2534,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2546,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[23]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2559,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{23}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Outcome) GetPath() []byte {
@@ -2498,7 +2631,7 @@ type Audit struct {
 
 func (x *Audit) Reset() {
 	*x = Audit{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2510,7 +2643,7 @@ func (x *Audit) String() string {
 func (*Audit) ProtoMessage() {}
 
 func (x *Audit) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[24]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2523,7 +2656,7 @@ func (x *Audit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audit.ProtoReflect.Descriptor instead.
 func (*Audit) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{24}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Audit) GetOrg() string {
@@ -2608,7 +2741,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2753,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[25]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2766,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{25}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Answer) GetOrg() string {
@@ -2696,7 +2829,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2841,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[26]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2854,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{26}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Holder) GetNode() string {
@@ -2746,13 +2879,15 @@ type PutDestination struct {
 	// base_updated_at, when not 0, is the updated_at of the destination that was edited: when
 	// it has changed since, or reseals has, the result is CONFLICT.
 	BaseUpdatedAt int64 `protobuf:"varint,3,opt,name=base_updated_at,json=baseUpdatedAt,proto3" json:"base_updated_at,omitempty"`
+	// keep_place keeps where the destination lay before the edit.
+	KeepPlace     bool `protobuf:"varint,20,opt,name=keep_place,json=keepPlace,proto3" json:"keep_place,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutDestination) Reset() {
 	*x = PutDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2764,7 +2899,7 @@ func (x *PutDestination) String() string {
 func (*PutDestination) ProtoMessage() {}
 
 func (x *PutDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[27]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2777,7 +2912,7 @@ func (x *PutDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDestination.ProtoReflect.Descriptor instead.
 func (*PutDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{27}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutDestination) GetDestination() *Destination {
@@ -2801,17 +2936,27 @@ func (x *PutDestination) GetBaseUpdatedAt() int64 {
 	return 0
 }
 
+func (x *PutDestination) GetKeepPlace() bool {
+	if x != nil {
+		return x.KeepPlace
+	}
+	return false
+}
+
+// DeleteDestination deletes a destination. With at, a tombstone stays while records name it:
+// it takes records, and nothing else.
 type DeleteDestination struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
 	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	At            int64                  `protobuf:"varint,20,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteDestination) Reset() {
 	*x = DeleteDestination{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +2968,7 @@ func (x *DeleteDestination) String() string {
 func (*DeleteDestination) ProtoMessage() {}
 
 func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[28]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +2981,7 @@ func (x *DeleteDestination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDestination.ProtoReflect.Descriptor instead.
 func (*DeleteDestination) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{28}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteDestination) GetOrg() string {
@@ -2853,6 +2998,13 @@ func (x *DeleteDestination) GetId() string {
 	return ""
 }
 
+func (x *DeleteDestination) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 type SetVerified struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Org      string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
@@ -2867,7 +3019,7 @@ type SetVerified struct {
 
 func (x *SetVerified) Reset() {
 	*x = SetVerified{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2879,7 +3031,7 @@ func (x *SetVerified) String() string {
 func (*SetVerified) ProtoMessage() {}
 
 func (x *SetVerified) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[29]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2892,7 +3044,7 @@ func (x *SetVerified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVerified.ProtoReflect.Descriptor instead.
 func (*SetVerified) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{29}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetVerified) GetOrg() string {
@@ -2948,7 +3100,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3112,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[30]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3125,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{30}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Record) GetKind() isRecord_Kind {
@@ -3066,7 +3218,7 @@ type PutRecords struct {
 
 func (x *PutRecords) Reset() {
 	*x = PutRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3230,7 @@ func (x *PutRecords) String() string {
 func (*PutRecords) ProtoMessage() {}
 
 func (x *PutRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[31]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3243,7 @@ func (x *PutRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRecords.ProtoReflect.Descriptor instead.
 func (*PutRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{31}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PutRecords) GetOrg() string {
@@ -3123,7 +3275,7 @@ type DeleteRecords struct {
 
 func (x *DeleteRecords) Reset() {
 	*x = DeleteRecords{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3135,7 +3287,7 @@ func (x *DeleteRecords) String() string {
 func (*DeleteRecords) ProtoMessage() {}
 
 func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[32]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3148,7 +3300,7 @@ func (x *DeleteRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecords.ProtoReflect.Descriptor instead.
 func (*DeleteRecords) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{32}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeleteRecords) GetOrg() string {
@@ -3188,7 +3340,7 @@ type PutToken struct {
 
 func (x *PutToken) Reset() {
 	*x = PutToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3200,7 +3352,7 @@ func (x *PutToken) String() string {
 func (*PutToken) ProtoMessage() {}
 
 func (x *PutToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[33]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3213,7 +3365,7 @@ func (x *PutToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutToken.ProtoReflect.Descriptor instead.
 func (*PutToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{33}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PutToken) GetToken() *Token {
@@ -3232,7 +3384,7 @@ type DeleteToken struct {
 
 func (x *DeleteToken) Reset() {
 	*x = DeleteToken{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3244,7 +3396,7 @@ func (x *DeleteToken) String() string {
 func (*DeleteToken) ProtoMessage() {}
 
 func (x *DeleteToken) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[34]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3257,7 +3409,7 @@ func (x *DeleteToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteToken.ProtoReflect.Descriptor instead.
 func (*DeleteToken) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{34}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeleteToken) GetId() string {
@@ -3279,7 +3431,7 @@ type PutKeyset struct {
 
 func (x *PutKeyset) Reset() {
 	*x = PutKeyset{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3291,7 +3443,7 @@ func (x *PutKeyset) String() string {
 func (*PutKeyset) ProtoMessage() {}
 
 func (x *PutKeyset) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[35]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3304,7 +3456,7 @@ func (x *PutKeyset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyset.ProtoReflect.Descriptor instead.
 func (*PutKeyset) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{35}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PutKeyset) GetKeyset() []byte {
@@ -3334,7 +3486,7 @@ type StartSync struct {
 
 func (x *StartSync) Reset() {
 	*x = StartSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3346,7 +3498,7 @@ func (x *StartSync) String() string {
 func (*StartSync) ProtoMessage() {}
 
 func (x *StartSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[36]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3359,7 +3511,7 @@ func (x *StartSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSync.ProtoReflect.Descriptor instead.
 func (*StartSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{36}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *StartSync) GetOrg() string {
@@ -3401,7 +3553,7 @@ type SealSegments struct {
 
 func (x *SealSegments) Reset() {
 	*x = SealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3413,7 +3565,7 @@ func (x *SealSegments) String() string {
 func (*SealSegments) ProtoMessage() {}
 
 func (x *SealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[37]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3426,7 +3578,7 @@ func (x *SealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealSegments.ProtoReflect.Descriptor instead.
 func (*SealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{37}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SealSegments) GetSyncId() string {
@@ -3457,7 +3609,7 @@ type PromoteSync struct {
 
 func (x *PromoteSync) Reset() {
 	*x = PromoteSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3469,7 +3621,7 @@ func (x *PromoteSync) String() string {
 func (*PromoteSync) ProtoMessage() {}
 
 func (x *PromoteSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[38]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3482,7 +3634,7 @@ func (x *PromoteSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteSync.ProtoReflect.Descriptor instead.
 func (*PromoteSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{38}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *PromoteSync) GetSyncId() string {
@@ -3519,7 +3671,7 @@ type FinishSync struct {
 
 func (x *FinishSync) Reset() {
 	*x = FinishSync{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3531,7 +3683,7 @@ func (x *FinishSync) String() string {
 func (*FinishSync) ProtoMessage() {}
 
 func (x *FinishSync) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[39]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3544,7 +3696,7 @@ func (x *FinishSync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishSync.ProtoReflect.Descriptor instead.
 func (*FinishSync) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{39}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FinishSync) GetSyncId() string {
@@ -3600,7 +3752,7 @@ type BeginDelete struct {
 
 func (x *BeginDelete) Reset() {
 	*x = BeginDelete{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3612,7 +3764,7 @@ func (x *BeginDelete) String() string {
 func (*BeginDelete) ProtoMessage() {}
 
 func (x *BeginDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[40]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3625,7 +3777,7 @@ func (x *BeginDelete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginDelete.ProtoReflect.Descriptor instead.
 func (*BeginDelete) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{40}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BeginDelete) GetOrg() string {
@@ -3709,7 +3861,7 @@ type FinishDelete struct {
 
 func (x *FinishDelete) Reset() {
 	*x = FinishDelete{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3721,7 +3873,7 @@ func (x *FinishDelete) String() string {
 func (*FinishDelete) ProtoMessage() {}
 
 func (x *FinishDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[41]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3734,7 +3886,7 @@ func (x *FinishDelete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishDelete.ProtoReflect.Descriptor instead.
 func (*FinishDelete) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{41}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FinishDelete) GetOrg() string {
@@ -3786,7 +3938,7 @@ type Migrate struct {
 
 func (x *Migrate) Reset() {
 	*x = Migrate{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3798,7 +3950,7 @@ func (x *Migrate) String() string {
 func (*Migrate) ProtoMessage() {}
 
 func (x *Migrate) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[42]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3811,7 +3963,7 @@ func (x *Migrate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migrate.ProtoReflect.Descriptor instead.
 func (*Migrate) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{42}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Migrate) GetOrg() string {
@@ -3858,7 +4010,7 @@ type StoreAnswer struct {
 
 func (x *StoreAnswer) Reset() {
 	*x = StoreAnswer{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3870,7 +4022,7 @@ func (x *StoreAnswer) String() string {
 func (*StoreAnswer) ProtoMessage() {}
 
 func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[43]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3883,7 +4035,7 @@ func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreAnswer.ProtoReflect.Descriptor instead.
 func (*StoreAnswer) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{43}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *StoreAnswer) GetOrg() string {
@@ -3944,7 +4096,7 @@ type SetConditions struct {
 
 func (x *SetConditions) Reset() {
 	*x = SetConditions{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3956,7 +4108,7 @@ func (x *SetConditions) String() string {
 func (*SetConditions) ProtoMessage() {}
 
 func (x *SetConditions) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[44]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3969,7 +4121,7 @@ func (x *SetConditions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConditions.ProtoReflect.Descriptor instead.
 func (*SetConditions) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{44}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SetConditions) GetOrg() string {
@@ -4028,7 +4180,7 @@ type SetKeyMapping struct {
 
 func (x *SetKeyMapping) Reset() {
 	*x = SetKeyMapping{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4040,7 +4192,7 @@ func (x *SetKeyMapping) String() string {
 func (*SetKeyMapping) ProtoMessage() {}
 
 func (x *SetKeyMapping) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[45]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4053,7 +4205,7 @@ func (x *SetKeyMapping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetKeyMapping.ProtoReflect.Descriptor instead.
 func (*SetKeyMapping) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{45}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SetKeyMapping) GetOrg() string {
@@ -4097,7 +4249,7 @@ type SetBucketRelation struct {
 
 func (x *SetBucketRelation) Reset() {
 	*x = SetBucketRelation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4109,7 +4261,7 @@ func (x *SetBucketRelation) String() string {
 func (*SetBucketRelation) ProtoMessage() {}
 
 func (x *SetBucketRelation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[46]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4122,7 +4274,7 @@ func (x *SetBucketRelation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketRelation.ProtoReflect.Descriptor instead.
 func (*SetBucketRelation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{46}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SetBucketRelation) GetBucketId() string {
@@ -4167,7 +4319,7 @@ type SetGuards struct {
 
 func (x *SetGuards) Reset() {
 	*x = SetGuards{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4179,7 +4331,7 @@ func (x *SetGuards) String() string {
 func (*SetGuards) ProtoMessage() {}
 
 func (x *SetGuards) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[47]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4192,7 +4344,7 @@ func (x *SetGuards) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetGuards.ProtoReflect.Descriptor instead.
 func (*SetGuards) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{47}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SetGuards) GetOrg() string {
@@ -4241,7 +4393,7 @@ type ImportReport struct {
 
 func (x *ImportReport) Reset() {
 	*x = ImportReport{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4253,7 +4405,7 @@ func (x *ImportReport) String() string {
 func (*ImportReport) ProtoMessage() {}
 
 func (x *ImportReport) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[48]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4266,7 +4418,7 @@ func (x *ImportReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportReport.ProtoReflect.Descriptor instead.
 func (*ImportReport) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{48}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ImportReport) GetId() string {
@@ -4332,7 +4484,7 @@ type CleanupReport struct {
 
 func (x *CleanupReport) Reset() {
 	*x = CleanupReport{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4344,7 +4496,7 @@ func (x *CleanupReport) String() string {
 func (*CleanupReport) ProtoMessage() {}
 
 func (x *CleanupReport) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[49]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4357,7 +4509,7 @@ func (x *CleanupReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CleanupReport.ProtoReflect.Descriptor instead.
 func (*CleanupReport) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{49}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *CleanupReport) GetDestinationId() string {
@@ -4399,7 +4551,7 @@ type BucketRelation struct {
 
 func (x *BucketRelation) Reset() {
 	*x = BucketRelation{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4411,7 +4563,7 @@ func (x *BucketRelation) String() string {
 func (*BucketRelation) ProtoMessage() {}
 
 func (x *BucketRelation) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[50]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4424,7 +4576,7 @@ func (x *BucketRelation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketRelation.ProtoReflect.Descriptor instead.
 func (*BucketRelation) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{50}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *BucketRelation) GetSame() bool {
@@ -4457,7 +4609,7 @@ type ProveAccess struct {
 
 func (x *ProveAccess) Reset() {
 	*x = ProveAccess{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4469,7 +4621,7 @@ func (x *ProveAccess) String() string {
 func (*ProveAccess) ProtoMessage() {}
 
 func (x *ProveAccess) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[51]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4482,7 +4634,7 @@ func (x *ProveAccess) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveAccess.ProtoReflect.Descriptor instead.
 func (*ProveAccess) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{51}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ProveAccess) GetOrg() string {
@@ -4535,7 +4687,7 @@ type AccessProof struct {
 
 func (x *AccessProof) Reset() {
 	*x = AccessProof{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4547,7 +4699,7 @@ func (x *AccessProof) String() string {
 func (*AccessProof) ProtoMessage() {}
 
 func (x *AccessProof) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[52]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4560,7 +4712,7 @@ func (x *AccessProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessProof.ProtoReflect.Descriptor instead.
 func (*AccessProof) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{52}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *AccessProof) GetOrg() string {
@@ -4599,7 +4751,7 @@ type Reseal struct {
 
 func (x *Reseal) Reset() {
 	*x = Reseal{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4611,7 +4763,7 @@ func (x *Reseal) String() string {
 func (*Reseal) ProtoMessage() {}
 
 func (x *Reseal) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[53]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4624,7 +4776,7 @@ func (x *Reseal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reseal.ProtoReflect.Descriptor instead.
 func (*Reseal) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{53}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Reseal) GetOrg() string {
@@ -4670,7 +4822,7 @@ type SetHolder struct {
 
 func (x *SetHolder) Reset() {
 	*x = SetHolder{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4682,7 +4834,7 @@ func (x *SetHolder) String() string {
 func (*SetHolder) ProtoMessage() {}
 
 func (x *SetHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[54]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4695,7 +4847,7 @@ func (x *SetHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHolder.ProtoReflect.Descriptor instead.
 func (*SetHolder) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{54}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SetHolder) GetNode() string {
@@ -4736,7 +4888,7 @@ type ForgetNode struct {
 
 func (x *ForgetNode) Reset() {
 	*x = ForgetNode{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[55]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4748,7 +4900,7 @@ func (x *ForgetNode) String() string {
 func (*ForgetNode) ProtoMessage() {}
 
 func (x *ForgetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[55]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4761,7 +4913,7 @@ func (x *ForgetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetNode.ProtoReflect.Descriptor instead.
 func (*ForgetNode) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{55}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ForgetNode) GetNode() string {
@@ -4783,7 +4935,7 @@ type UnsealSegments struct {
 
 func (x *UnsealSegments) Reset() {
 	*x = UnsealSegments{}
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[56]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4795,7 +4947,7 @@ func (x *UnsealSegments) String() string {
 func (*UnsealSegments) ProtoMessage() {}
 
 func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[56]
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4808,7 +4960,7 @@ func (x *UnsealSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsealSegments.ProtoReflect.Descriptor instead.
 func (*UnsealSegments) Descriptor() ([]byte, []int) {
-	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{56}
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *UnsealSegments) GetSyncId() string {
@@ -4852,7 +5004,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\tRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\x88\x06\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xdb\x06\n" +
 	"\vDestination\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -4874,7 +5026,10 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\n" +
 	"conditions\x18\x0f \x01(\v2\x1f.firescan.catalog.v1.ConditionsR\n" +
 	"conditions\x12\x18\n" +
-	"\areseals\x18\x10 \x01(\x04R\areseals\x12@\n" +
+	"\areseals\x18\x10 \x01(\x04R\areseals\x12\x1d\n" +
+	"\n" +
+	"deleted_at\x18\x11 \x01(\x03R\tdeletedAt\x122\n" +
+	"\x06places\x18\x12 \x03(\v2\x1a.firescan.catalog.v1.PlaceR\x06places\x12@\n" +
 	"\vkey_mapping\x18\x13 \x01(\v2\x1f.firescan.catalog.v1.KeyMappingR\n" +
 	"keyMapping\x12:\n" +
 	"\tstem_rule\x18\x14 \x01(\x0e2\x1d.firescan.catalog.v1.StemRuleR\bstemRule\x1a9\n" +
@@ -4883,7 +5038,14 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\x1a9\n" +
 	"\vMaskedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x01\n" +
+	"\x05Place\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x16\n" +
+	"\x06bucket\x18\x03 \x01(\tR\x06bucket\x12\x12\n" +
+	"\x04path\x18\x04 \x01(\tR\x04path\x12\x16\n" +
+	"\x06region\x18\x05 \x01(\tR\x06region\x12\x1a\n" +
+	"\bendpoint\x18\x06 \x01(\tR\bendpoint\"W\n" +
 	"\n" +
 	"Conditions\x12\x16\n" +
 	"\x06single\x18\x01 \x01(\bR\x06single\x12\x14\n" +
@@ -4911,7 +5073,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\aProject\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"\xce\x02\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\xea\x02\n" +
 	"\x06Backup\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1d\n" +
@@ -4929,11 +5091,13 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	" \x03(\fR\x05files\x12>\n" +
 	"\n" +
 	"references\x18\v \x03(\v2\x1e.firescan.catalog.v1.ReferenceR\n" +
-	"references\"\xb6\x01\n" +
+	"references\x12\x1a\n" +
+	"\brevision\x18\f \x01(\x04R\brevision\"\xd2\x01\n" +
 	"\tReference\x127\n" +
 	"\x04kind\x18\x01 \x01(\x0e2#.firescan.catalog.v1.Reference.KindR\x04kind\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x1b\n" +
-	"\tbucket_id\x18\x03 \x01(\tR\bbucketId\"A\n" +
+	"\tbucket_id\x18\x03 \x01(\tR\bbucketId\x12\x1a\n" +
+	"\blocation\x18\x04 \x01(\rR\blocation\"A\n" +
 	"\x04Kind\x12\b\n" +
 	"\x04PATH\x10\x00\x12\t\n" +
 	"\x05ALIAS\x10\x01\x12\b\n" +
@@ -4981,7 +5145,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\flinked_files\x18\x01 \x01(\x04R\vlinkedFiles\x12!\n" +
 	"\flinked_bytes\x18\x02 \x01(\x04R\vlinkedBytes\x12!\n" +
 	"\forphan_files\x18\x03 \x01(\x04R\vorphanFiles\x12!\n" +
-	"\forphan_bytes\x18\x04 \x01(\x04R\vorphanBytes\"\x93\x02\n" +
+	"\forphan_bytes\x18\x04 \x01(\x04R\vorphanBytes\"\xb4\x02\n" +
 	"\aSegment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05start\x18\x02 \x01(\fR\x05start\x12\x10\n" +
@@ -4994,7 +5158,9 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\bchecksum\x18\t \x01(\x04R\bchecksum\x12\x1b\n" +
 	"\tfile_size\x18\n" +
 	" \x01(\x04R\bfileSize\x12\x12\n" +
-	"\x04node\x18\v \x01(\tR\x04node\"\xd8\x03\n" +
+	"\x04node\x18\v \x01(\tR\x04node\x12\x1f\n" +
+	"\vmissing_ids\x18\x14 \x03(\x06R\n" +
+	"missingIds\"\xd8\x03\n" +
 	"\x04Sync\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03org\x18\x02 \x01(\tR\x03org\x12%\n" +
@@ -5103,14 +5269,17 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\tR\n" +
-	"generation\"\x94\x01\n" +
+	"generation\"\xb3\x01\n" +
 	"\x0ePutDestination\x12B\n" +
 	"\vdestination\x18\x01 \x01(\v2 .firescan.catalog.v1.DestinationR\vdestination\x12\x16\n" +
 	"\x06create\x18\x02 \x01(\bR\x06create\x12&\n" +
-	"\x0fbase_updated_at\x18\x03 \x01(\x03R\rbaseUpdatedAt\"5\n" +
+	"\x0fbase_updated_at\x18\x03 \x01(\x03R\rbaseUpdatedAt\x12\x1d\n" +
+	"\n" +
+	"keep_place\x18\x14 \x01(\bR\tkeepPlace\"E\n" +
 	"\x11DeleteDestination\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"w\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02at\x18\x14 \x01(\x03R\x02at\"w\n" +
 	"\vSetVerified\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -5277,7 +5446,7 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(StemRule)(0),             // 0: firescan.catalog.v1.StemRule
 	(KeyMapping_Rule)(0),      // 1: firescan.catalog.v1.KeyMapping.Rule
@@ -5287,103 +5456,105 @@ var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(*Result)(nil),            // 5: firescan.catalog.v1.Result
 	(*Rejection)(nil),         // 6: firescan.catalog.v1.Rejection
 	(*Destination)(nil),       // 7: firescan.catalog.v1.Destination
-	(*Conditions)(nil),        // 8: firescan.catalog.v1.Conditions
-	(*KeyMapping)(nil),        // 9: firescan.catalog.v1.KeyMapping
-	(*Project)(nil),           // 10: firescan.catalog.v1.Project
-	(*Backup)(nil),            // 11: firescan.catalog.v1.Backup
-	(*Reference)(nil),         // 12: firescan.catalog.v1.Reference
-	(*Schedule)(nil),          // 13: firescan.catalog.v1.Schedule
-	(*Pitr)(nil),              // 14: firescan.catalog.v1.Pitr
-	(*Token)(nil),             // 15: firescan.catalog.v1.Token
-	(*Stats)(nil),             // 16: firescan.catalog.v1.Stats
-	(*TypeStats)(nil),         // 17: firescan.catalog.v1.TypeStats
-	(*Segment)(nil),           // 18: firescan.catalog.v1.Segment
-	(*Sync)(nil),              // 19: firescan.catalog.v1.Sync
-	(*Generation)(nil),        // 20: firescan.catalog.v1.Generation
-	(*Baseline)(nil),          // 21: firescan.catalog.v1.Baseline
-	(*FeedState)(nil),         // 22: firescan.catalog.v1.FeedState
-	(*RunningImport)(nil),     // 23: firescan.catalog.v1.RunningImport
-	(*Delta)(nil),             // 24: firescan.catalog.v1.Delta
-	(*Intent)(nil),            // 25: firescan.catalog.v1.Intent
-	(*Outcome)(nil),           // 26: firescan.catalog.v1.Outcome
-	(*Audit)(nil),             // 27: firescan.catalog.v1.Audit
-	(*Answer)(nil),            // 28: firescan.catalog.v1.Answer
-	(*Holder)(nil),            // 29: firescan.catalog.v1.Holder
-	(*PutDestination)(nil),    // 30: firescan.catalog.v1.PutDestination
-	(*DeleteDestination)(nil), // 31: firescan.catalog.v1.DeleteDestination
-	(*SetVerified)(nil),       // 32: firescan.catalog.v1.SetVerified
-	(*Record)(nil),            // 33: firescan.catalog.v1.Record
-	(*PutRecords)(nil),        // 34: firescan.catalog.v1.PutRecords
-	(*DeleteRecords)(nil),     // 35: firescan.catalog.v1.DeleteRecords
-	(*PutToken)(nil),          // 36: firescan.catalog.v1.PutToken
-	(*DeleteToken)(nil),       // 37: firescan.catalog.v1.DeleteToken
-	(*PutKeyset)(nil),         // 38: firescan.catalog.v1.PutKeyset
-	(*StartSync)(nil),         // 39: firescan.catalog.v1.StartSync
-	(*SealSegments)(nil),      // 40: firescan.catalog.v1.SealSegments
-	(*PromoteSync)(nil),       // 41: firescan.catalog.v1.PromoteSync
-	(*FinishSync)(nil),        // 42: firescan.catalog.v1.FinishSync
-	(*BeginDelete)(nil),       // 43: firescan.catalog.v1.BeginDelete
-	(*FinishDelete)(nil),      // 44: firescan.catalog.v1.FinishDelete
-	(*Migrate)(nil),           // 45: firescan.catalog.v1.Migrate
-	(*StoreAnswer)(nil),       // 46: firescan.catalog.v1.StoreAnswer
-	(*SetConditions)(nil),     // 47: firescan.catalog.v1.SetConditions
-	(*SetKeyMapping)(nil),     // 48: firescan.catalog.v1.SetKeyMapping
-	(*SetBucketRelation)(nil), // 49: firescan.catalog.v1.SetBucketRelation
-	(*SetGuards)(nil),         // 50: firescan.catalog.v1.SetGuards
-	(*ImportReport)(nil),      // 51: firescan.catalog.v1.ImportReport
-	(*CleanupReport)(nil),     // 52: firescan.catalog.v1.CleanupReport
-	(*BucketRelation)(nil),    // 53: firescan.catalog.v1.BucketRelation
-	(*ProveAccess)(nil),       // 54: firescan.catalog.v1.ProveAccess
-	(*AccessProof)(nil),       // 55: firescan.catalog.v1.AccessProof
-	(*Reseal)(nil),            // 56: firescan.catalog.v1.Reseal
-	(*SetHolder)(nil),         // 57: firescan.catalog.v1.SetHolder
-	(*ForgetNode)(nil),        // 58: firescan.catalog.v1.ForgetNode
-	(*UnsealSegments)(nil),    // 59: firescan.catalog.v1.UnsealSegments
-	nil,                       // 60: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 61: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 62: firescan.catalog.v1.Reseal.SealedEntry
+	(*Place)(nil),             // 8: firescan.catalog.v1.Place
+	(*Conditions)(nil),        // 9: firescan.catalog.v1.Conditions
+	(*KeyMapping)(nil),        // 10: firescan.catalog.v1.KeyMapping
+	(*Project)(nil),           // 11: firescan.catalog.v1.Project
+	(*Backup)(nil),            // 12: firescan.catalog.v1.Backup
+	(*Reference)(nil),         // 13: firescan.catalog.v1.Reference
+	(*Schedule)(nil),          // 14: firescan.catalog.v1.Schedule
+	(*Pitr)(nil),              // 15: firescan.catalog.v1.Pitr
+	(*Token)(nil),             // 16: firescan.catalog.v1.Token
+	(*Stats)(nil),             // 17: firescan.catalog.v1.Stats
+	(*TypeStats)(nil),         // 18: firescan.catalog.v1.TypeStats
+	(*Segment)(nil),           // 19: firescan.catalog.v1.Segment
+	(*Sync)(nil),              // 20: firescan.catalog.v1.Sync
+	(*Generation)(nil),        // 21: firescan.catalog.v1.Generation
+	(*Baseline)(nil),          // 22: firescan.catalog.v1.Baseline
+	(*FeedState)(nil),         // 23: firescan.catalog.v1.FeedState
+	(*RunningImport)(nil),     // 24: firescan.catalog.v1.RunningImport
+	(*Delta)(nil),             // 25: firescan.catalog.v1.Delta
+	(*Intent)(nil),            // 26: firescan.catalog.v1.Intent
+	(*Outcome)(nil),           // 27: firescan.catalog.v1.Outcome
+	(*Audit)(nil),             // 28: firescan.catalog.v1.Audit
+	(*Answer)(nil),            // 29: firescan.catalog.v1.Answer
+	(*Holder)(nil),            // 30: firescan.catalog.v1.Holder
+	(*PutDestination)(nil),    // 31: firescan.catalog.v1.PutDestination
+	(*DeleteDestination)(nil), // 32: firescan.catalog.v1.DeleteDestination
+	(*SetVerified)(nil),       // 33: firescan.catalog.v1.SetVerified
+	(*Record)(nil),            // 34: firescan.catalog.v1.Record
+	(*PutRecords)(nil),        // 35: firescan.catalog.v1.PutRecords
+	(*DeleteRecords)(nil),     // 36: firescan.catalog.v1.DeleteRecords
+	(*PutToken)(nil),          // 37: firescan.catalog.v1.PutToken
+	(*DeleteToken)(nil),       // 38: firescan.catalog.v1.DeleteToken
+	(*PutKeyset)(nil),         // 39: firescan.catalog.v1.PutKeyset
+	(*StartSync)(nil),         // 40: firescan.catalog.v1.StartSync
+	(*SealSegments)(nil),      // 41: firescan.catalog.v1.SealSegments
+	(*PromoteSync)(nil),       // 42: firescan.catalog.v1.PromoteSync
+	(*FinishSync)(nil),        // 43: firescan.catalog.v1.FinishSync
+	(*BeginDelete)(nil),       // 44: firescan.catalog.v1.BeginDelete
+	(*FinishDelete)(nil),      // 45: firescan.catalog.v1.FinishDelete
+	(*Migrate)(nil),           // 46: firescan.catalog.v1.Migrate
+	(*StoreAnswer)(nil),       // 47: firescan.catalog.v1.StoreAnswer
+	(*SetConditions)(nil),     // 48: firescan.catalog.v1.SetConditions
+	(*SetKeyMapping)(nil),     // 49: firescan.catalog.v1.SetKeyMapping
+	(*SetBucketRelation)(nil), // 50: firescan.catalog.v1.SetBucketRelation
+	(*SetGuards)(nil),         // 51: firescan.catalog.v1.SetGuards
+	(*ImportReport)(nil),      // 52: firescan.catalog.v1.ImportReport
+	(*CleanupReport)(nil),     // 53: firescan.catalog.v1.CleanupReport
+	(*BucketRelation)(nil),    // 54: firescan.catalog.v1.BucketRelation
+	(*ProveAccess)(nil),       // 55: firescan.catalog.v1.ProveAccess
+	(*AccessProof)(nil),       // 56: firescan.catalog.v1.AccessProof
+	(*Reseal)(nil),            // 57: firescan.catalog.v1.Reseal
+	(*SetHolder)(nil),         // 58: firescan.catalog.v1.SetHolder
+	(*ForgetNode)(nil),        // 59: firescan.catalog.v1.ForgetNode
+	(*UnsealSegments)(nil),    // 60: firescan.catalog.v1.UnsealSegments
+	nil,                       // 61: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 62: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 63: firescan.catalog.v1.Reseal.SealedEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	4,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
 	6,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	60, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	61, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
-	8,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
-	9,  // 5: firescan.catalog.v1.Destination.key_mapping:type_name -> firescan.catalog.v1.KeyMapping
-	0,  // 6: firescan.catalog.v1.Destination.stem_rule:type_name -> firescan.catalog.v1.StemRule
-	1,  // 7: firescan.catalog.v1.KeyMapping.leading_slash:type_name -> firescan.catalog.v1.KeyMapping.Rule
-	1,  // 8: firescan.catalog.v1.KeyMapping.double_slash:type_name -> firescan.catalog.v1.KeyMapping.Rule
-	1,  // 9: firescan.catalog.v1.KeyMapping.dot_segment:type_name -> firescan.catalog.v1.KeyMapping.Rule
-	1,  // 10: firescan.catalog.v1.KeyMapping.backslash:type_name -> firescan.catalog.v1.KeyMapping.Rule
-	1,  // 11: firescan.catalog.v1.KeyMapping.composed:type_name -> firescan.catalog.v1.KeyMapping.Rule
-	1,  // 12: firescan.catalog.v1.KeyMapping.decomposed:type_name -> firescan.catalog.v1.KeyMapping.Rule
-	12, // 13: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
-	2,  // 14: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
-	12, // 15: firescan.catalog.v1.Pitr.references:type_name -> firescan.catalog.v1.Reference
-	17, // 16: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
-	21, // 17: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
-	23, // 18: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
-	6,  // 19: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
-	26, // 20: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
-	5,  // 21: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
-	7,  // 22: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
-	10, // 23: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
-	11, // 24: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
-	13, // 25: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
-	14, // 26: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
-	33, // 27: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
-	15, // 28: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
-	18, // 29: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
-	26, // 30: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
-	9,  // 31: firescan.catalog.v1.SetKeyMapping.mapping:type_name -> firescan.catalog.v1.KeyMapping
-	51, // 32: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
-	52, // 33: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
-	62, // 34: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	61, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	62, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	9,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
+	8,  // 5: firescan.catalog.v1.Destination.places:type_name -> firescan.catalog.v1.Place
+	10, // 6: firescan.catalog.v1.Destination.key_mapping:type_name -> firescan.catalog.v1.KeyMapping
+	0,  // 7: firescan.catalog.v1.Destination.stem_rule:type_name -> firescan.catalog.v1.StemRule
+	1,  // 8: firescan.catalog.v1.KeyMapping.leading_slash:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 9: firescan.catalog.v1.KeyMapping.double_slash:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 10: firescan.catalog.v1.KeyMapping.dot_segment:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 11: firescan.catalog.v1.KeyMapping.backslash:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 12: firescan.catalog.v1.KeyMapping.composed:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	1,  // 13: firescan.catalog.v1.KeyMapping.decomposed:type_name -> firescan.catalog.v1.KeyMapping.Rule
+	13, // 14: firescan.catalog.v1.Backup.references:type_name -> firescan.catalog.v1.Reference
+	2,  // 15: firescan.catalog.v1.Reference.kind:type_name -> firescan.catalog.v1.Reference.Kind
+	13, // 16: firescan.catalog.v1.Pitr.references:type_name -> firescan.catalog.v1.Reference
+	18, // 17: firescan.catalog.v1.Stats.types:type_name -> firescan.catalog.v1.TypeStats
+	22, // 18: firescan.catalog.v1.Generation.baseline:type_name -> firescan.catalog.v1.Baseline
+	24, // 19: firescan.catalog.v1.FeedState.running:type_name -> firescan.catalog.v1.RunningImport
+	6,  // 20: firescan.catalog.v1.Intent.rejected:type_name -> firescan.catalog.v1.Rejection
+	27, // 21: firescan.catalog.v1.Audit.outcomes:type_name -> firescan.catalog.v1.Outcome
+	5,  // 22: firescan.catalog.v1.Answer.result:type_name -> firescan.catalog.v1.Result
+	7,  // 23: firescan.catalog.v1.PutDestination.destination:type_name -> firescan.catalog.v1.Destination
+	11, // 24: firescan.catalog.v1.Record.project:type_name -> firescan.catalog.v1.Project
+	12, // 25: firescan.catalog.v1.Record.backup:type_name -> firescan.catalog.v1.Backup
+	14, // 26: firescan.catalog.v1.Record.schedule:type_name -> firescan.catalog.v1.Schedule
+	15, // 27: firescan.catalog.v1.Record.pitr:type_name -> firescan.catalog.v1.Pitr
+	34, // 28: firescan.catalog.v1.PutRecords.records:type_name -> firescan.catalog.v1.Record
+	16, // 29: firescan.catalog.v1.PutToken.token:type_name -> firescan.catalog.v1.Token
+	19, // 30: firescan.catalog.v1.SealSegments.segments:type_name -> firescan.catalog.v1.Segment
+	27, // 31: firescan.catalog.v1.FinishDelete.outcomes:type_name -> firescan.catalog.v1.Outcome
+	10, // 32: firescan.catalog.v1.SetKeyMapping.mapping:type_name -> firescan.catalog.v1.KeyMapping
+	52, // 33: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
+	53, // 34: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
+	63, // 35: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_catalog_catalogpb_catalog_proto_init() }
@@ -5391,7 +5562,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 	if File_catalog_catalogpb_catalog_proto != nil {
 		return
 	}
-	file_catalog_catalogpb_catalog_proto_msgTypes[30].OneofWrappers = []any{
+	file_catalog_catalogpb_catalog_proto_msgTypes[31].OneofWrappers = []any{
 		(*Record_Project)(nil),
 		(*Record_Backup)(nil),
 		(*Record_Schedule)(nil),
@@ -5403,7 +5574,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   60,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
