@@ -2,8 +2,7 @@ package api
 
 import (
 	"encoding/base64"
-	"errors"
-	"strconv"
+	"fmt"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -25,14 +24,33 @@ type backupView struct {
 	Collections []string `json:"collections"`
 	CreatedAt   stamp    `json:"createdAt"`
 	StoragePath string   `json:"storagePath"`
+
+	// Only in lists of missing backups: the locations that were not found, and those that no
+	// sync has looked for.
+	State        string   `json:"state,omitempty"` // missing or notLookedFor
+	Missing      []string `json:"missing,omitempty"`
+	NotLookedFor []string `json:"notLookedFor,omitempty"`
+}
+
+// A listedBackup is a record with what is known of its objects, if that was asked for.
+type listedBackup struct {
+	record *pb.Backup
+	backupState
 }
 
 // backupPage reads at most limit records of a destination after a cursor. next is nil
 // at the end.
-type backupPage func(tx *catalog.Tx, cursor []byte, limit int) (list []*pb.Backup, next []byte, err error)
+type backupPage func(tx *catalog.Tx, cursor []byte, limit int) (list []listedBackup, next []byte, err error)
 
-// list returns the backup records of a destination; with missing=true those whose file
-// the last sync did not find. Without a limit all of them are streamed.
+// backupTotals are the sums of a list.
+type backupTotals struct {
+	Count, Size           uint64
+	Missing, NotLookedFor uint64 // in a list of missing ones: Count in two parts
+}
+
+// list returns the backup records of a destination or of a tombstone; with missing=true those
+// with an object that the last sync did not find or did not look for. Without a limit all of
+// them are streamed.
 func (h *backups) list(c *call) error {
 	q := c.query()
 	limit, missing := q.limit(maxPage), q.boolean("missing")
@@ -43,102 +61,70 @@ func (h *backups) list(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	d, err := c.readDestination()
+	d, err := c.readKnownDestination()
 	if err != nil {
 		return err
 	}
-	page, totals := recordPage(c.org, d.Id), recordTotals(c.backend.catalog, c.org, d.Id)
-	if missing {
-		var fresh freshness
-		if err := c.backend.catalog.View(func(tx *catalog.Tx) (err error) {
-			fresh, err = h.shards.syncs.freshness(tx, c.backend.now(), d)
-			return err
-		}); err != nil {
-			return err
-		}
-		view, err := h.shards.view(c.context(), d, fresh)
-		if err != nil {
-			return err
-		}
-		if view != nil {
-			defer view.Release()
-		}
-		page, totals = missingPage(c.org, view), missingTotals(c.backend.catalog, c.org, view)
+	if !missing {
+		return c.streamBackups(recordPage(c.org, d.Id), recordTotals(c.backend.catalog, c.org, d.Id), cursor, limit, "")
 	}
-	return c.streamBackups(page, totals, cursor, limit)
+	view, err := h.viewOf(c, d)
+	if err != nil {
+		return err
+	}
+	if view != nil {
+		defer view.Release()
+	}
+	m, err := h.shards.openMissing(c, d, view)
+	if err != nil {
+		return err
+	}
+	defer m.release()
+	return c.streamBackups(m.page, m.totals, cursor, limit, `,"missingCount":%d,"notLookedForCount":%d`)
+}
+
+// viewOf opens the shard of a destination, nil before its first sync.
+func (h *backups) viewOf(c *call, d *pb.Destination) (*index.View, error) {
+	if d.DeletedAt != 0 {
+		return nil, nil //nolint:nilnil // a tombstone has no shard
+	}
+	var fresh freshness
+	if err := c.backend.catalog.View(func(tx *catalog.Tx) (err error) {
+		fresh, err = h.shards.syncs.freshness(tx, c.backend.now(), d)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return h.shards.view(c.context(), d, fresh)
 }
 
 func recordPage(org, destination string) backupPage {
-	return func(tx *catalog.Tx, cursor []byte, limit int) ([]*pb.Backup, []byte, error) {
-		list, err := tx.Backups(org, destination, string(cursor), limit+1)
-		if err != nil || len(list) <= limit {
-			return list, nil, err
+	return func(tx *catalog.Tx, cursor []byte, limit int) (list []listedBackup, next []byte, err error) {
+		records, err := tx.Backups(org, destination, string(cursor), limit+1)
+		if len(records) > limit {
+			records = records[:limit]
+			next = []byte(records[limit-1].Id)
 		}
-		return list[:limit], []byte(list[limit-1].Id), nil
-	}
-}
-
-// backupTotals sums up the list of a page.
-type backupTotals func() (count, bytes uint64, err error)
-
-func recordTotals(from *catalog.Catalog, org, destination string) backupTotals {
-	return func() (count, bytes uint64, err error) {
-		err = from.View(func(tx *catalog.Tx) error {
-			n, err := tx.Counters(org, destination)
-			count, bytes = n.Backups, n.BackupBytes
-			return err
-		})
-		return count, bytes, err
-	}
-}
-
-func missingPage(org string, view *index.View) backupPage {
-	return func(tx *catalog.Tx, cursor []byte, limit int) (list []*pb.Backup, next []byte, err error) {
-		if view == nil {
-			return nil, nil, nil
-		}
-		missing, next, err := view.Missing(org, cursor, limit)
-		if errors.Is(err, index.ErrInvalid) {
-			return nil, nil, invalidField("cursor", invalidCursor)
-		}
-		for _, m := range missing {
-			b, err := tx.Backup(org, string(m.BackupID))
-			if errors.Is(err, catalog.ErrNotFound) {
-				continue // deleted meanwhile
-			}
-			if err != nil {
-				return nil, nil, err
-			}
-			list = append(list, b)
+		for _, b := range records {
+			list = append(list, listedBackup{record: b})
 		}
 		return list, next, err
 	}
 }
 
-// missingTotals sums up the missing records. There may be as many of them as records,
-// so each page has a separate transaction.
-func missingTotals(from *catalog.Catalog, org string, view *index.View) backupTotals {
-	page := missingPage(org, view)
-	return func() (count, bytes uint64, err error) {
-		for cursor := []byte(nil); ; {
-			err := from.View(func(tx *catalog.Tx) error {
-				list, next, err := page(tx, cursor, fileBatch)
-				for _, b := range list {
-					count++
-					bytes += uint64(max(b.Size, 0))
-				}
-				cursor = next
-				return err
-			})
-			if cursor == nil || err != nil {
-				return count, bytes, err
-			}
-		}
+func recordTotals(from *catalog.Catalog, org, destination string) func() (backupTotals, error) {
+	return func() (n backupTotals, err error) {
+		err = from.View(func(tx *catalog.Tx) error {
+			counters, err := tx.Counters(org, destination)
+			n.Count, n.Size = counters.Backups, counters.BackupBytes
+			return err
+		})
+		return n, err
 	}
 }
 
-// streamBackups sends records in batches, in constant memory.
-func (c *call) streamBackups(page backupPage, totals backupTotals, cursor []byte, limit int) error {
+// streamBackups sends records in batches, in constant memory. counts formats further totals.
+func (c *call) streamBackups(page backupPage, totals func() (backupTotals, error), cursor []byte, limit int, counts string) error {
 	buf := []byte(`{"success":true,"data":{"backups":[`)
 	projects := map[string]string{}
 	var next []byte
@@ -180,14 +166,14 @@ func (c *call) streamBackups(page backupPage, totals backupTotals, cursor []byte
 		}
 		buf = buf[:0]
 	}
-	count, bytes, err := totals()
+	n, err := totals()
 	if err != nil {
 		return err
 	}
-	buf = append(buf, `],"totalCount":`...)
-	buf = strconv.AppendUint(buf, count, 10)
-	buf = append(buf, `,"totalSize":`...)
-	buf = strconv.AppendUint(buf, bytes, 10)
+	buf = fmt.Appendf(buf, `],"totalCount":%d,"totalSize":%d`, n.Count, n.Size)
+	if counts != "" {
+		buf = fmt.Appendf(buf, counts, n.Missing, n.NotLookedFor)
+	}
 	buf = append(buf, '}')
 	if next != nil {
 		buf = append(buf, `,"meta":{"nextCursor":"`+base64.RawURLEncoding.EncodeToString(next)+`"}`...)
@@ -195,16 +181,26 @@ func (c *call) streamBackups(page backupPage, totals backupTotals, cursor []byte
 	return c.send(append(buf, "}\n"...))
 }
 
-func showBackup(tx *catalog.Tx, org string, b *pb.Backup, projects map[string]string) (backupView, error) {
-	name, known := projects[b.ProjectId]
+func showBackup(tx *catalog.Tx, org string, b listedBackup, projects map[string]string) (backupView, error) {
+	r := b.record
+	name, known := projects[r.ProjectId]
 	if !known {
 		var err error
-		if name, err = projectName(tx, org, b.ProjectId); err != nil {
+		if name, err = projectName(tx, org, r.ProjectId); err != nil {
 			return backupView{}, err
 		}
-		projects[b.ProjectId] = name
+		projects[r.ProjectId] = name
 	}
-	return backupView{
-		b.Id, b.ProjectId, name, b.Status, b.Size, append([]string{}, b.Collections...), stamp(b.CreatedAt), string(b.StoragePath),
-	}, nil
+	v := backupView{
+		ID: r.Id, ProjectID: r.ProjectId, ProjectName: name, Status: r.Status, Size: r.Size,
+		Collections: append([]string{}, r.Collections...), CreatedAt: stamp(r.CreatedAt), StoragePath: string(r.StoragePath),
+		Missing: b.missing, NotLookedFor: b.notLookedFor,
+	}
+	switch {
+	case len(v.Missing) > 0:
+		v.State = "missing"
+	case len(v.NotLookedFor) > 0:
+		v.State = "notLookedFor"
+	}
+	return v, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -236,6 +237,17 @@ func (c *call) readDestination() (d *pb.Destination, err error) {
 	err = c.view(func(tx *catalog.Tx) (err error) {
 		d, err = c.destination(tx)
 		return err
+	})
+	return d, err
+}
+
+// readKnownDestination is readDestination also for a deleted destination that records name.
+func (c *call) readKnownDestination() (d *pb.Destination, err error) {
+	err = c.view(func(tx *catalog.Tx) (err error) {
+		if d, err = tx.Destination(c.org, c.id()); errors.Is(err, catalog.ErrNotFound) {
+			d, err = tx.Tombstone(c.org, c.id())
+		}
+		return orNotFound(err, storageNotFound())
 	})
 	return d, err
 }

@@ -25,6 +25,15 @@ func (h *files) stats(c *call) error {
 	if sh.view != nil {
 		sums = sh.view.Stats()
 	}
+	missing, err := h.shards.openMissing(c, sh.destination, sh.view)
+	if err != nil {
+		return err
+	}
+	defer missing.release()
+	without, err := missing.totals()
+	if err != nil {
+		return err
+	}
 	t := sums.Totals()
 	byType := map[string]typeStats{}
 	for typ, counts := range sums.ByType {
@@ -43,8 +52,12 @@ func (h *files) stats(c *call) error {
 		// The linked files that no record names: they share the stem of one.
 		ByStemFiles uint64 `json:"linkedByStemFiles"`
 		ByStemSize  string `json:"linkedByStemSize"`
+		// Backups with an object that the last sync did not find, and others with one that it
+		// did not look for.
+		Missing      uint64 `json:"missingBackups"`
+		NotLookedFor uint64 `json:"notLookedForBackups"`
 	}{
 		t.Files, size(t.Bytes), t.Files - t.OrphanFiles, size(t.Bytes - t.OrphanBytes), t.OrphanFiles, size(t.OrphanBytes), byType,
-		t.ByStemFiles, size(t.ByStemBytes),
+		t.ByStemFiles, size(t.ByStemBytes), without.Missing, without.NotLookedFor,
 	}})
 }

@@ -297,8 +297,8 @@ func TestBackups(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
 	entries := someFiles(r, id, 1600)
-	r.fill(id, entries, index.Missing{Org: []byte(org), BackupID: []byte("bkp_1"), Path: []byte("backups/production/x")},
-		index.Missing{Org: []byte(org), BackupID: []byte("bkp_2"), Path: []byte("backups/production/y")})
+	r.fill(id, entries, index.Missing{Org: []byte(org), BackupID: []byte("lost_1"), Path: []byte("backups/production/x")},
+		index.Missing{Org: []byte(org), BackupID: []byte("lost_2"), Path: []byte("backups/production/y")})
 	base := "/api/v1/storage/destinations/" + id + "/backups"
 	whole := r.owner("GET", base, "")
 	list := whole.at("data", "backups").([]any)
@@ -317,8 +317,9 @@ func TestBackups(t *testing.T) {
 	if paged != 1066 {
 		t.Errorf("%d backups in pages", paged)
 	}
+	r.putBackups(id, []string{"lost_1", "backups/production/x"}, []string{"lost_2", "backups/production/y"})
 	missing := r.owner("GET", base+"?missing=true", "")
-	if missing.at("data", "backups", 0, "id") != "bkp_1" || missing.at("data", "totalCount") != 2.0 || missing.at("data", "totalSize") != 10.0 {
+	if missing.at("data", "backups", 0, "id") != "lost_1" || missing.at("data", "totalCount") != 2.0 || missing.at("data", "totalSize") != 2.0 {
 		t.Errorf("missing: %s", missing.raw)
 	}
 }

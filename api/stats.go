@@ -41,6 +41,10 @@ type DestinationStats struct {
 	OrphanSize  string `json:"orphanSize"`
 	ByStemFiles uint64 `json:"linkedByStemFiles"`
 	ByStemSize  string `json:"linkedByStemSize"`
+	// MissingBackups is as of the last sync; NotLookedForBackups counts backups with an object
+	// where it did not look.
+	MissingBackups      uint64 `json:"missingBackups"`
+	NotLookedForBackups uint64 `json:"notLookedForBackups"`
 	// CountedIn is the destination whose path contains that of this one, so that the totals
 	// take the files of this one from it; null when they count its own.
 	CountedIn *string `json:"countedIn"`
@@ -109,6 +113,7 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 	var fresh []freshness
 	var overlaps []catalog.Overlap
 	var feed *pb.FeedState
+	missing, notLookedFor := map[string]uint64{}, map[string]uint64{}
 	if err := h.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 		if all, err = tx.Destinations(org); err != nil {
 			return err
@@ -118,6 +123,9 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 		}
 		syncedAt := map[string]int64{}
 		for _, d := range all {
+			if missing[d.Id], notLookedFor[d.Id], err = tx.MissingBackups(d); err != nil {
+				return err
+			}
 			f, err := h.shards.syncs.freshness(tx, h.backend.now(), d)
 			if err != nil {
 				return err
@@ -142,7 +150,7 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 		if err != nil {
 			return nil, nil, err
 		}
-		row := DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes), t.ByStemFiles, size(t.ByStemBytes), nil}
+		row := DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes), t.ByStemFiles, size(t.ByStemBytes), missing[d.Id], notLookedFor[d.Id], nil}
 		if outer, ok := countedIn[d.Id]; ok {
 			row.CountedIn = &outer
 		} else {

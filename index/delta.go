@@ -106,9 +106,23 @@ func (s *snapshot) plans(changes []Change) []*plan {
 			}
 		}
 	}
+	// folder has a folder looked up, which may have become empty, or the object of a record.
+	folder := func(index uint64, path []byte) {
+		each(index, keyRange(path), func(p *plan) { p.stems = append(p.stems, path) })
+	}
 	for _, c := range changes {
 		for _, prefix := range c.Prefixes {
 			each(c.Index, keyspace.Prefix(string(prefix)), nil)
+			if bytes.HasSuffix(prefix, []byte{'/'}) {
+				folder(c.Index, prefix)
+			}
+		}
+		for _, path := range c.Deleted {
+			for i, b := range path {
+				if b == '/' && i+1 < len(path) {
+					folder(c.Index, path[:i+1])
+				}
+			}
 		}
 		for _, path := range c.Deleted {
 			each(c.Index, keyRange(path), func(p *plan) {

@@ -30,11 +30,11 @@ func (p *plan) missing(seg *segment) (lost []Missing, changed bool, err error) {
 			if bytes.Compare(m.Path, seg.Start) < 0 || !keyspace.BeforeEnd(m.Path, p.reach) || !bytes.Equal(keyspace.Stem(m.Path), stem) {
 				continue
 			}
-			seen, err := seg.has(m.Path)
+			seen, err := p.sees(seg, m.Path)
 			if err != nil {
 				return nil, false, err
 			}
-			if seen && !p.isDeleted(m.Path) {
+			if seen {
 				continue
 			}
 			key, val := m.encode()
@@ -51,6 +51,37 @@ func (p *plan) missing(seg *segment) (lost []Missing, changed bool, err error) {
 		}
 	}
 	return lost, changed, nil
+}
+
+// sees reports whether the segment, without the deleted files, has an object, or files below a
+// folder.
+func (p *plan) sees(seg *segment, path []byte) (bool, error) {
+	seen, err := seg.has(path)
+	if seen = seen && !p.isDeleted(path); seen || err != nil || !bytes.HasSuffix(path, []byte{'/'}) {
+		return seen, err
+	}
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	all, end := filter{cells: allCells}, keyspace.PrefixEnd(path)
+	for sc.next = -1; sc.next < seg.Blocks; {
+		if err := sc.load(seg, &all, path, end, 1); err != nil {
+			return false, err
+		}
+		for k := range sc.len() {
+			if err := sc.r.open(sc.pair(k)); err != nil {
+				return false, err
+			}
+			for sc.r.next(&sc.e) {
+				if len(sc.e.Path) > len(path) && bytes.HasPrefix(sc.e.Path, path) && !p.isDeleted(sc.e.Path) {
+					return true, nil
+				}
+			}
+			if sc.r.err != nil {
+				return false, sc.r.err
+			}
+		}
+	}
+	return false, nil
 }
 
 // missingWith returns the pairs of the missing records with a stem.

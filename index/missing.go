@@ -45,7 +45,7 @@ func decodeCursor(after []byte) (path, key []byte, err error) {
 	return after[size:][:n], after[size:], nil
 }
 
-// Missing returns records without a file, by path and id, at most limit of them (0 =
+// Missing returns objects that were not seen, by path and id of the record, at most limit of them (0 =
 // all). A given org selects the records of one organization. after is the cursor that the
 // previous call returned, nil for the first; next is nil at the end of the list. The
 // records are copies.
@@ -96,4 +96,39 @@ func (v *View) Missing(org string, after []byte, limit int) (list []Missing, nex
 		}
 	}
 	return list, next, nil
+}
+
+// ListsMissing reports whether an object of a backup is listed as missing.
+func (v *View) ListsMissing(path, backupID []byte) (listed bool, err error) {
+	if v.gone.Load() {
+		return false, ErrClosed
+	}
+	i := v.snap.find(path)
+	if i == len(v.snap.segs) || v.snap.segs[i].Missing == 0 {
+		return false, nil
+	}
+	s := v.snap.segs[i]
+	key, _ := (&Missing{Path: path, BackupID: backupID}).encode()
+	err = s.pool.view(func(tx *bolt.Tx) error {
+		listed = tx.Bucket(bucketMissing).Get(key) != nil
+		return nil
+	})
+	if err != nil {
+		return false, v.shard.damaged(s, err)
+	}
+	return listed, nil
+}
+
+// Sees reports whether the view has an object, or with prefix one whose key is longer than key
+// and begins with it.
+func (v *View) Sees(key []byte, prefix bool) (seen bool, err error) {
+	q := Query{Prefix: key, Limit: 1}
+	if prefix {
+		q.Limit = 2
+	}
+	_, _, err = v.Query(q, func(e *Entry) bool {
+		seen = seen || (len(e.Path) > len(key)) == prefix
+		return !seen
+	})
+	return seen, err
 }

@@ -151,10 +151,10 @@ func (t *Totals) addByStem(n Usage) {
 	t.ByStemBytes += n.Bytes
 }
 
-// A Missing is a backup record whose file was not seen.
+// A Missing is an object that a backup record names and that was not seen.
 type Missing struct {
 	Org, BackupID []byte
-	Path          []byte // the record's storagePath as an object key
+	Path          []byte // the key of the object; with a slash at its end a folder without files
 }
 
 // SegmentInfo describes a sealed segment.
@@ -162,7 +162,7 @@ type SegmentInfo struct {
 	ID           string
 	Start, End   []byte // half-open range; a nil End is unbounded
 	Stats        Stats
-	Missing      int    // records listed as missing
+	Missing      int    // objects listed as missing
 	ClassifiedAt uint64 // catalog index that the links were read at
 	Checksum     uint64 // of the content as it was sealed; deltas do not change it
 	FileSize     int64

@@ -18,10 +18,10 @@ type destinations struct {
 	catalog *catalog.Catalog
 	log     *slog.Logger
 
-	files, bytes, orphans, missing, backups *prometheus.Desc
-	synced, failed, verified                *prometheus.Desc
-	replicas, wanted                        *prometheus.Desc
-	feed, refused                           *prometheus.Desc // by organization
+	files, bytes, orphans, missing, unsearched, backups *prometheus.Desc
+	synced, failed, verified                            *prometheus.Desc
+	replicas, wanted                                    *prometheus.Desc
+	feed, refused                                       *prometheus.Desc // by organization
 	// nodes returns the number of nodes in the cluster.
 	nodes func() int
 }
@@ -35,24 +35,25 @@ func newDestinations(c *catalog.Catalog, nodes func() int, log *slog.Logger) *de
 	}
 	return &destinations{
 		catalog: c, log: log, nodes: nodes,
-		files:    desc("files", "Files that the last completed sync found."),
-		bytes:    desc("bytes", "Size of the files that the last completed sync found, in bytes."),
-		orphans:  desc("orphan_files", "Orphaned files of the last completed sync."),
-		missing:  desc("missing_backups", "Backup records whose file the last completed sync did not find."),
-		backups:  desc("backups", "Backup records of the destination."),
-		synced:   desc("synced_timestamp_seconds", "When the last completed sync began, in Unix time; 0 before the first."),
-		failed:   desc("sync_failed", "1 when the newest sync failed."),
-		verified: desc("verified", "1 when the destination was verified with its current settings."),
-		replicas: desc("replicas", "Nodes that hold the whole index of the last completed sync."),
-		feed:     ofFeed("incomplete", "1 while the feed of an organization is incomplete, so that cleanups must be confirmed."),
-		refused:  ofFeed("refused_records", "Records that imports of an organization had refused and that were not stored since."),
-		wanted:   desc("replicas_wanted", "Nodes that should hold the index of the last completed sync; 0 before the first."),
+		files:      desc("files", "Files that the last completed sync found."),
+		bytes:      desc("bytes", "Size of the files that the last completed sync found, in bytes."),
+		orphans:    desc("orphan_files", "Orphaned files of the last completed sync."),
+		missing:    desc("missing_backups", "Backup records with a file that the last completed sync did not find."),
+		unsearched: desc("not_looked_for_backups", "Backup records with a file where the last completed sync did not look."),
+		backups:    desc("backups", "Backup records of the destination."),
+		synced:     desc("synced_timestamp_seconds", "When the last completed sync began, in Unix time; 0 before the first."),
+		failed:     desc("sync_failed", "1 when the newest sync failed."),
+		verified:   desc("verified", "1 when the destination was verified with its current settings."),
+		replicas:   desc("replicas", "Nodes that hold the whole index of the last completed sync."),
+		feed:       ofFeed("incomplete", "1 while the feed of an organization is incomplete, so that cleanups must be confirmed."),
+		refused:    ofFeed("refused_records", "Records that imports of an organization had refused and that were not stored since."),
+		wanted:     desc("replicas_wanted", "Nodes that should hold the index of the last completed sync; 0 before the first."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (d *destinations) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{d.files, d.bytes, d.orphans, d.missing, d.backups, d.synced, d.failed, d.verified, d.replicas, d.wanted, d.feed, d.refused} {
+	for _, desc := range []*prometheus.Desc{d.files, d.bytes, d.orphans, d.missing, d.unsearched, d.backups, d.synced, d.failed, d.verified, d.replicas, d.wanted, d.feed, d.refused} {
 		to <- desc
 	}
 }
@@ -89,6 +90,10 @@ func (d *destinations) collect(to chan<- prometheus.Metric, tx *catalog.Tx, of *
 	if err != nil {
 		return err
 	}
+	missing, unsearched, err := tx.MissingBackups(of)
+	if err != nil {
+		return err
+	}
 	held, err := tx.Holders(of.Id)
 	if err != nil {
 		return err
@@ -109,7 +114,8 @@ func (d *destinations) collect(to chan<- prometheus.Metric, tx *catalog.Tx, of *
 		{d.files, float64(generation.GetFiles())},
 		{d.bytes, float64(generation.GetBytes())},
 		{d.orphans, float64(generation.GetOrphans())},
-		{d.missing, float64(generation.GetMissing())},
+		{d.missing, float64(missing)},
+		{d.unsearched, float64(unsearched)},
 		{d.backups, float64(counters.Backups)},
 		{d.synced, float64(generation.GetStartedAt()) / 1000},
 		{d.failed, truth(last.GetStatus() == catalog.SyncFailed)},

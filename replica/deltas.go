@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"firescan/catalog"
@@ -53,20 +54,31 @@ func (l *linkLookup) classify(path []byte) (c index.Class, err error) {
 	return c, err
 }
 
-// missing returns the records of the destination whose storagePath has the stem. A record
-// that is younger than the scan is not among them: its file may exist without having been
-// listed.
+// missing returns the objects with the stem that records of the destination name in the first
+// place. Records that are younger than the scan are left out: their files may exist without
+// having been listed.
 func (l *linkLookup) missing(stem []byte) (records []index.Missing, err error) {
 	err = l.catalog.View(func(tx *catalog.Tx) error {
 		return l.each(tx, stem, func(link *catalog.Link) error {
-			if link.Kind != catalog.LinkPath || string(link.StorageID) != l.destination {
+			if link.Kind == catalog.LinkAlias || string(link.StorageID) != l.destination {
 				return nil
+			}
+			d, err := tx.Destination(string(link.Org), l.destination)
+			if errors.Is(err, catalog.ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
 			}
 			backup, err := tx.Backup(string(link.Org), string(link.BackupID))
 			if err != nil {
 				return err
 			}
-			if backup.CreatedAt < l.target.startedAt {
+			o, err := tx.ObjectAt(d, backup.Id, link.Path)
+			if err != nil {
+				return err
+			}
+			if o != nil && backup.CreatedAt < l.target.startedAt {
 				records = append(records, index.Missing{
 					Org: bytes.Clone(link.Org), BackupID: bytes.Clone(link.BackupID), Path: bytes.Clone(link.Path),
 				})

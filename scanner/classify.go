@@ -19,7 +19,9 @@ type classifier struct {
 	destination string
 
 	entries []index.Entry
-	missing []index.Missing // copies, which outlive the catalog transaction
+	// missing are objects that records name and the page does not have: copies, which outlive
+	// the catalog transaction.
+	missing []index.Missing
 
 	stems [][]byte
 	order []int // positions of entries by stem
@@ -52,7 +54,7 @@ func (c *classifier) page(cur catalog.LinkIterator, pitr [][]byte, objects []pro
 		folder := from[:i+1]
 		for l, ok := cur.Seek(folder); ok && bytes.Equal(l.Stem, folder); l, ok = cur.Next() {
 			if l.Kind == catalog.LinkPrefix {
-				m.linkFolder(l.Path)
+				m.linkFolder(l.Path) // it lies before from: another page lists it as missing
 			}
 		}
 	}
@@ -116,14 +118,16 @@ type merge struct {
 	linked  bool            // all of them are linked by it
 	known   map[string]bool // the stems by known suffixes that linked some of them
 	folder  []byte          // the last one that a record names
+	filled  bool            // something is below it
 }
 
 // apply applies the next link: it marks the entries of the stem that the record needs as
-// linked, and the record as missing when its path lies in the interval and was not
-// listed.
+// linked, and its path as missing when it lies in the interval and was not listed.
 func (m *merge) apply(l *catalog.Link) {
 	if l.Kind == catalog.LinkPrefix {
-		m.linkFolder(l.Path)
+		if !m.linkFolder(l.Path) {
+			m.addMissing(l)
+		}
 		return
 	}
 	if !bytes.Equal(m.stem, l.Stem) || m.end == 0 {
@@ -135,29 +139,43 @@ func (m *merge) apply(l *catalog.Link) {
 		m.link(group[found])
 	}
 	if l.Kind == catalog.LinkFile {
+		if !seen {
+			m.addMissing(l)
+		}
 		return
 	}
 	if !m.linked {
 		m.linkStem(l, group)
 	}
-	if l.Kind == catalog.LinkPath && !seen && string(l.StorageID) == m.page.destination && m.contains(l.Path) {
+	if l.Kind == catalog.LinkPath && !seen {
+		m.addMissing(l)
+	}
+}
+
+// addMissing lists the path of a link as missing if it is in the interval and the record is of
+// the destination.
+func (m *merge) addMissing(l *catalog.Link) {
+	if string(l.StorageID) == m.page.destination && m.contains(l.Path) {
 		m.page.missing = append(m.page.missing, index.Missing{
 			Org: bytes.Clone(l.Org), BackupID: bytes.Clone(l.BackupID), Path: bytes.Clone(l.Path),
 		})
 	}
 }
 
-// linkFolder links the entries below a folder that a record names.
-func (m *merge) linkFolder(folder []byte) {
+// linkFolder links the entries below a folder that a record names. It reports whether there
+// are any.
+func (m *merge) linkFolder(folder []byte) bool {
 	if bytes.Equal(folder, m.folder) {
-		return
+		return m.filled
 	}
-	m.folder = append(m.folder[:0], folder...)
+	m.folder, m.filled = append(m.folder[:0], folder...), false
 	entries := m.page.entries
 	i, _ := slices.BinarySearchFunc(entries, folder, func(e index.Entry, path []byte) int { return bytes.Compare(e.Path, path) })
 	for ; i < len(entries) && bytes.HasPrefix(entries[i].Path, folder); i++ {
 		m.link(i)
+		m.filled = m.filled || len(entries[i].Path) > len(folder) // an object may stand for the folder
 	}
+	return m.filled
 }
 
 // linkStem links the entries of a group, which share the stem of a link, by its rule.

@@ -108,7 +108,7 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 
 		c := classifier{destination: "here"}
 		links := newLinkList(records)
-		linked, byStem, missing := map[string]bool{}, map[string]bool{}, map[string]int{}
+		linked, byStem, missing := map[string]bool{}, map[string]bool{}, map[string]map[string]bool{}
 		from := ""
 		for i := 0; i <= len(keys); {
 			n := rapid.IntRange(1, 4).Draw(t, "page")
@@ -129,7 +129,10 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 				linked[string(e.Path)], byStem[string(e.Path)] = e.Linked, e.ByStem
 			}
 			for _, m := range c.missing {
-				missing[string(m.BackupID)]++
+				if missing[string(m.BackupID)] == nil {
+					missing[string(m.BackupID)] = map[string]bool{}
+				}
+				missing[string(m.BackupID)][string(m.Path)] = true
 			}
 			from = upTo
 		}
@@ -149,12 +152,17 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 			}
 		}
 		for i, r := range records {
-			want := 0
-			if r.storage == "here" && !slices.Contains(keys, r.path) {
-				want = 1
+			got := missing[fmt.Sprint("bkp", i)]
+			for _, path := range append([]string{r.path}, r.files...) {
+				want := r.storage == "here" && !slices.Contains(keys, path)
+				if got[path] != want && path != r.folder {
+					t.Fatalf("record %v: %q is missing: %v, want %v (keys %q)", r, path, got[path], want, keys)
+				}
 			}
-			if missing[fmt.Sprint("bkp", i)] != want {
-				t.Fatalf("record %v: missing %d times, want %d (keys %q)", r, missing[fmt.Sprint("bkp", i)], want, keys)
+			// A page cannot know what is below a folder in later pages.
+			empty := !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, r.folder) && k != r.folder })
+			if r.storage == "here" && r.folder != "" && empty && !got[r.folder] {
+				t.Fatalf("record %v: the folder is empty and not missing (keys %q)", r, keys)
 			}
 		}
 	})

@@ -38,6 +38,7 @@ type segmentBuilder struct {
 	start        string
 	began        time.Time
 	files        uint64
+	missing      missingBackups
 	classifiedAt uint64 // the catalog index before the first page was requested
 }
 
@@ -45,7 +46,7 @@ type segmentBuilder struct {
 func (b *segmentBuilder) begin(start string) {
 	b.scan.unsealed.Add(-int64(b.files))
 	b.writer, b.id, b.start, b.began = nil, catalog.NewSegmentID(b.scan.sync.Id), start, time.Now()
-	b.files, b.classifiedAt = 0, 0
+	b.files, b.classifiedAt, b.missing = 0, 0, missingBackups{}
 }
 
 // noteIndex stores the catalog index of the first page. It must be called before the page
@@ -84,6 +85,7 @@ func (b *segmentBuilder) add(entries []index.Entry, missing []index.Missing) (er
 		if err := b.writer.AddMissing(m); err != nil {
 			return fmt.Errorf("write a segment: %w", err)
 		}
+		b.missing.add(m)
 	}
 	b.files += listed.files
 	b.scan.unsealed.Add(int64(listed.files))
@@ -136,6 +138,7 @@ func (b *segmentBuilder) seal(ctx context.Context, end string) error {
 	if b.sealing != nil {
 		<-b.sealing
 	}
+	segment.Missing, segment.MissingIds = b.missing.count, b.missing.named()
 	b.writer = nil
 	done := make(chan struct{})
 	b.sealing = done
@@ -146,7 +149,7 @@ func (b *segmentBuilder) seal(ctx context.Context, end string) error {
 			return fmt.Errorf("seal a segment: %w", err)
 		}
 		segment.Files, segment.Bytes = info.Stats.Files(), info.Stats.Bytes()
-		segment.Orphans, segment.Missing = info.Stats.OrphanFiles(), uint64(info.Missing)
+		segment.Orphans = info.Stats.OrphanFiles()
 		segment.Checksum, segment.FileSize = info.Checksum, uint64(info.FileSize)
 		return b.scan.recorder.record(ctx, segment)
 	})

@@ -103,7 +103,10 @@ func (s *stream) classify(objects []provider.Object, from, upTo string) error {
 		if err != nil {
 			return err
 		}
-		return s.classifier.page(tx.LinksFor(s.scan.bucketID, s.scan.destination.Org), pitr, objects, []byte(from), []byte(upTo))
+		if err := s.classifier.page(tx.LinksFor(s.scan.bucketID, s.scan.destination.Org), pitr, objects, []byte(from), []byte(upTo)); err != nil {
+			return err
+		}
+		return s.classifier.keepMissing(tx, s.scan.destination)
 	})
 	if err != nil {
 		return fmt.Errorf("read the links of a page: %w", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,8 @@ type backupsPage struct {
 	Data struct {
 		Backups               []backup
 		TotalCount, TotalSize uint64
+
+		MissingCount, NotLookedForCount uint64
 	}
 	Meta struct{ NextCursor string }
 }
@@ -24,6 +27,7 @@ type backup struct {
 	ID, ProjectName, ProjectID, Status, StoragePath string
 	Size                                            int64
 	CreatedAt                                       *time.Time
+	Missing, NotLookedFor                           []string
 }
 
 func backupsCommand(a *app) *cobra.Command {
@@ -52,7 +56,7 @@ func backupsCommand(a *app) *cobra.Command {
 	}
 	a.jsonFlag(a.orgFlags(cmd))
 	f := cmd.Flags()
-	f.BoolVar(&missing, "missing", false, "only backups whose file was not in the bucket at the last sync")
+	f.BoolVar(&missing, "missing", false, "only backups with a file that the last sync did not find or did not look for")
 	page.add(f)
 	return cmd
 }
@@ -76,11 +80,15 @@ func (a *app) listBackups(cmd *cobra.Command, c *client, path string, q url.Valu
 		}
 		next := page.Meta.NextCursor
 		if !all || next == "" {
-			kind := "backups"
 			if q.Has("missing") {
-				kind = "backups have no file in the bucket"
+				fmt.Fprintf(a.err, "%s backups have missing files", count(page.Data.MissingCount))
+				if n := page.Data.NotLookedForCount; n > 0 {
+					fmt.Fprintf(a.err, ", and %s have files where no sync has looked", count(n))
+				}
+				fmt.Fprintf(a.err, " (%s)\n", bytesText(page.Data.TotalSize))
+			} else {
+				fmt.Fprintf(a.err, "%s backups (%s)\n", count(page.Data.TotalCount), bytesText(page.Data.TotalSize))
 			}
-			fmt.Fprintf(a.err, "%s %s (%s)\n", count(page.Data.TotalCount), kind, bytesText(page.Data.TotalSize))
 			a.moreFooter(next)
 			return nil
 		}
@@ -93,6 +101,9 @@ func (a *app) printBackups(list []backup, header bool) error {
 	head := ""
 	if header && len(list) > 0 {
 		head = "BACKUP PROJECT STATUS SIZE CREATED PATH"
+		if list[0].Missing != nil || list[0].NotLookedFor != nil {
+			head = "BACKUP PROJECT STATUS SIZE CREATED STATE FILES"
+		}
 	}
 	return table(a.out, head, func(row func(...any)) {
 		for _, b := range list {
@@ -100,7 +111,15 @@ func (a *app) printBackups(list []backup, header bool) error {
 			if project == "" {
 				project = b.ProjectID
 			}
-			row(b.ID, pathText(orDash(project)), pathText(b.Status), bytesText(b.Size), when(b.CreatedAt), pathText(b.StoragePath))
+			cells := []any{b.ID, pathText(orDash(project)), pathText(b.Status), bytesText(b.Size), when(b.CreatedAt)}
+			switch {
+			case b.Missing != nil:
+				row(append(cells, "missing", pathText(strings.Join(b.Missing, " ")))...)
+			case b.NotLookedFor != nil:
+				row(append(cells, "not-looked-for", pathText(strings.Join(b.NotLookedFor, " ")))...)
+			default:
+				row(append(cells, pathText(b.StoragePath))...)
+			}
 		}
 	})
 }

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // A destination is a storage destination of the API.
@@ -17,7 +21,8 @@ type destination struct {
 	ID, Name, Type, Bucket, Path, Region, Endpoint, StemRule string
 	Verified                                                 bool
 	Credentials                                              map[string]string
-	CreatedAt, UpdatedAt                                     *time.Time
+	CreatedAt, UpdatedAt, DeletedAt                          *time.Time
+	BackupsCount                                             uint64
 }
 
 func destinationCommand(a *app) *cobra.Command {
@@ -31,14 +36,19 @@ func destinationCommand(a *app) *cobra.Command {
 }
 
 func destinationListCommand(a *app) *cobra.Command {
-	return a.jsonFlag(a.orgFlags(&cobra.Command{
+	var deleted bool
+	cmd := a.jsonFlag(a.orgFlags(&cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List destinations", Args: positional(cobra.NoArgs),
 		Example: `  firescan destination list
+  firescan destination list --deleted
   firescan destination list --json | jq -r '.data[].id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.orgClient()
 			if err != nil {
 				return err
+			}
+			if deleted {
+				return a.listDeleted(cmd.Context(), c)
 			}
 			return show(cmd.Context(), a, c, http.MethodGet, destinationsPath, nil, func(all []destination) error {
 				return table(a.out, "ID NAME TYPE BUCKET PATH VERIFIED", func(row func(...any)) {
@@ -49,6 +59,19 @@ func destinationListCommand(a *app) *cobra.Command {
 			})
 		},
 	}))
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "deleted destinations that backup records still name")
+	return cmd
+}
+
+// listDeleted lists deleted destinations that records still name.
+func (a *app) listDeleted(ctx context.Context, c *client) error {
+	return show(ctx, a, c, http.MethodGet, destinationsPath+"?deleted=true", nil, func(all []destination) error {
+		return table(a.out, "ID NAME TYPE BUCKET PATH DELETED BACKUPS", func(row func(...any)) {
+			for _, d := range all {
+				row(d.ID, pathText(d.Name), d.Type, d.Bucket, pathText(orDash(d.Path)), when(d.DeletedAt), count(d.BackupsCount))
+			}
+		})
+	})
 }
 
 func destinationShowCommand(a *app) *cobra.Command {
@@ -133,15 +156,62 @@ func (a *app) verify(ctx context.Context, c *client, id string) error {
 }
 
 func destinationRemoveCommand(a *app) *cobra.Command {
-	return a.orgFlags(&cobra.Command{
+	var confirmed bool
+	cmd := a.orgFlags(&cobra.Command{
 		Use: "remove DESTINATION", Aliases: []string{"rm"}, Short: "Remove a destination, but not its files and backup records", Args: positional(cobra.ExactArgs(1)),
-		Example: `  firescan destination remove archive`,
+		Long: `Remove a destination, but not its files and backup records.
+
+While backup records name the destination, they go on protecting their files, and records of it
+can still be imported; list it with: firescan destination list --deleted. The command shows how
+many there are and asks for confirmation.`,
+		Example: `  firescan destination remove archive
+  firescan destination remove archive --yes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := a.findDestination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
+			if err := a.confirmRemoval(cmd.Context(), c, id, confirmed); err != nil {
+				return err
+			}
 			return c.call(cmd.Context(), http.MethodDelete, destinationPath(id, ""), nil, nil)
 		},
 	})
+	cmd.Flags().BoolVar(&confirmed, "yes", false, "remove without asking for confirmation")
+	return cmd
+}
+
+// confirmRemoval shows what the removal of a destination leaves, and asks for confirmation.
+func (a *app) confirmRemoval(ctx context.Context, c *client, id string, confirmed bool) error {
+	var linked struct{ BackupsCount uint64 }
+	if err := c.call(ctx, http.MethodGet, destinationPath(id, "/linked"), nil, &linked); err != nil {
+		return err
+	}
+	if linked.BackupsCount == 0 {
+		return nil
+	}
+	var stats struct{ LinkedFiles uint64 }
+	files := "their files" // the index may be out of reach
+	if err := c.call(ctx, http.MethodGet, destinationPath(id, "/files/stats"), nil, &stats); err == nil {
+		files = count(stats.LinkedFiles) + " files"
+	}
+	fmt.Fprintf(a.err, "%s backup records remain and protect %s in the bucket.\n", count(linked.BackupsCount), files)
+	if confirmed {
+		return nil
+	}
+	if !a.interactive() {
+		return usagef("nothing was removed: without a terminal, set --yes")
+	}
+	fmt.Fprintf(a.err, "Remove the destination? Type %q to continue: ", "yes")
+	line, _ := bufio.NewReader(a.in).ReadString('\n') // an incomplete line is no confirmation
+	if strings.TrimSpace(line) != "yes" {
+		return errors.New("nothing was removed")
+	}
+	return nil
+}
+
+// interactive reports whether standard input is a terminal.
+func (a *app) interactive() bool {
+	in, ok := a.in.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd()))
 }

@@ -8,12 +8,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // A cleanupPlan is the response to a dry run of a cleanup.
@@ -173,7 +171,7 @@ func (c *cleanup) run(cmd *cobra.Command) error {
 		return fmt.Errorf("nothing was deleted: --confirm does not match the current plan, %s", plan.Hash)
 	}
 	if !confirmed {
-		if !c.interactive() {
+		if !c.app.interactive() {
 			return usagef("nothing was deleted: without a terminal, set --yes or --confirm %s", plan.Hash)
 		}
 		if !c.ask(plan) {
@@ -237,12 +235,6 @@ func pathsText(paths []string) string {
 		texts = append(texts, pathText(p))
 	}
 	return strings.Join(texts, ", ")
-}
-
-// interactive reports whether standard input is a terminal.
-func (c *cleanup) interactive() bool {
-	in, ok := c.app.in.(*os.File)
-	return ok && term.IsTerminal(int(in.Fd()))
 }
 
 // ask asks for confirmation.
