@@ -130,8 +130,7 @@ func objects(b *pb.Backup, own string) (list []Object) {
 	for _, ref := range b.GetReferences() {
 		n := ref.GetLocation()
 		i, known := byLocation[n]
-		switch k := ref.GetKind(); {
-		case n == 0: // of an older version: each begins with its most likely reading
+		if k := ref.GetKind(); n == 0 { // of an older version: each begins with its most likely reading
 			known = len(list) > 0 && k != pb.Reference_PATH && k != pb.Reference_FILE
 			i = len(list) - 1
 		}

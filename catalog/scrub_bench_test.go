@@ -62,9 +62,9 @@ func BenchmarkScrub(b *testing.B) {
 	b.ReportMetric(float64(cpuTime(b)-begun)/float64(b.N)/float64(records), "cpu-ns/record")
 }
 
-// BenchmarkUpgradeLinks adds checksums to links, in the transactions of an upgrade. (They
+// BenchmarkAddChecksums adds checksums to links, in the transactions of an upgrade. (They
 // get a second one, which costs the same.) Run with -benchtime 1x.
-func BenchmarkUpgradeLinks(b *testing.B) {
+func BenchmarkAddChecksums(b *testing.B) {
 	c, records := manyRecords(b)
 	c.db.NoSync = false
 	b.ResetTimer()

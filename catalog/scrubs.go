@@ -46,7 +46,7 @@ func (c *Catalog) Verify(ctx context.Context, maxAge time.Duration) error {
 	if err := c.Damage(); err != nil {
 		return err
 	}
-	run := c.scrubs.join(maxAge, c.scrub, c.noteDamage) //nolint:contextcheck // a comparison serves all who wait, and outlives each
+	run := c.scrubs.join(maxAge, c.scrub, c.noteDamage) //nolint:contextcheck // others wait for it, too
 	if run == nil {
 		return nil
 	}

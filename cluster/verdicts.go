@@ -74,10 +74,11 @@ func (s *verdicts) confirm(ctx context.Context, want catalog.Verdict) error {
 		if counts[digest]++; counts[digest] <= len(voters)/2 {
 			continue
 		}
-		request.Majority = r.digest
+		// Others may still be sending the request, so this is another one.
+		notice := &cpb.VerdictRequest{Org: request.Org, Intent: request.Intent, Index: request.Index, Majority: r.digest}
 		s.work.Go(func() {
 			defer cancel()
-			s.setAside(asking, request, all, responses, len(voters))
+			s.setAside(asking, notice, all, responses, len(voters))
 		})
 		if !bytes.Equal(r.digest, want.Digest) {
 			return fmt.Errorf("%w (deletion %s)", ErrDissent, want.Intent)
@@ -146,7 +147,7 @@ func (s *verdicts) serve(ctx context.Context, r *cpb.VerdictRequest) (*cpb.Verdi
 	waiting, cancel := context.WithTimeout(ctx, verdictWait)
 	defer cancel()
 	if err := s.catalog.WaitApplied(waiting, r.Index); err != nil {
-		return &cpb.VerdictResponse{Behind: true}, nil //nolint:nilerr // in the response
+		return &cpb.VerdictResponse{Behind: true}, nil
 	}
 	var v catalog.Verdict
 	if err := s.catalog.View(func(tx *catalog.Tx) (err error) {

@@ -74,13 +74,12 @@ func (b *bucket) look(ctx context.Context, otherwise func(context.Context) (vers
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepingTimeout)
 	defer cancel()
 	attrs, err := b.account.client.Bucket(b.name).Attrs(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		b.keeping.versions, b.keeping.soft = attrs.VersioningEnabled, 0
 		if p := attrs.SoftDeletePolicy; p != nil {
 			b.keeping.soft = p.RetentionDuration
 		}
-	default:
+	} else {
 		versions, soft, err := otherwise(ctx)
 		if err != nil {
 			b.keeping.until = time.Now().Add(keepingRetry)
