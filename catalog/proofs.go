@@ -88,18 +88,21 @@ func (a *authority) has(org []byte) (bool, error) {
 // everybody stands for all organizations in the result of provenOrgs.
 const everybody = ""
 
-// provenOrgs returns the organizations that have ever listed a bucket.
+// provenOrgs returns the organizations that have ever listed a bucket, under any of its
+// identities.
 func (tx *Tx) provenOrgs(bucketID string) (map[string]bool, error) {
 	if !tx.proofsDecide() {
 		return map[string]bool{everybody: true}, nil
 	}
 	orgs := map[string]bool{}
-	for id := range scan(tx.bucket(inProofs), under(bucketID)) {
-		proof, err := tx.proof(bucketID, string(id))
-		if err != nil {
-			return nil, err
+	for _, bucketID := range withAliases(tx, []string{bucketID}) {
+		for id := range scan(tx.bucket(inProofs), under(bucketID)) {
+			proof, err := tx.proof(bucketID, string(id))
+			if err != nil {
+				return nil, err
+			}
+			orgs[proof.GetOrg()] = true
 		}
-		orgs[proof.GetOrg()] = true
 	}
 	return orgs, nil
 }

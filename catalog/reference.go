@@ -366,7 +366,7 @@ func (p *places) add(place Place) {
 	if place.Bucket == p.own {
 		place.Bucket = ""
 	}
-	if place.Key == "" || place.Key == "/" || len(place.Key) > maxKey || len(p.list) >= maxPlaces || slices.Contains(p.list, place) {
+	if place.Key == "" || place.Key == "/" || len(place.Key) > maxKey || len(p.list) >= maxPlaces && !place.Prefix || slices.Contains(p.list, place) {
 		return
 	}
 	p.list = append(p.list, place)

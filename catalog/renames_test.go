@@ -115,6 +115,13 @@ func linksOnly(t *testing.T, location, listed string, asFile bool) error {
 	if r := apply(t, c, oneBackup(b)); len(r.Rejected) != 1 || r.Rejected[0].Code != CodeBeingDeleted {
 		return fmt.Errorf("a record of %q while %q is being deleted: %v", location, listed, r)
 	}
+	if err := c.scrub(t.Context()); err != nil {
+		return fmt.Errorf("while %q is being deleted: %w", listed, err)
+	}
+	apply(t, c, &pb.FinishDelete{Org: "o", Id: "del_2", At: 2, Outcomes: []*pb.Outcome{{Path: []byte(listed), Deleted: true, Held: true}}})
+	if err := c.scrub(t.Context()); err != nil {
+		return fmt.Errorf("while %q is held: %w", listed, err)
+	}
 	finish(t, c, "o", "del_2")
 	if r := apply(t, c, oneBackup(b)); len(r.GetRejected()) > 0 {
 		return fmt.Errorf("a record of %q after the deletion of %q: %v", location, listed, r)

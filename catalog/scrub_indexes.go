@@ -74,7 +74,7 @@ func (s *scrubber) intents() error {
 			return damaged("deletion %q lies in the wrong place", k)
 		}
 		s.expect(byDestination, join(n.GetDestinationId(), n.GetId()), nil)
-		for _, path := range n.GetPaths() {
+		for _, path := range markedKeys(n) {
 			s.expect(marks, append([]byte(n.GetBucketId()+"\x00"), path...), k)
 		}
 		return nil

@@ -18,7 +18,7 @@ func upgrade(tx *bbolt.Tx, version uint32) error {
 	if version < 3 {
 		// Version 3 has one identity for all spellings of an endpoint, and checksums, which
 		// depend on it.
-		return firstError(mergeIdentities(tx), listAllStrays(&writeTx{read: &Tx{tx: tx}}), beginChecksums(tx))
+		return firstError(mergeIdentities(tx), markFolds(tx), listAllStrays(&writeTx{read: &Tx{tx: tx}}), beginChecksums(tx))
 	}
 	return nil
 }
@@ -55,6 +55,36 @@ func mergeIdentities(tx *bbolt.Tx) error {
 		}
 	}
 	return mergeRelations(tx.Bucket([]byte(inMeta)))
+}
+
+// markFolds adds the marks of open intents under the names that servers may list their files
+// by, which older versions did not set.
+func markFolds(tx *bbolt.Tx) error {
+	intents := tx.Bucket([]byte(inIntents))
+	for _, key := range keysOf(intents, nil) {
+		n, err := load[pb.Intent](intents, []byte(key))
+		if err != nil {
+			return err
+		}
+		keys := markedKeys(n)
+		if len(keys) == len(n.GetPaths()) {
+			continue
+		}
+		marks, err := tx.Bucket([]byte(inMarks)).CreateBucketIfNotExists([]byte(n.GetBucketId()))
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			mark := marks.Get(k)
+			if !bytes.Equal(mark, withoutHolder(mark, n.GetOrg(), n.GetId())) {
+				continue // marked by the older version
+			}
+			if err := marks.Put(k, append(bytes.Clone(withSeparator(mark)), key...)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // renameKeys renames the identity that is one part of the keys of b.

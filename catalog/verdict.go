@@ -32,14 +32,18 @@ func NewVerdict(m *pb.BeginDelete, r *pb.Result) Verdict {
 }
 
 // Verdict returns the verdict of this node on an open deletion. Without one it is that
-// nothing may be deleted, and its digest is empty.
-func (tx *Tx) Verdict(org, intent string) (Verdict, error) {
-	v := Verdict{Org: org, Intent: intent}
+// nothing may be deleted, and its digest is empty. After its first outcome the verdict is
+// known no more: ended is true then.
+func (tx *Tx) Verdict(org, intent string) (v Verdict, ended bool, err error) {
+	v = Verdict{Org: org, Intent: intent}
+	if tx.bucket(inAudit).Get(join(org, intent)) != nil {
+		return v, true, nil
+	}
 	n, err := load[pb.Intent](tx.bucket(inIntents), join(org, intent))
 	if err == nil && n != nil {
 		v.Digest = verdictDigest(n.GetPaths(), n.GetRejected())
 	}
-	return v, err
+	return v, false, err
 }
 
 // verdictDigest depends on nothing but what was decided: nodes of two versions agree.

@@ -105,6 +105,8 @@ func (s *verdicts) ask(ctx context.Context, id string, request *cpb.VerdictReque
 		return nil, err
 	case response.Behind:
 		return nil, errors.New("it has not applied the deletion yet")
+	case response.Ended:
+		return nil, errors.New("the deletion has an outcome already")
 	}
 	return response.Digest, nil
 }
@@ -150,11 +152,15 @@ func (s *verdicts) serve(ctx context.Context, r *cpb.VerdictRequest) (*cpb.Verdi
 		return &cpb.VerdictResponse{Behind: true}, nil
 	}
 	var v catalog.Verdict
+	var ended bool
 	if err := s.catalog.View(func(tx *catalog.Tx) (err error) {
-		v, err = tx.Verdict(r.Org, r.Intent)
+		v, ended, err = tx.Verdict(r.Org, r.Intent)
 		return err
 	}); err != nil {
 		return nil, err
+	}
+	if ended { // a slow node is not a damaged one
+		return &cpb.VerdictResponse{Ended: true}, nil
 	}
 	if len(r.Majority) > 0 && !bytes.Equal(r.Majority, v.Digest) {
 		_ = s.catalog.MarkDamaged(fmt.Sprintf("a majority of the nodes has decided otherwise about deletion %s", r.Intent))

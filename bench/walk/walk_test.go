@@ -33,6 +33,10 @@ const org = "org_abc123"
 var added = []string{
 	"meta", "meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "meta.nextCursor", "data.byType.unknown", "data.syncIds",
 	"data.endpoint", "data[].endpoint", "data.conditionalDelete", "data.keyMapping", "data.planHash", "data.failedCount", "data.skipped", "data.feed",
+	"data.stemRule", "data[].stemRule", "data.overlaps", "data.destinations[].countedIn",
+	"data.linkedByStemFiles", "data.destinations[].linkedByStemFiles", "data.totals.linkedByStemFiles",
+	"data.linkedByStemSize", "data.destinations[].linkedByStemSize", "data.totals.linkedByStemSize",
+	"data.missingBackups", "data.destinations[].missingBackups", "data.notLookedForBackups", "data.destinations[].notLookedForBackups",
 }
 
 // step is one request of the walk.

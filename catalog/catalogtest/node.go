@@ -71,7 +71,7 @@ func (n *Node) Confirm(_ context.Context, v catalog.Verdict) error {
 			continue
 		}
 		if err := other.Catalog.View(func(tx *catalog.Tx) error {
-			own, err := tx.Verdict(v.Org, v.Intent)
+			own, _, err := tx.Verdict(v.Org, v.Intent)
 			if err == nil && bytes.Equal(own.Digest, v.Digest) {
 				agreed++
 			}

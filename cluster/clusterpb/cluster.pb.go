@@ -1099,7 +1099,9 @@ type VerdictResponse struct {
 	// digest is empty when nothing may be deleted.
 	Digest []byte `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
 	// behind: the node did not reach the index in time.
-	Behind        bool `protobuf:"varint,2,opt,name=behind,proto3" json:"behind,omitempty"`
+	Behind bool `protobuf:"varint,2,opt,name=behind,proto3" json:"behind,omitempty"`
+	// ended: the node has applied an outcome of the deletion, and knows no verdict anymore.
+	Ended         bool `protobuf:"varint,3,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1144,6 +1146,13 @@ func (x *VerdictResponse) GetDigest() []byte {
 func (x *VerdictResponse) GetBehind() bool {
 	if x != nil {
 		return x.Behind
+	}
+	return false
+}
+
+func (x *VerdictResponse) GetEnded() bool {
+	if x != nil {
+		return x.Ended
 	}
 	return false
 }
@@ -1420,10 +1429,11 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1a\n" +
-	"\bmajority\x18\x04 \x01(\fR\bmajority\"A\n" +
+	"\bmajority\x18\x04 \x01(\fR\bmajority\"W\n" +
 	"\x0fVerdictResponse\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\x12\x16\n" +
-	"\x06behind\x18\x02 \x01(\bR\x06behind\"M\n" +
+	"\x06behind\x18\x02 \x01(\bR\x06behind\x12\x14\n" +
+	"\x05ended\x18\x03 \x01(\bR\x05ended\"M\n" +
 	"\bGreeting\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +
