@@ -172,6 +172,7 @@ func TestConfirmNeedsAMajority(t *testing.T) {
 	leader, followers := r.leader(nodes...)
 	leader.needed()
 	v := leader.begin("del_1", "orphan")
+	followers[0].barrier() // as the proposer, it must have applied the deletion
 	if err := followers[0].Confirm(t.Context(), v); err != nil {
 		t.Errorf("a follower: %v", err)
 	}
