@@ -82,7 +82,7 @@ func newLinkList(records []record) *linkList {
 }
 
 // TestPagesAgreeWithTheRule compares the merge over arbitrary pages with the definition:
-// every file against every record.
+// every file against every record, by its key and then by the fold of its key.
 func TestPagesAgreeWithTheRule(t *testing.T) {
 	key := rapid.Custom(func(t *rapid.T) string {
 		return rapid.StringOfN(rapid.RuneFrom([]rune("ab./-!p")), 1, 7, -1).Draw(t, "name") + rapid.SampledFrom([]string{"", "", ".backup", ".meta.gz"}).Draw(t, "end")
@@ -138,14 +138,9 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 		}
 
 		for _, k := range keys {
-			named, stem := false, false
-			for _, p := range pitr {
-				named = named || strings.HasPrefix(k, p)
-			}
-			for _, r := range records {
-				named = named || k == r.path || k == r.alias || slices.Contains(r.files, k) || r.folder != "" && strings.HasPrefix(k, r.folder)
-				of := func(key string) string { return string(r.rule.Stem([]byte(key))) }
-				stem = stem || of(k) == of(r.path) || r.alias != "" && of(k) == of(r.alias)
+			named, stem := linkedBy(records, pitr, k)
+			if fold, other := keyspace.Folded([]byte(k)); other && !named && !stem {
+				named, stem = linkedBy(records, pitr, string(fold))
 			}
 			if linked[k] != (named || stem) || byStem[k] != (stem && !named) {
 				t.Fatalf("file %q: linked %v, by stem alone %v; named %v, stem %v (records %v, pitr %q)", k, linked[k], byStem[k], named, stem, records, pitr)
@@ -166,6 +161,20 @@ func TestPagesAgreeWithTheRule(t *testing.T) {
 			}
 		}
 	})
+}
+
+// linkedBy reports whether a record names a key as it stands, or a PITR prefix covers it, and
+// whether it shares the stem of a record.
+func linkedBy(records []record, pitr []string, key string) (named, stem bool) {
+	for _, p := range pitr {
+		named = named || strings.HasPrefix(key, p)
+	}
+	for _, r := range records {
+		named = named || key == r.path || key == r.alias || slices.Contains(r.files, key) || r.folder != "" && strings.HasPrefix(key, r.folder)
+		of := func(key string) string { return string(r.rule.Stem([]byte(key))) }
+		stem = stem || of(key) == of(r.path) || r.alias != "" && of(key) == of(r.alias)
+	}
+	return named, stem
 }
 
 func TestTypeOf(t *testing.T) {
