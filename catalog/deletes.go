@@ -22,12 +22,12 @@ func beginDelete(tx *writeTx, m *pb.BeginDelete) (*pb.Result, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case tx.bucket(inAudit).Get(key) != nil: // also while the intent is open for held paths
+		return nil, refuse(CodeConflict, "deletion %q has ended", m.GetId())
 	case open != nil && begunBy(open, m):
 		return &pb.Result{Rejected: withMessages(open.GetRejected())}, nil
 	case open != nil:
 		return nil, refuse(CodeConflict, "deletion %q was begun with other content", m.GetId())
-	case tx.bucket(inAudit).Get(key) != nil:
-		return nil, refuse(CodeConflict, "deletion %q has ended", m.GetId())
 	}
 	d, err := tx.read.Destination(m.GetOrg(), m.GetDestinationId())
 	if err != nil {

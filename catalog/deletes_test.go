@@ -390,3 +390,29 @@ func TestHeldPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestBeginAfterOutcome: once an outcome is recorded, the same command does not begin the
+// intent again, although it may still be open with all its paths.
+func TestBeginAfterOutcome(t *testing.T) {
+	c := openTest(t)
+	mustPut(t, c, testDestination("o", "d"), true)
+	apply(t, c, &pb.StartSync{Org: "o", DestinationId: "d", SyncId: "s"})
+	promote(t, c, "s")
+	m := &pb.BeginDelete{
+		Org: "o", DestinationId: "d", Id: "del", Who: "me", Node: "n", At: 3, Revision: 1, Paths: [][]byte{[]byte("x.backup")},
+	}
+	for range 2 {
+		if err := ResultError(apply(t, c, m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, held := range []bool{true, false} {
+		outcome := &pb.Outcome{Path: []byte("x.backup"), Held: held}
+		if err := ResultError(apply(t, c, &pb.FinishDelete{Org: "o", Id: "del", At: 4, Outcomes: []*pb.Outcome{outcome}})); err != nil {
+			t.Fatal(err)
+		}
+		if r := apply(t, c, m); r.Code != CodeConflict {
+			t.Errorf("after the outcome with held %v: %v", held, r)
+		}
+	}
+}
