@@ -37,7 +37,7 @@ type BackupOutcome struct {
 	// FilesDeleted reports that none of its files is left.
 	FilesDeleted bool
 	// Err is the reason why the record was kept. For a deleted record it is the reason why
-	// a file was kept: another record needs it.
+	// a file was kept: another record needs it, or it is below a folder (ErrFolder).
 	Err error
 }
 
@@ -241,6 +241,12 @@ func (b *backupBatch) delete(ctx context.Context, withFiles bool, total *Backups
 	for _, v := range b.backups {
 		b.setOutcome(v, startErr)
 		v.outcome.FilesDeleted = v.outcome.FilesDeleted && withFiles
+		if withFiles && v.namesFolder() {
+			v.outcome.FilesDeleted = false
+			if v.outcome.Err == nil {
+				v.outcome.Err = ErrFolder
+			}
+		}
 	}
 }
 
@@ -252,6 +258,11 @@ func (b *backupBatch) deletable() (ids []string) {
 		}
 	}
 	return ids
+}
+
+// namesFolder reports whether a backup names a folder, the files of which are not deleted.
+func (b *backup) namesFolder() bool {
+	return slices.ContainsFunc(b.record.GetReferences(), func(r *pb.Reference) bool { return r.GetKind() == pb.Reference_PREFIX })
 }
 
 // keepReason returns the reason why a backup must be kept, nil when there is none.

@@ -233,3 +233,30 @@ func TestBackupIsKeptWithItsFile(t *testing.T) {
 		t.Errorf("records left: %q", left)
 	}
 }
+
+// TestBackupOfAFolder: the files below a folder that a record names stay, which the outcome
+// reports, also where the record has files that are deleted.
+func TestBackupOfAFolder(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{})
+	r.account.Fill(bucket, 10, old, "folder/1", "folder/2", "mixed/part/1", "mixed.backup", "plain.backup")
+	for id, names := range map[string][]string{"folder": {"/folder/"}, "mixed": {"mixed.backup", "mixed/part/"}, "plain": {"plain.backup"}} {
+		b := &pb.Backup{Org: org, Id: id, StorageId: destID, CreatedAt: 1, StoragePath: []byte(names[0])}
+		for _, f := range names[1:] {
+			b.Files = append(b.Files, []byte(f))
+		}
+		r.putResolved(b)
+	}
+	r.sync()
+	got, files := r.deleteBackups(true, "folder", "mixed", "plain")
+	for _, id := range []string{"folder", "mixed"} {
+		if o := got[id]; !o.Deleted || o.FilesDeleted || !errors.Is(o.Err, ErrFolder) {
+			t.Errorf("%s: %+v", id, o)
+		}
+	}
+	if o := got["plain"]; !o.Deleted || !o.FilesDeleted || o.Err != nil {
+		t.Errorf("plain: %+v", o)
+	}
+	if left := r.keys(""); files != 2 || !slices.Equal(left, []string{"folder/1", "folder/2", "mixed/part/1"}) {
+		t.Errorf("%d files deleted, left: %q", files, left)
+	}
+}

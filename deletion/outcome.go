@@ -23,6 +23,8 @@ var (
 	// ErrRecordKept is returned for a backup whose files were deleted and whose record was
 	// not, because the catalog did not respond.
 	ErrRecordKept = errors.New("the files are deleted and the record is not yet: delete the backup again")
+	// ErrFolder is returned for a deleted backup that names a folder: the files below it stay.
+	ErrFolder = errors.New("the backup names a folder; its files were not deleted: sync the destination and delete the files below the folder by their paths")
 	// ErrNeverSynced is returned by Plan and Cleanup before the first generation.
 	ErrNeverSynced = errors.New("the destination was never synced, so no orphans are known: sync it first")
 	// ErrStopping is returned when the node stops before it reached the file.
