@@ -163,12 +163,12 @@ func (tx *Tx) CheckWrittenIn(d *pb.Destination, b *pb.Backup) error {
 	case !known:
 		return refuse(CodeMoved, "it is not known in which bucket the files of backup %q are, because storage destination %q has been moved to bucket %q: delete the record without its files",
 			b.GetId(), d.GetId(), d.GetBucket())
-	case !tx.sameBucket(own, in):
+	case !tx.SameBucket(own, in):
 		return refuse(CodeMoved, "the files of backup %q are in bucket %s, where storage destination %q lay before, not in bucket %q: %s",
 			b.GetId(), describeBucket(in), d.GetId(), d.GetBucket(), further)
 	}
 	for _, o := range objects(b, in) {
-		if r := o.Readings[0]; !tx.sameBucket(own, r.BucketID) {
+		if r := o.Readings[0]; !tx.SameBucket(own, r.BucketID) {
 			return refuse(CodeMoved, "%q of backup %q is in bucket %s, not in that of storage destination %q: delete the record without its files, then the file in that bucket",
 				clip(string(o.Location)), b.GetId(), describeBucket(r.BucketID), d.GetId())
 		}
@@ -176,8 +176,8 @@ func (tx *Tx) CheckWrittenIn(d *pb.Destination, b *pb.Backup) error {
 	return nil
 }
 
-// sameBucket reports whether two identities are known to be one bucket.
-func (tx *Tx) sameBucket(a, b string) bool {
+// SameBucket reports whether two identities are known to be one bucket.
+func (tx *Tx) SameBucket(a, b string) bool {
 	if a == b {
 		return true
 	}

@@ -3,6 +3,7 @@ package deletion
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"firescan/catalog"
@@ -35,7 +36,8 @@ type Thresholds struct {
 	// NewOrphans is the number of new orphans, when there are more than ten for each changed
 	// record.
 	NewOrphans uint64
-	// Missing is the number of backups without a file in the bucket.
+	// Missing is the number of backups without a file in the bucket, or with one that was not
+	// looked for.
 	Missing uint64
 }
 
@@ -74,10 +76,11 @@ func (d *Deleter) guards(view *index.View, r *CleanupRequest, p *Plan) (met []Gu
 	if err != nil {
 		return nil, err
 	}
-	if p.Missing > d.config.Thresholds.Missing {
+	if p.Missing+p.NotLookedFor > d.config.Thresholds.Missing {
 		if g.missing, err = examplesOfMissing(view, r.Destination.Org); err != nil {
 			return nil, err
 		}
+		g.missing = append(g.missing, p.lost.examples[:min(len(p.lost.examples), maxExamples-len(g.missing))]...)
 	}
 	for _, check := range []func() *Guard{g.noBackups, g.half, g.jump, g.growth, g.incomplete, g.unresolved, g.lost, g.resembling} {
 		if guard := check(); guard != nil {
@@ -184,13 +187,21 @@ func (g *guarding) unresolved() *Guard {
 }
 
 func (g *guarding) lost() *Guard {
-	if g.plan.Missing <= g.limits.Missing {
+	missing, strays := g.plan.Missing, g.plan.NotLookedFor
+	if missing+strays <= g.limits.Missing {
 		return nil
 	}
-	return &Guard{
-		Name: GuardMissing, Limit: fmt.Sprint(g.limits.Missing), Saw: fmt.Sprintf("%d files of backups were not found in the bucket", g.plan.Missing), Examples: g.missing,
-		GoOn: "find their files or delete their records",
+	guard := &Guard{Name: GuardMissing, Limit: fmt.Sprint(g.limits.Missing), Examples: g.missing, GoOn: "find their files or delete their records"}
+	var saw []string
+	if missing > 0 {
+		saw = append(saw, fmt.Sprintf("%d files of backups were not found in the bucket", missing))
 	}
+	if strays > 0 {
+		saw = append(saw, fmt.Sprintf("%d files of backups were not looked for, because they lie outside of the destination", strays))
+		guard.GoOn += "; if they were moved, import the records again with their present locations"
+	}
+	guard.Saw = strings.Join(saw, ", and ")
+	return guard
 }
 
 func (g *guarding) resembling() *Guard {

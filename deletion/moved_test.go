@@ -2,8 +2,10 @@ package deletion
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -65,5 +67,88 @@ func TestMovedDestination(t *testing.T) {
 				t.Fatalf("after the move back: %+v, %d files", got["before"], files)
 			}
 		})
+	}
+}
+
+// TestMovedFiles: the path of a destination is edited, its files are moved there, and the
+// records are not imported again. Until they are, no plan has the files that the records mean.
+func TestMovedFiles(t *testing.T) {
+	for name, manual := range map[string]bool{"resolved": false, "as they are": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newDeleteRig(t, mem.Options{})
+			edit := func(path string) {
+				d := proto.CloneOf(r.destination(destID))
+				d.Path = path
+				r.propose(&pb.PutDestination{Destination: d, KeepPlace: true})
+			}
+			put := func(id, path string) {
+				if manual {
+					r.backup(id, path)
+					return
+				}
+				r.putResolved(&pb.Backup{Org: org, Id: id, StorageId: destID, CreatedAt: 1, StoragePath: []byte(path)})
+			}
+			edit("a")
+			put("x", "a/x.backup")
+			put("y", "a/deep/y.backup")
+			edit("b")
+			put("known", "b/known.backup")
+			put("known2", "b/known2.backup")
+			put("known3", "b/known3.backup")
+			r.account.Fill(bucket, 10, old, "b/x.backup", "b/elsewhere/y.backup", "b/orphan.backup", "b/known.backup", "b/known2.backup", "b/known3.backup")
+			r.sync()
+			req := r.cleanupRequest()
+			plan, err := r.deleter.Plan(t.Context(), req)
+			if err != nil || plan.Missing != 0 || plan.NotLookedFor != 2 || plan.Files != 1 || plan.Resembling.Files != 2 {
+				t.Fatalf("plan: %+v, %v", plan, err)
+			}
+			if got := r.met(req); !slices.Equal(got, []string{GuardMissing}) {
+				t.Fatalf("guards %v", got)
+			}
+			if g := plan.Guards[0]; !strings.Contains(g.Saw, "2 files of backups were not looked for") || len(g.Examples) != 2 || !strings.Contains(g.Examples[0], "a/x.backup") {
+				t.Errorf("guard: %+v", g)
+			}
+			r.confirm(req)
+			if left := r.keys("b/"); slices.Contains(left, "b/orphan.backup") || len(left) != 5 {
+				t.Errorf("left: %q", left)
+			}
+			put("x", "b/x.backup")
+			put("y", "b/elsewhere/y.backup")
+			if plan, err = r.deleter.Plan(t.Context(), req); err != nil || plan.NotLookedFor != 0 || plan.Resembling.Files != 0 || plan.Files != 0 {
+				t.Errorf("after the import: %+v, %v", plan, err)
+			}
+		})
+	}
+}
+
+// TestStraysAreLookedUp: what is the object of a record that lies in the bucket, outside of
+// the destination, is not deleted; after an edit of the bucket nothing is looked up.
+func TestStraysAreLookedUp(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{Now: func() time.Time { return old }})
+	d := proto.CloneOf(r.destination(destID))
+	d.Path = "b"
+	r.propose(&pb.PutDestination{Destination: d, KeepPlace: true})
+	r.put("a/x.backup", "needed")
+	r.put("b/renamed.backup", "needed")
+	r.put("b/orphan.backup", "of nobody")
+	r.propose(&pb.PutRecords{Org: org, Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: &pb.Backup{
+		Org: org, Id: "x", StorageId: destID, CreatedAt: 1, StoragePath: []byte("a/x.backup"), Revision: r.destination(destID).Revision,
+	}}}}})
+	r.sync()
+	got := r.delete("b/renamed.backup", "b/orphan.backup")
+	if o := got["b/renamed.backup"]; o.Deleted || !errors.Is(o.Err, ErrUnlisted) {
+		t.Errorf("the object of a record: %+v", o)
+	}
+	if o := got["b/orphan.backup"]; !o.Deleted {
+		t.Errorf("an orphan: %+v", o)
+	}
+	d = proto.CloneOf(r.destination(destID))
+	d.Bucket, d.Path = "other", ""
+	r.account.Fill("other", 10, old, "a/x.backup", "y.backup")
+	r.propose(&pb.PutDestination{Destination: d, KeepPlace: true})
+	r.sync()
+	op := &operation{deleter: r.deleter, destination: r.destination(destID), bucket: r.account.Bucket("other")}
+	if u, err := op.findUnseen(t.Context()); u != nil || err != nil {
+		t.Errorf("in another bucket: %+v, %v", u, err)
 	}
 }

@@ -55,6 +55,9 @@ type Plan struct {
 	Skipped Skipped
 	// Missing is the number of backups without a file in the bucket.
 	Missing uint64
+	// NotLookedFor is the number of files of backups where the last scan has not looked: they
+	// lie outside of the destination.
+	NotLookedFor uint64
 	// Resembling are orphans that resemble missing backups. They are left out of the plan,
 	// unless the request wants them.
 	Resembling Resembling
@@ -134,9 +137,10 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 	stats := view.Stats()
 	p := &Plan{Of: stats.Files(), Missing: countMissing(view), orphans: stats.OrphanFiles()}
 	var err error
-	if p.lost, err = d.lostFiles(view, r.Destination.Org, p.Missing); err != nil {
+	if p.lost, err = d.lostFiles(ctx, view, r.Destination, p.Missing); err != nil {
 		return nil, err
 	}
+	p.NotLookedFor = p.lost.strays
 	hash := newPlanHash(r.Destination)
 	seen := 0
 	_, more, err := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {

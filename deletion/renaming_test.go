@@ -118,8 +118,15 @@ func TestUnknownRenaming(t *testing.T) {
 }
 
 // TestLookupFails: where records without a listed file cannot be looked up, what has the name
-// of one is kept, and other orphans are not.
+// of one is kept, and other orphans are not. A request that is refused as invalid is no lookup.
 func TestLookupFails(t *testing.T) {
+	for _, kind := range []provider.Kind{provider.Unavailable, provider.Invalid} {
+		t.Run(kind.String(), func(t *testing.T) { testLookupFails(t, kind) })
+	}
+}
+
+func testLookupFails(t *testing.T, kind provider.Kind) {
+	t.Helper()
 	r := newDeleteRig(t, mem.Options{Now: func() time.Time { return old }})
 	r.put("here/k.backup", "x")
 	r.put("other.backup", "y")
@@ -127,7 +134,7 @@ func TestLookupFails(t *testing.T) {
 	r.sync()
 	r.set(func(_ int, what string) error {
 		if what == "stat" {
-			return &provider.Error{Kind: provider.Unavailable, Op: "stat", Reason: "down"}
+			return &provider.Error{Kind: kind, Op: "stat", Reason: "down"}
 		}
 		return nil
 	}, nil)

@@ -2,12 +2,14 @@ package deletion
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 	"firescan/keyspace"
 )
@@ -35,17 +37,27 @@ func (r *Resembling) add(path []byte) {
 	}
 }
 
-// lostFiles are hashes of what the missing backups of a view are called. Two names with one
-// hash protect a file too many.
+// lostFiles are hashes of what the missing backups of a view and the strays of its destination
+// are called. Two names with one hash protect a file too many.
 type lostFiles struct {
 	names []uint64 // of last path segments
 	stems []uint64 // of the stems of these, with a size if sized
 	sized bool
+
+	strays   uint64   // number of strays
+	examples []string // of strays
 }
 
-// lostFiles returns what the missing backups of an organization are called.
-func (d *Deleter) lostFiles(view *index.View, org string, count uint64) (*lostFiles, error) {
-	lost := &lostFiles{sized: count <= maxSized}
+// lostFiles returns what the missing backups and the strays of a destination are called.
+func (d *Deleter) lostFiles(ctx context.Context, view *index.View, dest *pb.Destination, missing uint64) (*lostFiles, error) {
+	lost, org, count := &lostFiles{}, dest.Org, missing
+	if err := d.config.Catalog.View(func(tx *catalog.Tx) error {
+		count += tx.CountStrays(org, dest.Id)
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	lost.sized = count <= maxSized
 	for next := []byte(nil); ; {
 		list, more, err := view.Missing(org, next, missingPage)
 		if err != nil {
@@ -57,6 +69,12 @@ func (d *Deleter) lostFiles(view *index.View, org string, count uint64) (*lostFi
 		if next = more; next == nil {
 			break
 		}
+	}
+	if err := d.strays(view, dest, func(list []stray) error {
+		lost.addStrays(list)
+		return context.Cause(ctx)
+	}); err != nil {
+		return nil, err
 	}
 	slices.Sort(lost.names)
 	slices.Sort(lost.stems)
@@ -80,7 +98,29 @@ func (l *lostFiles) add(tx *catalog.Tx, org string, list []index.Missing) error 
 	return nil
 }
 
-// resembles reports whether a file may be one of a missing backup: its last path segment is
+func (l *lostFiles) addStrays(list []stray) {
+	for _, s := range list {
+		if l.strays++; len(l.examples) < maxExamples {
+			l.examples = append(l.examples, s.record.Id+": "+string(s.location))
+		}
+		var size int64
+		if l.sized {
+			size = s.record.Size
+		}
+		var last []byte
+		for i, key := range s.keys {
+			name := lastSegment(key)
+			if i > 0 && bytes.Equal(name, last) {
+				continue
+			}
+			last = name
+			l.names = append(l.names, xxhash.Sum64(name))
+			l.stems = append(l.stems, l.stem(name, size))
+		}
+	}
+}
+
+// resembles reports whether a file may be one of a missing backup or a stray: its last path segment is
 // equal, or the stem of that and the size.
 func (l *lostFiles) resembles(e *index.Entry) bool {
 	if len(l.names) == 0 {

@@ -100,7 +100,7 @@ func segmentHash(name string) uint64 {
 }
 
 // findUnseen looks up the files of records that the last scan of the destination has not
-// seen. It returns nil if there are none.
+// seen, or has not looked for although they are in its bucket. It returns nil if there are none.
 func (op *operation) findUnseen(ctx context.Context) (*unseen, error) {
 	view, err := op.deleter.view(ctx, op.destination.Id)
 	if err != nil || view == nil {
@@ -111,21 +111,37 @@ func (op *operation) findUnseen(ctx context.Context) (*unseen, error) {
 	generation, _ := view.Generation()
 	ctx, cancel := context.WithTimeout(ctx, unseenTime)
 	defer cancel()
-	var after []byte
-	for looked := 0; ; {
-		list, next, err := view.Missing("", after, unseenPage)
-		if err != nil {
-			return nil, err
-		}
+	looked := 0
+	lookUp := func(list []index.Missing) {
 		n := min(len(list), maxUnseen-looked)
 		op.lookUp(ctx, generation, list[:n], u)
 		for _, m := range list[n:] {
 			u.notLookedUp(&m)
 		}
 		looked += n
+	}
+	var after []byte
+	for {
+		list, next, err := view.Missing("", after, unseenPage)
+		if err != nil {
+			return nil, err
+		}
+		lookUp(list)
 		if after = next; next == nil {
 			break
 		}
+	}
+	if err := op.deleter.strays(view, op.destination, func(strays []stray) error {
+		var list []index.Missing
+		for _, s := range strays {
+			for _, key := range s.here {
+				list = append(list, index.Missing{Org: []byte(op.destination.Org), BackupID: []byte(s.record.Id), Path: key})
+			}
+		}
+		lookUp(list)
+		return nil
+	}); err != nil {
+		return nil, err
 	}
 	if len(u.names) == 0 && len(u.last) == 0 {
 		return nil, nil //nolint:nilnil // nothing protects more than the links do
@@ -177,15 +193,19 @@ func (op *operation) statRecord(ctx context.Context, generation string, m *index
 		}
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 	for _, key := range keys {
-		if err != nil {
-			break
-		}
-		var info provider.Info
-		if info, err = op.deleter.lookups.stat(ctx, op.bucket, generation, string(key)); err == nil {
+		info, failed := op.deleter.lookups.stat(ctx, op.bucket, generation, string(key))
+		switch kind := provider.KindOf(failed); {
+		case failed == nil:
 			found = append(found, info)
-		} else if kind := provider.KindOf(err); kind == provider.NotFound || kind == provider.Invalid {
-			err = nil // there is none, or can be none
+		case kind == provider.NotFound:
+		case kind == provider.Invalid: // neither proves that there is none, nor fails for another key
+			err = failed
+		default:
+			return found, failed
 		}
 	}
 	return found, err

@@ -61,7 +61,7 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.Float64Var(&c.Guards.JumpPoints, "guard-jump", c.Guards.JumpPoints, "increase of the share of orphans, in percentage points, above which a cleanup must be confirmed")
 	f.Uint64Var(&c.Guards.JumpFiles, "guard-jump-files", c.Guards.JumpFiles, "minimum number of files of a cleanup for --guard-jump")
 	f.Uint64Var(&c.Guards.NewOrphans, "guard-new-orphans", c.Guards.NewOrphans, "number of new orphans, more than 10 for each changed record, above which a cleanup must be confirmed")
-	f.Uint64Var(&c.Guards.Missing, "guard-missing", c.Guards.Missing, "number of backups without a file in the bucket above which a cleanup must be confirmed")
+	f.Uint64Var(&c.Guards.Missing, "guard-missing", c.Guards.Missing, "number of backups without a file in the bucket, or with one outside of the destination, above which a cleanup must be confirmed")
 	f.DurationVar(&c.FreshFor, "fresh-for", c.FreshFor, "maximum age of a sync that counts as fresh")
 	f.IntVar(&c.ScanStreams, "scan-streams", c.ScanStreams, "maximum number of concurrent list requests")
 	f.IntVar(&c.ReplicaBandwidth, "replica-bandwidth", c.ReplicaBandwidth, "maximum replication bandwidth in MiB/s (0 = unlimited)")
