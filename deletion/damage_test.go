@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"firescan/catalog"
 	"firescan/catalog/catalogtest"
@@ -57,14 +58,21 @@ func (r *deleteRig) wantKept() {
 	if keys := r.keys("linked/5"); len(keys) != 1 {
 		r.t.Fatal("a needed file was deleted")
 	}
-	for _, n := range r.log.Nodes() {
-		if err := n.Catalog.View(func(tx *catalog.Tx) error {
-			if tx.Marked(catalog.BucketID(r.destination(destID)), []byte("linked/5.backup")) {
-				r.t.Errorf("the needed file stays marked on %s", n.ID)
-			}
+	marked := func(c *catalog.Catalog) (is bool) {
+		if err := c.View(func(tx *catalog.Tx) error {
+			is = tx.Marked(catalog.BucketID(r.destination(destID)), []byte("linked/5.backup"))
 			return nil
 		}); err != nil {
 			r.t.Fatal(err)
+		}
+		return is
+	}
+	for _, n := range r.log.Nodes() {
+		// A follower may apply the end of the deletion later.
+		for deadline := time.Now().Add(30 * time.Second); marked(n.Catalog); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				r.t.Fatalf("the needed file stays marked on %s", n.ID)
+			}
 		}
 	}
 }

@@ -351,7 +351,8 @@ func TestOtherNamesOfANeededFile(t *testing.T) {
 				t.Helper()
 				names := []string{"b/../a/linked.backup", "a//linked.backup", "a/./linked.backup", "/a/linked.backup", "a/linked.backup/"}
 				for name, o := range r.delete(names...) {
-					if o.Deleted || !errors.Is(o.Err, ErrNotFound) {
+					// What a server may list as the needed file is linked, too.
+					if o.Deleted || !errors.Is(o.Err, ErrNotFound) && !errors.Is(o.Err, catalog.ErrNotOrphan) {
 						t.Errorf("%q: %+v", name, o)
 					}
 				}
