@@ -108,8 +108,8 @@ func TestDamagedLinkOfThree(t *testing.T) {
 	if err := r.deleteNeeded(); !errors.Is(err, catalogtest.ErrDissent) {
 		t.Errorf("the error is %v", err)
 	}
-	r.deleter.Close() // waits until the intent is withdrawn
-	r.wantKept()
+	r.wantKept() // waits until the intent is withdrawn
+	r.deleter.Close()
 	audit := r.audit()
 	if len(audit) != 1 || len(audit[0].GetOutcomes()) != 1 || audit[0].GetOutcomes()[0].GetReason() == "" {
 		t.Errorf("the audit is %v", audit)

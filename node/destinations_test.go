@@ -44,7 +44,7 @@ func TestDestinationMetrics(t *testing.T) {
 	apply(&pb.StartSync{Org: "acme", DestinationId: "storage_1", SyncId: "sync_2", At: 7000})
 	apply(&pb.FinishSync{SyncId: "sync_2", Status: catalog.SyncFailed, Error: "x", At: 8000})
 	check(`
-		# HELP firescan_destination_missing_backups Backup records whose file the last completed sync did not find.
+		# HELP firescan_destination_missing_backups Backup records with a file that the last completed sync did not find.
 		# TYPE firescan_destination_missing_backups gauge
 		firescan_destination_missing_backups{destination="storage_1",organization="acme"} 2
 		# HELP firescan_destination_orphan_files Orphaned files of the last completed sync.
