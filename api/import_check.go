@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
 )
 
 // maxChecked is the maximum number of lines of one check: their readings are in one
@@ -96,7 +95,7 @@ func (m *importer) check(resolver *catalog.Resolver, n int, line []byte, err err
 		return checked
 	}
 	msg := r.message(m.call.org)
-	checked.Kind, checked.ID = kind.name, recordID(msg)
+	checked.Kind, checked.ID = kind.name, catalog.RecordID(msg)
 	locations, err := resolver.Locations(msg)
 	if err != nil {
 		checked.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -109,20 +108,6 @@ func (m *importer) check(resolver *catalog.Resolver, n int, line []byte, err err
 		checked.Locations = append(checked.Locations, shown)
 	}
 	return checked
-}
-
-func recordID(r *pb.Record) string {
-	switch k := r.GetKind().(type) {
-	case *pb.Record_Project:
-		return k.Project.GetId()
-	case *pb.Record_Backup:
-		return k.Backup.GetId()
-	case *pb.Record_Schedule:
-		return k.Schedule.GetId()
-	case *pb.Record_Pitr:
-		return k.Pitr.GetId()
-	}
-	return ""
 }
 
 // importBody returns the lines of an import. Each read gets the time of a slow client.

@@ -25,7 +25,7 @@ const (
 func RefusedKey(kind, id string) uint64 { return xxhash.Sum64String(kind + "\x00" + id) }
 
 // RecordKey is RefusedKey of a record.
-func RecordKey(r *pb.Record) uint64 { return RefusedKey(recordKindName(r), recordID(r)) }
+func RecordKey(r *pb.Record) uint64 { return RefusedKey(recordKindName(r), RecordID(r)) }
 
 // FeedState returns the state of the feed of an organization; a zero state before the first
 // import.

@@ -70,7 +70,7 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 	default:
 		records := rapid.SliceOfN(genRecord, 1, 6).Draw(t, "records")
 		for _, r := range records {
-			r.IfVersion = genCondition(t, m, recordKindName(r), owned{who.org, recordID(r)})
+			r.IfVersion = genCondition(t, m, recordKindName(r), owned{who.org, RecordID(r)})
 		}
 		return &pb.PutRecords{Org: who.org, Records: records}
 	case 1:

@@ -120,14 +120,9 @@ func (tx *writeTx) marksFor(bucketID, org string) (*markView, error) {
 	if v.marks == nil {
 		return v, nil
 	}
-	for _, id := range withAliases(tx.read, []string{bucketID}) {
-		orgs, err := tx.read.provenOrgs(id)
-		if err != nil {
-			return nil, err
-		}
-		v.ofOthers = v.ofOthers || orgs[everybody] || orgs[org]
-	}
-	return v, nil
+	orgs, err := tx.read.provenOrgs(bucketID)
+	v.ofOthers = orgs[everybody] || orgs[org]
+	return v, err
 }
 
 // blocks reports whether a mark, which may be nil, counts.

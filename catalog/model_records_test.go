@@ -16,7 +16,7 @@ func (m *model) putRecords(c *pb.PutRecords) *pb.Result {
 		if code := m.put(c.Org, record); code != "" {
 			r.Rejected = append(r.Rejected, &pb.Rejection{Index: uint32(i), Code: code})
 		} else {
-			m.feed(c.Org).stored(recordKindName(record), recordID(record))
+			m.feed(c.Org).stored(recordKindName(record), RecordID(record))
 		}
 	}
 	m.settle()
@@ -24,7 +24,7 @@ func (m *model) putRecords(c *pb.PutRecords) *pb.Result {
 }
 
 func (m *model) put(org string, r *pb.Record) (code string) {
-	if !m.meets(recordKindName(r), owned{org, recordID(r)}, r.IfVersion) {
+	if !m.meets(recordKindName(r), owned{org, RecordID(r)}, r.IfVersion) {
 		return CodeConflict
 	}
 	switch k := r.Kind.(type) {

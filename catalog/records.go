@@ -28,7 +28,8 @@ func putRecords(tx *writeTx, m *pb.PutRecords) (*pb.Result, error) {
 	return result, firstError(w.flush(), refused.flush())
 }
 
-func recordID(r *pb.Record) string {
+// RecordID returns the id of a record of any kind.
+func RecordID(r *pb.Record) string {
 	switch k := r.GetKind().(type) {
 	case *pb.Record_Project:
 		return k.Project.GetId()
@@ -44,10 +45,10 @@ func recordID(r *pb.Record) string {
 
 // put stores one record, or refuses it with an *Error and changes nothing.
 func (w *recordWriter) put(r *pb.Record) error {
-	if err := checkID("id", recordID(r)); err != nil {
+	if err := checkID("id", RecordID(r)); err != nil {
 		return err
 	}
-	if err := w.checkVersion(recordKindName(r), recordID(r), r.GetIfVersion()); err != nil {
+	if err := w.checkVersion(recordKindName(r), RecordID(r), r.GetIfVersion()); err != nil {
 		return err
 	}
 	switch k := r.GetKind().(type) {

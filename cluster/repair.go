@@ -27,6 +27,8 @@ const (
 	// soundFor is the age up to which a comparison of the catalog with its records counts for
 	// sending it to others.
 	soundFor = 10 * time.Minute
+	// fetchTimeout bounds the fetch of a catalog, during which this node applies nothing.
+	fetchTimeout = 15 * time.Minute
 )
 
 // repair sets this node aside while its catalog is damaged: it does not lead, and replaces
@@ -102,7 +104,9 @@ func (r *repair) fetch(id string) error {
 	r.active.Store(true)
 	defer r.active.Store(false)
 	least := r.catalog.AppliedIndex()
-	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, fmt.Sprintf("https://%s%s?index=%d", id, catalogPath, least), http.NoBody)
+	ctx, cancel := context.WithTimeout(r.ctx, fetchTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://%s%s?index=%d", id, catalogPath, least), http.NoBody)
 	if err != nil {
 		return err
 	}

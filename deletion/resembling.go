@@ -120,8 +120,8 @@ func (l *lostFiles) addStrays(list []stray) {
 	}
 }
 
-// resembles reports whether a file may be one of a missing backup or a stray: its last path segment is
-// equal, or the stem of that and the size.
+// resembles reports whether a file may be one of a missing backup or a stray: its last path
+// segment is equal, or the stem of that and the size.
 func (l *lostFiles) resembles(e *index.Entry) bool {
 	if len(l.names) == 0 {
 		return false
