@@ -119,7 +119,8 @@ func (m *missingList) state(tx *catalog.Tx, b *pb.Backup, candidate []byte) (s b
 	for _, o := range tx.Objects(m.destination, b) {
 		primary := o.Readings[0]
 		own := m.own != nil && m.own.covers(primary)
-		if !own || len(o.Readings) > 1 || !bytes.Equal(primary.Key, candidate) {
+		// A folder can begin in one segment, which lists it, and have its files in the next.
+		if !own || len(o.Readings) > 1 || primary.Prefix || !bytes.Equal(primary.Key, candidate) {
 			seen, err := m.sees(o)
 			if err != nil {
 				return s, err

@@ -84,7 +84,7 @@ func TestMissingParts(t *testing.T) {
 		return index.Missing{Org: []byte(org), BackupID: []byte(id), Path: []byte(path)}
 	}
 	r.fill(id, entries("ch/day1.backup", "ch/part", "ch/whole.backup", "export/all/1"),
-		miss("day1", "ch/base.backup"), miss("empty", "gone/"), miss("twice", "z/1.backup"), miss("twice", "a/2"), miss("twice", "a/3"), miss("whole", "ch/stale"))
+		miss("day1", "ch/base.backup"), miss("empty", "gone/"), miss("folder", "export/"), miss("twice", "z/1.backup"), miss("twice", "a/2"), miss("twice", "a/3"), miss("whole", "ch/stale"))
 	want = []string{
 		"twice missing missing z/1.backup a/2 a/3", "day1 missing missing ch/base.backup", "empty missing missing gone/",
 	}

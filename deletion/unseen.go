@@ -185,7 +185,7 @@ func (op *operation) statRecord(ctx context.Context, generation string, m *index
 	keys := [][]byte{m.Path}
 	err = op.deleter.config.Catalog.View(func(tx *catalog.Tx) error {
 		b, err := tx.Backup(string(m.Org), string(m.BackupID))
-		if err == nil && !bytes.Equal(b.GetStoragePath(), m.Path) {
+		if err == nil && len(b.GetStoragePath()) > 0 && !bytes.Equal(b.GetStoragePath(), m.Path) {
 			keys = append(keys, b.GetStoragePath())
 		}
 		if errors.Is(err, catalog.ErrNotFound) {
