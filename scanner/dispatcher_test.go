@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -112,32 +113,46 @@ func TestFrozenWorker(t *testing.T) {
 // next.
 func TestSilentLeader(t *testing.T) {
 	f := newFleet(t, 2)
-	var cut sync.RWMutex
+	var cut atomic.Bool
 	f.network = func(ctx context.Context, to *fleetNode, _ *spb.Assignment, deliver func(context.Context) (*spb.StatusReport, error)) (*spb.StatusReport, error) {
-		if to == f.nodes[1] {
-			if !cut.TryRLock() {
-				return nil, errors.New("unreachable")
-			}
-			cut.RUnlock()
+		if to == f.nodes[1] && cut.Load() {
+			return nil, errors.New("unreachable")
 		}
 		return deliver(ctx)
 	}
-	for _, n := range f.nodes {
-		n.list = func(ctx context.Context, _ provider.ListRequest) error {
-			select {
-			case <-time.After(50 * time.Millisecond):
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	// No page of the worker arrives before it gives up, and few of the other node before the
+	// worker lists again: the scan cannot end before.
+	lists, gaveUp, again := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var first, second sync.Once
+	f.nodes[1].list = func(ctx context.Context, _ provider.ListRequest) error {
+		first.Do(func() { close(lists) })
+		select {
+		case <-gaveUp:
+			second.Do(func() { close(again) })
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	var pages atomic.Int64
+	f.nodes[0].list = func(ctx context.Context, _ provider.ListRequest) error {
+		if pages.Add(1) < 10 {
+			return nil
+		}
+		select {
+		case <-again:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	f.start()
 	id := f.startSync()
-	f.until(id, 1)
-	cut.Lock()
+	<-lists
+	cut.Store(true)
 	f.untilLogged("this node gives up its part of a sync; recorded segments remain")
-	cut.Unlock()
+	close(gaveUp)
+	cut.Store(false)
 	f.check(id)
 }
 
