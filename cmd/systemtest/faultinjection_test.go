@@ -9,9 +9,9 @@ import (
 
 func splitKey(key string) (kind, id string, ok bool) { return strings.Cut(key, "/") }
 
-// injectFaults injects one fault after the other, and returns when all nodes are ready
-// again.
-func (c *cluster) injectFaults(t *testing.T, lasting time.Duration) {
+// injectFaults injects one fault after the other, for at least so long and until enough
+// reports true, and returns when all nodes are ready again.
+func (c *cluster) injectFaults(t *testing.T, lasting time.Duration, enough func() bool) {
 	t.Helper()
 	kinds := []func(){
 		func() { // kill the leader
@@ -65,7 +65,7 @@ func (c *cluster) injectFaults(t *testing.T, lasting time.Duration) {
 			})
 	}
 	began := time.Now()
-	for turn := 0; time.Since(began) < lasting; turn++ {
+	for turn := 0; time.Since(began) < lasting || !enough() && time.Since(began) < 10*lasting; turn++ {
 		kinds[turn%len(kinds)]()
 		for _, n := range c.nodes {
 			c.awaitReady(t, n)

@@ -122,6 +122,13 @@ func (h *history) add(client int, in input, begun time.Time, out output) {
 	})
 }
 
+// completed returns how many operations have a known output.
+func (h *history) completed() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known
+}
+
 // check checks that the history is linearizable. It logs the history of each record that
 // is not.
 func (h *history) check(t testing.TB) {
