@@ -57,7 +57,7 @@ func NewEgress(allow []string) (*Egress, error) {
 		e.globs = append(e.globs, net.JoinHostPort(host, port))
 	}
 	e.client = &http.Client{
-		Transport: direct{&http.Transport{
+		Transport: newBounded(direct{&http.Transport{
 			DialContext:           e.DialContext,
 			TLSHandshakeTimeout:   tlsTimeout,
 			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
@@ -66,11 +66,13 @@ func NewEgress(allow []string) (*Egress, error) {
 			IdleConnTimeout:       idleTimeout,
 			MaxIdleConnsPerHost:   idlePerHost,
 			ReadBufferSize:        readBuffer,
+			// Without the header's first line, which has its own bound.
+			MaxResponseHeaderBytes: maxHeader,
 			// Pages compress well, but inflating them costs more than reading them.
 			DisableCompression: true,
 			// One connection a stream: over HTTP/2 all streams would share one.
 			Protocols: http1(),
-		}},
+		}}, usualPace()),
 	}
 	return e, nil
 }
@@ -95,7 +97,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // HTTPClient is the client that connects by these rules. All callers share it. It does
-// not follow redirects.
+// not follow redirects, and its responses are bounded: see WithResponseLimit.
 func (e *Egress) HTTPClient() *http.Client { return e.client }
 
 // Transport is what HTTPClient sends with, for clients that put something around it. No

@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"github.com/dustin/go-humanize"
 )
 
 // This file has what implementations share in reading responses.
@@ -18,9 +20,13 @@ type Untrusted struct{ Cause error }
 func (u *Untrusted) Error() string { return u.Cause.Error() }
 func (u *Untrusted) Unwrap() error { return u.Cause }
 
-// maxResponse bounds one response. A list of a thousand names of 1,024 bytes, each byte
-// written as six, with all properties of an object, stays below 8 MiB.
-const maxResponse = 16 << 20
+// MaxPage bounds the response to a list or a batch, in bytes. A list of a thousand names of
+// 1,024 bytes, each byte written as six, with all properties of an object, has less.
+const MaxPage = 8 << 20
+
+func tooLong(limit int64) error {
+	return &Untrusted{fmt.Errorf("%w: longer than %s", ErrTooLong, humanize.IBytes(uint64(limit)))}
+}
 
 // maxKept is the largest buffer that is used again: one rare page must not cost memory
 // for good.
@@ -29,7 +35,7 @@ const maxKept = 2 << 20
 // Why a response cannot be trusted, inside of an Untrusted.
 var (
 	// ErrTooLong is for a response that is longer than any honest one.
-	ErrTooLong = fmt.Errorf("the response is longer than %d MiB", maxResponse>>20)
+	ErrTooLong = errors.New("the response is too long")
 	// ErrCutShort is for a response that ends before it should.
 	ErrCutShort = errors.New("the response ends too early")
 )
@@ -61,16 +67,16 @@ func (b *Bodies) Lend(body io.Reader, length int64, read func([]byte) error) err
 
 // readAll reads body to its end into buffer, which it may replace by a larger one.
 func readAll(buffer []byte, body io.Reader, length int64) ([]byte, error) {
-	if length > maxResponse {
-		return buffer, &Untrusted{ErrTooLong}
+	if length > MaxPage {
+		return buffer, tooLong(MaxPage)
 	}
 	if need := int(length) + 1; need > cap(buffer) {
 		buffer = make([]byte, 0, need)
 	}
 	for {
 		if len(buffer) == cap(buffer) {
-			if len(buffer) > maxResponse {
-				return buffer, &Untrusted{ErrTooLong}
+			if len(buffer) > MaxPage {
+				return buffer, tooLong(MaxPage)
 			}
 			buffer = append(buffer, 0)[:len(buffer)]
 		}

@@ -3,9 +3,6 @@ package gcs
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -41,36 +38,12 @@ func projectOf(key []byte) string {
 	return given.Project
 }
 
-// maxBuckets bounds the response with an emulator's buckets.
-const maxBuckets = 1 << 20
-
 // listEmulatedBuckets lists the buckets at /b, where alone the Firebase Storage emulator
 // has them (firebase-tools 14, src/emulator/storage/apis/gcloud.ts).
 func (a *account) listEmulatedBuckets(ctx context.Context) ([]provider.BucketInfo, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.root+"/b", nil)
+	list, err := a.bucketPage(ctx, a.root+"/b")
 	if err != nil {
 		return nil, err
 	}
-	response, err := a.http.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	var list struct {
-		Kind  string `json:"kind"`
-		Items []struct {
-			Name string `json:"name"`
-		} `json:"items"`
-	}
-	err = json.NewDecoder(io.LimitReader(response.Body, maxBuckets)).Decode(&list)
-	if err != nil || response.StatusCode != http.StatusOK || list.Kind != "storage#buckets" {
-		return nil, errors.Join(err, errNotAPage)
-	}
-	var infos []provider.BucketInfo
-	for _, item := range list.Items {
-		if bucketName.MatchString(item.Name) {
-			infos = append(infos, provider.BucketInfo{Name: item.Name})
-		}
-	}
-	return infos, nil
+	return list.infos(), nil
 }

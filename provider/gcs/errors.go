@@ -43,16 +43,17 @@ var errStray = errors.New("a token of Google's is for Google alone")
 // What can be wrong with a page. People read the texts, which quote nothing of the
 // server.
 var (
-	errEmpty     = errors.New("the response is empty")
-	errNotAPage  = errors.New("the response is no list of objects")
-	errOutside   = errors.New("a name lies outside of what was asked for")
-	errTwice     = errors.New("a field stands twice")
-	errTrailing  = errors.New("something follows the end of the response")
-	errNoName    = errors.New("an object has no name")
-	errNoSize    = errors.New("an object has no size")
-	errNoTag     = errors.New("an object has no generation")
-	errUnfolded  = errors.New("a folded prefix was not asked for")
-	errBadFolded = errors.New("a folded prefix does not end in the delimiter")
+	errEmpty        = errors.New("the response is empty")
+	errNotAPage     = errors.New("the response is no list of objects")
+	errOutside      = errors.New("a name lies outside of what was asked for")
+	errTwice        = errors.New("a field stands twice")
+	errTrailing     = errors.New("something follows the end of the response")
+	errNoBucketName = errors.New("a bucket has no valid name")
+	errNoName       = errors.New("an object has no name")
+	errNoSize       = errors.New("an object has no size")
+	errNoTag        = errors.New("an object has no generation")
+	errUnfolded     = errors.New("a folded prefix was not asked for")
+	errBadFolded    = errors.New("a folded prefix does not end in the delimiter")
 )
 
 // inPlace is an error document under status 200.

@@ -7,11 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
 
 	"cloud.google.com/go/storage"
-	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
 
 	"firescan/provider"
@@ -122,36 +119,6 @@ func (c *Config) key() (*key, error) {
 }
 
 func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: a, name: name} }
-
-func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
-	if err := a.hasProject(opBuckets); err != nil {
-		return nil, err
-	}
-	infos, err := a.listBuckets(ctx)
-	if err != nil && a.emulator {
-		if others, otherErr := a.listEmulatedBuckets(ctx); otherErr == nil {
-			infos, err = others, nil
-		}
-	}
-	if err != nil {
-		return nil, a.failed(ctx, opBuckets, "", err)
-	}
-	slices.SortFunc(infos, func(x, y provider.BucketInfo) int { return strings.Compare(x.Name, y.Name) })
-	return infos, nil
-}
-
-func (a *account) listBuckets(ctx context.Context) (infos []provider.BucketInfo, err error) {
-	for found := a.client.Buckets(ctx, a.project); ; {
-		b, err := found.Next()
-		if errors.Is(err, iterator.Done) {
-			return infos, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		infos = append(infos, provider.BucketInfo{Name: b.Name, Region: strings.ToLower(b.Location), CreatedAt: b.Created})
-	}
-}
 
 func (a *account) CreateBucket(ctx context.Context, name, region string) error {
 	b := &bucket{account: a, name: name}

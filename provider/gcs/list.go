@@ -88,6 +88,7 @@ func (b *bucket) answer(ctx context.Context, d *decoder) error {
 			query.Set(name, value)
 		}
 	}
+	ctx = provider.WithResponseLimit(ctx, provider.MaxPage)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.account.base+"b/"+url.PathEscape(b.name)+"/o?"+query.Encode(), nil)
 	if err != nil {
 		return err

@@ -94,7 +94,7 @@ func (b *bucket) deleteObjects(ctx context.Context, batch []types.ObjectIdentifi
 		return err
 	})
 	err = b.regional(ctx, func(within func(*s3.Options)) error {
-		_, err := b.account.client.DeleteObjects(ctx, in, within, adding(withMD5), reading)
+		_, err := b.account.client.DeleteObjects(provider.WithResponseLimit(ctx, provider.MaxPage), in, within, adding(withMD5), reading)
 		return err
 	})
 	return results, err

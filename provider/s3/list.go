@@ -104,7 +104,7 @@ func (b *bucket) secondPage(ctx context.Context, w window, maxKeys int, token st
 	var out outcome
 	reading := taking(&s3.ListObjectsV2Output{}, decoding(w, page, &out))
 	err := b.regional(ctx, func(within func(*s3.Options)) error {
-		_, err := b.account.client.ListObjectsV2(ctx, in, within, reading)
+		_, err := b.account.client.ListObjectsV2(provider.WithResponseLimit(ctx, provider.MaxPage), in, within, reading)
 		return err
 	})
 	return out, err
@@ -125,7 +125,7 @@ func (b *bucket) firstPage(ctx context.Context, w window, maxKeys int, token str
 	var out outcome
 	reading := taking(&s3.ListObjectsOutput{}, decoding(w, page, &out))
 	err := b.regional(ctx, func(within func(*s3.Options)) error {
-		_, err := b.account.client.ListObjects(ctx, in, within, reading)
+		_, err := b.account.client.ListObjects(provider.WithResponseLimit(ctx, provider.MaxPage), in, within, reading)
 		return err
 	})
 	if out.token = out.last; out.folded {

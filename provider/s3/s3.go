@@ -93,17 +93,24 @@ func (a *account) Bucket(name string) provider.Bucket { return &bucket{account: 
 // ClockOffset returns the offset of the provider's clock; see provider.ClockOffset.
 func (b *bucket) ClockOffset() (time.Duration, bool) { return b.account.clock.Offset() }
 
+// maxBucketPage bounds a response with buckets: servers that do not page return all at once,
+// in about 150 bytes each.
+const maxBucketPage = 4 << 20
+
 func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 	var infos []provider.BucketInfo
 	pages := s3.NewListBucketsPaginator(a.client, &s3.ListBucketsInput{})
 	for pages.HasMorePages() {
 		var out *s3.ListBucketsOutput
 		err := a.regional(ctx, "", func(in func(*s3.Options)) (err error) {
-			out, err = pages.NextPage(ctx, in)
+			out, err = pages.NextPage(provider.WithResponseLimit(ctx, maxBucketPage), in)
 			return err
 		})
 		if err != nil {
 			return nil, failed(ctx, "buckets", "", err)
+		}
+		if len(infos)+len(out.Buckets) > provider.MaxBuckets {
+			return nil, failed(ctx, "buckets", "", &provider.Untrusted{Cause: provider.ErrTooManyBuckets})
 		}
 		for _, b := range out.Buckets {
 			infos = append(infos, provider.BucketInfo{

@@ -1,0 +1,167 @@
+package provider_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"firescan/provider"
+)
+
+// endless writes until the client has enough, and reports how many bytes it has written.
+func endless(status int, written *atomic.Int64) http.HandlerFunc {
+	chunk := bytes.Repeat([]byte("x"), 64<<10)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		for {
+			n, err := w.Write(chunk)
+			written.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}
+}
+
+// TestResponsesAreBounded reads responses that do not end, of every kind of status.
+func TestResponsesAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		status      int
+		asked, want int64
+	}{
+		{"error", http.StatusForbidden, 0, 256 << 10},
+		{"error of a list", http.StatusInternalServerError, provider.MaxPage, 256 << 10},
+		{"redirect", http.StatusFound, 0, 256 << 10},
+		{"small", http.StatusOK, 0, 1 << 20},
+		{"list", http.StatusOK, provider.MaxPage, provider.MaxPage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var written atomic.Int64
+			server := httptest.NewServer(endless(c.status, &written))
+			t.Cleanup(server.Close)
+			ctx := t.Context()
+			if c.asked != 0 {
+				ctx = provider.WithResponseLimit(ctx, c.asked)
+			}
+			client := egress(t, "127.0.0.1:*").HTTPClient()
+			if c.status != http.StatusOK {
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				response, err := client.Do(request)
+				if !errors.Is(err, provider.ErrTooLong) {
+					t.Errorf("the call ends with %v, want ErrTooLong", err)
+				}
+				if err == nil {
+					_ = response.Body.Close()
+				}
+				return
+			}
+			response := fetch(t, client, ctx, server.URL)
+			read, err := io.Copy(io.Discard, response.Body)
+			if untrusted, ok := errors.AsType[*provider.Untrusted](err); !ok || !errors.Is(untrusted, provider.ErrTooLong) {
+				t.Errorf("reading ends with %v, want ErrTooLong", err)
+			}
+			if read > c.want {
+				t.Errorf("%d bytes were read, want at most %d", read, c.want)
+			}
+			if _, again := response.Body.Read(make([]byte, 1)); again == nil {
+				t.Error("reading goes on after its end")
+			}
+		})
+	}
+}
+
+// TestWholeResponses reads responses that end exactly at a limit.
+func TestWholeResponses(t *testing.T) {
+	for _, size := range []int{0, 1, 1<<20 - 1, 1 << 20, 5 << 20, provider.MaxPage} {
+		body := bytes.Repeat([]byte("x"), size)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
+		ctx := provider.WithResponseLimit(t.Context(), max(int64(size), 1<<20))
+		read, err := io.ReadAll(fetch(t, egress(t, "127.0.0.1:*").HTTPClient(), ctx, server.URL).Body)
+		if err != nil || len(read) != size {
+			t.Errorf("of %d bytes, %d were read: %v", size, len(read), err)
+		}
+		server.Close()
+	}
+}
+
+// TestLargeResponses holds that only few large responses are read at once, and that each
+// gives its place back however it ends.
+func TestLargeResponses(t *testing.T) {
+	var written atomic.Int64
+	server := httptest.NewServer(endless(http.StatusOK, &written))
+	t.Cleanup(server.Close)
+	client := egress(t, "127.0.0.1:*").HTTPClient()
+	ctx := provider.WithResponseLimit(t.Context(), provider.MaxPage)
+	var readers sync.WaitGroup
+	for i := range 5 * provider.MaxLarge {
+		readers.Go(func() {
+			body := fetch(t, client, ctx, server.URL).Body
+			if i%2 == 0 { // closed in the middle
+				if _, err := io.CopyN(io.Discard, body, 2<<20); err != nil {
+					t.Error(err)
+				}
+			} else if _, err := io.Copy(io.Discard, body); !errors.Is(err, provider.ErrTooLong) {
+				t.Error(err)
+			}
+			_ = body.Close()
+			_ = body.Close() // twice, as clients do
+		})
+	}
+	readers.Wait()
+}
+
+// TestSlowResponses ends responses that arrive too slowly, but not those whose reader is
+// slow.
+func TestSlowResponses(t *testing.T) {
+	const window = 50 * time.Millisecond
+	transport := provider.NewBounded(http.DefaultTransport, window, 1000, time.Hour)
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	drip := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write([]byte("x")); err != nil {
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(window / 10)
+		}
+	}))
+	t.Cleanup(drip.Close)
+	_, err := io.Copy(io.Discard, fetch(t, client, t.Context(), drip.URL).Body)
+	if !errors.Is(err, provider.ErrTooSlow) || provider.KindOf(err) != provider.Unavailable {
+		t.Errorf("a response that drips ends with %v, want ErrTooSlow", err)
+	}
+
+	honest := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 100)) }))
+	t.Cleanup(honest.Close)
+	body := fetch(t, client, t.Context(), honest.URL).Body
+	time.Sleep(4 * window)
+	if read, err := io.ReadAll(body); err != nil || len(read) != 100 {
+		t.Errorf("a slow reader has %d bytes: %v", len(read), err)
+	}
+}
+
+func fetch(t *testing.T, client *http.Client, ctx context.Context, url string) *http.Response { //nolint:revive // the test comes first
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
