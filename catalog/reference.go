@@ -162,11 +162,16 @@ func (r *Resolver) references(d *pb.Destination, p Place, kind pb.Reference_Kind
 // likely first. The error is an *Error of code CodeUnresolved when it names a bucket that no
 // destination of the organization has.
 func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) {
-	text := string(location)
-	if r.isPlainKey(d, text) {
+	return r.resolve(d, string(location), true)
+}
+
+// resolve is Resolve. With folders, a location may be a folder although it has no slash at
+// its end.
+func (r *Resolver) resolve(d *pb.Destination, text string, folders bool) ([]Place, error) {
+	if r.isPlainKey(d, text) && !(folders && mayBeFolder(text)) {
 		return []Place{{Key: text}}, nil
 	}
-	p := places{own: d.GetBucket()}
+	p := places{own: d.GetBucket(), folders: folders}
 	trimmed := unquoted(text)
 	switch scheme, rest, ok := cutScheme(trimmed); {
 	case ok && (scheme == "http" || scheme == "https"):
@@ -179,17 +184,19 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 		}
 	default:
 		r.addPath(&p, d, text, trimmed)
-		p.addManifests()
+		r.addAfterBuckets(&p, trimmed)
+		p.addFolders()
 		p.addUnicode()
 		return p.list, nil
 	}
+	r.addAfterBuckets(&p, trimmed)
 	if len(p.list) == 0 && p.whole {
 		return nil, refuse(CodeUnresolved, "%q is a whole bucket: name an object or a folder in it", clip(text))
 	}
 	if len(p.list) == 0 {
 		return nil, refuse(CodeUnresolved, "%q is in no bucket of the organization: create a storage destination for its bucket, or correct it", clip(text))
 	}
-	p.addManifests()
+	p.addFolders()
 	p.add(Place{Key: text}) // an object may have such a key
 	p.addUnicode()
 	return p.list, nil
@@ -199,9 +206,9 @@ func (r *Resolver) Resolve(d *pb.Destination, location []byte) ([]Place, error) 
 // destination, in the form in which objects are listed.
 func (r *Resolver) isPlainKey(d *pb.Destination, text string) bool {
 	if text == "" || text[0] == '/' || text[len(text)-1] == '/' || text[0] <= ' ' || text[len(text)-1] <= ' ' ||
-		text[0] == '"' || text[0] == '\'' || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") ||
+		strings.IndexByte(openQuotes, text[0]) >= 0 || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") ||
 		strings.HasSuffix(text, "/.") || strings.HasSuffix(text, "/..") ||
-		strings.HasPrefix(text, "projects/_/") || manifestFolder(text) != "" {
+		manifestFolder(text) != "" {
 		return false
 	}
 	for i := range len(text) {
@@ -216,8 +223,10 @@ func (r *Resolver) isPlainKey(d *pb.Destination, text string) bool {
 	if prefix != "" && !strings.HasPrefix(text, prefix+"/") || mayBeBelowPlace(d, text) {
 		return false
 	}
-	first, _, _ := strings.Cut(text, "/")
-	return len(r.buckets[first]) == 0
+	for range r.afterBuckets(text) {
+		return false
+	}
+	return true
 }
 
 // cutScheme splits "scheme://rest".
@@ -252,15 +261,15 @@ func (r *Resolver) addAddress(p *places, rest string) {
 	}
 }
 
-// addURL adds the readings of a URL after its scheme: with the bucket as first segment, as
-// part of the host, or between /b/ and /o/ as in the APIs of Google and Firebase.
+// addURL adds the usual readings of a URL after its scheme: with the bucket as first segment,
+// or as part of the host.
 func (r *Resolver) addURL(p *places, rest string) {
 	host, target, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndexByte(host, '@'); at >= 0 {
 		host = host[at+1:]
 	}
 	target, _, _ = strings.Cut(target, "#")
-	target, query, _ := strings.Cut(target, "?")
+	target, _, _ = strings.Cut(target, "?")
 	add := func(bucket, key string) {
 		if decoded, err := url.PathUnescape(bucket); err == nil {
 			bucket = decoded
@@ -272,12 +281,6 @@ func (r *Resolver) addURL(p *places, rest string) {
 			p.addKey(bucket, key)
 		}
 	}
-	if _, after, ok := strings.Cut("/"+target, "/b/"); ok {
-		if bucket, key, ok := strings.Cut(after, "/o/"); ok {
-			add(bucket, key)
-		}
-	}
-	r.addConsole(strings.TrimLeft(target, "/"), query, add)
 	host = strings.ToLower(host)
 	if name, _, ok := strings.Cut(host, ":"); ok {
 		host = name
@@ -306,7 +309,6 @@ func isRelative(d *pb.Destination, p *pb.Place, key string) bool {
 func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
 	forms := pathForms(text, trimmed)
 	r.addColon(p, trimmed)
-	r.addResource(p, trimmed)
 	base := strings.Trim(d.GetPath(), "/")
 	for _, form := range forms { // bucket/key: few keys begin with the name of their bucket
 		if bucket, key, ok := strings.Cut(strings.TrimLeft(form, "/"), "/"); ok && len(r.buckets[bucket]) > 0 {
@@ -337,9 +339,10 @@ func (r *Resolver) addPath(p *places, d *pb.Destination, text, trimmed string) {
 
 // places collects distinct readings.
 type places struct {
-	own   string // the name of the destination's bucket
-	list  []Place
-	whole bool // a bucket was named without a key
+	own     string // the name of the destination's bucket
+	list    []Place
+	whole   bool // a bucket was named without a key
+	folders bool // a name without a slash at its end may be a folder
 }
 
 // addKey adds a key and the name that servers may list it under; one that ends in a slash is

@@ -4,38 +4,18 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/keyspace"
 )
 
 // Forms of locations that backup tools, SDKs and consoles write, beyond addresses and plain
 // paths. docs/references.md lists all of them with their sources.
-
-// consolePaths are what stands before the bucket in addresses of consoles and APIs.
-var consolePaths = []string{
-	"storage/browser/_details/", "storage/browser/", // Google Cloud console
-	"s3/buckets/", "s3/object/", // AWS console
-	"browser/", "minio/", // MinIO console and old browser
-}
-
-// addConsole adds the readings of the path and query of a console's address.
-func (r *Resolver) addConsole(target, query string, add func(bucket, key string)) {
-	for _, before := range consolePaths {
-		rest, ok := strings.CutPrefix(target, before)
-		if !ok {
-			continue
-		}
-		rest, _, _ = strings.Cut(rest, ";")
-		bucket, key, _ := strings.Cut(rest, "/")
-		if values, err := url.ParseQuery(query); err == nil && key == "" {
-			key = values.Get("prefix")
-		}
-		add(bucket, key)
-	}
-}
 
 // addColon adds the readings of locations with a colon but no "//": "remote:bucket/key" of
 // rclone, "s3:host/bucket/key", "s3:https://host/bucket/key" and "gs:bucket:/key" of restic,
@@ -60,17 +40,6 @@ func (r *Resolver) addColon(p *places, text string) {
 	}
 }
 
-// addResource adds the reading of a resource name of Google: projects/_/buckets/B/objects/K.
-func (r *Resolver) addResource(p *places, text string) {
-	_, after, ok := strings.Cut("/"+text, "/buckets/")
-	if !ok {
-		return
-	}
-	if bucket, key, ok := strings.Cut(after, "/objects/"); ok && len(r.buckets[bucket]) > 0 {
-		p.addKey(bucket, key)
-	}
-}
-
 // isHost reports whether the first part of an address may be a host and not a bucket.
 func isHost(name string) bool { return strings.ContainsAny(name, ".:") || name == "localhost" }
 
@@ -86,14 +55,7 @@ func pathForms(text, trimmed string) []string {
 	if strings.Contains(clean, `\`) {
 		forms = append(forms, strings.TrimLeft(path.Clean(strings.ReplaceAll(clean, `\`, "/")), "/"))
 	}
-	if strings.ContainsAny(clean, "%+") { // S3's event notifications write a space as "+"
-		if decoded, err := url.PathUnescape(clean); err == nil {
-			forms = append(forms, decoded)
-		}
-		if decoded, err := url.QueryUnescape(clean); err == nil {
-			forms = append(forms, decoded)
-		}
-	}
+	forms = append(forms, decodings(clean)...)
 	short := withoutVersion(clean)
 	if short[0] != clean {
 		return append(short[:1:1], forms...)
@@ -119,14 +81,125 @@ func withoutVersion(key string) []string {
 	return forms
 }
 
-// addManifests adds the folder of each manifest: a backup that is named by its manifest
-// needs the files that the manifest lists.
-func (p *places) addManifests() {
-	for _, place := range p.list {
-		if folder := manifestFolder(place.Key); folder != "" && !place.Prefix {
-			p.add(Place{Bucket: place.Bucket, Key: folder, Prefix: true})
+// addAfterBuckets adds what follows the name of a bucket anywhere in a location: in an
+// address whose key was escaped, or a URL whose key was not, in addresses of consoles and
+// APIs, below a mount point or an alias, after a host without a scheme.
+func (r *Resolver) addAfterBuckets(p *places, text string) {
+	for bucket, rest := range r.afterBuckets(text) {
+		for _, form := range addressForms(rest) {
+			p.addKey(bucket, form)
+			for _, decoded := range decodings(form) {
+				p.addKey(bucket, decoded)
+			}
 		}
 	}
+}
+
+// afterBucket are the bytes that may follow the name of a bucket.
+const afterBucket = `/\:|,;?@ `
+
+// afterBuckets returns the buckets that a location names, alone or at the begin of a host,
+// each with the text that follows.
+func (r *Resolver) afterBuckets(text string) iter.Seq2[string, string] {
+	return func(yield func(bucket, rest string) bool) {
+		for start, i := 0, 0; i < len(text); i++ {
+			if isNameByte(text[i]) {
+				continue
+			}
+			name, before, after := text[start:i], text[:start], text[i:]
+			start = i + 1
+			switch {
+			case strings.IndexByte(afterBucket, text[i]) < 0:
+				continue
+			case text[i] == '@': // BUCKET@ACCOUNT/KEY
+				_, after, _ = strings.Cut(after, "/")
+			}
+			for end := len(name); end > 0; end = strings.LastIndexByte(name[:end], '.') {
+				if len(r.buckets[name[:end]]) == 0 {
+					continue
+				}
+				if rest := cutCollection(before, strings.TrimLeft(after, `/\:|,; `)); rest != "" && !yield(name[:end], rest) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// cutCollection returns what follows a bucket without the word that APIs of Google have before
+// the key: .../b/BUCKET/o/KEY and .../buckets/BUCKET/objects/KEY.
+func cutCollection(before, rest string) string {
+	word := "o"
+	if strings.HasSuffix(before, "buckets/") {
+		word = "objects"
+	} else if !strings.HasSuffix(before, "b/") {
+		return rest
+	}
+	if after, ok := strings.CutPrefix(rest, word); ok && strings.IndexAny(after, "/?") == 0 {
+		return strings.TrimPrefix(after, "/")
+	}
+	return rest
+}
+
+// addressForms returns the forms of a key after its bucket, the most likely first. Consoles
+// and APIs have it in the query.
+func addressForms(rest string) (forms []string) {
+	rest, _, _ = strings.Cut(rest, ";tab=")
+	key, query, _ := strings.Cut(rest, "?")
+	if values, err := url.ParseQuery(query); err == nil {
+		for _, name := range []string{"prefix", "name"} {
+			if value := values.Get(name); value != "" {
+				forms = append(forms, value)
+			}
+		}
+	}
+	if key == "" {
+		return forms
+	}
+	return append(forms, withoutVersion(rest)...)
+}
+
+// isNameByte reports whether the name of a bucket may have a byte.
+func isNameByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_'
+}
+
+// decodings returns what an escaped key may mean. S3's event notifications, and forms, write a
+// space as "+".
+func decodings(key string) (list []string) {
+	if !strings.ContainsAny(key, "%+") {
+		return nil
+	}
+	for _, decode := range []func(string) (string, error){url.PathUnescape, url.QueryUnescape} {
+		if decoded, err := decode(key); err == nil {
+			list = append(list, decoded)
+		}
+	}
+	return list
+}
+
+// addFolders adds the folder of each manifest, since a backup that is named by its manifest
+// needs the files that the manifest lists, and the folders that the readings may be.
+func (p *places) addFolders() {
+	folders := p.folders && !slices.ContainsFunc(p.list, func(l Place) bool { return l.Prefix || !mayBeFolder(l.Key) })
+	for _, place := range p.list {
+		if place.Prefix {
+			continue
+		}
+		if folder := manifestFolder(place.Key); folder != "" {
+			p.add(Place{Bucket: place.Bucket, Key: folder, Prefix: true})
+		}
+		if folders {
+			p.add(Place{Bucket: place.Bucket, Key: place.Key + "/", Prefix: true})
+		}
+	}
+}
+
+// mayBeFolder reports whether a key may be that of a folder, which most tools write without a
+// slash at its end: it has none of the suffixes of files of backups, and is no manifest.
+func mayBeFolder(key string) bool {
+	_, kind := keyspace.CutSuffix([]byte(key))
+	return kind == keyspace.NoSuffix && manifestFolder(key) == ""
 }
 
 // manifestFolder returns the folder of the files that a manifest lists; empty when the key is
@@ -147,13 +220,22 @@ func manifestFolder(key string) string {
 	return ""
 }
 
-// unquoted returns a location without surrounding blanks and quotes.
+// openQuotes and closeQuotes surround locations that were copied from texts, or quoted twice.
+const openQuotes, closeQuotes = "\"'`<[(", "\"'`>])"
+
+// unquoted returns a location without surrounding blanks, invisible characters and quotes.
 func unquoted(text string) string {
-	text = strings.Trim(strings.TrimSpace(text), "\ufeff\x00")
-	if n := len(text); n > 2 && (text[0] == '"' || text[0] == '\'') && text[n-1] == text[0] {
-		return text[1 : n-1]
+	for {
+		text = strings.Trim(strings.TrimSpace(text), "\ufeff\u200b\u200e\u2060\x00")
+		n := len(text)
+		if n <= 2 {
+			return text
+		}
+		if quote := strings.IndexByte(openQuotes, text[0]); quote < 0 || text[n-1] != closeQuotes[quote] {
+			return text
+		}
+		text = text[1 : n-1]
 	}
-	return text
 }
 
 // ResolvePrefix is Resolve for a location that stands for all keys that begin with it.
@@ -166,7 +248,7 @@ func (r *Resolver) ResolvePrefix(d *pb.Destination, location []byte) ([]Place, e
 		}
 		return []Place{{Key: base + "/", Prefix: true}}, nil
 	}
-	list, err := r.Resolve(d, location)
+	list, err := r.resolve(d, string(location), false)
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,32 @@ func TestResolve(t *testing.T) {
 		{bare, "https://storage.googleapis.com/proj.appspot.com/k.backup", Place{Bucket: "proj.appspot.com", Key: "k.backup"}},
 		{bare, "https://proj.appspot.com.storage.googleapis.com/k.backup", Place{Bucket: "proj.appspot.com", Key: "k.backup"}},
 		{bare, "https://firebasestorage.googleapis.com/v0/b/proj.appspot.com/o/a%2Fk.backup?alt=media&token=t", Place{Bucket: "proj.appspot.com", Key: "a/k.backup"}},
+		{bare, "s3://b1x/a%20b/k.backup", Place{Key: "a b/k.backup"}},
+		{bare, "gs://proj.appspot.com/a+b.backup", Place{Bucket: "proj.appspot.com", Key: "a b.backup"}},
+		{bare, "arn:aws:s3:::b1x/a%3Ab.backup", Place{Key: "a:b.backup"}},
+		{bare, "http://minio:9000/b1x/a#b?c.backup", Place{Key: "a#b?c.backup"}},
+		{bare, "https://b1x.s3.amazonaws.com/a?b=c.backup", Place{Key: "a?b=c.backup"}},
+		{bare, "http://minio:9000/b1x/a+b.backup", Place{Key: "a b.backup"}},
+		{bare, "s3://b1x@eu-west-1/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "s3://KEY:sec/ret@b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "wasbs://b1x@account.blob.core.windows.net/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, `s3:\\b1x\a\k.backup`, Place{Key: "a/k.backup"}},
+		{bare, "s3:///b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "minio:9000/b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "b1x.s3.amazonaws.com/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "myminio/b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "/mnt/b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "file:///mnt/b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "b1x::a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "https://minio:9001/api/v1/buckets/b1x/objects/download?prefix=a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "https://storage.googleapis.com/upload/storage/v1/b/b1x/o?uploadType=media&name=a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "`a/k.backup`", Place{Key: "a/k.backup"}},
+		{bare, "[\"a/k.backup\"]", Place{Key: "a/k.backup"}},
+		{bare, "\u200ba/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "mongo/dump", Place{Key: "mongo/dump/", Prefix: true}},
+		{bare, "gs://proj.appspot.com/2024-05-01T10:00:00_1", Place{Bucket: "proj.appspot.com", Key: "2024-05-01T10:00:00_1/", Prefix: true}},
+		{bare, "s3://b1x/my%20dump", Place{Key: "my dump/", Prefix: true}},
+		{below, "dump", Place{Key: "backups/prod/dump/", Prefix: true}},
 		{below, "k.backup", Place{Key: "backups/prod/k.backup"}},
 		{below, "/k.backup", Place{Key: "backups/prod/k.backup"}},
 		{below, "backups/prod/k.backup", Place{Key: "backups/prod/k.backup"}},
@@ -93,7 +119,8 @@ func spellings(d *pb.Destination, key string) []string {
 	escaped := (&url.URL{Path: "/" + key}).EscapedPath()
 	all := []string{
 		key, "/" + key, "//" + key, "./" + key, key + "\n", " " + key,
-		d.Bucket + "/" + key, "s3://" + d.Bucket + "/" + key,
+		d.Bucket + "/" + key, "s3://" + d.Bucket + "/" + key, "s3://" + d.Bucket + escaped, "http://minio:9000/" + d.Bucket + "/" + key,
+		"/mnt/" + d.Bucket + "/" + key, "minio:9000/" + d.Bucket + escaped, "gs://" + d.Bucket + "/" + url.QueryEscape(key),
 		"https://" + d.Bucket + ".s3.amazonaws.com" + escaped + "?versionId=3",
 		"https://s3.us-east-1.amazonaws.com/" + d.Bucket + escaped,
 		"https://firebasestorage.googleapis.com/v0/b/" + d.Bucket + "/o/" + url.PathEscape(key) + "?alt=media",
@@ -157,6 +184,18 @@ func TestFolderProtectsWhatIsBelow(t *testing.T) {
 	}})
 	if len(res.Rejected) != 2 || res.Rejected[0].Index != 0 || res.Rejected[1].Index != 1 {
 		t.Errorf("rejected: %v, want the two below the folder", res.Rejected)
+	}
+	// Most tools write a folder without a slash at its end.
+	b = &pb.Backup{Org: "o", Id: "d", StorageId: "d", CreatedAt: 1, StoragePath: []byte("dumps/monday")}
+	if err := NewResolver([]*pb.Destination{d}).ResolveBackup(b); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, c, &pb.PutRecords{Org: "o", Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: b}}}})
+	res = apply(t, c, &pb.BeginDelete{Org: "o", DestinationId: "d", Id: "del_2", Node: "n/1", At: 1, Revision: 1, Paths: [][]byte{
+		[]byte("dumps/monday/db/c.backup"), []byte("dumps/monday2/c.backup"),
+	}})
+	if len(res.Rejected) != 1 || res.Rejected[0].Index != 0 {
+		t.Errorf("rejected: %v, want the one below the folder", res.Rejected)
 	}
 	// While a file below it is being deleted, no record may claim the folder.
 	b = &pb.Backup{Org: "o", Id: "c", StorageId: "d", CreatedAt: 1, StoragePath: []byte("/export/2025/")}

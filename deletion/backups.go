@@ -260,9 +260,24 @@ func (b *backupBatch) deletable() (ids []string) {
 	return ids
 }
 
-// namesFolder reports whether a backup names a folder, the files of which are not deleted.
+// namesFolder reports whether a backup names a folder, the files of which are not deleted. What
+// may be a folder is none if an object had its name.
 func (b *backup) namesFolder() bool {
-	return slices.ContainsFunc(b.record.GetReferences(), func(r *pb.Reference) bool { return r.GetKind() == pb.Reference_PREFIX })
+	refs := b.record.GetReferences()
+	return slices.ContainsFunc(refs, func(folder *pb.Reference) bool {
+		named := func(r *pb.Reference) bool {
+			return r.GetLocation() == folder.GetLocation() && string(r.GetKey())+"/" == string(folder.GetKey())
+		}
+		found := func(r *pb.Reference) bool {
+			return r.GetLocation() == folder.GetLocation() && b.had(r.GetKey())
+		}
+		return folder.GetKind() == pb.Reference_PREFIX && !(slices.ContainsFunc(refs, named) && slices.ContainsFunc(refs, found))
+	})
+}
+
+// had reports whether a file of a backup existed.
+func (b *backup) had(path []byte) bool {
+	return slices.ContainsFunc(b.candidates, func(c *candidate) bool { return c.seen != nil && bytes.Equal(c.path, path) })
 }
 
 // keepReason returns the reason why a backup must be kept, nil when there is none.
