@@ -8,7 +8,6 @@ import (
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
-	"firescan/index"
 )
 
 // The names of the guards, which the API shows.
@@ -57,7 +56,7 @@ type Guard struct {
 }
 
 // guards returns the guards that a plan meets, all at once.
-func (d *Deleter) guards(view *index.View, r *CleanupRequest, p *Plan) (met []Guard, err error) {
+func (d *Deleter) guards(r *CleanupRequest, p *Plan) (met []Guard, err error) {
 	if p.Files == 0 {
 		return nil, nil
 	}
@@ -77,10 +76,7 @@ func (d *Deleter) guards(view *index.View, r *CleanupRequest, p *Plan) (met []Gu
 		return nil, err
 	}
 	if p.Missing+p.NotLookedFor > d.config.Thresholds.Missing {
-		if g.missing, err = examplesOfMissing(view, r.Destination.Org); err != nil {
-			return nil, err
-		}
-		g.missing = append(g.missing, p.lost.examples[:min(len(p.lost.examples), maxExamples-len(g.missing))]...)
+		g.missing = append(p.lost.missingNames, p.lost.strayNames[:min(len(p.lost.strayNames), maxExamples-len(p.lost.missingNames))]...)
 	}
 	for _, check := range []func() *Guard{g.noBackups, g.half, g.jump, g.growth, g.incomplete, g.unresolved, g.lost, g.resembling} {
 		if guard := check(); guard != nil {

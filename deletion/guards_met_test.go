@@ -324,3 +324,23 @@ func TestAnIncompleteFeedProtects(t *testing.T) {
 		}
 	})
 }
+
+// TestSeenOtherwiseIsNotMissing: a record whose object the sync has seen under another reading of
+// its location, such as a folder, meets no guard. One that was not seen at all does.
+func TestSeenOtherwiseIsNotMissing(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{})
+	r.fill(10)
+	r.account.Fill(bucket, 10, old, "dump/monday/db/c.backup", "a b.backup", "orphan.backup")
+	for id, path := range map[string]string{"folder": "dump/monday", "escaped": "s3://" + bucket + "/a%20b.backup"} {
+		r.putResolved(&pb.Backup{Org: org, Id: id, StorageId: destID, CreatedAt: 1, StoragePath: []byte(path)})
+	}
+	r.sync()
+	if met := r.met(r.cleanupRequest()); len(met) > 0 {
+		t.Errorf("all files were seen, and the cleanup met %q", met)
+	}
+	r.putResolved(&pb.Backup{Org: org, Id: "lost", StorageId: destID, CreatedAt: 1, StoragePath: []byte("dump/tuesday")})
+	r.sync()
+	if met := r.met(r.cleanupRequest()); !slices.Equal(met, []string{GuardMissing}) {
+		t.Errorf("a file was not seen, and the cleanup met %q", met)
+	}
+}

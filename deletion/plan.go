@@ -135,12 +135,12 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 		return nil, err
 	}
 	stats := view.Stats()
-	p := &Plan{Of: stats.Files(), Missing: countMissing(view), orphans: stats.OrphanFiles()}
+	p := &Plan{Of: stats.Files(), orphans: stats.OrphanFiles()}
 	var err error
-	if p.lost, err = d.lostFiles(ctx, view, r.Destination, p.Missing); err != nil {
+	if p.lost, err = d.lostFiles(ctx, view, r.Destination, countMissing(view)); err != nil {
 		return nil, err
 	}
-	p.NotLookedFor = p.lost.strays
+	p.Missing, p.NotLookedFor = p.lost.missing, p.lost.strays
 	hash := newPlanHash(r.Destination)
 	seen := 0
 	_, more, err := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {
@@ -174,7 +174,7 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 	if err != nil {
 		return nil, err
 	}
-	if p.Guards, err = d.guards(view, r, p); err != nil {
+	if p.Guards, err = d.guards(r, p); err != nil {
 		return nil, err
 	}
 	for _, g := range p.Guards {

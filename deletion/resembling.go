@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// maxSized bounds the missing backups whose sizes are looked up. With more, an equal stem
-	// is enough to resemble one.
+	// maxSized bounds the missing backups whose sizes and other readings are looked up. With
+	// more, an equal stem is enough to resemble one, and all of them count as missing.
 	maxSized = 10_000
 	// missingPage is the number of missing backups that are read at once.
 	missingPage = 10_000
@@ -44,8 +44,8 @@ type lostFiles struct {
 	stems []uint64 // of the stems of these, with a size if sized
 	sized bool
 
-	strays   uint64   // number of strays
-	examples []string // of strays
+	missing, strays          uint64
+	missingNames, strayNames []string // examples
 }
 
 // lostFiles returns what the missing backups and the strays of a destination are called.
@@ -63,7 +63,7 @@ func (d *Deleter) lostFiles(ctx context.Context, view *index.View, dest *pb.Dest
 		if err != nil {
 			return nil, err
 		}
-		if err := d.config.Catalog.View(func(tx *catalog.Tx) error { return lost.add(tx, org, list) }); err != nil {
+		if err := d.config.Catalog.View(func(tx *catalog.Tx) error { return lost.add(tx, view, dest, list) }); err != nil {
 			return nil, err
 		}
 		if next = more; next == nil {
@@ -81,27 +81,55 @@ func (d *Deleter) lostFiles(ctx context.Context, view *index.View, dest *pb.Dest
 	return lost, nil
 }
 
-func (l *lostFiles) add(tx *catalog.Tx, org string, list []index.Missing) error {
+func (l *lostFiles) add(tx *catalog.Tx, view *index.View, dest *pb.Destination, list []index.Missing) error {
 	for _, m := range list {
-		name := lastSegment(m.Path)
-		l.names = append(l.names, xxhash.Sum64(name))
 		var size int64
 		if l.sized {
-			b, err := tx.Backup(org, string(m.BackupID))
+			b, err := tx.Backup(dest.Org, string(m.BackupID))
 			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 				return err
 			}
+			if seen, err := seenOtherwise(tx, view, dest, b, m.Path); err != nil {
+				return err
+			} else if seen {
+				continue
+			}
 			size = b.GetSize()
 		}
+		if l.missing++; len(l.missingNames) < maxExamples {
+			l.missingNames = append(l.missingNames, string(m.BackupID)+": "+string(m.Path))
+		}
+		name := lastSegment(m.Path)
+		l.names = append(l.names, xxhash.Sum64(name))
 		l.stems = append(l.stems, l.stem(name, size))
 	}
 	return nil
 }
 
+// seenOtherwise reports whether a view has the object of a record that it lists as missing under
+// another reading of its location, such as a folder.
+func seenOtherwise(tx *catalog.Tx, view *index.View, dest *pb.Destination, b *pb.Backup, missing []byte) (bool, error) {
+	own := catalog.BucketID(dest)
+	for _, o := range tx.Objects(dest, b) {
+		if !bytes.Equal(o.Readings[0].Key, missing) {
+			continue
+		}
+		for _, r := range o.Readings[1:] {
+			if r.BucketID != own {
+				continue
+			}
+			if seen, err := view.Sees(r.Key, r.Prefix); seen || err != nil {
+				return seen, err
+			}
+		}
+	}
+	return false, nil
+}
+
 func (l *lostFiles) addStrays(list []stray) {
 	for _, s := range list {
-		if l.strays++; len(l.examples) < maxExamples {
-			l.examples = append(l.examples, s.record.Id+": "+string(s.location))
+		if l.strays++; len(l.strayNames) < maxExamples {
+			l.strayNames = append(l.strayNames, s.record.Id+": "+string(s.location))
 		}
 		var size int64
 		if l.sized {
@@ -151,12 +179,4 @@ func countMissing(view *index.View) (n uint64) {
 		n += uint64(s.Missing)
 	}
 	return n
-}
-
-func examplesOfMissing(view *index.View, org string) (list []string, err error) {
-	missing, _, err := view.Missing(org, nil, maxExamples)
-	for _, m := range missing {
-		list = append(list, string(m.BackupID)+": "+string(m.Path))
-	}
-	return list, err
 }
