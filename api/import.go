@@ -242,6 +242,7 @@ func (w *window) add() *batch {
 // parse reads one line; problem says why it is invalid. Nearly all lines are backups,
 // so it tries that kind first.
 func (m *importer) parse(line []byte) (kind feedKind, r record, problem string) {
+	line = bytes.TrimPrefix(line, []byte("\ufeff")) // with which files of Windows begin
 	kind = m.kinds["backup"]
 	r = kind.newRecord()
 	err := decodeObject(line, r)

@@ -33,7 +33,7 @@ func line(i int, storage string) string {
 func TestImport(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
-	body := `{"kind":"project","id":"proj_1","name":"App"}` + "\n" + // 1
+	body := "\ufeff" + `{"kind":"project","id":"proj_1","name":"App"}` + "\n" + // 1
 		"\n" + // 2: empty lines are ignored
 		line(1, id) + // 3
 		`{"kind":"backup","id":"bkp_x","storageId":"` + id + `","shade":"red"}` + "\n" + // 4

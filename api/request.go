@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +67,47 @@ func decodeObject(data []byte, v any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return invalidField("body", "must end after the JSON object")
 	}
+	if name, twice := givenTwice(data); twice {
+		return invalidField(name, "must not be given twice")
+	}
 	return nil
+}
+
+// givenTwice returns a field that a valid JSON object has twice. encoding/json would use the last
+// one, in any case of letters, and files that the first one names would count as orphans.
+func givenTwice(data []byte) (name string, twice bool) {
+	var names [16][]byte
+	given, depth := names[:0], 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case '"':
+			start := i + 1
+			for i = start; i < len(data) && data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			if depth != 1 || !isName(data[min(i+1, len(data)):]) {
+				continue
+			}
+			field := data[start:i]
+			if slices.ContainsFunc(given, func(other []byte) bool { return bytes.EqualFold(other, field) }) {
+				return string(field), true
+			}
+			given = append(given, field)
+		}
+	}
+	return "", false
+}
+
+// isName reports whether a string is the name of a field, by what follows it.
+func isName(rest []byte) bool {
+	rest = bytes.TrimLeft(rest, " \t\r\n")
+	return len(rest) > 0 && rest[0] == ':'
 }
 
 // maxNesting is the maximum depth of objects and arrays: more than any valid body has.

@@ -91,6 +91,27 @@ func countEscaped(s string) (n int) {
 	return n
 }
 
+// TestFieldsGivenTwiceAreRefused: the last one would count, and what the first one names would
+// be an orphan.
+func TestFieldsGivenTwiceAreRefused(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"files":["a"],"files":["b"]}`:                        "files",
+		`{"storagePath":"a", "size":1, "StoragePath" : "b"}`:   "StoragePath",
+		`{"storagePath":"files","files":["files","files"]}`:    "",
+		`{"a":{"b":1},"c":{"b":1},"b":"\"b\":","d":["b","b"]}`: "",
+		`{}`: "",
+	} {
+		if name, twice := givenTwice([]byte(body)); name != want || twice != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", body, name, twice, want)
+		}
+	}
+	r := newRig(t, mem.Options{})
+	path := "/api/v1/catalog/backups/b1"
+	if a := r.do(catalog.RoleService, "PUT", path, `{"storageId":"`+r.destination()+`","status":"completed","createdAt":"2024-01-15T10:00:00Z","files":["a"],"files":["b"]}`); a.status != 400 || !strings.Contains(string(a.raw), "files") {
+		t.Errorf("files given twice: %d %s", a.status, a.raw)
+	}
+}
+
 func TestOnlyThoseWhoMaySyncMayForce(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	d := "/api/v1/storage/destinations/" + r.destination()

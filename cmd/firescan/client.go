@@ -169,6 +169,8 @@ func (c *client) connectionError(ctx context.Context, err error) error {
 		return fmt.Errorf("cannot connect to %s: connection refused; start a node with `firescan serve`, or set FIRESCAN_ADDR", c.base)
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case errors.Is(err, errUnreadable):
+		return errors.Unwrap(err)
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err // the address is in the message below

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -97,6 +98,9 @@ With --check nothing is stored: each location is printed with what it would beco
 	return cmd
 }
 
+// errUnreadable begins the errors of reading the records, which no connection has caused.
+var errUnreadable = errors.New("the records cannot be read")
+
 // A gunzipper reads records that may be compressed. It looks at them at the first Read, since
 // standard input may block, and a request that is refused does not read it.
 type gunzipper struct {
@@ -111,12 +115,16 @@ func (g *gunzipper) Read(p []byte) (int, error) {
 		if magic, err := in.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b { // RFC 1952, 2.3.1
 			z, err := gzip.NewReader(in)
 			if err != nil {
-				return 0, fmt.Errorf("read the records as gzip: %w", err)
+				return 0, fmt.Errorf("%w as gzip: %w", errUnreadable, err)
 			}
 			g.r = z
 		}
 	}
-	return g.r.Read(p)
+	n, err := g.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w to their end, so the import is incomplete: %w; get the file again and repeat the import", errUnreadable, err)
+	}
+	return n, err
 }
 
 // upload sends the records and shows progress. The size is 0 if unknown.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"net/http"
@@ -83,6 +84,24 @@ func TestImportStopped(t *testing.T) {
 	a.in = in
 	code := run(ctx, a, []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
 	if code != exitFailed || errs.String() != "firescan: stopped\n" {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// A damaged file is not taken for a broken connection.
+func TestImportOfADamagedFile(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	defer server.Close()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = io.WriteString(z, strings.Repeat("{}\n", 1000))
+	_ = z.Close()
+	a, _, errs := testApp(nil)
+	a.in = bytes.NewReader(packed.Bytes()[:packed.Len()-9])
+	code := run(t.Context(), a, []string{"import", "--addr", server.URL, "--token", "t", "--org", "o", "-"})
+	if code != exitFailed || !strings.HasPrefix(errs.String(), "firescan: the records cannot be read to their end") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
