@@ -17,11 +17,6 @@ import (
 // of life: the operating system notes when the last data arrived, also while the process is
 // stopped.
 
-// A Freezer knows when the process stood still; *cluster.Cluster does.
-type Freezer interface {
-	FrozenSince(at time.Time) bool
-}
-
 const (
 	// unknownAge is the age of a request at most that the system does not report: how long
 	// after a freeze requests are read that may be older.

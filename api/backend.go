@@ -84,3 +84,8 @@ func (b *backend) valid(t *pb.Token) bool {
 		return err
 	}) == nil
 }
+
+// A Freezer knows when the process stood still; *cluster.Cluster does.
+type Freezer interface {
+	FrozenSince(at time.Time) bool
+}

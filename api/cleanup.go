@@ -74,33 +74,12 @@ type cleanupData struct {
 	SoftDelete int64 `json:"softDeleteSeconds,omitempty"`
 }
 
-// versionedNote continues a message about deletions of which versions are kept.
-func versionedNote(all bool) string {
-	if all {
-		return ". No space was freed: the bucket keeps versions"
-	}
-	return ". The bucket keeps versions of some, which frees no space"
-}
-
 // days returns a duration for a person, in days where it is that long.
 func days(d time.Duration) string {
 	if n := d / (24 * time.Hour); n > 1 {
 		return fmt.Sprintf("%d days", n)
 	}
 	return d.String()
-}
-
-// effect is what deletions have freed, where the bucket keeps versions.
-type effect struct {
-	Versioned bool    `json:"versioned,omitempty"`
-	Freed     *uint64 `json:"freedSpace,omitempty"`
-}
-
-func effectOf(versioned int, freed uint64) effect {
-	if versioned == 0 {
-		return effect{}
-	}
-	return effect{true, &freed}
 }
 
 type fileFailure struct {

@@ -1,21 +1,12 @@
 package api
 
 import (
-	"context"
 	"fmt"
 
 	"firescan/catalog"
 	"firescan/deletion"
 	"firescan/keyspace"
 )
-
-// A Deleter deletes orphans and backups; *deletion.Deleter is one.
-type Deleter interface {
-	DeleteFiles(ctx context.Context, r deletion.FilesRequest) ([]deletion.Outcome, error)
-	DeleteBackups(ctx context.Context, r deletion.BackupsRequest) (deletion.BackupsResult, error)
-	Plan(ctx context.Context, r deletion.CleanupRequest) (*deletion.Plan, error)
-	Cleanup(ctx context.Context, r deletion.CleanupRequest) (*deletion.CleanupResult, error)
-}
 
 // maxDeletePaths is the maximum number of files in one request.
 const maxDeletePaths = 10_000
@@ -130,4 +121,25 @@ func (h *files) deleteMany(c *call) error {
 		message += versionedNote(versioned == data.Deleted)
 	}
 	return c.respond(envelope{Message: message, Data: data})
+}
+
+// effect is what deletions have freed, where the bucket keeps versions.
+type effect struct {
+	Versioned bool    `json:"versioned,omitempty"`
+	Freed     *uint64 `json:"freedSpace,omitempty"`
+}
+
+func effectOf(versioned int, freed uint64) effect {
+	if versioned == 0 {
+		return effect{}
+	}
+	return effect{true, &freed}
+}
+
+// versionedNote continues a message about deletions of which versions are kept.
+func versionedNote(all bool) string {
+	if all {
+		return ". No space was freed: the bucket keeps versions"
+	}
+	return ". The bucket keeps versions of some, which frees no space"
 }

@@ -2,7 +2,9 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -123,3 +125,55 @@ func appendTime(dst []byte, ms int64) []byte {
 
 // size formats a number of bytes as a string, as most of the specification has it.
 func size(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// hold keeps a response back until it is stored. It returns false for responses to send
+// at once: failures, which a retry may get past, requests without a key, and responses
+// that are too long or show a secret.
+func (c *call) hold(status int, body []byte) bool {
+	if c.once == nil || c.once.private || status >= http.StatusMultipleChoices || len(body) > maxRemembered {
+		return false
+	}
+	c.once.status, c.once.body = status, body
+	return true
+}
+
+// refuse sends an error. When the response has begun, it cuts the connection instead,
+// so that the response does not look complete.
+func (c *call) refuse(e *Error) {
+	level := slog.LevelDebug
+	switch status := e.Code.Status(); {
+	case c.route.access == Public && status == http.StatusServiceUnavailable:
+		// A probe repeats until the node is ready.
+	case status == http.StatusServiceUnavailable, status == http.StatusBadGateway:
+		level = slog.LevelWarn // passes by itself, or is a provider's, which has metrics
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	}
+	c.log.Log(context.Background(), level, "the request failed", "code", e.Code, "error", e)
+	if c.status != 0 {
+		c.status = e.Code.Status() // for the metrics: it began well and failed
+		panic(http.ErrAbortHandler)
+	}
+	c.fail(e)
+}
+
+// failure is why one of several items failed.
+type failure struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
+// failed returns the failure for an error, and logs internal errors.
+func (c *call) failed(err error) *failure {
+	if err == nil {
+		return nil
+	}
+	e := toError(c.context(), err)
+	if e.Code == CodeInternal {
+		c.log.Error("an item of the request failed", "error", e)
+	}
+	return &failure{e.Code, e.Message}
+}
+
+// maxRemembered is the maximum size of a stored response, in bytes.
+const maxRemembered = 64 << 10

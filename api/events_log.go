@@ -134,3 +134,7 @@ func (l *eventLog) close() {
 	l.closed = true
 	l.changed.Broadcast()
 }
+
+// replayFor is how long the newest event of a key is replayed to new clients: its
+// publisher may have died before the last one.
+const replayFor = 10 * time.Second

@@ -153,3 +153,6 @@ func (w *fileWriter) learnProject(tx *catalog.Tx, id string) error {
 }
 
 func (w *fileWriter) project(o catalog.Owner) string { return w.projects[o.ProjectID] }
+
+// fileBatch is the number of files that are read and sent at once without a limit.
+const fileBatch = 1000

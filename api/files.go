@@ -2,15 +2,14 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"strconv"
 	"time"
 
+	"firescan/deletion"
 	"firescan/index"
 )
-
-// fileBatch is the number of files that are read and sent at once without a limit.
-const fileBatch = 1000
 
 // invalidCursor is the problem of a cursor that is not from a response.
 const invalidCursor = "must be a cursor from a previous response"
@@ -123,4 +122,12 @@ func (h *files) export(c *call) error {
 		return err
 	}
 	return w.end(kind)
+}
+
+// A Deleter deletes orphans and backups; *deletion.Deleter is one.
+type Deleter interface {
+	DeleteFiles(ctx context.Context, r deletion.FilesRequest) ([]deletion.Outcome, error)
+	DeleteBackups(ctx context.Context, r deletion.BackupsRequest) (deletion.BackupsResult, error)
+	Plan(ctx context.Context, r deletion.CleanupRequest) (*deletion.Plan, error)
+	Cleanup(ctx context.Context, r deletion.CleanupRequest) (*deletion.CleanupResult, error)
 }

@@ -43,3 +43,5 @@ func (f *flights) enter(ctx context.Context, key string) (leave func(), err erro
 		}
 	}
 }
+
+const keyHeader = "Idempotency-Key"

@@ -13,9 +13,6 @@ const (
 	// eventQueue is the number of events that a client may be behind before it is
 	// dropped.
 	eventQueue = 64
-	// replayFor is how long the newest event of a key is replayed to new clients: its
-	// publisher may have died before the last one.
-	replayFor = 10 * time.Second
 )
 
 // Event is a message to the clients of an organization.

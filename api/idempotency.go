@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -19,28 +18,13 @@ import (
 )
 
 const (
-	keyHeader      = "Idempotency-Key"
 	replayedHeader = "Idempotency-Replayed"
 	maxOnceKey     = 255
-	// maxRemembered is the maximum size of a stored response, in bytes.
-	maxRemembered = 64 << 10
 	// rememberFor is how long a key stands for its request.
 	rememberFor = 24 * time.Hour
 	// rememberWithin bounds how long a response waits to be stored.
 	rememberWithin = 5 * time.Second
 )
-
-// once makes a POST with an Idempotency-Key take effect once.
-type once struct {
-	key         string
-	fingerprint []byte
-	// private responses are not stored: they show a secret.
-	private bool
-	// status and body are the response, held back until it is stored; status is 0
-	// without one.
-	status int
-	body   []byte
-}
 
 // handle calls the route's handler, once per Idempotency-Key of a POST.
 func (c *call) handle() error {
@@ -143,36 +127,4 @@ func (c *call) remember() {
 	}); err != nil {
 		c.log.Warn("the response to a request with an Idempotency-Key could not be stored; a retry will run again", "error", err)
 	}
-}
-
-// hold keeps a response back until it is stored. It returns false for responses to send
-// at once: failures, which a retry may get past, requests without a key, and responses
-// that are too long or show a secret.
-func (c *call) hold(status int, body []byte) bool {
-	if c.once == nil || c.once.private || status >= http.StatusMultipleChoices || len(body) > maxRemembered {
-		return false
-	}
-	c.once.status, c.once.body = status, body
-	return true
-}
-
-// proposeOnce proposes a command that creates something. A retry of the request does
-// not create it again: it gets the result of the first. part distinguishes the commands
-// of a request that proposes several.
-func (c *call) proposeOnce(command Command, part string) (*pb.Result, error) {
-	if c.once == nil {
-		return c.propose(command)
-	}
-	if err := c.inTime(); err != nil {
-		return nil, err
-	}
-	key := c.once.key
-	if part != "" {
-		// Keys of clients have no spaces.
-		sum := sha256.Sum256([]byte(key))
-		key = hex.EncodeToString(sum[:]) + " " + part
-	}
-	return c.backend.consensus.ProposeOnce(c.context(), command, &pb.Once{
-		Org: c.org, Key: key, Fingerprint: c.once.fingerprint, At: c.backend.now().UnixMilli(),
-	})
 }

@@ -14,12 +14,7 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"google.golang.org/protobuf/proto"
 )
-
-// Command is a message that changes the catalog.
-type Command = proto.Message
 
 // decode reads the request's body: one JSON object with the fields of v only.
 func (c *call) decode(v any) error {
@@ -293,12 +288,4 @@ func (q *query) err() error {
 		return invalid(q.wrong)
 	}
 	return nil
-}
-
-// validID reports whether a client's id can be used in keys and URLs, which drop "."
-// and "..".
-func validID(id string) bool {
-	return len(id) > 0 && len(id) <= 128 && id != "." && id != ".." && strings.IndexFunc(id, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.:", c)
-	}) < 0
 }
