@@ -99,3 +99,6 @@ func (l *linkLookup) each(tx *catalog.Tx, stem []byte, fn func(*catalog.Link) er
 	}
 	return cur.Err()
 }
+
+// maxDeltas bounds the deltas that are applied at once.
+const maxDeltas = 256

@@ -15,10 +15,9 @@ import (
 )
 
 const (
-	// fetchStreams bounds the segments that this node fetches at once, fetchShare those of
-	// one destination, so that a hanging one does not block the others.
-	fetchStreams = 16
-	fetchShare   = fetchStreams / 2
+	// fetchShare bounds the segments of one destination that this node fetches at once, so
+	// that a hanging one does not block the others.
+	fetchShare = fetchStreams / 2
 	// holdersTimeout bounds asking a node which segments it has.
 	holdersTimeout = 5 * time.Second
 )
@@ -26,16 +25,6 @@ const (
 // errLost is returned for segments that no node has anymore: every node that could have
 // them responded.
 var errLost = errors.New("no node has it anymore")
-
-// fetchJob fetches the missing segments of a result. It is guarded by Replicator.mu.
-type fetchJob struct {
-	pass   uint64             // the newest pass that needed it
-	cancel context.CancelFunc // nil while it waits for its next attempt
-	next   time.Time
-	fails  int    // consecutive attempts without a new segment
-	left   uint64 // fingerprint of the segments that the last attempt left
-	full   bool   // the disk was full
-}
 
 // startFetch fetches segments in the background, unless that is under way, or has just
 // failed and nothing is new.

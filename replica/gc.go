@@ -68,17 +68,6 @@ func (r *Replicator) collect(d *pb.Destination, g nodeSet) error {
 // collects.
 var errNeedChanged = errors.New("the needed segments have changed")
 
-// need is the syncs whose segments are needed; empty for none.
-type need struct {
-	promoted, running string
-	// newest is the newest sync: one that began and ended since the last collection has
-	// leftovers, too.
-	newest string
-	// surplus reports that the promoted segments are not needed here: all desired nodes hold
-	// them, this is none of them, and the catalog does not list it as a holder.
-	surplus bool
-}
-
 func (r *Replicator) need(d *pb.Destination, g nodeSet) (n need, err error) {
 	results, err := r.results(d.Id)
 	if err == nil {

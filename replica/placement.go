@@ -2,48 +2,15 @@ package replica
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
-
-	pb "firescan/catalog/catalogpb"
 )
 
-const (
-	// Copies is the number of desired replicas of a shard, if there are as many nodes.
-	Copies = 3
-	// defaultGrace is how long a node may be away before its replicas are placed elsewhere:
-	// a restart takes less, and copying a shard costs more than waiting.
-	defaultGrace = time.Minute
-)
-
-// ErrNoSegment is returned by Peers.Fetch when the node responds that it does not have the
-// segment.
-var ErrNoSegment = errors.New("the node does not have the segment")
-
-// A Member is a node of the cluster.
-type Member struct {
-	ID    string
-	Alive bool
-}
-
-// Peers gives access to the shards of other nodes. It is safe for concurrent use.
-type Peers interface {
-	// Members returns the nodes of the cluster. This node is among them unless it is about to
-	// join or was removed.
-	Members() []Member
-	// Fetch copies a segment of a destination from another node into the index of this node.
-	// It resumes an interrupted copy. The error is ErrNoSegment when the node responds that
-	// it does not have an undamaged copy; after any other error it may have one.
-	Fetch(ctx context.Context, node, destination string, s *pb.Segment) error
-	// Held reports which of the segments a node has, in their order. An error means that the
-	// node cannot be asked.
-	Held(ctx context.Context, node, destination string, segments []string) ([]bool, error)
-}
+// Copies is the number of desired replicas of a shard, if there are as many nodes.
+const Copies = 3
 
 // placement returns the nodes that should hold a destination's shard: those that rank first
 // by a hash of both names (rendezvous hashing). Every node computes the same result alone,

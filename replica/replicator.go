@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -22,13 +21,11 @@ const (
 	// reconcileEvery is the time between two passes when nothing changes. A reader that
 	// comes earlier brings its shard up to date itself.
 	reconcileEvery = time.Second
-	// afterChange is the time from a change in the catalog to the next pass while a sync
-	// runs, so that many changes are handled at once.
-	afterChange = 50 * time.Millisecond
-	// idleShare is how many times the duration of a pass the replicator then waits at least.
-	idleShare = 4
-	// maxDeltas bounds the deltas that are applied at once.
-	maxDeltas = 256
+	// defaultGrace is how long a node may be away before its replicas are placed elsewhere:
+	// a restart takes less, and copying a shard costs more than waiting.
+	defaultGrace = time.Minute
+	// fetchStreams bounds the segments that this node fetches at once.
+	fetchStreams = 16
 )
 
 // A Proposer proposes a command to the catalog. It returns when the command is applied on
@@ -36,6 +33,30 @@ const (
 type Proposer interface {
 	Propose(ctx context.Context, command proto.Message) (*pb.Result, error)
 }
+
+// A Member is a node of the cluster.
+type Member struct {
+	ID    string
+	Alive bool
+}
+
+// Peers gives access to the shards of other nodes. It is safe for concurrent use.
+type Peers interface {
+	// Members returns the nodes of the cluster. This node is among them unless it is about to
+	// join or was removed.
+	Members() []Member
+	// Fetch copies a segment of a destination from another node into the index of this node.
+	// It resumes an interrupted copy. The error is ErrNoSegment when the node responds that
+	// it does not have an undamaged copy; after any other error it may have one.
+	Fetch(ctx context.Context, node, destination string, s *pb.Segment) error
+	// Held reports which of the segments a node has, in their order. An error means that the
+	// node cannot be asked.
+	Held(ctx context.Context, node, destination string, segments []string) ([]bool, error)
+}
+
+// ErrNoSegment is returned by Peers.Fetch when the node responds that it does not have the
+// segment.
+var ErrNoSegment = errors.New("the node does not have the segment")
 
 // Config configures a Replicator.
 type Config struct {
@@ -114,6 +135,27 @@ type shardState struct {
 	collected need // what was needed when files were last collected
 }
 
+// need is the syncs whose segments are needed; empty for none.
+type need struct {
+	promoted, running string
+	// newest is the newest sync: one that began and ended since the last collection has
+	// leftovers, too.
+	newest string
+	// surplus reports that the promoted segments are not needed here: all desired nodes hold
+	// them, this is none of them, and the catalog does not list it as a holder.
+	surplus bool
+}
+
+// fetchJob fetches the missing segments of a result. It is guarded by Replicator.mu.
+type fetchJob struct {
+	pass   uint64             // the newest pass that needed it
+	cancel context.CancelFunc // nil while it waits for its next attempt
+	next   time.Time
+	fails  int    // consecutive attempts without a new segment
+	left   uint64 // fingerprint of the segments that the last attempt left
+	full   bool   // the disk was full
+}
+
 // New returns a replicator. Run keeps all shards current; View updates one.
 func New(c Config) *Replicator {
 	c.Grace, c.Timing = cmp.Or(c.Grace, defaultGrace), c.Timing.withDefaults()
@@ -121,121 +163,6 @@ func New(c Config) *Replicator {
 		config: c, slots: semaphore.NewWeighted(fetchStreams),
 		shards: map[string]*shardState{}, seen: map[string]time.Time{}, fetches: map[string]*fetchJob{},
 	}
-}
-
-// ErrUnavailable is returned by View for a shard that exists and cannot be read now: a
-// segment was set aside, or the disk has no room for the changes.
-var ErrUnavailable = errors.New("the index of the destination cannot be read at the moment")
-
-// View returns a view of a destination's shard that has all changes in the catalog of this
-// node at the time of the call. The caller releases it. The error is index.ErrNoShard before
-// the first generation and where only other nodes have the shard, else it wraps
-// ErrUnavailable.
-func (r *Replicator) View(_ context.Context, destination string) (*index.View, error) {
-	view, err := (*index.View)(nil), r.update(destination, false)
-	if err == nil {
-		view, err = r.config.Index.View(destination)
-	}
-	if err != nil && !errors.Is(err, index.ErrNoShard) {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return view, err
-}
-
-// Run reconciles all shards until ctx ends: it fetches desired replicas and removes others.
-// A damaged shard is fetched again; when no node has it, its destination is synced.
-func (r *Replicator) Run(ctx context.Context) error {
-	defer r.work.Wait()
-	tick := time.NewTicker(reconcileEvery)
-	defer tick.Stop()
-	for {
-		changed, woken := r.config.Catalog.Changed(), r.wake.Wait()
-		started := time.Now()
-		syncing, err := r.reconcile(ctx)
-		took := time.Since(started)
-		if err != nil && ctx.Err() == nil {
-			r.config.Logger.Error("updating the shards of this node failed; retrying in a second", "error", err)
-		}
-		if !syncing {
-			changed = nil // only sealed segments are urgent
-		}
-		select {
-		case <-changed:
-			select {
-			case <-time.After(max(afterChange, idleShare*took)):
-			case <-woken:
-			case <-ctx.Done():
-			}
-		case <-woken:
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// reconcile makes one pass over all shards. It reports whether a sync runs.
-func (r *Replicator) reconcile(ctx context.Context) (syncing bool, err error) {
-	var all []*pb.Destination
-	if err := r.config.Catalog.View(func(tx *catalog.Tx) (err error) {
-		running, err := tx.RunningSyncs()
-		if err != nil {
-			return err
-		}
-		syncing = len(running) > 0
-		all, err = tx.AllDestinations()
-		return err
-	}); err != nil {
-		return false, err
-	}
-	nodes := r.nodes(time.Now())
-	r.mu.Lock()
-	r.passes++
-	r.mu.Unlock()
-	known := map[string]bool{}
-	var errs []error
-	var changes []*pb.SetHolder
-	for _, d := range all {
-		known[d.Id] = true
-		more, err := r.reconcileShard(ctx, d, nodes)
-		errs, changes = append(errs, err), append(changes, more...)
-	}
-	r.cancelFetches()
-	held, err := r.config.Index.Destinations()
-	if err != nil {
-		return syncing, err
-	}
-	for _, id := range held {
-		if !known[id] {
-			errs = append(errs, r.update(id, true))
-		}
-	}
-	// Last, because it takes long without a leader.
-	errs = append(errs, r.announce(ctx, changes))
-	return syncing, errors.Join(errs...)
-}
-
-// reconcileShard brings one shard up to date and returns the changes to announce.
-func (r *Replicator) reconcileShard(ctx context.Context, d *pb.Destination, nodes nodeSet) (changes []*pb.SetHolder, err error) {
-	results, err := r.results(d.Id)
-	if err != nil {
-		return nil, fmt.Errorf("read the generations of destination %s: %w", d.Id, err)
-	}
-	updateErr := r.update(d.Id, true)
-	if len(nodes.counted) > 0 {
-		if changes, err = r.replicate(ctx, d, results, nodes); err != nil {
-			return changes, err
-		}
-	}
-	if updateErr == nil || r.isFetchable(updateErr) {
-		return changes, r.collect(d, nodes)
-	}
-	for _, res := range results {
-		if res.promoted && needsResync(updateErr) {
-			return changes, r.resync(ctx, d, res.id, updateErr)
-		}
-	}
-	return changes, updateErr
 }
 
 func (r *Replicator) state(destination string) *shardState {
