@@ -6,23 +6,13 @@ package catalog
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.etcd.io/bbolt"
 )
-
-// Options configure a catalog. The zero value is usable.
-type Options struct {
-	// Logger logs restores and removed files; nil is slog.Default().
-	Logger *slog.Logger
-	// Registerer registers the metrics; nil disables them.
-	Registerer prometheus.Registerer
-}
 
 // A Catalog is the state machine. It is safe for concurrent use; Apply and Restore belong
 // to one goroutine, that of the log.
@@ -41,49 +31,6 @@ type Catalog struct {
 	damage  atomic.Pointer[error]
 	damages atomic.Uint64 // how often damage was found
 	scrubs  scrubs
-}
-
-// Open opens the catalog file at path, or creates it. It fails with ErrFormat on a file
-// of a newer version, and after some seconds on a file that another process has open.
-func Open(path string, opts Options) (*Catalog, error) {
-	c := &Catalog{path: path, log: opts.Logger}
-	if c.log == nil {
-		c.log = slog.Default()
-	}
-	if err := removeUnfinished(path, c.log); err != nil {
-		return nil, err
-	}
-	db, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	index, err := prepare(db)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the catalog %s: %w", path, err), db.Close())
-	}
-	c.db = db
-	c.applied.Store(index)
-	if c.metrics, err = newMetrics(opts.Registerer, c); err != nil {
-		return nil, errors.Join(fmt.Errorf("register the metrics of the catalog: %w", err), db.Close())
-	}
-	return c, nil
-}
-
-// Close waits for running transactions and closes the file.
-func (c *Catalog) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.db == nil {
-		return nil
-	}
-	c.metrics.unregister()
-	c.scrubs.abort()
-	err := c.db.Close()
-	c.db = nil
-	if err != nil {
-		return fmt.Errorf("close the catalog %s: %w", c.path, err)
-	}
-	return nil
 }
 
 // View runs fn in a read transaction on one state, which later entries do not change. The
@@ -131,4 +78,29 @@ func (c *Catalog) Changed() <-chan struct{} { return c.changed.Wait() }
 func (c *Catalog) advance(index uint64) {
 	c.applied.Store(index)
 	c.changed.Broadcast()
+}
+
+// Damage returns the first damage that was found in the catalog file, as an
+// ErrCatalogDamaged; nil when there is none. Only Restore ends it.
+func (c *Catalog) Damage() error {
+	if err := c.damage.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// MarkDamaged records that the catalog is damaged, for a reason that this node cannot find
+// in the file by itself: other nodes have another state.
+func (c *Catalog) MarkDamaged(reason string) error {
+	err := damaged("%s", reason)
+	c.noteDamage(err)
+	return err
+}
+
+// noteDamage records the damage that an error reports, if it does.
+func (c *Catalog) noteDamage(err error) {
+	if errors.Is(err, ErrCatalogDamaged) && c.damage.CompareAndSwap(nil, &err) {
+		c.damages.Add(1)
+		c.log.Error("the catalog is damaged", "file", c.path, "error", err)
+	}
 }

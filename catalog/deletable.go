@@ -205,14 +205,3 @@ func (c *deleteCheck) withFolders(n linkedBy, path []byte) (linkedBy, error) {
 func (n linkedBy) or(m linkedBy) linkedBy {
 	return linkedBy{deleted: n.deleted || m.deleted, others: n.others || m.others}
 }
-
-// withFold returns a path and, where it differs, the name under which records may mean it
-// (keyspace.Fold).
-func withFold(path []byte) [][]byte {
-	if fold, other := keyspace.Folded(path); other {
-		return [][]byte{path, fold}
-	}
-	return [][]byte{path}
-}
-
-func hasFold(path []byte) bool { return len(withFold(path)) > 1 }

@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"errors"
+
 	pb "firescan/catalog/catalogpb"
 )
 
@@ -38,4 +40,13 @@ func (tx *Tx) AllDestinations() ([]*pb.Destination, error) {
 // addHome).
 func homeBuckets(tx *Tx, org, destID string) []string {
 	return keysOf(tx.bucket(inHomes), under(org, destID))
+}
+
+// known returns a destination or its tombstone, nil when there is none.
+func (tx *Tx) known(org, id string) (d *pb.Destination, deleted bool, err error) {
+	if d, err = tx.Destination(org, id); err == nil || !errors.Is(err, ErrNotFound) {
+		return d, false, err
+	}
+	d, err = load[pb.Destination](tx.bucket(inTombstones), join(org, id))
+	return d, d != nil, err
 }

@@ -150,3 +150,12 @@ func refuse(code, format string, args ...any) *Error {
 func notFound(what, id string) error {
 	return refuse(CodeNotFound, "%s %q does not exist", what, id)
 }
+
+// damageAdvice ends the messages of damage.
+const damageAdvice = "nothing is deleted through this node; in a cluster it replaces its catalog by that of another node, " +
+	"a single node needs a copy of its data directory, or a new one and an import of all records"
+
+// damaged returns an ErrCatalogDamaged.
+func damaged(format string, args ...any) error {
+	return fmt.Errorf("%w: %w: %s", ErrCatalogDamaged, fmt.Errorf(format, args...), damageAdvice)
+}

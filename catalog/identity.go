@@ -129,3 +129,12 @@ func setBucketRelation(tx *writeTx, m *pb.SetBucketRelation) (*pb.Result, error)
 	}
 	return &pb.Result{}, storeChecked(tx.bucket(inMeta), relationKey(id, other), &pb.BucketRelation{Same: m.GetSame(), At: m.GetAt()})
 }
+
+// SameBucket reports whether two identities are known to be one bucket.
+func (tx *Tx) SameBucket(a, b string) bool {
+	if a == b {
+		return true
+	}
+	relation, err := loadChecked[pb.BucketRelation](tx.bucket(inMeta), relationKey(a, b))
+	return err == nil && relation.GetSame()
+}

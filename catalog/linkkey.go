@@ -224,3 +224,14 @@ func (r *linkReader) unescape(key []byte, i int) (rest []byte, ok bool) {
 }
 
 func damagedLink(key []byte) error { return damaged("the link %q cannot be read", key) }
+
+// withFold returns a path and, where it differs, the name under which records may mean it
+// (keyspace.Fold).
+func withFold(path []byte) [][]byte {
+	if fold, other := keyspace.Folded(path); other {
+		return [][]byte{path, fold}
+	}
+	return [][]byte{path}
+}
+
+func hasFold(path []byte) bool { return len(withFold(path)) > 1 }

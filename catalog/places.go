@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	pb "firescan/catalog/catalogpb"
 )
 
@@ -176,15 +174,6 @@ func (tx *Tx) CheckWrittenIn(d *pb.Destination, b *pb.Backup) error {
 	return nil
 }
 
-// SameBucket reports whether two identities are known to be one bucket.
-func (tx *Tx) SameBucket(a, b string) bool {
-	if a == b {
-		return true
-	}
-	relation, err := loadChecked[pb.BucketRelation](tx.bucket(inMeta), relationKey(a, b))
-	return err == nil && relation.GetSame()
-}
-
 // describeBucket returns a bucket identity for a message.
 func describeBucket(id string) string {
 	space, where, name := cutBucketID(id)
@@ -192,61 +181,4 @@ func describeBucket(id string) string {
 		return fmt.Sprintf("%q (%s)", name, space)
 	}
 	return fmt.Sprintf("%q (%s at %s)", name, space, where)
-}
-
-// sameLocations reports whether two states of a record name the same locations.
-func sameLocations(a, b *pb.Backup) bool {
-	return bytes.Equal(a.GetStoragePath(), b.GetStoragePath()) && slices.EqualFunc(a.GetFiles(), b.GetFiles(), bytes.Equal)
-}
-
-// keepWritten makes a record that is put again keep where it was written: an edit of its
-// destination has not moved its files. What the same locations mean by now is added. It
-// reports whether it has changed the record.
-func (s *storage) keepWritten(n, old *pb.Backup) bool {
-	if n.GetRevision() == old.GetRevision() || n.GetStorageId() != old.GetStorageId() || n.GetCreatedAt() != old.GetCreatedAt() {
-		return false
-	}
-	if old.GetRevision() == 0 && len(s.homes) == 1 {
-		return false // it has been in one bucket ever since
-	}
-	n.Revision = old.GetRevision()
-	if !sameLocations(n, old) {
-		return true
-	}
-	refs := spelledOut(old)
-	for _, ref := range spelledOut(n) {
-		switch ref.Kind {
-		case pb.Reference_PATH:
-			ref.Kind = pb.Reference_ALIAS
-		case pb.Reference_FILE:
-			ref.Kind = pb.Reference_FILE_ALIAS
-		}
-		if !slices.ContainsFunc(refs, func(r *pb.Reference) bool {
-			return r.GetBucketId() == ref.GetBucketId() && bytes.Equal(r.GetKey(), ref.GetKey()) &&
-				(r.GetKind() == pb.Reference_PREFIX) == (ref.GetKind() == pb.Reference_PREFIX) && r.GetLocation() == ref.GetLocation()
-		}) {
-			refs = append(refs, ref)
-		}
-	}
-	if n.References = old.References; len(refs) > len(spelledOut(old)) {
-		n.References = refs
-	}
-	return true
-}
-
-// spelledOut returns copies of the references of a record, also of one that needs none.
-func spelledOut(b *pb.Backup) (refs []*pb.Reference) {
-	for _, ref := range b.GetReferences() {
-		refs = append(refs, proto.CloneOf(ref))
-	}
-	if refs != nil {
-		return refs
-	}
-	if len(b.GetStoragePath()) > 0 {
-		refs = append(refs, &pb.Reference{Kind: pb.Reference_PATH, Key: b.GetStoragePath(), Location: 1})
-	}
-	for i, f := range b.GetFiles() {
-		refs = append(refs, &pb.Reference{Kind: pb.Reference_FILE, Key: f, Location: uint32(i + 2)})
-	}
-	return refs
 }

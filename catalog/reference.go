@@ -375,15 +375,6 @@ func (p *places) add(place Place) {
 	p.list = append(p.list, place)
 }
 
-// clip shortens a location for a message.
-func clip(text string) string {
-	const most = 200
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "..."
-}
-
 // inSpace reports whether a key is below the path of a destination.
 func inSpace(d *pb.Destination, key []byte) bool {
 	start, end := KeySpace(d)

@@ -200,3 +200,22 @@ func (s *scrubber) links() error {
 }
 
 func linksOf(bucketID string) string { return "the links of bucket " + bucketID }
+
+// Verify returns nil if the catalog file was compared with its records within maxAge, and
+// compares it otherwise. Its error is an ErrCatalogDamaged, or why it could not compare.
+// Damage may happen while the node is down, so the first call after Open compares.
+func (c *Catalog) Verify(ctx context.Context, maxAge time.Duration) error {
+	if err := c.Damage(); err != nil {
+		return err
+	}
+	run := c.scrubs.join(maxAge, c.scrub, c.noteDamage) //nolint:contextcheck // others wait for it, too
+	if run == nil {
+		return nil
+	}
+	select {
+	case <-run.done:
+		return run.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -39,25 +39,6 @@ func (s *scrubs) last() time.Time {
 	return s.sound
 }
 
-// Verify returns nil if the catalog file was compared with its records within maxAge, and
-// compares it otherwise. Its error is an ErrCatalogDamaged, or why it could not compare.
-// Damage may happen while the node is down, so the first call after Open compares.
-func (c *Catalog) Verify(ctx context.Context, maxAge time.Duration) error {
-	if err := c.Damage(); err != nil {
-		return err
-	}
-	run := c.scrubs.join(maxAge, c.scrub, c.noteDamage) //nolint:contextcheck // others wait for it, too
-	if run == nil {
-		return nil
-	}
-	select {
-	case <-run.done:
-		return run.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // join returns the current scrub, or starts one. It returns nil when the last one is not
 // older than maxAge. Damage is noted while the file is still the one that was compared.
 func (s *scrubs) join(maxAge time.Duration, scrub func(context.Context) error, note func(error)) *runningScrub {

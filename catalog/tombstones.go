@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"errors"
-
 	pb "firescan/catalog/catalogpb"
 )
 
@@ -34,15 +32,6 @@ func (tx *Tx) KnownDestinations(org string) ([]*pb.Destination, error) {
 	}
 	deleted, err := tx.Tombstones(org)
 	return append(all, deleted...), err
-}
-
-// known returns a destination or its tombstone, nil when there is none.
-func (tx *Tx) known(org, id string) (d *pb.Destination, deleted bool, err error) {
-	if d, err = tx.Destination(org, id); err == nil || !errors.Is(err, ErrNotFound) {
-		return d, false, err
-	}
-	d, err = load[pb.Destination](tx.bucket(inTombstones), join(org, id))
-	return d, d != nil, err
 }
 
 // bury leaves a tombstone of a destination that records name.

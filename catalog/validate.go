@@ -111,3 +111,12 @@ func checkToken(t *pb.Token) error {
 	}
 	return firstError(checkID("id", t.GetId()), checkText("org", t.GetOrg(), maxID))
 }
+
+// clip shortens a location for a message.
+func clip(text string) string {
+	const most = 200
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}
