@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 	"firescan/cluster"
 	"firescan/deletion"
 	"firescan/index"
@@ -282,6 +283,22 @@ func fromProvider(e *provider.Error, typ string) *Error {
 		return &Error{Code: CodeValidation, Message: "The storage provider refused the request", Details: details, Err: e}
 	}
 	return &Error{Code: CodeProvider, Message: "The storage provider did not respond", Details: details, Err: e}
+}
+
+// syncError returns the error of a sync that has failed or was cancelled, else nil.
+func syncError(d *pb.Destination, s *pb.Sync) *Error {
+	switch s.Status {
+	case catalog.SyncCancelled:
+		return &Error{Code: CodeConflict, Message: "The sync was cancelled; repeat the request to start another one"}
+	case catalog.SyncFailed:
+		kind, ok := provider.ParseKind(s.Cause)
+		if !ok {
+			return &Error{Code: CodeIndexUnavailable, Message: "The sync failed: " + s.Error}
+		}
+		_, reason, _ := strings.Cut(s.Error, s.Cause+": ") // the operation is before it
+		return fromProvider(&provider.Error{Kind: kind, Op: "sync", Bucket: d.Bucket, Reason: cmp.Or(reason, s.Error)}, d.Type)
+	}
+	return nil
 }
 
 // providerFailed returns the error of a failed call to a provider of type typ. A

@@ -16,33 +16,38 @@ func mayForce(c *call) error {
 }
 
 // force starts or joins a sync and waits for its end, at most forceWait. After that the
-// response has the data of the last sync, and says that a sync is running.
-func (h *syncs) force(c *call, d *pb.Destination) error {
+// response has the data of the last sync, and says that a sync is running. It returns the id
+// of the sync; one that failed or was cancelled is the error of its cause.
+func (h *syncs) force(c *call, d *pb.Destination) (id string, err error) {
 	if err := mayForce(c); err != nil {
-		return err
+		return "", err
 	}
-	id, err := startSync(c, d)
-	if err != nil {
-		return err
+	if id, err = startSync(c, d); err != nil {
+		return "", err
 	}
 	timeout := time.NewTimer(h.forceWait)
 	defer timeout.Stop()
 	for {
 		changed := c.backend.catalog.Changed()
-		running := false
-		if err := c.backend.catalog.View(func(tx *catalog.Tx) error {
-			sync, err := tx.Sync(d.Org, id)
-			running = err == nil && sync.FinishedAt == 0
+		var sync *pb.Sync
+		if err := c.backend.catalog.View(func(tx *catalog.Tx) (err error) {
+			sync, err = tx.Sync(d.Org, id)
 			return orNotFound(err, storageNotFound())
-		}); err != nil || !running {
-			return err
+		}); err != nil {
+			return "", err
+		}
+		if sync.FinishedAt != 0 {
+			if e := syncError(d, sync); e != nil {
+				return "", e
+			}
+			return id, nil
 		}
 		select {
 		case <-changed:
 		case <-timeout.C:
-			return nil
+			return id, nil
 		case <-c.context().Done():
-			return c.context().Err()
+			return "", c.context().Err()
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (r *rig) running() (id string) {
 }
 
 // TestForceWaitsForTheSync ends a sync while a client waits: the response has the files
-// that it found, or the old ones when it failed.
+// that it found, or why it failed.
 func TestForceWaitsForTheSync(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.server.syncs.forceWait = time.Minute
@@ -52,21 +52,55 @@ func TestForceWaitsForTheSync(t *testing.T) {
 		r.now = r.now.Add(time.Minute)
 		r.fill(id, []index.Entry{{Path: []byte("backups/production/a.backup"), Size: 9, Type: index.Backup}})
 		a := <-responses
-		if a.status != 200 || a.at("meta", "isSyncing") != false || a.at("meta", "isFresh") != true || a.at("data", "orphanSize") != "9" {
+		if a.status != 200 || a.at("meta", "isSyncing") != false || a.at("meta", "isFresh") != true || a.at("meta", "cached") != false || a.at("data", "orphanSize") != "9" {
 			t.Errorf("%s after the sync: %d %s", url, a.status, a.raw)
 		}
 	}
-	responses := make(chan *response)
-	go func() { responses <- r.do(catalog.RoleMember, "GET", path+"/files?force=true&limit=1", "") }()
-	r.propose(&pb.FinishSync{SyncId: r.running(), Status: "failed", Error: "the bucket is gone", At: r.now.UnixMilli()})
-	if a := <-responses; a.status != 200 || a.at("meta", "isSyncing") != false || a.at("data", "total") != 1.0 {
-		t.Errorf("after a sync that failed: %d %s", a.status, a.raw)
+	for _, c := range []struct {
+		end    *pb.FinishSync
+		status int
+		code   Code
+		text   string // of lastSyncError, empty for none
+	}{
+		{&pb.FinishSync{Status: "failed", Error: "list: credentials: the access key is unknown", Cause: "credentials"}, 400, CodeCredentials, "Failed to connect to storage provider: the access key is unknown"},
+		{&pb.FinishSync{Status: "failed", Error: "list: denied: no access", Cause: "denied"}, 403, CodeDenied, "The storage provider refused access with these credentials: no access"},
+		{&pb.FinishSync{Status: "failed", Error: "list: unavailable: the host name cannot be resolved", Cause: "unavailable"}, 502, CodeProvider, "The storage provider did not respond: the host name cannot be resolved"},
+		{&pb.FinishSync{Status: "failed", Error: "stat: no bucket: gone", Cause: "no bucket"}, 404, CodeBucketNotFound, "Bucket 'backups-bucket' does not exist or is not accessible"},
+		{&pb.FinishSync{Status: "failed", Error: "the node's disk is full"}, 503, CodeIndexUnavailable, "The sync failed: the node's disk is full"},
+		{&pb.FinishSync{Status: "failed", Error: "the bucket is gone", Cause: "of a newer build"}, 503, CodeIndexUnavailable, "The sync failed: the bucket is gone"},
+		{&pb.FinishSync{Status: "cancelled"}, 409, CodeConflict, ""},
+	} {
+		responses := make(chan *response)
+		go func() { responses <- r.do(catalog.RoleMember, "GET", path+"/files?force=true&limit=1", "") }()
+		c.end.SyncId, c.end.At = r.running(), r.now.UnixMilli()
+		r.propose(c.end)
+		(<-responses).refused(c.status, c.code)
+		// Without force there are the files of the last sync, and why the newest failed.
+		a := r.owner("GET", path+"/files", "")
+		if a.at("meta", "cached") != true || a.at("data", "total") != 1.0 {
+			t.Errorf("after %v: %s", c.end, a.raw)
+		}
+		all := r.owner("GET", "/api/v1/storage/stats", "")
+		if c.text == "" {
+			if a.at("meta", "lastSyncError") != nil || all.at("data", "destinations", 0, "lastSyncError") != nil {
+				t.Errorf("after %v: %s", c.end, a.raw)
+			}
+			continue
+		}
+		for what, got := range map[string]any{"files": a.at("meta", "lastSyncError", "message"), "stats": all.at("data", "destinations", 0, "lastSyncError", "message")} {
+			if got != c.text {
+				t.Errorf("%s after %v: lastSyncError is %q, want %q", what, c.end, got, c.text)
+			}
+		}
+		if a.at("meta", "lastSyncError", "code") != string(c.code) || a.at("meta", "lastSyncError", "at") == nil {
+			t.Errorf("after %v: %s", c.end, a.raw)
+		}
 	}
 	// For all destinations force does not wait.
 	if a := r.owner("GET", "/api/v1/storage/stats?force=true", ""); a.at("meta", "isSyncing") != true {
 		t.Errorf("stats with force: %s", a.raw)
 	}
-	if s := r.owner("GET", "/api/v1/storage/syncs?limit=2", ""); s.at("data", "syncs", 1, "error") != "the bucket is gone" || s.at("data", "syncs", 1, "status") != "failed" {
+	if s := r.owner("GET", "/api/v1/storage/syncs?limit=3", ""); s.at("data", "syncs", 2, "error") != "the bucket is gone" || s.at("data", "syncs", 2, "status") != "failed" {
 		t.Errorf("syncs: %s", s.raw)
 	}
 }

@@ -41,14 +41,16 @@ func (h *shards) open(c *call, force bool) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
+	forced := ""
 	if force {
-		if err := h.syncs.force(c, d); err != nil {
+		if forced, err = h.syncs.force(c, d); err != nil {
 			return nil, err
 		}
 	}
 	sh := &shard{destination: d, bucketID: catalog.BucketID(d)}
 	if err := c.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 		sh.meta, err = h.syncs.freshness(tx, c.backend.now(), d)
+		sh.meta.Cached = forced == "" || sh.meta.generation != forced
 		return err
 	}); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 
 // added are our fields beyond the examples of the specification.
 var added = []string{
-	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "data.byType.unknown", "data.syncIds", "data[].endpoint",
+	"meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "meta.lastSyncError", "data.destinations[].lastSyncAt", "data.destinations[].lastSyncError", "data.byType.unknown", "data.syncIds", "data[].endpoint",
 	"meta", "meta.depth", "meta.limit", "meta.truncated", "data.conditionalDelete", "data.keyMapping", "data.failedCount", "data.skipped", "data.feed",
 	"data.stemRule", "data[].stemRule", "data.overlaps", "data.destinations[].countedIn", "data.linkedByStemFiles", "data.linkedByStemSize",
 	"data.missingBackups", "data.notLookedForBackups", "data.destinations[].missingBackups", "data.destinations[].notLookedForBackups",

@@ -48,6 +48,10 @@ type DestinationStats struct {
 	// CountedIn is the destination whose path contains that of this one, so that the totals
 	// take the files of this one from it; null when they count its own.
 	CountedIn *string `json:"countedIn"`
+	// LastSyncAt is the time of the data, null before the first sync; LastSyncError is why
+	// the last sync failed, null if it did not.
+	LastSyncAt    stamp      `json:"lastSyncAt"`
+	LastSyncError *SyncError `json:"lastSyncError"`
 }
 
 // StatsOverlap is a set of destinations in one bucket with overlapping paths.
@@ -150,7 +154,7 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 		if err != nil {
 			return nil, nil, err
 		}
-		row := DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes), t.ByStemFiles, size(t.ByStemBytes), missing[d.Id], notLookedFor[d.Id], nil}
+		row := DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes), t.ByStemFiles, size(t.ByStemBytes), missing[d.Id], notLookedFor[d.Id], nil, fresh[i].LastSyncAt, fresh[i].LastSyncError}
 		if outer, ok := countedIn[d.Id]; ok {
 			row.CountedIn = &outer
 		} else {

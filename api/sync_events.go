@@ -20,6 +20,7 @@ type syncProgress struct {
 	RangesDone     int      `json:"rangesDone"`
 	RangesTotal    int      `json:"rangesTotal"`
 	Nodes          []string `json:"nodes"`
+	Error          string   `json:"error,omitempty"` // why the sync failed
 }
 
 // SyncProgress returns the event storage:sync-progress.
@@ -32,7 +33,7 @@ func SyncProgress(p scanner.Progress) Event {
 		OrganizationID: p.Org, DestinationID: p.DestinationID, SyncID: p.SyncID, Status: p.Status,
 		FilesScanned: p.FilesScanned, BytesScanned: p.BytesScanned, OrphanFiles: p.OrphanFiles,
 		Percent: p.Percent, FilesPerSecond: p.FilesPerSecond, ETASeconds: eta,
-		RangesDone: p.RangesDone, RangesTotal: p.RangesTotal, Nodes: append([]string{}, p.Nodes...),
+		RangesDone: p.RangesDone, RangesTotal: p.RangesTotal, Nodes: append([]string{}, p.Nodes...), Error: p.Error,
 	}}
 }
 

@@ -166,7 +166,7 @@ func genSyncStep(t *rapid.T, m *model) proto.Message {
 		who := genTarget(t, m)
 		return &pb.StartSync{Org: who.org, DestinationId: who.id, SyncId: id, At: genInt.Draw(t, "at")}
 	case rapid.IntRange(0, 9).Draw(t, "fail") == 9:
-		return &pb.FinishSync{SyncId: id, Status: SyncFailed, Error: "why", At: genInt.Draw(t, "at")}
+		return &pb.FinishSync{SyncId: id, Status: SyncFailed, Error: "why", Cause: "denied", At: genInt.Draw(t, "at")}
 	case len(m.segments[id]) > 0 && rapid.Bool().Draw(t, "promote"):
 		return &pb.PromoteSync{SyncId: id, At: genInt.Draw(t, "at"), Baseline: rapid.Bool().Draw(t, "baseline")}
 	}

@@ -58,6 +58,7 @@ func finishSync(tx *writeTx, m *pb.FinishSync) (*pb.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Cause = m.GetCause()
 	if err := endSync(tx, s, m.GetStatus(), m.GetError(), m.GetAt()); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A Kind is what a failure means to the caller.
@@ -48,6 +49,12 @@ var kindNames = [...]string{
 
 // String returns the name of the kind in metrics and logs.
 func (k Kind) String() string { return kindNames[k] }
+
+// ParseKind returns the kind with a name, and whether there is one.
+func ParseKind(name string) (Kind, bool) {
+	i := slices.Index(kindNames[:], name)
+	return Kind(max(i, 0)), i >= 0
+}
 
 // Temporary reports whether the same call may succeed later.
 func (k Kind) Temporary() bool { return k == Throttled || k == Unavailable || k == Corrupt }

@@ -58,6 +58,18 @@ func failureReason(err error) string {
 	return "the node failed to run the sync: its log says why"
 }
 
+// failureCause returns the kind of the provider's error that made a sync fail, empty for
+// another failure.
+func failureCause(err error) string {
+	if node, ok := errors.AsType[*nodeError](err); ok {
+		return node.failure.Cause
+	}
+	if p, ok := errors.AsType[*provider.Error](err); ok {
+		return p.Kind.String()
+	}
+	return ""
+}
+
 // canRetryElsewhere reports whether another node may succeed after err: not when the
 // provider has understood and refused.
 func canRetryElsewhere(err error) bool {

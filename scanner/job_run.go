@@ -37,7 +37,9 @@ func (j *job) run(ctx context.Context, m *metrics) {
 	}
 	log.Error("sync failed", "error", err, "took", took)
 	m.ended(catalog.SyncFailed, took)
-	finish := &pb.FinishSync{SyncId: j.sync.Id, Status: catalog.SyncFailed, Error: failureReason(err), At: time.Now().UnixMilli()}
+	finish := &pb.FinishSync{
+		SyncId: j.sync.Id, Status: catalog.SyncFailed, Error: failureReason(err), Cause: failureCause(err), At: time.Now().UnixMilli(),
+	}
 	if _, err := j.config.Proposer.Propose(ctx, finish); err != nil && !errors.Is(err, catalog.ErrConflict) {
 		log.Error("recording the end of the sync failed; retrying the sync from its recorded segments", "error", err)
 		// Not immediately: the cause of the failure may last.
@@ -47,7 +49,9 @@ func (j *job) run(ctx context.Context, m *metrics) {
 		}
 		return
 	}
-	j.config.Publisher.Publish(j.tracker.progress(catalog.SyncFailed, time.Now()))
+	p := j.tracker.progress(catalog.SyncFailed, time.Now())
+	p.Error = finish.Error
+	j.config.Publisher.Publish(p)
 }
 
 func (j *job) scanAndPromote(ctx context.Context) (err error) {

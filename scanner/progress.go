@@ -28,6 +28,8 @@ type Progress struct {
 	ETASeconds              float64
 	RangesDone, RangesTotal int
 	Nodes                   []string
+	// Error is why the sync failed, for users; empty unless it has.
+	Error string
 }
 
 // A snapshot sums up the counters of all workers.

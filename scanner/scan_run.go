@@ -34,7 +34,7 @@ func (s *scan) run() {
 	case errors.Is(err, errSyncEnded), s.root.Err() != nil, !s.isRunning(): // the end of the sync is no failure
 	default:
 		log.Error("this node failed in a sync", "error", err)
-		s.failure = &spb.Failure{Reason: failureReason(err), Detail: err.Error(), Elsewhere: canRetryElsewhere(err)}
+		s.failure = &spb.Failure{Reason: failureReason(err), Detail: err.Error(), Elsewhere: canRetryElsewhere(err), Cause: failureCause(err)}
 	}
 	s.changed.Broadcast()
 }

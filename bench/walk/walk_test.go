@@ -31,7 +31,7 @@ const org = "org_abc123"
 
 // added are the response fields that the examples of the specification do not have.
 var added = []string{
-	"meta", "meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "meta.nextCursor", "data.byType.unknown", "data.syncIds",
+	"meta", "meta.isSyncing", "meta.needsSync", "meta.nextScheduledSyncAt", "meta.lastSyncError", "data.destinations[].lastSyncAt", "data.destinations[].lastSyncError", "meta.nextCursor", "data.byType.unknown", "data.syncIds",
 	"data.endpoint", "data[].endpoint", "data.conditionalDelete", "data.keyMapping", "data.planHash", "data.failedCount", "data.skipped", "data.feed",
 	"data.stemRule", "data[].stemRule", "data.overlaps", "data.destinations[].countedIn",
 	"data.linkedByStemFiles", "data.destinations[].linkedByStemFiles", "data.totals.linkedByStemFiles",

@@ -1786,7 +1786,9 @@ type Sync struct {
 	Segments uint64 `protobuf:"varint,15,opt,name=segments,proto3" json:"segments,omitempty"`
 	// started_index is the catalog index of its start: a segment must have been
 	// classified there or later, or deltas that it needs may never have been kept.
-	StartedIndex  uint64 `protobuf:"varint,16,opt,name=started_index,json=startedIndex,proto3" json:"started_index,omitempty"`
+	StartedIndex uint64 `protobuf:"varint,16,opt,name=started_index,json=startedIndex,proto3" json:"started_index,omitempty"`
+	// cause is that of FinishSync.
+	Cause         string `protobuf:"bytes,17,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1931,6 +1933,13 @@ func (x *Sync) GetStartedIndex() uint64 {
 		return x.StartedIndex
 	}
 	return 0
+}
+
+func (x *Sync) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
 }
 
 // Generation is the promoted result of a sync; its id is that sync's.
@@ -3660,11 +3669,13 @@ func (x *PromoteSync) GetBaseline() bool {
 
 // FinishSync ends a sync without a generation (failed or cancelled).
 type FinishSync struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SyncId        string                 `protobuf:"bytes,1,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
-	Status        string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
-	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
-	At            int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	SyncId string                 `protobuf:"bytes,1,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
+	Status string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	Error  string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	At     int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	// cause is the kind of the provider's error (provider.Kind), empty for another failure.
+	Cause         string `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3725,6 +3736,13 @@ func (x *FinishSync) GetAt() int64 {
 		return x.At
 	}
 	return 0
+}
+
+func (x *FinishSync) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
 }
 
 // BeginDelete asks to delete up to 1,000 files. Those that no record needs are marked and
@@ -5160,7 +5178,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	" \x01(\x04R\bfileSize\x12\x12\n" +
 	"\x04node\x18\v \x01(\tR\x04node\x12\x1f\n" +
 	"\vmissing_ids\x18\x14 \x03(\x06R\n" +
-	"missingIds\"\xd8\x03\n" +
+	"missingIds\"\xee\x03\n" +
 	"\x04Sync\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03org\x18\x02 \x01(\tR\x03org\x12%\n" +
@@ -5180,7 +5198,8 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x03end\x18\r \x01(\fR\x03end\x12\x1a\n" +
 	"\brevision\x18\x0e \x01(\x04R\brevision\x12\x1a\n" +
 	"\bsegments\x18\x0f \x01(\x04R\bsegments\x12#\n" +
-	"\rstarted_index\x18\x10 \x01(\x04R\fstartedIndex\"\xf1\x02\n" +
+	"\rstarted_index\x18\x10 \x01(\x04R\fstartedIndex\x12\x14\n" +
+	"\x05cause\x18\x11 \x01(\tR\x05cause\"\xf1\x02\n" +
 	"\n" +
 	"Generation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -5322,13 +5341,14 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\vPromoteSync\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x1a\n" +
-	"\bbaseline\x18\x17 \x01(\bR\bbaseline\"c\n" +
+	"\bbaseline\x18\x17 \x01(\bR\bbaseline\"y\n" +
 	"\n" +
 	"FinishSync\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02at\"\xdd\x01\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\x12\x14\n" +
+	"\x05cause\x18\x05 \x01(\tR\x05cause\"\xdd\x01\n" +
 	"\vBeginDelete\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12%\n" +
 	"\x0edestination_id\x18\x02 \x01(\tR\rdestinationId\x12\x0e\n" +

@@ -339,3 +339,23 @@ func (p *process) putProject(t *testing.T, i int) error {
 	return p.service.call(ctx, http.MethodPut, "/api/v1/catalog/projects/"+projectName(i),
 		map[string]string{"id": projectName(i), "name": strings.Repeat("n", 200)}, nil)
 }
+
+// TestForcedSyncFails asks for the outcome of a sync that cannot succeed: the response is
+// its failure, not an empty list.
+func TestForcedSyncFails(t *testing.T) {
+	p := serve(t, t.TempDir())
+	id := p.connect(t, "some-bucket", "http://127.0.0.1:1", "AKIAEXAMPLE", "secret")
+	for _, path := range []string{"/files?force=true", "/files/stats?force=true"} {
+		err := p.owner.call(t.Context(), http.MethodGet, destinationPath(id, path), nil, nil)
+		if err == nil || !strings.Contains(err.Error(), "PROVIDER_ERROR") || !strings.Contains(err.Error(), "connection was refused") {
+			t.Errorf("%s ends with %v, want PROVIDER_ERROR with its reason", path, err)
+		}
+	}
+	var s orgTotals
+	if err := p.owner.call(t.Context(), http.MethodGet, "/api/v1/storage/stats", nil, &s); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Destinations) != 1 || s.Destinations[0].LastSyncAt != nil || s.Destinations[0].LastSyncError == nil {
+		t.Errorf("stats are %+v, want a destination that was never synced and a failure", s)
+	}
+}

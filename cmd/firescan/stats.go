@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 )
 
@@ -26,6 +27,8 @@ type orgTotals struct {
 		ID, Name, TotalSize, OrphanSize string
 		TotalFiles, OrphanFiles         uint64
 		CountedIn                       *string
+		LastSyncAt                      *time.Time
+		LastSyncError                   *struct{ Message string }
 	}
 	Totals struct {
 		TotalFiles, OrphanFiles uint64
@@ -59,21 +62,33 @@ func statsCommand(a *app) *cobra.Command {
 
 func (a *app) printOrgTotals(s orgTotals) error {
 	shared := 0
-	if err := table(a.out, "DESTINATION NAME FILES SIZE ORPHANS ORPHAN-SIZE", func(row func(...any)) {
+	var failed []string
+	if err := table(a.out, "DESTINATION NAME FILES SIZE ORPHANS ORPHAN-SIZE SYNCED", func(row func(...any)) {
 		for _, d := range s.Destinations {
 			name := pathText(d.Name)
 			if d.CountedIn != nil {
 				shared++
 				name += " *"
 			}
-			row(d.ID, name, count(d.TotalFiles), sizeText(d.TotalSize), count(d.OrphanFiles), sizeText(d.OrphanSize))
+			synced := "never"
+			if d.LastSyncAt != nil {
+				synced = humanize.Time(*d.LastSyncAt)
+			}
+			if d.LastSyncError != nil {
+				synced += ", the last sync failed"
+				failed = append(failed, fmt.Sprintf("%s: the last sync failed: %s", pathText(d.Name), oneLine(d.LastSyncError.Message)))
+			}
+			row(d.ID, name, count(d.TotalFiles), sizeText(d.TotalSize), count(d.OrphanFiles), sizeText(d.OrphanSize), synced)
 		}
-		row("total", "", count(s.Totals.TotalFiles), sizeText(s.Totals.TotalSize), count(s.Totals.OrphanFiles), sizeText(s.Totals.OrphanSize))
+		row("total", "", count(s.Totals.TotalFiles), sizeText(s.Totals.TotalSize), count(s.Totals.OrphanFiles), sizeText(s.Totals.OrphanSize), "")
 	}); err != nil {
 		return err
 	}
 	if shared > 0 {
 		fmt.Fprintln(a.out, "* lies within another destination; the total counts its files once")
+	}
+	for _, line := range failed {
+		fmt.Fprintln(a.err, line)
 	}
 	s.Feed.print(a.err)
 	return nil

@@ -450,7 +450,9 @@ type Failure struct {
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
 	// elsewhere is set when another node may succeed.
-	Elsewhere     bool `protobuf:"varint,3,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"`
+	Elsewhere bool `protobuf:"varint,3,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"`
+	// cause is the kind of the provider's error, empty for another failure.
+	Cause         string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -506,6 +508,13 @@ func (x *Failure) GetElsewhere() bool {
 	return false
 }
 
+func (x *Failure) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
 var File_scanner_scannerpb_scanner_proto protoreflect.FileDescriptor
 
 const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
@@ -549,11 +558,12 @@ const file_scanner_scannerpb_scanner_proto_rawDesc = "" +
 	"\x06Counts\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x18\n" +
-	"\aorphans\x18\x03 \x01(\x04R\aorphans\"W\n" +
+	"\aorphans\x18\x03 \x01(\x04R\aorphans\"m\n" +
 	"\aFailure\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1c\n" +
-	"\telsewhere\x18\x03 \x01(\bR\telsewhere2V\n" +
+	"\telsewhere\x18\x03 \x01(\bR\telsewhere\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause2V\n" +
 	"\x04Scan\x12N\n" +
 	"\bExchange\x12\x1f.firescan.scanner.v1.Assignment\x1a!.firescan.scanner.v1.StatusReportB\x1cZ\x1afirescan/scanner/scannerpbb\x06proto3"
 
