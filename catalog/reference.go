@@ -68,13 +68,17 @@ func (r *Resolver) ResolveBackup(b *pb.Backup) error {
 	b.Revision = d.GetRevision()
 	plain := true
 	var refs []*pb.Reference
+	var first Place // the most likely reading of the storagePath
 	for i, location := range append([][]byte{b.GetStoragePath()}, b.GetFiles()...) {
 		if len(location) == 0 {
 			continue
 		}
-		list, err := r.Resolve(d, location)
+		list, err := r.resolveIn(first, d, string(location))
 		if err != nil {
 			return err
+		}
+		if i == 0 {
+			first = list[0]
 		}
 		plain = plain && len(list) == 1 && list[0] == Place{Key: string(location)}
 		kind, alias := pb.Reference_FILE, pb.Reference_FILE_ALIAS
@@ -185,11 +189,13 @@ func (r *Resolver) resolve(d *pb.Destination, text string, folders bool) ([]Plac
 	default:
 		r.addPath(&p, d, text, trimmed)
 		r.addAfterBuckets(&p, trimmed)
+		r.addParts(&p, d, trimmed)
 		p.addFolders()
 		p.addUnicode()
 		return p.list, nil
 	}
 	r.addAfterBuckets(&p, trimmed)
+	r.addParts(&p, d, trimmed)
 	if len(p.list) == 0 && p.whole {
 		return nil, refuse(CodeUnresolved, "%q is a whole bucket: name an object or a folder in it", clip(text))
 	}
@@ -213,7 +219,7 @@ func (r *Resolver) isPlainKey(d *pb.Destination, text string) bool {
 	}
 	for i := range len(text) {
 		switch c := text[i]; {
-		case c == '%' || c == '\\' || c == ':' || c == '+' || c == '?' || c == '#' || c >= utf8.RuneSelf:
+		case strings.IndexByte(`%\:+?#*{`+listSeparators, c) >= 0 || c >= utf8.RuneSelf:
 			return false
 		case c == '/' && (text[i+1] == '/' || strings.HasPrefix(text[i+1:], "./") || strings.HasPrefix(text[i+1:], "../")):
 			return false

@@ -178,8 +178,29 @@ func decodings(key string) (list []string) {
 	return list
 }
 
+// listSeparators are what may separate several locations in one text.
+const listSeparators = ",;|\n"
+
+// addParts adds the readings of the locations in a list of some.
+func (r *Resolver) addParts(p *places, d *pb.Destination, text string) {
+	parts := strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune(listSeparators, c) })
+	if len(parts) < 2 || len(parts) > maxPlaces/3 {
+		return
+	}
+	for _, part := range parts {
+		list, err := r.resolve(d, strings.Trim(part, openQuotes+closeQuotes+" \r\t"), p.folders)
+		if err != nil {
+			continue // the text may be a key
+		}
+		for _, place := range list {
+			p.add(place)
+		}
+	}
+}
+
 // addFolders adds the folder of each manifest, since a backup that is named by its manifest
-// needs the files that the manifest lists, and the folders that the readings may be.
+// needs the files that the manifest lists, those that patterns name, and those that the readings
+// may be.
 func (p *places) addFolders() {
 	folders := p.folders && !slices.ContainsFunc(p.list, func(l Place) bool { return l.Prefix || !mayBeFolder(l.Key) })
 	for _, place := range p.list {
@@ -187,6 +208,10 @@ func (p *places) addFolders() {
 			continue
 		}
 		if folder := manifestFolder(place.Key); folder != "" {
+			p.add(Place{Bucket: place.Bucket, Key: folder, Prefix: true})
+		}
+		if pattern := strings.IndexAny(place.Key, "*{"); pattern >= 0 {
+			folder := place.Key[:strings.LastIndexByte(place.Key[:pattern], '/')+1]
 			p.add(Place{Bucket: place.Bucket, Key: folder, Prefix: true})
 		}
 		if folders {
@@ -203,11 +228,14 @@ func mayBeFolder(key string) bool {
 }
 
 // manifestFolder returns the folder of the files that a manifest lists; empty when the key is
-// not that of a manifest, or its folder is the whole bucket.
+// not that of a manifest, or its folder is the whole bucket. The names are those that all backups
+// of a tool share, so that one of them can only mean its folder.
 func manifestFolder(key string) string {
 	slash := strings.LastIndexByte(key, '/') + 1
 	switch name := key[slash:]; name {
-	case "backup.manifest", "backup_manifest", "backup.info", "BACKUP_MANIFEST", ".backup", "velero-backup.json":
+	case "backup.manifest", "backup_manifest", "backup.info", "BACKUP_MANIFEST", "BACKUP_METADATA", ".backup", "velero-backup.json",
+		"backup_label", "toc.dat", "xtrabackup_checkpoints", "xtrabackup_info", "@.json", "@.done.json", "_SUCCESS",
+		"manifest-summary.json", "manifest-files.json", "manifest.json", "manifest", "MANIFEST", "metadata.json", "metadata", "_metadata":
 		return key[:slash]
 	default:
 		if strings.HasSuffix(name, ".overall_export_metadata") {
@@ -236,6 +264,24 @@ func unquoted(text string) string {
 		}
 		text = text[1 : n-1]
 	}
+}
+
+// resolveIn is Resolve for one of the files of a record, which may be relative to the folder of
+// its storagePath.
+func (r *Resolver) resolveIn(first Place, d *pb.Destination, text string) ([]Place, error) {
+	list, err := r.resolve(d, text, true)
+	folder := first.Key[:strings.LastIndexByte(first.Key, '/')+1]
+	if folder == "" || strings.HasPrefix(text, folder) || err != nil {
+		return list, err
+	}
+	if _, _, address := cutScheme(text); address {
+		return list, nil
+	}
+	p := places{own: d.GetBucket(), list: list}
+	for _, form := range pathForms(text, unquoted(text)) {
+		p.addKey(first.Bucket, folder+strings.TrimLeft(form, "/"))
+	}
+	return p.list, nil
 }
 
 // ResolvePrefix is Resolve for a location that stands for all keys that begin with it.
@@ -311,8 +357,14 @@ func (r *Resolver) Locations(record *pb.Record) ([]Location, error) {
 	switch k := record.GetKind().(type) {
 	case *pb.Record_Backup:
 		err := add(k.Backup.GetStorageId(), "storagePath", k.Backup.GetStoragePath(), r.Resolve)
+		var first Place
+		if len(all) > 0 {
+			first = all[0].Places[0]
+		}
 		for _, f := range k.Backup.GetFiles() {
-			err = errors.Join(err, add(k.Backup.GetStorageId(), "files", f, r.Resolve))
+			err = errors.Join(err, add(k.Backup.GetStorageId(), "files", f, func(d *pb.Destination, f []byte) ([]Place, error) {
+				return r.resolveIn(first, d, string(f))
+			}))
 		}
 		return all, err
 	case *pb.Record_Pitr:

@@ -74,6 +74,13 @@ func TestResolve(t *testing.T) {
 		{bare, "mongo/dump", Place{Key: "mongo/dump/", Prefix: true}},
 		{bare, "gs://proj.appspot.com/2024-05-01T10:00:00_1", Place{Bucket: "proj.appspot.com", Key: "2024-05-01T10:00:00_1/", Prefix: true}},
 		{bare, "s3://b1x/my%20dump", Place{Key: "my dump/", Prefix: true}},
+		{bare, "a/1.backup\na/2.backup", Place{Key: "a/2.backup"}},
+		{bare, `["a/1.backup", "s3://b1x/a/2.backup"]`, Place{Key: "a/1.backup"}},
+		{bare, `["a/1.backup", "s3://b1x/a/2.backup"]`, Place{Key: "a/2.backup"}},
+		{bare, "s3://b1x/a/1.backup;s3://b1x/a/2.backup", Place{Key: "a/2.backup"}},
+		{bare, "a/part-{0,1}.backup", Place{Key: "a/", Prefix: true}},
+		{bare, "gs://proj.appspot.com/a/**", Place{Bucket: "proj.appspot.com", Key: "a/", Prefix: true}},
+		{bare, "dump/metadata.json", Place{Key: "dump/", Prefix: true}},
 		{below, "dump", Place{Key: "backups/prod/dump/", Prefix: true}},
 		{below, "k.backup", Place{Key: "backups/prod/k.backup"}},
 		{below, "/k.backup", Place{Key: "backups/prod/k.backup"}},
@@ -167,6 +174,32 @@ func TestEverySpellingProtects(t *testing.T) {
 			rt.Fatalf("no record is left: deleting %q gives %v", key, res)
 		}
 	})
+}
+
+// TestFilesRelativeToTheStoragePath: manifests name their parts relative to their own folder.
+func TestFilesRelativeToTheStoragePath(t *testing.T) {
+	d := &pb.Destination{Id: "d", Type: TypeS3, Bucket: "b1x"}
+	r := NewResolver([]*pb.Destination{d})
+	for _, path := range []string{"run/1/parts.list", "s3://b1x/run/1/", "/run/1/"} {
+		b := &pb.Backup{StorageId: "d", StoragePath: []byte(path), Files: [][]byte{[]byte("sub/part-0"), []byte("run/1/part-1"), []byte("s3://b1x/part-2")}}
+		if err := r.ResolveBackup(b); err != nil {
+			t.Fatal(err)
+		}
+		var keys []string
+		for _, l := range recordLinks(b) {
+			if l.kind == LinkFile {
+				keys = append(keys, string(l.path))
+			}
+		}
+		slices.Sort(keys)
+		if want := []string{"part-2", "run/1/part-1", "run/1/sub/part-0", "s3://b1x/part-2", "sub/part-0"}; !slices.Equal(keys, want) {
+			t.Errorf("%s: the files are %q, want %q", path, keys, want)
+		}
+		locations, err := r.Locations(&pb.Record{Kind: &pb.Record_Backup{Backup: b}})
+		if err != nil || !slices.Contains(locations[1].Places, Place{Bucket: "b1x", Key: "run/1/sub/part-0"}) {
+			t.Errorf("%s: locations %+v, %v", path, locations, err)
+		}
+	}
 }
 
 // TestFolderProtectsWhatIsBelow: a record that names a folder needs every object in it.
