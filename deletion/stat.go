@@ -66,12 +66,9 @@ func (op *operation) statPage(ctx context.Context, candidates []*candidate, page
 func (op *operation) statOne(ctx context.Context, c *candidate) {
 	key := string(c.path)
 	if !c.known {
-		c.seen = nil
-		var page provider.Page
-		if err := op.bucket.List(ctx, provider.ListRequest{Prefix: key, End: keyspace.After(key), MaxKeys: 1}, &page); err != nil {
+		var err error
+		if c.seen, err = provider.Listed(ctx, op.bucket, key); err != nil {
 			c.err = err
-		} else if len(page.Objects) > 0 && bytes.Equal(page.Objects[0].Key, c.path) {
-			c.seen = infoOf(&page.Objects[0])
 		}
 		return
 	}

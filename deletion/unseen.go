@@ -92,8 +92,10 @@ func (o owners) others(org string, deleted []string) bool {
 }
 
 // foldName returns the name that all forms of a key share, also for servers that do not
-// distinguish upper and lower case.
-func foldName(key []byte) string { return strings.ToLower(keyspace.Fold(string(key))) }
+// distinguish upper and lower case, or drop a slash at the end (rclone serve s3 before 1.74).
+func foldName(key []byte) string {
+	return strings.TrimSuffix(strings.ToLower(keyspace.Fold(string(key))), "/")
+}
 
 func segmentHash(name string) uint64 {
 	return xxhash.Sum64String(name[strings.LastIndexByte(name, '/')+1:])

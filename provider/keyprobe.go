@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -81,7 +80,8 @@ func tryKey(ctx context.Context, b Bucket, before string) (rule KeyRule, clean b
 		if i > 0 && form == key {
 			continue
 		}
-		if isListed(ctx, b, form) {
+		// After an error it may be listed: the rule is unknown then.
+		if o, err := Listed(ctx, b, form); err == nil && o != nil {
 			rule = KeyFolded
 			if i == 0 {
 				rule = KeyExact
@@ -99,13 +99,20 @@ func tryKey(ctx context.Context, b Bucket, before string) (rule KeyRule, clean b
 	return rule, clean
 }
 
-// isListed reports whether a list has exactly this key.
-func isListed(ctx context.Context, b Bucket, key string) bool {
+// Listed returns the object that a list has under exactly key, or nil.
+func Listed(ctx context.Context, b Bucket, key string) (*Info, error) {
+	// With a maximum of one, MinIO responds with the object that it serves under the prefix,
+	// whatever its name is (listObjectsGeneric in its cmd/erasure-server-pool.go).
+	req := ListRequest{Prefix: key, End: keyspace.After(key), MaxKeys: 2}
 	var page Page
-	if b.List(ctx, ListRequest{Prefix: key, MaxKeys: 1}, &page) != nil {
-		return false // it may be; the rule is unknown then
+	if err := b.List(ctx, req, &page); err != nil {
+		return nil, err
 	}
-	return len(page.Objects) > 0 && bytes.Equal(page.Objects[0].Key, []byte(key))
+	if len(page.Objects) == 0 || string(page.Objects[0].Key) != key {
+		return nil, nil //nolint:nilnil // it is not listed
+	}
+	o := &page.Objects[0]
+	return &Info{Key: key, Size: o.Size, ModTime: time.UnixMilli(o.ModTime), Tag: string(o.Tag)}, nil
 }
 
 // removeForms removes a canary under each of its names, and reports whether all of it is
