@@ -33,6 +33,12 @@ func (b *bucket) failed(ctx context.Context, op string, err error) error {
 	return failed(ctx, op, b.name, err)
 }
 
+// isNotImplemented reports whether the server does not know a request.
+func isNotImplemented(err error) bool {
+	e, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	return ok && e.HTTPStatusCode() == http.StatusNotImplemented
+}
+
 // throttles reports whether an error is a refusal by the storage itself because of the rate
 // of calls, and not by something in between that may have passed the request on.
 func throttles(err error) bool {

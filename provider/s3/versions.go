@@ -8,14 +8,17 @@ import (
 )
 
 // RemoveVersions implements provider.VersionRemover. It reads one page of versions, which
-// is enough for objects that were written a few times.
+// is enough for objects that were written a few times. A server without versions may not
+// know the request (rclone serve s3 before 1.74, other servers on gofakes3).
 func (b *bucket) RemoveVersions(ctx context.Context, key string) error {
 	const op = "delete versions"
 	var out *s3.ListObjectVersionsOutput
 	if err := b.regional(ctx, func(in func(*s3.Options)) (err error) {
 		out, err = b.account.client.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &b.name, Prefix: &key}, in)
 		return err
-	}); err != nil {
+	}); isNotImplemented(err) {
+		return nil
+	} else if err != nil {
 		return b.failed(ctx, op, err)
 	}
 	var ids []*string

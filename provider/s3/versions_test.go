@@ -45,6 +45,20 @@ func TestProbesLeaveNoVersions(t *testing.T) {
 	}
 }
 
+// TestServerWithoutVersions: a server that cannot list versions has none to be removed.
+func TestServerWithoutVersions(t *testing.T) {
+	backend := s3mem.New()
+	if err := backend.CreateBucket("bucket"); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(gofakes3.New(backend, gofakes3.WithoutVersioning()).Server())
+	t.Cleanup(server.Close)
+	remover, _ := provider.As[provider.VersionRemover](dial(t, server.URL, "id", "secret").Bucket("bucket"))
+	if err := remover.RemoveVersions(t.Context(), "a.backup"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDeletesThatKeepVersions: a deletion that only makes a marker is reported as such.
 func TestDeletesThatKeepVersions(t *testing.T) {
 	for _, versioned := range []bool{false, true} {
