@@ -40,9 +40,14 @@ type store struct {
 
 func newStore(t *testing.T, endpoint, access, secret string) *store {
 	t.Helper()
+	return newStoreOf(t, endpoint, access, secret, "backups")
+}
+
+func newStoreOf(t *testing.T, endpoint, access, secret, bucket string) *store {
+	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
 	t.Cleanup(transport.CloseIdleConnections)
-	s := &store{bucket: "backups", client: s3.New(s3.Options{
+	s := &store{bucket: bucket, client: s3.New(s3.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(endpoint), UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(access, secret, ""),
 		HTTPClient:  &http.Client{Transport: transport},

@@ -66,9 +66,16 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 		return err
 	}
 	s.read(func(keys []string) {
+		name, found := b.shown(s, req)
+		if found {
+			keys = []string{name}
+		}
 		page.Fill(len(keys), func(i int) provider.Object {
-			o := s.objects[keys[i]]
-			return provider.Object{Key: []byte(keys[i]), Tag: []byte(o.tag), Size: o.size, ModTime: o.modTime.UnixMilli()}
+			o, key := s.objects[keys[i]], keys[i]
+			if found {
+				key = req.Prefix
+			}
+			return provider.Object{Key: []byte(key), Tag: []byte(o.tag), Size: o.size, ModTime: o.modTime.UnixMilli()}
 		}, req, b.account.opts.PageSize)
 	})
 	if faults.AfterList != nil {

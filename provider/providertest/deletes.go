@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -68,7 +69,7 @@ func testBatchSize(t *testing.T, open Open) {
 	fill(t, b, []string{"there"})
 	batch := []provider.Deletion{{Key: "there"}}
 	for len(batch) <= provider.MaxDeletions {
-		batch = append(batch, provider.Deletion{Key: "missing/" + strings.Repeat("x", len(batch))[:len(batch)%50]})
+		batch = append(batch, provider.Deletion{Key: fmt.Sprintf("missing/%d%s", len(batch), strings.Repeat("x", len(batch)%50))})
 	}
 	errs := b.DeleteBatch(t.Context(), batch)
 	if len(errs) != len(batch) {

@@ -13,6 +13,8 @@ import (
 type Quirks struct {
 	// Unfit reports that the server refuses or alters a key. Such a key is left out.
 	Unfit func(key string) bool
+	// RefusesPrefix reports that the server does not list a prefix.
+	RefusesPrefix func(prefix string) bool
 	// Stranger opens the server with credentials that it does not know. Nil is a server
 	// that lets everybody in.
 	Stranger func(t *testing.T) provider.Account

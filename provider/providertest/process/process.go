@@ -16,15 +16,22 @@ import (
 	"time"
 )
 
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 // Server is a program that serves HTTP on one port.
 type Server struct {
 	// Package is the program's Go package, without a version.
 	Package string
 	Version string
+	// Source is the program, if it is not that of Package, of which it may import parts.
+	Source string
+	// Replace are the replacements of modules (old=new@version) that the module of Package
+	// declares, and which count only in the main module.
+	Replace []string
 	// Args are the program's arguments to listen on host and port of this machine.
 	Args func(host, port string) []string
+	// Env is added to the environment of the program.
+	Env []string
 }
 
 // Start runs the server until the test ends and returns its URL. The program is built at
@@ -62,7 +69,7 @@ func (s Server) name() string { return path.Base(s.Package) }
 
 func (s Server) start(tb testing.TB, program string) (string, error) {
 	tb.Helper()
-	address, err := freeAddress()
+	address, err := FreeAddress()
 	if err != nil {
 		return "", err
 	}
@@ -74,6 +81,7 @@ func (s Server) start(tb testing.TB, program string) (string, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, program, s.Args(host, port)...)
 	server.Stdout, server.Stderr = &output, &output
+	server.Env = append(os.Environ(), s.Env...)
 	if err := server.Start(); err != nil {
 		cancel()
 		return "", fmt.Errorf("start: %w", err)
@@ -110,7 +118,8 @@ func await(ended context.Context, url string) error {
 	}
 }
 
-func freeAddress() (string, error) {
+// FreeAddress returns an address of this machine whose port is free.
+func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
@@ -138,13 +147,35 @@ func (s Server) build() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(aside)
-	install := exec.Command("go", "install", s.Package+"@"+s.Version)
-	install.Dir = aside // outside of any module, whose settings would interfere
-	install.Env = append(os.Environ(), "GOBIN="+aside, "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
-	if output, err := install.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s@%s: %w\n%s", s.Package, s.Version, err, output)
+	if err := s.compile(aside); err != nil {
+		return "", fmt.Errorf("build %s@%s: %w", s.Package, s.Version, err)
 	}
 	return program, os.Rename(filepath.Join(aside, s.name()), program)
+}
+
+// compile builds the program in dir, as part of a new module.
+func (s Server) compile(dir string) error {
+	what := s.Package
+	if s.Source != "" {
+		what = "."
+		if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(s.Source), 0o600); err != nil {
+			return err
+		}
+	}
+	steps := [][]string{{"mod", "init", "program"}}
+	for _, replacement := range s.Replace {
+		steps = append(steps, []string{"mod", "edit", "-replace", replacement})
+	}
+	steps = append(steps, []string{"get", s.Package + "@" + s.Version}, []string{"build", "-o", s.name(), what})
+	for _, args := range steps {
+		step := exec.Command("go", args...)
+		step.Dir = dir
+		step.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
+		if output, err := step.CombinedOutput(); err != nil {
+			return fmt.Errorf("go %s: %w\n%s", args[0], err, output)
+		}
+	}
+	return nil
 }
 
 // syncBuffer is a bytes.Buffer that a process may write while it is read.
