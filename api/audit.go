@@ -15,7 +15,7 @@ const (
 // listAudit returns who deleted what, newest first.
 func listAudit(c *call) error {
 	q := c.query()
-	limit := q.limit(maxAudit)
+	limit, after := q.limit(maxAudit), string(q.cursor())
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -47,10 +47,10 @@ func listAudit(c *call) error {
 		NextCursor string `json:"nextCursor,omitempty"`
 	}
 	if err := c.view(func(tx *catalog.Tx) error {
-		list, err := tx.Audit(c.org, q.str("cursor"), limit+1)
+		list, err := tx.Audit(c.org, after, limit+1)
 		if len(list) > limit {
 			list = list[:limit]
-			meta.NextCursor = list[limit-1].Id
+			meta.NextCursor = c.cursorAfter([]byte(list[limit-1].Id))
 		}
 		for _, a := range list {
 			e := entry{a.Id, a.DestinationId, a.Who, stamp(a.BegunAt), stamp(a.FinishedAt), []file{}, append([]string{}, a.BackupIds...)}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/base64"
 	"fmt"
 
 	"firescan/catalog"
@@ -54,10 +53,7 @@ type backupTotals struct {
 func (h *backups) list(c *call) error {
 	q := c.query()
 	limit, missing := q.limit(maxPage), q.boolean("missing")
-	cursor, err := base64.RawURLEncoding.DecodeString(q.str("cursor"))
-	if err != nil {
-		q.wrong["cursor"] = invalidCursor
-	}
+	cursor := q.cursor()
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -176,7 +172,7 @@ func (c *call) streamBackups(page backupPage, totals func() (backupTotals, error
 	}
 	buf = append(buf, '}')
 	if next != nil {
-		buf = append(buf, `,"meta":{"nextCursor":"`+base64.RawURLEncoding.EncodeToString(next)+`"}`...)
+		buf = append(buf, `,"meta":{"nextCursor":"`+c.cursorAfter(next)+`"}`...)
 	}
 	return c.send(append(buf, "}\n"...))
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"testing"
@@ -64,7 +63,8 @@ func TestMissingBackups(t *testing.T) {
 	if !slices.Equal(pages, want) {
 		t.Errorf("%d missing backups in pages, want %d", len(pages), len(want))
 	}
-	for _, bad := range []string{"***", base64.RawURLEncoding.EncodeToString([]byte{0xff}), base64.RawURLEncoding.EncodeToString([]byte("\x05ab"))} {
+	const backupsRoute = "/api/v1/storage/destinations/:id/backups"
+	for _, bad := range []string{"***", "zzzz", encodeCursor(backupsRoute, []byte{0xff}), encodeCursor(backupsRoute, []byte("\x05ab")), encodeCursor("/another/list", []byte("\x00a"))} {
 		if f := r.do(catalog.RoleViewer, "GET", base+"&cursor="+bad, "").refused(400, CodeValidation); f["cursor"] == nil {
 			t.Errorf("cursor %s: fields %v", bad, f)
 		}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,12 +102,16 @@ func (e *Error) Unwrap() error { return e.Err }
 // fieldErrors maps invalid fields to their problems.
 type fieldErrors map[string]string
 
-// invalid returns the error of a request with invalid fields.
+// invalid returns the error of a request with invalid fields: the message names the first.
 func invalid(fields fieldErrors) *Error {
-	return &Error{
-		Code: CodeValidation, Message: "The request is not valid; see details.fields",
-		Details: map[string]any{"fields": fields},
+	message := "The request is not valid"
+	for _, first := range slices.Sorted(maps.Keys(fields))[:min(1, len(fields))] {
+		message += ": " + first + " " + fields[first]
 	}
+	if more := len(fields) - 1; more > 0 {
+		message += fmt.Sprintf(" (and %d more in details.fields)", more)
+	}
+	return &Error{Code: CodeValidation, Message: message, Details: map[string]any{"fields": fields}}
 }
 
 func invalidField(name, problem string) *Error { return invalid(fieldErrors{name: problem}) }

@@ -3,16 +3,12 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"strconv"
 	"time"
 
 	"firescan/deletion"
 	"firescan/index"
 )
-
-// invalidCursor is the problem of a cursor that is not from a response.
-const invalidCursor = "must be a cursor from a previous response"
 
 // files has the handlers of files.
 type files struct {
@@ -33,13 +29,7 @@ func fileFilter(q *query, now time.Time) index.Query {
 		}
 		filter.Type = &typ
 	}
-	if cursor := q.str("cursor"); cursor != "" {
-		path, err := base64.RawURLEncoding.DecodeString(cursor)
-		if err != nil || len(path) == 0 {
-			q.wrong["cursor"] = invalidCursor
-		}
-		filter.Cursor = path
-	}
+	filter.Cursor = q.cursor()
 	if age := q.duration("minAge"); age > 0 {
 		filter.ModifiedBefore = now.Add(-age).UnixMilli()
 	}
@@ -82,7 +72,7 @@ func (h *files) list(c *call) error {
 	w.buf = strconv.AppendUint(w.buf, totals.OrphanFiles, 10)
 	w.buf = append(w.buf, `},"meta":`...)
 	if next != nil {
-		sh.meta.NextCursor = base64.RawURLEncoding.EncodeToString(next)
+		sh.meta.NextCursor = c.cursorAfter(next)
 	}
 	if w.buf, err = appendJSON(w.buf, sh.meta); err != nil {
 		return err

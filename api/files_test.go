@@ -227,7 +227,7 @@ func TestConcurrentPages(t *testing.T) {
 func TestBadParameters(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()
-	for _, c := range []string{"limit=0", "limit=x", "limit=-1", "type=zip", "orphansOnly=maybe", "force=2", "minAge=old", "minAge=-1h", "cursor=***"} {
+	for _, c := range []string{"limit=0", "limit=x", "limit=-1", "type=zip", "orphansOnly=maybe", "force=2", "minAge=old", "minAge=-1h", "cursor=***", "cursor=zzzz", "cursor=YQ", "cursor=" + encodeCursor("/api/v1/storage/destinations/:id/backups", []byte("a"))} {
 		name, _, _ := strings.Cut(c, "=")
 		if f := r.do(catalog.RoleViewer, "GET", "/api/v1/storage/destinations/"+id+"/files?"+c, "").refused(400, CodeValidation); f[name] == nil {
 			t.Errorf("%s: fields %v", c, f)

@@ -3,10 +3,10 @@ package api
 import (
 	"net/url"
 	"slices"
+	"strings"
 )
 
-// parameters returns the query parameters of an endpoint. Unknown parameters are
-// refused: a mistyped dryRun must not delete.
+// parameters returns the query parameters of an endpoint.
 func parameters(method, path string) []string {
 	const destinations = "/api/v1/storage/destinations"
 	switch method + " " + path {
@@ -36,7 +36,9 @@ func parameters(method, path string) []string {
 	return nil
 }
 
-// checkParameters refuses unknown and repeated parameters. Public endpoints accept any,
+// checkParameters refuses repeated parameters, and unknown ones where they may do harm: a
+// mistyped dryRun must not delete, a mistyped orphansOnly must not show everything. Requests
+// that only read ignore others, as caches and proxies add them. Public endpoints accept any,
 // since probes add their own.
 func (c *call) checkParameters() error {
 	if c.route.access == Public || c.Request.URL.RawQuery == "" {
@@ -51,7 +53,12 @@ func (c *call) checkParameters() error {
 	for name, given := range values {
 		switch {
 		case !slices.Contains(allowed, name):
-			wrong[name] = "is not a parameter of this request"
+			meant := resembling(name, allowed)
+			if meant != "" {
+				wrong[name] = "is not a parameter of this request; is " + meant + " meant?"
+			} else if c.mutates() {
+				wrong[name] = "is not a parameter of this request"
+			}
 		case len(given) > 1:
 			wrong[name] = "must be given once"
 		}
@@ -63,4 +70,41 @@ func (c *call) checkParameters() error {
 		return invalid(wrong)
 	}
 	return nil
+}
+
+// resembling returns the known parameter that a name may be a misspelling of, if any: one
+// that differs in case, dashes and underscores, or by at most two edits.
+func resembling(name string, known []string) string {
+	fold := func(s string) string { return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(s)) }
+	name = fold(name)
+	if len(name) > 32 {
+		return ""
+	}
+	for _, k := range known {
+		if folded := fold(k); folded == name || distance(folded, name) <= min(2, len(folded)/3) {
+			return k
+		}
+	}
+	return ""
+}
+
+// distance returns the number of bytes to insert, delete or replace to make a of b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
 }

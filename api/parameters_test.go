@@ -63,19 +63,54 @@ func TestParametersAreDescribed(t *testing.T) {
 	}
 }
 
-func TestUnknownParametersAreRefused(t *testing.T) {
+// TestUnknownParameters: mutations refuse unknown parameters, requests that only read
+// ignore them; both refuse what looks like a misspelt parameter of theirs.
+func TestUnknownParameters(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	for _, route := range (&Server{}).routes() {
 		if route.access == Public || route.path == "/api/v1/storage/events" {
 			continue
 		}
 		path := strings.ReplaceAll(route.path, ":id", "some-id")
-		if f := r.do(roleFor(route.access), route.method, path+"?typo=1", "{}").refused(400, CodeValidation); f["typo"] == nil {
-			t.Errorf("%s %s: fields %v", route.method, path, f)
+		for name, meant := range misspelt(route.method, route.path) {
+			if route.method == "GET" && meant == "" {
+				if a := r.do(roleFor(route.access), route.method, path+"?"+name+"=1", ""); a.status == 400 {
+					t.Errorf("%s %s with an unknown parameter: %s", route.method, path, a.raw)
+				}
+				continue
+			}
+			f := r.do(roleFor(route.access), route.method, path+"?"+name+"=1", "{}").refused(400, CodeValidation)
+			if problem, _ := f[name].(string); problem == "" || !strings.Contains(problem, meant) {
+				t.Errorf("%s %s: fields %v, want %s suggested for %s", route.method, path, f, meant, name)
+			}
 		}
 	}
 	if a := r.do(catalog.RoleViewer, "GET", "/healthz?probe=1", ""); a.status != 200 {
 		t.Errorf("a probe's own parameter: %d", a.status)
+	}
+}
+
+// misspelt returns misspelt parameters of a route with what is meant, and one that resembles
+// none.
+func misspelt(method, path string) map[string]string {
+	names := map[string]string{"utm-source": ""}
+	for _, p := range parameters(method, path) {
+		names[strings.ToUpper(p)] = p
+		names[p[:len(p)-1]] = p
+		names[p[:1]+"_"+p[1:]] = p
+	}
+	return names
+}
+
+// TestEmptyDestination: a script whose variable is empty must not sync everything.
+func TestEmptyDestination(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	r.destination()
+	for _, method := range []string{"GET", "POST"} {
+		path := map[string]string{"GET": "/api/v1/storage/syncs", "POST": "/api/v1/storage/sync"}[method]
+		if f := r.do(catalog.RoleMember, method, path+"?destinationId=", "").refused(400, CodeValidation); f["destinationId"] == nil {
+			t.Errorf("%s %s: fields %v", method, path, f)
+		}
 	}
 }
 

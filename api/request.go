@@ -229,6 +229,15 @@ func (q *query) str(name string) string {
 	return ""
 }
 
+// id returns an id, or "" without one. An empty one is an error: a script whose variable is
+// empty must not mean everything.
+func (q *query) id(name string) string {
+	if _, given := q.values[name]; given && q.str(name) == "" {
+		q.wrong[name] = "must not be empty; leave it out to mean all"
+	}
+	return q.str(name)
+}
+
 func (q *query) boolean(name string) bool {
 	if _, given := q.values[name]; !given {
 		return false

@@ -58,7 +58,11 @@ func startMany(c *call) error {
 	if err := c.noBody(); err != nil {
 		return err
 	}
-	id := c.query().str("destinationId")
+	q := c.query()
+	id := q.id("destinationId")
+	if err := q.err(); err != nil {
+		return err
+	}
 	var todo []*pb.Destination
 	if err := c.view(func(tx *catalog.Tx) (err error) {
 		if id == "" {
@@ -91,7 +95,7 @@ func startMany(c *call) error {
 
 func listSyncs(c *call) error {
 	q := c.query()
-	limit := q.limit(maxPage)
+	limit, id, after := q.limit(maxPage), q.id("destinationId"), string(q.cursor())
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -105,16 +109,15 @@ func listSyncs(c *call) error {
 		NextCursor string `json:"nextCursor,omitempty"`
 	}
 	if err := c.view(func(tx *catalog.Tx) error {
-		id := q.str("destinationId")
 		if id != "" {
 			if _, err := tx.Destination(c.org, id); err != nil {
 				return orNotFound(err, storageNotFound())
 			}
 		}
-		list, err := tx.Syncs(c.org, id, q.str("cursor"), limit+1)
+		list, err := tx.Syncs(c.org, id, after, limit+1)
 		if len(list) > limit {
 			list = list[:limit]
-			meta.NextCursor = list[limit-1].Id
+			meta.NextCursor = c.cursorAfter([]byte(list[limit-1].Id))
 		}
 		for _, r := range list {
 			data.Syncs = append(data.Syncs, showSync(r, c.backend.now()))

@@ -25,7 +25,10 @@ func (e *apiError) Error() string {
 	if e.Details.Reason != "" {
 		parts = append(parts, e.Details.Reason)
 	}
-	text := strings.TrimSuffix(e.Message, "; see details.fields") // they follow
+	text := e.Message
+	if len(e.Details.Fields) > 0 {
+		text, _, _ = strings.Cut(text, ":") // it names the first field; all follow
+	}
 	if len(parts) > 0 {
 		text += ": " + strings.Join(parts, "; ")
 	}
