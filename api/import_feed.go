@@ -15,7 +15,7 @@ import (
 // reportTime bounds the report of an import whose client may have left.
 const reportTime = 5 * time.Second
 
-// feedReport is what an import tells the catalog about the feed: that it runs, and what was
+// feedReport is what an import reports about the feed: that it runs, and what was
 // refused. Until it has ended, and while records are refused, cleanups want confirmation.
 type feedReport struct {
 	id         string

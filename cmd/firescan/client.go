@@ -182,3 +182,6 @@ func (c *client) connectionError(ctx context.Context, err error) error {
 func destinationPath(id, rest string) string {
 	return destinationsPath + "/" + url.PathEscape(id) + rest
 }
+
+// errUnreadable begins the errors of reading the records, which no connection has caused.
+var errUnreadable = errors.New("the records cannot be read")

@@ -98,9 +98,6 @@ With --check nothing is stored: each location is printed with what it would beco
 	return cmd
 }
 
-// errUnreadable begins the errors of reading the records, which no connection has caused.
-var errUnreadable = errors.New("the records cannot be read")
-
 // A gunzipper reads records that may be compressed. It looks at them at the first Read, since
 // standard input may block, and a request that is refused does not read it.
 type gunzipper struct {

@@ -301,7 +301,7 @@ func (g *google) listVersions(w http.ResponseWriter, prefix string, bucket map[s
 	answer(w, map[string]any{"kind": "storage#objects", "items": items})
 }
 
-// list tells names and folded prefixes in one order, page by page. A token is what comes
+// list returns names and folded prefixes in one order, page by page. A token is what comes
 // next, in a form that means nothing to others.
 func (g *google) list(w http.ResponseWriter, query url.Values, bucket map[string]object) {
 	prefix, start, end, delimiter := query.Get("prefix"), query.Get("startOffset"), query.Get("endOffset"), query.Get("delimiter")

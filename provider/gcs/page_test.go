@@ -12,7 +12,7 @@ import (
 	"firescan/provider"
 )
 
-// item is an object as Google tells it.
+// item is an object as Google returns it.
 func item(name, size string) string {
 	return fmt.Sprintf(`{"name":%q,"size":%q,"updated":"2026-01-02T03:04:05.678Z","generation":"1700000000000001"}`, name, size)
 }

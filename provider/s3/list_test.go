@@ -18,6 +18,7 @@ import (
 
 	"firescan/keyspace"
 	"firescan/provider"
+	"firescan/provider/providertest"
 	"firescan/provider/s3"
 )
 
@@ -110,53 +111,18 @@ func TestFailuresByKind(t *testing.T) {
 }
 
 func TestBrokenConnections(t *testing.T) {
-	whole := page(false, "a", "b")
-	cut := func(n int, chunked bool) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			if !chunked {
-				w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
-			}
-			fmt.Fprint(w, whole[:n])
-			w.(http.Flusher).Flush()
-			panic(http.ErrAbortHandler)
-		}
-	}
-	for name, handler := range map[string]http.HandlerFunc{
-		"before the response": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"after the header":    cut(0, false),
-		"in the middle":       cut(len(whole)/2, false),
-		"at the last byte":    cut(len(whole)-1, false),
-		"in a chunked body":   cut(len(whole)/2, true),
-		// The document is whole, but HTTP says that more was to come.
-		"after a whole page": cut(len(whole), true),
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := answering(t, handler).Bucket("bucket").List(t.Context(), provider.ListRequest{}, &provider.Page{})
-			if kind := provider.KindOf(err); err == nil || !kind.Temporary() {
-				t.Errorf("error %v", err)
-			}
-		})
-	}
+	providertest.Connections(t, page(false, "a", "b"), func(t *testing.T, endpoint string) provider.Account {
+		t.Helper()
+		return dial(t, endpoint, "id", secret)
+	})
 }
 
-func TestNoServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	endpoint := "http://" + l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, err = dial(t, endpoint, "id", secret).Buckets(t.Context())
-	if provider.KindOf(err) != provider.Unavailable || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("refused connection: %v", err)
-	}
+func TestForbiddenEndpoint(t *testing.T) {
 	egress, err := provider.NewEgress(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := s3.New(s3.Config{Endpoint: endpoint, AccessKeyID: "id", SecretAccessKey: secret, HTTPClient: egress.HTTPClient()})
+	a, err := s3.New(s3.Config{Endpoint: "http://127.0.0.1:9", AccessKeyID: "id", SecretAccessKey: secret, HTTPClient: egress.HTTPClient()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,7 @@ func TestPermissionsVersityGW(t *testing.T) {
 	}
 }
 
-// unfitForFiles tells the keys that have no place in a tree of files.
+// unfitForFiles returns the keys that have no place in a tree of files.
 func unfitForFiles(key string) bool {
 	switch key {
 	case "0", "a", "a/b": // these are directories already: "0/0", "a/b/c"
