@@ -18,7 +18,7 @@ func putToken(tx *writeTx, m *pb.PutToken) (*pb.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.bucket(inTokensByHash).Delete(old.GetHash()); err != nil {
+	if err := firstError(tx.bucket(inTokensByHash).Delete(old.GetHash()), noteRootToken(tx, t.GetId())); err != nil {
 		return nil, err
 	}
 	return &pb.Result{Id: t.GetId()}, firstError(
@@ -33,9 +33,21 @@ func deleteToken(tx *writeTx, m *pb.DeleteToken) (*pb.Result, error) {
 		return nil, err
 	}
 	return &pb.Result{}, firstError(
+		noteRootToken(tx, t.GetId()),
 		tx.bucket(inTokens).Delete([]byte(t.GetId())),
 		tx.bucket(inTokensByHash).Delete(t.GetHash()),
 	)
+}
+
+// RootTokenID is the id of the root token that the first leader makes.
+const RootTokenID = "tok_root"
+
+// noteRootToken records that there is, or was, the root token, if id is its id.
+func noteRootToken(tx *writeTx, id string) error {
+	if id != RootTokenID {
+		return nil
+	}
+	return tx.bucket(inMeta).Put([]byte(metaRootMade), []byte{})
 }
 
 func putKeyset(tx *writeTx, m *pb.PutKeyset) (*pb.Result, error) {

@@ -86,6 +86,8 @@ const (
 	metaRelation = "bucket-relation" // → BucketRelation, CRC-32C
 	// metaProofs exists since the first ProveAccess: from then on, proofs decide.
 	metaProofs = "proofs"
+	// metaRootMade exists since the first root token: none is made again.
+	metaRootMade = "root-token-made"
 )
 
 // formatVersion is the version of the file layout and of snapshots of it.

@@ -52,6 +52,11 @@ func (tx *Tx) Keyset() []byte {
 	return bytes.Clone(tx.bucket(inMeta).Get([]byte(metaKeyset)))
 }
 
+// RootTokenMade reports whether the cluster has, or has had, the root token RootTokenID.
+func (tx *Tx) RootTokenMade() bool {
+	return tx.bucket(inMeta).Get([]byte(metaRootMade)) != nil || tx.bucket(inTokens).Get([]byte(RootTokenID)) != nil
+}
+
 // applied returns index and term of the last entry applied.
 func applied(tx *bbolt.Tx) (index, term uint64) {
 	if v := tx.Bucket([]byte(inMeta)).Get([]byte(metaApplied)); len(v) == 16 {

@@ -21,6 +21,7 @@ const (
 	indexDir       = "index"
 	secretFile     = "cluster.secret"
 	rootTokenFile  = "root.token"
+	recoverFile    = "root.recover"
 	privateFile    = 0o600
 	privateDir     = 0o700
 	fallbackNodeID = "node-1"

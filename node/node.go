@@ -176,6 +176,7 @@ func (n *Node) Run(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(work)
 	parts.Go(func() error { return n.verifier.run(failed) })
 	parts.Go(func() error { return n.scan.run(failed) })
+	parts.Go(func() error { return recoverRootToken(failed, n.cluster, n.dir, n.log) })
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
 	parts.Go(func() error { return n.scan.publisher.run(failed) })
 	parts.Go(func() error { return n.events.Run(failed) })

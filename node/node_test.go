@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -74,7 +75,9 @@ func TestFirstStartMakesARootToken(t *testing.T) {
 	}
 }
 
-func TestGivenRootTokenReplacesTheOther(t *testing.T) {
+// TestRootTokenIsMadeOnce gives a token at two starts: only the first one counts, and a
+// revoked one stays revoked.
+func TestRootTokenIsMadeOnce(t *testing.T) {
 	c := testConfig(t)
 	first, second := catalog.NewToken(), catalog.NewToken()
 	c.RootToken = catalog.NewSecret(first)
@@ -84,10 +87,58 @@ func TestGivenRootTokenReplacesTheOther(t *testing.T) {
 	}
 	c.RootToken = catalog.NewSecret(second)
 	r := run(t, c)
-	for token, want := range map[string]int{first: http.StatusUnauthorized, second: http.StatusOK} {
-		if status, body := r.call(t, "GET", "/api/v1/admin/cluster", token, "", ""); status != want {
-			t.Errorf("status %d, want %d: %s", status, want, body)
+	check := func(want map[string]int) {
+		t.Helper()
+		for token, want := range want {
+			if status, body := r.call(t, "GET", "/api/v1/admin/cluster", token, "", ""); status != want {
+				t.Errorf("status %d, want %d: %s", status, want, body)
+			}
 		}
+	}
+	check(map[string]int{first: http.StatusOK, second: http.StatusUnauthorized})
+	status, body := r.call(t, "POST", "/api/v1/admin/tokens", first, "", `{"role":"root"}`)
+	var made struct{ Data struct{ Token string } }
+	if err := json.Unmarshal([]byte(body), &made); err != nil || made.Data.Token == "" {
+		t.Fatalf("create a root token: %d %s", status, body)
+	}
+	if status, body := r.call(t, "DELETE", "/api/v1/admin/tokens/"+catalog.RootTokenID, made.Data.Token, "", ""); status != http.StatusOK {
+		t.Fatalf("revoke the root token: %d %s", status, body)
+	}
+	for _, given := range []string{"", first, second} {
+		r.end(t)
+		c.RootToken = catalog.NewSecret(given)
+		r = run(t, c)
+		check(map[string]int{first: http.StatusUnauthorized, second: http.StatusUnauthorized, made.Data.Token: http.StatusOK})
+	}
+
+	// A node that runs keeps its root token; one that has stopped gets a new one.
+	if _, err := RecoverRootToken(c.DataDir); err == nil {
+		t.Error("the root token of a running node was replaced")
+	}
+	r.end(t)
+	file, err := RecoverRootToken(c.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = run(t, c)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recovered := strings.TrimSpace(string(text))
+	for { // it is stored after the node is ready
+		if status, _ := r.call(t, "GET", "/api/v1/admin/cluster", recovered, "", ""); status == http.StatusOK {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	check(map[string]int{first: http.StatusUnauthorized, made.Data.Token: http.StatusOK, recovered: http.StatusOK})
+	r.end(t)
+	if _, err := os.Stat(filepath.Join(c.DataDir, recoverFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the request for a new root token is still there: %v", err)
+	}
+	if _, err := RecoverRootToken(t.TempDir()); err == nil {
+		t.Error("a directory without a node has a new root token")
 	}
 }
 

@@ -38,13 +38,12 @@ func (r *readiness) check() error {
 	}
 	// The first leader creates them, and every node sees them in its catalog.
 	if err := r.catalog.View(func(tx *catalog.Tx) error {
-		_, err := tx.Token(rootTokenID)
-		if err == nil && len(tx.Keyset()) == 0 {
-			err = errStarting
+		if !tx.RootTokenMade() || len(tx.Keyset()) == 0 {
+			return errStarting
 		}
-		return err
+		return nil
 	}); err != nil {
-		return fmt.Errorf("%w: %w (%w)", cluster.ErrNoLeader, errStarting, err)
+		return fmt.Errorf("%w: %w", cluster.ErrNoLeader, err)
 	}
 	r.setUp.Store(true)
 	return nil

@@ -74,7 +74,7 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := n.keys.create(ctx, n.cluster); err != nil {
 		return err
 	}
-	if err := ensureRootToken(ctx, n.catalog, n.cluster, n.dir, n.config.RootToken); err != nil {
+	if err := ensureRootToken(ctx, n.catalog, n.cluster, n.dir, n.config.RootToken, n.log); err != nil {
 		return err
 	}
 	n.readiness.prepared.Store(true)

@@ -19,7 +19,8 @@ func serveCommand(a *app) *cobra.Command {
 		Long: `Run a node until it is interrupted (SIGINT or SIGTERM).
 
 At the first start of a cluster, the root token is FIRESCAN_ROOT_TOKEN if that is set;
-otherwise a new one is written to <data-dir>/root.token.`,
+otherwise a new one is written to <data-dir>/root.token. Later starts make none, also when
+it was revoked; firescan token recover does.`,
 		Example: `  firescan serve
   firescan serve --http-addr 0.0.0.0:8443 --http-tls-cert node.pem --http-tls-key node-key.pem
   firescan serve --cluster-addr 10.0.0.1:7400 --gossip-addr 10.0.0.1:7401 --cluster-secret-file secret \

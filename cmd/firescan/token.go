@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"firescan/node"
 )
 
 func tokenCommand(a *app) *cobra.Command {
@@ -16,7 +18,7 @@ func tokenCommand(a *app) *cobra.Command {
 		Use: "token", Short: "Create, list and revoke API tokens",
 		Example: "  firescan token create --org acme --role owner",
 	})
-	cmd.AddCommand(tokenCreateCommand(a), tokenListCommand(a), tokenRevokeCommand(a))
+	cmd.AddCommand(tokenCreateCommand(a), tokenListCommand(a), tokenRevokeCommand(a), tokenRecoverCommand(a))
 	return cmd
 }
 
@@ -130,4 +132,27 @@ func tokenRevokeCommand(a *app) *cobra.Command {
 		},
 	}
 	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
+}
+
+func tokenRecoverCommand(a *app) *cobra.Command {
+	var dataDir string
+	cmd := &cobra.Command{
+		Use: "recover", Short: "Make a new root token for a node that is stopped", Args: positional(cobra.NoArgs),
+		Long: `Make a new root token when none is left: it is written to <data-dir>/root.token. The node
+of the directory must be stopped, and makes it the root token of the cluster at its next
+start, in place of the one of the first start. Other tokens remain.`,
+		Example: `  systemctl stop firescan
+  firescan token recover --data-dir /var/lib/firescan
+  systemctl start firescan`,
+		RunE: func(*cobra.Command, []string) error {
+			file, err := node.RecoverRootToken(dataDir)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "a new root token is in %s; start the node to make it valid\n", file)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&dataDir, "data-dir", "./data", "data directory of the node")
+	return cmd
 }
