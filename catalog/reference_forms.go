@@ -181,6 +181,8 @@ func decodings(key string) (list []string) {
 // listSeparators are what may separate several locations in one text.
 const listSeparators = ",;|\n"
 
+func isQuoteOrSpace(c rune) bool { return strings.ContainsRune(openQuotes+closeQuotes+" \r\t", c) }
+
 // addParts adds the readings of the locations in a list of some.
 func (r *Resolver) addParts(p *places, d *pb.Destination, text string) {
 	parts := strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune(listSeparators, c) })
@@ -188,7 +190,7 @@ func (r *Resolver) addParts(p *places, d *pb.Destination, text string) {
 		return
 	}
 	for _, part := range parts {
-		list, err := r.resolve(d, strings.Trim(part, openQuotes+closeQuotes+" \r\t"), p.folders)
+		list, err := r.resolve(d, strings.TrimFunc(part, isQuoteOrSpace), p.folders)
 		if err != nil {
 			continue // the text may be a key
 		}
