@@ -30,7 +30,7 @@ var unusual = []string{
 // mappings are what verifying finds out about the servers, as expressions.
 var mappings = map[string]string{
 	"minio":     `"leadingSlash":"folded","doubleSlash":"unknown","dotSegment":"unknown","backslash":"exact","composed":"exact","decomposed":"exact"`,
-	"seaweedfs": `"leadingSlash":"folded","doubleSlash":"folded","dotSegment":"folded","backslash":"folded","composed":"exact","decomposed":"exact"`,
+	"seaweedfs": `"leadingSlash":"folded","doubleSlash":"either","dotSegment":"unknown","backslash":"folded","composed":"exact","decomposed":"exact"`,
 	"rclone":    `"leadingSlash":"unknown","doubleSlash":"unknown","dotSegment":"unknown","backslash":"exact","composed":"either","decomposed":"either"`,
 	// Each list of a prefix that it cleans is tried several times: the time may be up.
 	"rclone-1.73": `"leadingSlash":"(folded|unknown)","doubleSlash":"(folded|unknown)","dotSegment":"(folded|unknown)",` +
@@ -101,7 +101,8 @@ func (p *process) renamed(t *testing.T, server, endpoint, order, as string) {
 	if int(synced.OrphanFiles) != len(orphans) {
 		t.Errorf("%d orphans, want %q", synced.OrphanFiles, orphans)
 	}
-	if synced.MissingBackups != 0 && order != "not-verified" {
+	// Before the server is known, a record expects its file under the name that it has.
+	if synced.MissingBackups != 0 && order == "verify-first" {
 		t.Errorf("%d backups are missing:\n%s", synced.MissingBackups, p.firescan(t, "backups", id, "--missing"))
 	}
 

@@ -30,19 +30,23 @@ func Renamings() []Renaming {
 		{Server: "minio", Version: "v0.0.0-20260212201848-7aac2a2c5b7c", Shows: func(req provider.ListRequest) bool {
 			return req.MaxKeys == 1 && !strings.Contains(req.Prefix, "//")
 		}, Store: func(key string) string {
-			segments := strings.Split(strings.Trim(key, "/"), "/")
 			switch {
-			case slices.Contains(segments, ".") || slices.Contains(segments, ".."):
+			case hasDots(key) || !strings.HasPrefix(key, "/") && strings.Contains(key, "//"):
 				return ""
 			case strings.HasPrefix(key, "/"):
 				return strings.TrimPrefix(path.Clean(key), "/")
-			case slices.Contains(segments, ""):
-				return ""
 			}
 			return key
 		}},
-		{Server: "seaweedfs", Version: "v0.0.0-20261109003541-7506e5f91cd6", Store: func(key string) string {
+		{Server: "seaweedfs", Version: "v0.0.0-20261109003541-7506e5f91cd6", Shows: func(req provider.ListRequest) bool {
+			// "a//b", but not "/a//b" or "a///b"
+			folder, _, doubled := strings.Cut(req.Prefix, "//")
+			return doubled && path.Clean("/"+req.Prefix) == "/"+folder+req.Prefix[len(folder)+1:] && path.Clean("/"+folder) == "/"+folder
+		}, Store: func(key string) string {
 			key = strings.ReplaceAll(key, `\`, "/")
+			if hasDots(key) {
+				return ""
+			}
 			for strings.Contains(key, "//") {
 				key = strings.ReplaceAll(key, "//", "/")
 			}
@@ -61,6 +65,12 @@ func Renamings() []Renaming {
 			return strings.TrimLeft(path.Clean("/"+key), "/")
 		}},
 	}
+}
+
+// hasDots reports whether a segment of key is "." or "..".
+func hasDots(key string) bool {
+	segments := strings.Split(key, "/")
+	return slices.Contains(segments, ".") || slices.Contains(segments, "..")
 }
 
 // nameOf returns the name under which an object is kept. It holds the store's lock.

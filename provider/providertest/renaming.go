@@ -16,7 +16,8 @@ var spellings = [][]string{
 	{"/a/dbl.backup", "/a//dbl.backup", "/a/./dbl.backup", "a/dbl.backup"},
 	{"x/\u00e9.backup", "x/e\u0301.backup"},
 	{"Case.backup", "case.backup"},
-	{"blank.backup", " blank.backup", "blank.backup ", "blank.backup/"},
+	{"blank.backup", " blank.backup", "blank.backup "},
+	{"slash.backup/"},
 }
 
 // DescribeNames stores an object under each of some unusual keys in an empty bucket, one at

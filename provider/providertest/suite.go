@@ -21,6 +21,8 @@ type Quirks struct {
 	// IgnoresCondition and IgnoresBatchCondition are set when the server deletes an
 	// object in spite of a tag that it does not have.
 	IgnoresCondition, IgnoresBatchCondition bool
+	// GoneIsChanged is set when deleting an object with a tag fails if there is none.
+	GoneIsChanged bool
 	// ReadOnly opens the bucket with credentials that may list and read and nothing else.
 	// Nil is a server that knows no such credentials.
 	ReadOnly func(t *testing.T, bucket string) provider.Account

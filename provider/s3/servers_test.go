@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -94,6 +95,10 @@ func TestRealServerConformance(t *testing.T) {
 				if err := a.CreateBucket(t.Context(), name, ""); err != nil {
 					t.Fatal(err)
 				}
+				if server.Name == "seaweedfs" {
+					// It lists folders in the order of their names: "a/" before "a-/".
+					a = providertest.Decorate(a, providertest.WithFallback)
+				}
 				return a, name
 			}
 			quirks.Stranger = func(t *testing.T) provider.Account {
@@ -114,6 +119,9 @@ var serverQuirks = map[string]providertest.Quirks{
 		RefusesPrefix:    func(prefix string) bool { return prefix == "." || !utf8.ValidString(prefix) },
 		IgnoresCondition: true, IgnoresBatchCondition: true,
 	},
-	"seaweedfs": {Unfit: unfitForFiles},
-	"rclone":    {Unfit: unfitForFiles},
+	"seaweedfs": {
+		Unfit:         func(key string) bool { return strings.Contains(key, `\`) || unfitForFiles(key) },
+		GoneIsChanged: true,
+	},
+	"rclone": {Unfit: unfitForFiles},
 }

@@ -34,7 +34,7 @@ func seaweedfs(tb testing.TB) process.Server {
 		Args: func(host, port string) []string {
 			args := []string{
 				"-logtostderr", "server", "-dir", dir, "-ip", host, "-ip.bind", host, "-filer", "-s3", "-s3.port", port,
-				"-s3.port.iceberg", "0", "-s3.port.lance", "0", "-master.telemetry=false", "-volume.max", "100",
+				"-s3.autoCreateBucket=false", "-s3.port.iceberg", "0", "-s3.port.lance", "0", "-master.telemetry=false", "-volume.max", "100",
 				"-master.volumeSizeLimitMB", "64",
 				"-filer.localSocket", filepath.Join(dir, "filer"), "-s3.localSocket", filepath.Join(dir, "s3"),
 			}
