@@ -30,10 +30,10 @@ const (
 	// entry.
 	batchRecords = 1000
 	batchBytes   = 400 << 10
-	// windowBatches is the number of commands that are proposed together. The catalog
-	// applies them in one transaction: for unordered records at a fourth of the cost of
-	// separate ones.
-	windowBatches = 64
+	// windowBatches is the number of commands with records that are proposed together, with
+	// one that reports them. The catalog applies up to 64 commands in one transaction (see
+	// raftConfig), and for unordered records one transaction costs a fourth of separate ones.
+	windowBatches = 63
 	// manyRecords is the number of records after which an import leaves much garbage.
 	manyRecords = 50_000
 )
