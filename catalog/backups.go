@@ -21,7 +21,8 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUnmarked(w.tx, s.marked, n); err != nil || same {
+	links := recordLinks(n)
+	if err := w.checkUnmarked(s, links); err != nil || same {
 		return err
 	}
 	linked := old != nil && sameLinks(old, n)
@@ -30,7 +31,9 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 			return err
 		}
 		if old.GetStorageId() != n.GetStorageId() {
-			w.dropStray(old)
+			if err := w.dropStray(old); err != nil {
+				return err
+			}
 			w.unplace(backupKind(), old.GetStorageId(), old.GetId())
 		}
 	}
@@ -39,7 +42,7 @@ func (w *recordWriter) putBackup(n *pb.Backup) error {
 	s.counters.BackupBytes += uint64(n.GetSize())
 	w.setStray(s, n)
 	if !linked {
-		w.setLinks(s, n, []byte(n.GetStorageId()))
+		w.setLinks(s, n, links, []byte(n.GetStorageId()))
 	}
 	w.place(backupKind(), n.GetStorageId(), n.GetId(), value)
 	return nil
@@ -49,9 +52,8 @@ func (w *recordWriter) removeBackup(old *pb.Backup) error {
 	if err := w.subtract(old, true); err != nil {
 		return err
 	}
-	w.dropStray(old)
 	w.unplace(backupKind(), old.GetStorageId(), old.GetId())
-	return nil
+	return w.dropStray(old)
 }
 
 // subtract removes a record from the counters of its destination and, if unlink is set,
@@ -65,22 +67,62 @@ func (w *recordWriter) subtract(old *pb.Backup, unlink bool) error {
 	s.counters.Backups--
 	s.counters.BackupBytes -= uint64(old.GetSize())
 	if unlink {
-		w.setLinks(s, old, nil)
+		w.setLinks(s, old, recordLinks(old), nil)
 	}
 	return nil
 }
 
+// checkUnmarked refuses a backup record of a destination that would link a file that is being
+// deleted.
+func (w *recordWriter) checkUnmarked(s *storage, links []recordLink) error {
+	for _, l := range links {
+		marks, err := w.marksFor(s, l)
+		if err != nil {
+			return err
+		}
+		for _, m := range marks {
+			if err := m.check(l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// marksFor returns the marks that may block a link of a record of a destination: those in its
+// buckets, under every identity. No command both puts records and changes marks.
+func (w *recordWriter) marksFor(s *storage, l recordLink) (views []*markView, err error) {
+	if l.bucketID == "" && s.marks != nil {
+		return s.marks, nil
+	}
+	views = []*markView{}
+	for _, bucketID := range withAliases(w.tx.read, l.buckets(s.homes)) {
+		v, err := w.tx.marksFor(bucketID, w.org)
+		if err != nil {
+			return nil, err
+		}
+		if v.marks != nil {
+			views = append(views, v)
+		}
+	}
+	if l.bucketID == "" {
+		s.marks = views
+	}
+	return views, nil
+}
+
 // setLinks sets the links of a record, or removes them when storageID is nil.
-func (w *recordWriter) setLinks(s *storage, r *pb.Backup, storageID []byte) {
-	for _, l := range recordLinks(r) {
+func (w *recordWriter) setLinks(s *storage, r *pb.Backup, links []recordLink, storageID []byte) {
+	for _, l := range links {
 		key := l.key(r)
 		for _, bucketID := range l.buckets(s.homes) {
+			b := w.linksOf(bucketID)
 			var value []byte
 			if storageID != nil {
-				value = withChecksum(nil, linkSeed(bucketID), key, storageID)
+				value = withChecksum(make([]byte, 0, len(storageID)+checksumSize), b.seed, key, storageID)
 			}
-			w.tx.changes.put(bucketPath{inLinks, bucketID}, string(key), value)
-			l.addTo(w.deltas.of(bucketID))
+			b.changes[string(key)] = value
+			l.addTo(b.delta)
 		}
 	}
 }

@@ -13,13 +13,16 @@ import (
 // commands of a transaction are collected, sorted and then written.
 type changes map[bucketPath]map[string][]byte
 
-func (c changes) put(at bucketPath, key string, value []byte) {
+func (c changes) put(at bucketPath, key string, value []byte) { c.of(at)[key] = value }
+
+// of returns the changes of a bucket.
+func (c changes) of(at bucketPath) map[string][]byte {
 	m := c[at]
 	if m == nil {
 		m = map[string][]byte{}
 		c[at] = m
 	}
-	m[key] = value
+	return m
 }
 
 // get returns the value that a key will have; nil if none.
@@ -37,6 +40,7 @@ func (c changes) get(tx *Tx, at bucketPath, key string) []byte {
 // write writes the changes and forgets them. The order of buckets does not affect the
 // stored state.
 func (c changes) write(tx *bbolt.Tx) error {
+	var key []byte // bbolt copies it
 	for at, m := range c {
 		b, err := tx.Bucket([]byte(at.bucket)).CreateBucketIfNotExists([]byte(at.nested))
 		if err != nil {
@@ -45,11 +49,12 @@ func (c changes) write(tx *bbolt.Tx) error {
 		// Ids mostly ascend: fuller pages make the file a third smaller then, and
 		// next to no larger when they do not.
 		b.FillPercent = 0.7
-		for _, key := range slices.SortedFunc(maps.Keys(m), strings.Compare) {
-			if v := m[key]; v != nil {
-				err = b.Put([]byte(key), v)
+		for _, k := range slices.SortedFunc(maps.Keys(m), strings.Compare) {
+			key = append(key[:0], k...)
+			if v := m[k]; v != nil {
+				err = b.Put(key, v)
 			} else {
-				err = b.Delete([]byte(key))
+				err = b.Delete(key)
 			}
 			if err != nil {
 				return err

@@ -139,33 +139,18 @@ func (v *markView) blocks(mark []byte) bool {
 	return false
 }
 
-// checkUnmarked refuses a backup record that would link a file that is being deleted. homes
-// are the buckets of its destination, under every identity.
-func checkUnmarked(tx *writeTx, homes []string, r *pb.Backup) error {
-	for _, l := range recordLinks(r) {
-		buckets := homes
-		if l.bucketID != "" {
-			buckets = withAliases(tx.read, []string{l.bucketID})
+// check refuses a link to a file that is being deleted.
+func (v *markView) check(l recordLink) error {
+	switch l.kind {
+	case LinkPrefix:
+		return v.checkPrefix(l.path)
+	case LinkFile:
+		if v.blocks(v.marks.Get(l.path)) {
+			return beingDeleted(l.path)
 		}
-		for _, bucketID := range buckets {
-			marks, err := tx.marksFor(bucketID, r.GetOrg())
-			switch {
-			case err != nil:
-				return err
-			case marks.marks == nil:
-			case l.kind == LinkPrefix:
-				if err := marks.checkPrefix(l.path); err != nil {
-					return err
-				}
-			case l.kind == LinkFile:
-				if marks.blocks(marks.marks.Get(l.path)) {
-					return beingDeleted(l.path)
-				}
-			default:
-				if marked := marks.file(keyspace.Stem(l.path)); marked != nil {
-					return beingDeleted(marked)
-				}
-			}
+	default:
+		if marked := v.file(keyspace.Stem(l.path)); marked != nil {
+			return beingDeleted(marked)
 		}
 	}
 	return nil

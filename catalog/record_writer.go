@@ -15,6 +15,7 @@ type recordWriter struct {
 	tx       *writeTx
 	org      string
 	storages map[string]*storage
+	links    map[string]*linkBucket
 	deltas   deltas
 }
 
@@ -25,13 +26,22 @@ type storage struct {
 	exists      bool            // or has a tombstone
 	bucketID    string          // of its bucket; empty when it does not exist
 	homes       []string
-	marked      []string // the homes and their aliases, in which marks count
+	marks       []*markView // those in the homes and their aliases; nil until read
+	straysAt    bucketPath
+	hasStrays   bool // the bucket of strays exists, or will
 	counters    Counters
 	changes     uint64 // of backup records in this command
 }
 
+// A linkBucket is a bucket in which records of a command are linked.
+type linkBucket struct {
+	seed    uint32 // see linkSeed
+	changes map[string][]byte
+	delta   *pb.Delta
+}
+
 func newRecordWriter(tx *writeTx, org string) *recordWriter {
-	return &recordWriter{tx: tx, org: org, storages: map[string]*storage{}, deltas: deltas{}}
+	return &recordWriter{tx: tx, org: org, storages: map[string]*storage{}, links: map[string]*linkBucket{}, deltas: deltas{}}
 }
 
 func (w *recordWriter) storage(id string) (*storage, error) {
@@ -42,16 +52,29 @@ func (w *recordWriter) storage(id string) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &storage{exists: d != nil, homes: homeBuckets(w.tx.read, w.org, id), counters: loadCounters(w.tx.read, w.org, id)}
+	s := &storage{
+		exists: d != nil, homes: homeBuckets(w.tx.read, w.org, id), straysAt: straysOf(w.org, id),
+		counters: loadCounters(w.tx.read, w.org, id),
+	}
+	s.hasStrays = w.tx.changes[s.straysAt] != nil || w.tx.nested(s.straysAt.bucket, s.straysAt.nested) != nil
 	if s.exists {
 		s.bucketID = BucketID(d)
 	}
 	if !deleted {
 		s.destination = d
 	}
-	s.marked = withAliases(w.tx.read, s.homes)
 	w.storages[id] = s
 	return s, nil
+}
+
+// linksOf returns the links of a bucket. Nearly all records of a command are linked in one.
+func (w *recordWriter) linksOf(bucketID string) *linkBucket {
+	b := w.links[bucketID]
+	if b == nil {
+		b = &linkBucket{linkSeed(bucketID), w.tx.changes.of(bucketPath{inLinks, bucketID}), w.deltas.of(bucketID)}
+		w.links[bucketID] = b
+	}
+	return b
 }
 
 // existingStorage returns the destination that a new record names.

@@ -66,10 +66,10 @@ func (r *Resolver) ResolveBackup(b *pb.Backup) error {
 		return nil
 	}
 	b.Revision = d.GetRevision()
-	plain := true
-	var refs []*pb.Reference
+	locations := slices.Concat([][]byte{b.GetStoragePath()}, b.GetFiles())
+	readings, plain := make([][]Place, len(locations)), true
 	var first Place // the most likely reading of the storagePath
-	for i, location := range append([][]byte{b.GetStoragePath()}, b.GetFiles()...) {
+	for i, location := range locations {
 		if len(location) == 0 {
 			continue
 		}
@@ -80,7 +80,13 @@ func (r *Resolver) ResolveBackup(b *pb.Backup) error {
 		if i == 0 {
 			first = list[0]
 		}
+		readings[i] = list
 		plain = plain && len(list) == 1 && list[0] == Place{Key: string(location)}
+	}
+	if plain {
+		return nil
+	}
+	for i, list := range readings {
 		kind, alias := pb.Reference_FILE, pb.Reference_FILE_ALIAS
 		if i == 0 {
 			kind, alias = pb.Reference_PATH, pb.Reference_ALIAS
@@ -88,13 +94,10 @@ func (r *Resolver) ResolveBackup(b *pb.Backup) error {
 		for _, p := range primaryFirst(d, list) {
 			for _, ref := range r.references(d, p, kind) {
 				ref.Location = uint32(i + 1)
-				refs = append(refs, ref)
+				b.References = append(b.References, ref)
 			}
 			kind = alias
 		}
-	}
-	if !plain {
-		b.References = refs
 	}
 	return nil
 }

@@ -33,19 +33,20 @@ func isStray(d *pb.Destination, own string, b *pb.Backup, homes []string) bool {
 
 // setStray notes whether a record of an existing destination is a stray.
 func (w *recordWriter) setStray(s *storage, b *pb.Backup) {
-	at := straysOf(w.org, b.GetStorageId())
 	if s.destination != nil && isStray(s.destination, s.bucketID, b, s.homes) {
-		w.tx.changes.put(at, b.GetId(), []byte{})
-	} else {
-		w.dropStray(b)
+		w.tx.changes.put(s.straysAt, b.GetId(), []byte{})
+		s.hasStrays = true
+	} else if s.hasStrays {
+		w.tx.changes.put(s.straysAt, b.GetId(), nil)
 	}
 }
 
-func (w *recordWriter) dropStray(b *pb.Backup) {
-	at := straysOf(w.org, b.GetStorageId())
-	if w.tx.changes[at] != nil || w.tx.nested(at.bucket, at.nested) != nil {
-		w.tx.changes.put(at, b.GetId(), nil)
+func (w *recordWriter) dropStray(b *pb.Backup) error {
+	s, err := w.storage(b.GetStorageId())
+	if err == nil && s.hasStrays {
+		w.tx.changes.put(s.straysAt, b.GetId(), nil)
 	}
+	return err
 }
 
 // listStrays lists the strays of a destination again, after it was created or moved.
