@@ -27,6 +27,7 @@ type Catalog struct {
 
 	applied atomic.Uint64
 	changed Signal
+	trimmed atomic.Int64 // mapped bytes after the last trim
 
 	damage  atomic.Pointer[error]
 	damages atomic.Uint64 // how often damage was found
@@ -58,13 +59,18 @@ func (c *Catalog) Trim() {
 	}
 }
 
-// trim is Trim with mu held.
+// trim is Trim with mu held. The process has pages that are not the catalog's: it trims when
+// there are new ones, and not each time when the others alone are many.
 func (c *Catalog) trim() {
-	if mapped() < mappedMost {
+	now := mapped()
+	kept := min(c.trimmed.Load(), now)
+	c.trimmed.Store(kept)
+	if now < mappedMost || now-kept < mappedMost/2 {
 		return
 	}
 	if info, err := os.Stat(c.path); err == nil {
 		dropMapped(c.db, info.Size())
+		c.trimmed.Store(mapped())
 	}
 }
 

@@ -29,6 +29,7 @@ func (m *model) applySync(msg proto.Message) string {
 		return m.promote(s, c.At, c.Baseline)
 	case *pb.FinishSync:
 		m.end(s, c.Status, c.Error, c.At)
+		s.Cause = c.Cause
 	}
 	return ""
 }

@@ -15,7 +15,7 @@ const mappedMost = 64 << 20
 
 // mapped is how many bytes of mapped files the process holds: the third number of
 // /proc/self/statm, in pages; see proc_pid_statm(5).
-func mapped() int {
+func mapped() int64 {
 	data, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0
@@ -28,7 +28,7 @@ func mapped() int {
 	if err != nil {
 		return 0
 	}
-	return pages * os.Getpagesize()
+	return int64(pages) * int64(os.Getpagesize())
 }
 
 // dropMapped takes the pages of the mapped file out of the process. They are the
