@@ -87,10 +87,10 @@ func withoutVersion(key string) []string {
 func (r *Resolver) addAfterBuckets(p *places, text string) {
 	for bucket, rest := range r.afterBuckets(text) {
 		for _, form := range addressForms(rest) {
-			p.addKey(bucket, form)
 			for _, decoded := range decodings(form) {
 				p.addKey(bucket, decoded)
 			}
+			p.addKey(bucket, form)
 		}
 	}
 }
@@ -155,6 +155,9 @@ func addressForms(rest string) (forms []string) {
 	}
 	if key == "" {
 		return forms
+	}
+	if strings.Contains(query, "=") {
+		forms = append(forms, key)
 	}
 	return append(forms, withoutVersion(rest)...)
 }

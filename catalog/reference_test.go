@@ -109,6 +109,7 @@ func TestVersionIsNotTheKey(t *testing.T) {
 	d := &pb.Destination{Id: "d", Type: TypeS3, Bucket: "b1x"}
 	for location, want := range map[string]string{
 		"s3://b1x/k.backup?versionId=3": "k.backup", "gs://b1x/k.backup#17": "k.backup", "k.backup?generation=3": "k.backup", "k.backup#17": "k.backup",
+		"https://firebasestorage.googleapis.com/v0/b/b1x/o/a%2Fk%20b.backup?alt=media&token=t": "a/k b.backup", "http://minio:9000/b1x/a%20b.backup?versionId=1": "a b.backup",
 		"s3://b1x/a#b.backup": "a#b.backup", "s3://b1x/what?.backup": "what?.backup", "a#b.backup": "a#b.backup",
 	} {
 		b := &pb.Backup{StorageId: "d", StoragePath: []byte(location)}
