@@ -190,6 +190,9 @@ func (r *Resolver) resolve(d *pb.Destination, text string, folders bool) ([]Plac
 			r.addAddress(&p, parts[5])
 		}
 	default:
+		if isResourceName(trimmed) {
+			r.addAfterBuckets(&p, trimmed)
+		}
 		r.addPath(&p, d, text, trimmed)
 		r.addAfterBuckets(&p, trimmed)
 		r.addParts(&p, d, trimmed)
@@ -210,6 +213,11 @@ func (r *Resolver) resolve(d *pb.Destination, text string, folders bool) ([]Plac
 	p.addUnicode()
 	return p.list, nil
 }
+
+// isResourceName reports whether a location is a full resource name of Cloud Storage:
+// //storage.googleapis.com/projects/_/buckets/BUCKET/objects/KEY. It is no key, most likely.
+// https://cloud.google.com/asset-inventory/docs/asset-names
+func isResourceName(text string) bool { return strings.HasPrefix(text, "//storage.googleapis.com/") }
 
 // isPlainKey reports whether a location has one reading only: a key below the path of the
 // destination, in the form in which objects are listed.

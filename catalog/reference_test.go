@@ -110,6 +110,7 @@ func TestVersionIsNotTheKey(t *testing.T) {
 	for location, want := range map[string]string{
 		"s3://b1x/k.backup?versionId=3": "k.backup", "gs://b1x/k.backup#17": "k.backup", "k.backup?generation=3": "k.backup", "k.backup#17": "k.backup",
 		"https://firebasestorage.googleapis.com/v0/b/b1x/o/a%2Fk%20b.backup?alt=media&token=t": "a/k b.backup", "http://minio:9000/b1x/a%20b.backup?versionId=1": "a b.backup",
+		"//storage.googleapis.com/projects/_/buckets/b1x/objects/a/k.backup": "a/k.backup",
 		"s3://b1x/a#b.backup": "a#b.backup", "s3://b1x/what?.backup": "what?.backup", "a#b.backup": "a#b.backup",
 	} {
 		b := &pb.Backup{StorageId: "d", StoragePath: []byte(location)}
