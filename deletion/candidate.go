@@ -28,6 +28,8 @@ type candidate struct {
 	versioned bool
 	freed     int64
 	err       error
+	// keptForOthers reports that only records of other organizations keep the file.
+	keptForOthers bool
 	// ambiguous reports that a call to delete the file may still act; unconfirmed, that it
 	// is therefore unknown whether the file exists.
 	ambiguous, unconfirmed bool

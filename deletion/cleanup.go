@@ -70,7 +70,7 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 	case plan.Files == 0:
 		return &CleanupResult{Resembling: plan.Resembling, Skipped: plan.Skipped}, nil
 	}
-	op, err := d.begin(ctx, r.Destination, r.Who)
+	op, err := d.begin(ctx, r.Destination, r.Who, true)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +84,7 @@ func (d *Deleter) Cleanup(ctx context.Context, r CleanupRequest) (*CleanupResult
 	if !r.Resembling {
 		result.Resembling = plan.Resembling
 	}
+	plan.Skipped.KeptForOthers += result.Skipped.KeptForOthers
 	result.Skipped = plan.Skipped
 	log = log.With("deleted", result.Deleted, "failed", result.Failed, "took", time.Since(started).Round(time.Millisecond))
 	if result.Stopped == nil {
@@ -176,6 +177,8 @@ func (t *cleanupTotals) add(candidates []*candidate) {
 			}
 		case o.Retained():
 			t.result.Retained++
+		case c.keptForOthers:
+			t.result.Skipped.KeptForOthers++
 		default:
 			t.result.Failed++
 			if len(t.result.Errors) < maxCleanupErrors {

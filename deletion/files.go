@@ -34,7 +34,8 @@ func (d *Deleter) DeleteFiles(ctx context.Context, r FilesRequest) ([]Outcome, e
 	if err != nil {
 		return nil, err
 	}
-	op, err := d.begin(ctx, r.Destination, r.Who)
+	listed := !slices.ContainsFunc(candidates, func(c *candidate) bool { return !c.known })
+	op, err := d.begin(ctx, r.Destination, r.Who, listed)
 	if err != nil {
 		return nil, err
 	}

@@ -75,9 +75,6 @@ func (d *Deleter) guards(r *CleanupRequest, p *Plan) (met []Guard, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Missing+p.NotLookedFor > d.config.Thresholds.Missing {
-		g.missing = append(p.lost.missingNames, p.lost.strayNames[:min(len(p.lost.strayNames), maxExamples-len(p.lost.missingNames))]...)
-	}
 	for _, check := range []func() *Guard{g.noBackups, g.half, g.jump, g.growth, g.incomplete, g.unresolved, g.lost, g.resembling} {
 		if guard := check(); guard != nil {
 			met = append(met, *guard)
@@ -96,7 +93,6 @@ type guarding struct {
 	changes  uint64
 	baseline *pb.Baseline // nil before the first sync with guards
 	feed     *pb.FeedState
-	missing  []string
 }
 
 func (g *guarding) noBackups() *Guard {
@@ -187,7 +183,7 @@ func (g *guarding) lost() *Guard {
 	if missing+strays <= g.limits.Missing {
 		return nil
 	}
-	guard := &Guard{Name: GuardMissing, Limit: fmt.Sprint(g.limits.Missing), Examples: g.missing, GoOn: "find their files or delete their records"}
+	guard := &Guard{Name: GuardMissing, Limit: fmt.Sprint(g.limits.Missing), Examples: g.plan.missing, GoOn: "find their files or delete their records"}
 	var saw []string
 	if missing > 0 {
 		saw = append(saw, fmt.Sprintf("%d files of backups were not found in the bucket", missing))

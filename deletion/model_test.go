@@ -321,6 +321,9 @@ func TestNoNeededFileIsDeleted(t *testing.T) {
 			"resolve":  func(*rapid.T) { w.resolveSoon() },
 		})
 		w.settled()
+		for _, id := range []string{"r1", "r2", "r3"} { // they would be looked up in the next run
+			w.unclaim(id)
+		}
 	})
 }
 

@@ -17,7 +17,9 @@ type operation struct {
 	who         string
 	bucket      provider.Bucket // nil where only records are deleted
 	conditions  provider.Conditions
-	unseen      *unseen // nil where every record's file was seen
+	// listed reports that the index has all files that are deleted.
+	listed bool
+	unseen *unseen // nil where every record's file was seen
 
 	mu      sync.Mutex
 	started bool      // a batch was started
@@ -25,8 +27,9 @@ type operation struct {
 	failure error     // why a batch could not be started; later ones are not tried
 }
 
-// begin opens the bucket of a destination for deleting.
-func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string) (*operation, error) {
+// begin opens the bucket of a destination for deleting, with listed if the index has all files
+// that are deleted.
+func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string, listed bool) (*operation, error) {
 	if err := d.config.Catalog.Verify(ctx, verifiedFor); err != nil {
 		return nil, err
 	}
@@ -34,7 +37,7 @@ func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string) (
 	if err != nil {
 		return nil, err
 	}
-	op := &operation{deleter: d, destination: dest, who: who, bucket: bucket}
+	op := &operation{deleter: d, destination: dest, who: who, bucket: bucket, listed: listed}
 	if err := op.proveAccess(ctx); err != nil {
 		return nil, err
 	}

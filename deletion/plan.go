@@ -53,10 +53,10 @@ type Plan struct {
 	First []index.Entry
 	// Skipped counts what else the plan leaves.
 	Skipped Skipped
-	// Missing is the number of backups without a file in the bucket.
+	// Missing is the number of files of backups that are not in the bucket.
 	Missing uint64
-	// NotLookedFor is the number of files of backups where the last scan has not looked: they
-	// lie outside of the destination.
+	// NotLookedFor is the number of files of backups where no scan has looked: they lie outside
+	// of the destination.
 	NotLookedFor uint64
 	// Resembling are orphans that resemble missing backups. They are left out of the plan,
 	// unless the request wants them.
@@ -66,6 +66,7 @@ type Plan struct {
 
 	orphans uint64 // of the destination
 	lost    *lostFiles
+	missing []string // examples of files that are missing or were not looked for
 }
 
 // TooLarge reports whether the plan needs to be confirmed.
@@ -103,7 +104,8 @@ func (e *PlanError) Error() string {
 	return fmt.Sprintf("%d of %d files would be deleted, and %s", e.Files, e.Of, strings.Join(saw, "; "))
 }
 
-// Plan returns what Cleanup would delete. It makes no request to the provider. Errors:
+// Plan returns what Cleanup would delete. It makes no request to the provider, except to look
+// up missing files of backups where there are more than the guards allow. Errors:
 // ErrNeverSynced, a *ClockError by the last response of the provider, and those of opening
 // the shard.
 func (d *Deleter) Plan(ctx context.Context, r CleanupRequest) (*Plan, error) {
@@ -136,8 +138,12 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 	}
 	stats := view.Stats()
 	p := &Plan{Of: stats.Files(), orphans: stats.OrphanFiles()}
-	var err error
-	if p.lost, err = d.lostFiles(ctx, view, r.Destination, countMissing(view)); err != nil {
+	l, err := d.ownListings(ctx, view, r.Destination)
+	if err != nil {
+		return nil, err
+	}
+	defer l.release()
+	if p.lost, err = d.lostFiles(ctx, l); err != nil {
 		return nil, err
 	}
 	p.Missing, p.NotLookedFor = p.lost.missing, p.lost.strays
@@ -170,6 +176,9 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 	}
 	if err == nil {
 		p.Skipped.KeptForOthers, err = d.keptForOthers(ctx, view, r)
+	}
+	if err == nil && p.Files > 0 && p.Missing+p.NotLookedFor > d.config.Thresholds.Missing {
+		err = d.lookUpMissing(ctx, l, p)
 	}
 	if err != nil {
 		return nil, err

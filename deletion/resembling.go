@@ -9,7 +9,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"firescan/catalog"
-	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 	"firescan/keyspace"
 )
@@ -44,33 +43,26 @@ type lostFiles struct {
 	stems []uint64 // of the stems of these, with a size if sized
 	sized bool
 
-	missing, strays          uint64
-	missingNames, strayNames []string // examples
+	missing, strays uint64
 }
 
 // lostFiles returns what the missing backups and the strays of a destination are called.
-func (d *Deleter) lostFiles(ctx context.Context, view *index.View, dest *pb.Destination, missing uint64) (*lostFiles, error) {
-	lost, org, count := &lostFiles{}, dest.Org, missing
-	if err := d.config.Catalog.View(func(tx *catalog.Tx) error {
-		count += tx.CountStrays(org, dest.Id)
-		return nil
-	}); err != nil {
-		return nil, err
-	}
-	lost.sized = count <= maxSized
+func (d *Deleter) lostFiles(ctx context.Context, l *listings) (*lostFiles, error) {
+	view := l.own.view
+	lost := &lostFiles{sized: countMissing(view)+l.strays <= maxSized}
 	for next := []byte(nil); ; {
-		list, more, err := view.Missing(org, next, missingPage)
+		list, more, err := view.Missing(l.own.destination.Org, next, missingPage)
 		if err != nil {
 			return nil, err
 		}
-		if err := d.config.Catalog.View(func(tx *catalog.Tx) error { return lost.add(tx, view, dest, list) }); err != nil {
+		if err := d.config.Catalog.View(func(tx *catalog.Tx) error { return lost.add(tx, l, list) }); err != nil {
 			return nil, err
 		}
 		if next = more; next == nil {
 			break
 		}
 	}
-	if err := d.strays(view, dest, func(list []stray) error {
+	if err := d.strays(l, l.own, func(list []claim) error {
 		lost.addStrays(list)
 		return context.Cause(ctx)
 	}); err != nil {
@@ -81,24 +73,25 @@ func (d *Deleter) lostFiles(ctx context.Context, view *index.View, dest *pb.Dest
 	return lost, nil
 }
 
-func (l *lostFiles) add(tx *catalog.Tx, view *index.View, dest *pb.Destination, list []index.Missing) error {
+func (l *lostFiles) add(tx *catalog.Tx, from *listings, list []index.Missing) error {
 	for _, m := range list {
 		var size int64
 		if l.sized {
-			b, err := tx.Backup(dest.Org, string(m.BackupID))
-			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			b, err := tx.Backup(string(m.Org), string(m.BackupID))
+			if errors.Is(err, catalog.ErrNotFound) {
+				continue // it was deleted since
+			}
+			if err != nil {
 				return err
 			}
-			if seen, err := seenOtherwise(tx, view, dest, b, m.Path); err != nil {
+			if _, state, err := from.missing(tx, from.own, b, m.Path); err != nil {
 				return err
-			} else if seen {
+			} else if state == claimSeen {
 				continue
 			}
-			size = b.GetSize()
+			size = b.Size
 		}
-		if l.missing++; len(l.missingNames) < maxExamples {
-			l.missingNames = append(l.missingNames, string(m.BackupID)+": "+string(m.Path))
-		}
+		l.missing++
 		name := lastSegment(m.Path)
 		l.names = append(l.names, xxhash.Sum64(name))
 		l.stems = append(l.stems, l.stem(name, size))
@@ -106,34 +99,16 @@ func (l *lostFiles) add(tx *catalog.Tx, view *index.View, dest *pb.Destination, 
 	return nil
 }
 
-// seenOtherwise reports whether a view has the object of a record that it lists as missing under
-// another reading of its location, such as a folder.
-func seenOtherwise(tx *catalog.Tx, view *index.View, dest *pb.Destination, b *pb.Backup, missing []byte) (bool, error) {
-	own := catalog.BucketID(dest)
-	for _, o := range tx.Objects(dest, b) {
-		if !bytes.Equal(o.Readings[0].Key, missing) {
-			continue
-		}
-		for _, r := range o.Readings[1:] {
-			if r.BucketID != own {
-				continue
-			}
-			if seen, err := view.Sees(r.Key, r.Prefix); seen || err != nil {
-				return seen, err
-			}
-		}
-	}
-	return false, nil
-}
-
-func (l *lostFiles) addStrays(list []stray) {
+func (l *lostFiles) addStrays(list []claim) {
 	for _, s := range list {
-		if l.strays++; len(l.strayNames) < maxExamples {
-			l.strayNames = append(l.strayNames, s.record.Id+": "+string(s.location))
+		if s.state == claimStray {
+			l.strays++
+		} else {
+			l.missing++ // where another destination looks for it
 		}
 		var size int64
 		if l.sized {
-			size = s.record.Size
+			size = s.size
 		}
 		var last []byte
 		for i, key := range s.keys {

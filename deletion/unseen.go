@@ -1,7 +1,6 @@
 package deletion
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"firescan/catalog"
-	"firescan/index"
 	"firescan/keyspace"
 	"firescan/provider"
 )
@@ -23,28 +21,26 @@ import (
 // What has the name, or is the object, of one that responds is not deleted.
 
 const (
-	// maxUnseen bounds the records that are looked up before a deletion, and unseenTime the
-	// time for it. Others count as if they might respond.
+	// maxUnseen bounds the keys that are looked up before a deletion, and unseenTime the time
+	// for it. Others count as if they might respond.
 	maxUnseen  = 1000
 	unseenTime = 20 * time.Second
 	// unseenFor is how long a result is used again.
 	unseenFor = 5 * time.Minute
 	// maxLookups bounds the results that are kept.
 	maxLookups = 10 * maxUnseen
-	// unseenPage is how many records are read at once.
-	unseenPage = 1000
 )
 
 // ErrUnlisted is returned for a file that may be that of a backup record under another name.
 var ErrUnlisted = errors.New("a backup record whose file is not listed may mean this file: the server may list it under another name")
 
-// unseen is what protects the files of records of a destination that were not listed.
+// unseen is what protects the files of records that were not listed in a bucket.
 type unseen struct {
 	found map[object]owners // objects that were looked up and exist
 	names map[string]owners // by the name that all forms of such an object's key share
-	// last are the hashes of the names without their folders, of records that could not be
-	// looked up, with the hash of the record, or 0 for several. They can be very many.
-	last map[uint64]uint64
+	// last are those of records that could not be looked up, by the hash of the name without
+	// its folders. They can be very many.
+	last map[uint64]lastOwner
 }
 
 // An object is recognized by its size and tag, whatever its name.
@@ -60,35 +56,56 @@ type owner struct{ org, backup string }
 
 func (o owner) hash() uint64 { return xxhash.Sum64String(o.org + "\x00" + o.backup) }
 
-// keeps reports whether a file that exists may be that of a record, except of those that are
-// deleted with it.
-func (u *unseen) keeps(c *candidate, org string, deleted []string) bool {
+// A lastOwner is the hash of a record, or 0 for several, and whether one of them is of the
+// organization that deletes.
+type lastOwner struct {
+	hash uint64
+	own  bool
+}
+
+// A keeper states whose records keep a file.
+type keeper uint8
+
+const (
+	keptByNobody keeper = iota
+	keptByOthers        // records of other organizations only
+	keptByOwn
+)
+
+// keeps returns who may need a file that exists, except records that are deleted with it.
+func (u *unseen) keeps(c *candidate, org string, deleted []string) (by keeper) {
 	if u == nil {
-		return false
+		return keptByNobody
 	}
 	name := foldName(c.path)
-	if u.found[object{c.seen.Size, xxhash.Sum64String(c.seen.Tag)}].others(org, deleted) || u.names[name].others(org, deleted) {
-		return true
+	for _, o := range slices.Concat(u.found[object{c.seen.Size, xxhash.Sum64String(c.seen.Tag)}], u.names[name]) {
+		switch {
+		case o.org != org:
+			by = max(by, keptByOthers)
+		case !slices.Contains(deleted, o.backup):
+			return keptByOwn
+		}
 	}
-	by, resembles := u.last[segmentHash(name)]
-	return resembles && !slices.ContainsFunc(deleted, func(id string) bool { return by == (owner{org, id}).hash() })
+	last, resembles := u.last[segmentHash(name)]
+	switch {
+	case !resembles, slices.ContainsFunc(deleted, func(id string) bool { return last.hash == (owner{org, id}).hash() }):
+		return by
+	case last.own:
+		return keptByOwn
+	}
+	return keptByOthers
 }
 
 // withoutUnseen returns the files that are not those of a record, other than backups, whose
 // file was not listed. The others have the reason.
 func (op *operation) withoutUnseen(files []*candidate, backups []string) []*candidate {
 	return slices.DeleteFunc(files, func(c *candidate) bool {
-		keep := op.unseen.keeps(c, op.destination.Org, backups)
-		if keep {
-			c.err = ErrUnlisted
+		by := op.unseen.keeps(c, op.destination.Org, backups)
+		if by != keptByNobody {
+			c.err, c.keptForOthers = ErrUnlisted, by == keptByOthers
 		}
-		return keep
+		return by != keptByNobody
 	})
-}
-
-// others reports whether one of the records is not deleted.
-func (o owners) others(org string, deleted []string) bool {
-	return slices.ContainsFunc(o, func(by owner) bool { return by.org != org || !slices.Contains(deleted, by.backup) })
 }
 
 // foldName returns the name that all forms of a key share, also for servers that do not
@@ -101,50 +118,44 @@ func segmentHash(name string) uint64 {
 	return xxhash.Sum64String(name[strings.LastIndexByte(name, '/')+1:])
 }
 
-// findUnseen looks up the files of records that the last scan of the destination has not
-// seen, or has not looked for although they are in its bucket. It returns nil if there are none.
+// findUnseen looks up the files of records that may be in the bucket and that no scan has
+// listed, of all destinations whose records count there. It returns nil if there are none.
 func (op *operation) findUnseen(ctx context.Context) (*unseen, error) {
-	view, err := op.deleter.view(ctx, op.destination.Id)
-	if err != nil || view == nil {
+	var claimants []catalog.Claimant
+	if err := op.deleter.config.Catalog.View(func(tx *catalog.Tx) (err error) {
+		claimants, err = tx.Claimants(op.destination)
+		return err
+	}); err != nil || len(claimants) == 0 {
 		return nil, err
 	}
-	defer view.Release()
-	u := &unseen{found: map[object]owners{}, names: map[string]owners{}, last: map[uint64]uint64{}}
-	generation, _ := view.Generation()
-	ctx, cancel := context.WithTimeout(ctx, unseenTime)
-	defer cancel()
-	looked := 0
-	lookUp := func(list []index.Missing) {
-		n := min(len(list), maxUnseen-looked)
-		op.lookUp(ctx, generation, list[:n], u)
-		for _, m := range list[n:] {
-			u.notLookedUp(&m)
-		}
-		looked += n
+	view, err := op.deleter.view(ctx, op.destination.Id)
+	if err != nil {
+		return nil, err
 	}
-	var after []byte
-	for {
-		list, next, err := view.Missing("", after, unseenPage)
-		if err != nil {
+	if view != nil {
+		defer view.Release()
+	}
+	l, err := op.deleter.listings(ctx, op.destination, view, claimants)
+	if err != nil {
+		return nil, err
+	}
+	defer l.release()
+	s := op.newSearch(l)
+	timed, cancel := context.WithTimeout(ctx, unseenTime)
+	defer cancel()
+	lookUp := func(claims []claim) error {
+		s.lookUp(timed, claims)
+		return context.Cause(ctx)
+	}
+	for _, n := range l.all {
+		if err := op.deleter.claims(l, n, lookUp); err != nil {
 			return nil, err
 		}
-		lookUp(list)
-		if after = next; next == nil {
-			break
-		}
 	}
-	if err := op.deleter.strays(view, op.destination, func(strays []stray) error {
-		var list []index.Missing
-		for _, s := range strays {
-			for _, key := range s.here {
-				list = append(list, index.Missing{Org: []byte(op.destination.Org), BackupID: []byte(s.record.Id), Path: key})
-			}
-		}
-		lookUp(list)
-		return nil
-	}); err != nil {
+	if err := op.deleter.unscanned(ctx, l, op.destination.Org, lookUp); err != nil {
 		return nil, err
 	}
+	u := s.unseen
 	if len(u.names) == 0 && len(u.last) == 0 {
 		return nil, nil //nolint:nilnil // nothing protects more than the links do
 	}
@@ -153,53 +164,122 @@ func (op *operation) findUnseen(ctx context.Context) (*unseen, error) {
 	return u, nil
 }
 
-// lookUp looks up the objects of records.
-func (op *operation) lookUp(ctx context.Context, generation string, list []index.Missing, u *unseen) {
+// errEnough ends a walk.
+var errEnough = errors.New("enough")
+
+// lookUpMissing looks up the missing files of a plan, and takes those back that exist all the
+// same. What cannot be looked up stays missing.
+func (d *Deleter) lookUpMissing(ctx context.Context, l *listings, p *Plan) error {
+	op := &operation{deleter: d, destination: l.own.destination, listed: true}
+	s := op.newSearch(l)
+	var err error
+	if op.bucket, err = d.config.Buckets.Open(ctx, op.destination); err != nil {
+		s.left = 0
+	}
+	timed, cancel := context.WithTimeout(ctx, unseenTime)
+	defer cancel()
+	err = d.claims(l, l.own, func(claims []claim) error {
+		for i, responded := range s.lookUp(timed, claims) {
+			switch c := &claims[i]; {
+			case c.state == claimSeen && p.lost.sized: // it does not count already
+			case responded && c.state == claimStray:
+				p.NotLookedFor -= min(1, p.NotLookedFor) // a record may be newer than the count
+			case responded:
+				p.Missing -= min(1, p.Missing)
+			case len(p.missing) < maxExamples:
+				p.missing = append(p.missing, c.backup+": "+string(c.location))
+			}
+		}
+		if s.left == 0 && len(p.missing) == maxExamples {
+			return errEnough
+		}
+		return context.Cause(ctx)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// A search looks up the objects of claims, up to a bound.
+type search struct {
+	op         *operation
+	generation string // of the listing of the destination; empty without one
+	unseen     *unseen
+	left       int // keys that may still be looked up
+}
+
+func (op *operation) newSearch(l *listings) *search {
+	s := &search{op: op, left: maxUnseen, unseen: &unseen{found: map[object]owners{}, names: map[string]owners{}, last: map[uint64]lastOwner{}}}
+	if l.own != nil {
+		s.generation, _ = l.own.view.Generation()
+	}
+	return s
+}
+
+// lookUp looks up claims and returns which of them responded.
+func (s *search) lookUp(ctx context.Context, claims []claim) (responded []bool) {
+	n := 0
+	for n < len(claims) && len(claims[n].here) <= s.left {
+		s.left -= len(claims[n].here)
+		n++
+	}
+	if n < len(claims) {
+		s.left = 0
+	}
+	responded = make([]bool, len(claims))
 	var mu sync.Mutex
-	op.deleter.each(len(list), func(i int) {
-		m := &list[i]
-		infos, err := op.statRecord(ctx, generation, m)
+	s.op.deleter.each(n, func(i int) {
+		c := &claims[i]
+		found, listed, err := s.stat(ctx, c)
 		mu.Lock()
 		defer mu.Unlock()
+		responded[i] = listed || len(found) > 0 || c.state == claimSeen
 		if err != nil {
-			u.notLookedUp(m)
+			s.notLookedUp(c)
 		}
-		by := owner{string(m.Org), string(m.BackupID)}
-		for _, info := range infos {
-			o := object{info.Size, xxhash.Sum64String(info.Tag)}
-			u.found[o] = append(u.found[o], by)
-			u.names[foldName([]byte(info.Key))] = append(u.names[foldName([]byte(info.Key))], by)
+		for _, info := range found {
+			o, name := object{info.Size, xxhash.Sum64String(info.Tag)}, foldName([]byte(info.Key))
+			s.unseen.found[o] = append(s.unseen.found[o], c.owner)
+			s.unseen.names[name] = append(s.unseen.names[name], c.owner)
 		}
 	})
+	for i := range claims[n:] {
+		s.notLookedUp(&claims[n+i])
+	}
+	return responded
 }
 
-func (u *unseen) notLookedUp(m *index.Missing) {
-	last, by := segmentHash(foldName(m.Path)), owner{string(m.Org), string(m.BackupID)}.hash()
-	if known, ok := u.last[last]; ok && known != by {
-		by = 0
+func (s *search) notLookedUp(c *claim) {
+	by := lastOwner{c.hash(), c.org == s.op.destination.Org}
+	for _, key := range c.here {
+		last := segmentHash(foldName(key))
+		known, ok := s.unseen.last[last]
+		switch {
+		case !ok:
+			known = by
+		case known.hash != by.hash:
+			known.hash = 0
+		}
+		known.own = known.own || by.own
+		s.unseen.last[last] = known
 	}
-	u.last[last] = by
 }
 
-// statRecord returns the objects that respond to the location of a record, in the form in
-// which the record has it and in the likely one.
-func (op *operation) statRecord(ctx context.Context, generation string, m *index.Missing) (found []provider.Info, err error) {
-	keys := [][]byte{m.Path}
-	err = op.deleter.config.Catalog.View(func(tx *catalog.Tx) error {
-		b, err := tx.Backup(string(m.Org), string(m.BackupID))
-		if err == nil && len(b.GetStoragePath()) > 0 && !bytes.Equal(b.GetStoragePath(), m.Path) {
-			keys = append(keys, b.GetStoragePath())
+// stat returns the objects that respond to the keys of a claim. Where no scan has looked, one
+// that is listed under exactly its key needs no more than its link.
+func (s *search) stat(ctx context.Context, c *claim) (found []provider.Info, listed bool, err error) {
+	for _, key := range c.here {
+		if c.state == claimUnscanned {
+			switch o, err := provider.Listed(ctx, s.op.bucket, string(key)); {
+			case err != nil:
+				return found, listed, err
+			case o != nil:
+				listed = true
+				continue
+			}
 		}
-		if errors.Is(err, catalog.ErrNotFound) {
-			keys, err = nil, nil // it was deleted since
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, key := range keys {
-		info, failed := op.deleter.lookups.stat(ctx, op.bucket, generation, string(key))
+		info, failed := s.op.lookUp(ctx, s.generation, string(key))
 		switch kind := provider.KindOf(failed); {
 		case failed == nil:
 			found = append(found, info)
@@ -207,14 +287,22 @@ func (op *operation) statRecord(ctx context.Context, generation string, m *index
 		case kind == provider.Invalid: // neither proves that there is none, nor fails for another key
 			err = failed
 		default:
-			return found, failed
+			return found, listed, failed
 		}
 	}
-	return found, err
+	return found, listed, err
 }
 
-// lookups keeps the results of lookups for a while, each for one generation: what a scan has
-// listed existed before, under whatever name, so a later lookup has seen it.
+// lookUp looks up a key. What a scan has listed existed before, under whatever name, so for the
+// deletion of such files an earlier lookup since then does. For others it does not.
+func (op *operation) lookUp(ctx context.Context, generation, key string) (provider.Info, error) {
+	if !op.listed || generation == "" {
+		return op.bucket.Stat(ctx, key)
+	}
+	return op.deleter.lookups.stat(ctx, op.bucket, generation, key)
+}
+
+// lookups keeps the results of lookups for a while, each for one generation.
 type lookups struct {
 	mu      sync.Mutex
 	results map[string]lookup
