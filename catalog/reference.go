@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -190,7 +191,7 @@ func (r *Resolver) resolve(d *pb.Destination, text string, folders bool) ([]Plac
 			r.addAddress(&p, parts[5])
 		}
 	default:
-		if isResourceName(trimmed) {
+		if isAddress(trimmed) {
 			r.addAfterBuckets(&p, trimmed)
 		}
 		r.addPath(&p, d, text, trimmed)
@@ -214,10 +215,17 @@ func (r *Resolver) resolve(d *pb.Destination, text string, folders bool) ([]Plac
 	return p.list, nil
 }
 
-// isResourceName reports whether a location is a full resource name of Cloud Storage:
-// //storage.googleapis.com/projects/_/buckets/BUCKET/objects/KEY. It is no key, most likely.
+// isAddress reports whether a location without a scheme is most likely no key: it begins with a
+// host and port, with the host of a provider, or is a resource name of Cloud Storage,
+// //storage.googleapis.com/projects/_/buckets/BUCKET/objects/KEY, also without its host.
 // https://cloud.google.com/asset-inventory/docs/asset-names
-func isResourceName(text string) bool { return strings.HasPrefix(text, "//storage.googleapis.com/") }
+func isAddress(text string) bool {
+	host, _, _ := strings.Cut(strings.TrimPrefix(text, "//"), "/")
+	_, port, _ := strings.Cut(host, ":")
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil || strings.HasPrefix(text, "projects/_/buckets/") ||
+		strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, "storage.googleapis.com")
+}
 
 // isPlainKey reports whether a location has one reading only: a key below the path of the
 // destination, in the form in which objects are listed.

@@ -104,15 +104,20 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestVersionIsNotTheKey: a record is looked for without the version that it names.
-func TestVersionIsNotTheKey(t *testing.T) {
+// TestFirstReading: a record whose first reading is not listed counts as missing, so it is that
+// of the likely key: without its version, and not the address itself.
+func TestFirstReading(t *testing.T) {
 	d := &pb.Destination{Id: "d", Type: TypeS3, Bucket: "b1x"}
-	for location, want := range map[string]string{
+	locations := map[string]string{
 		"s3://b1x/k.backup?versionId=3": "k.backup", "gs://b1x/k.backup#17": "k.backup", "k.backup?generation=3": "k.backup", "k.backup#17": "k.backup",
 		"https://firebasestorage.googleapis.com/v0/b/b1x/o/a%2Fk%20b.backup?alt=media&token=t": "a/k b.backup", "http://minio:9000/b1x/a%20b.backup?versionId=1": "a b.backup",
-		"//storage.googleapis.com/projects/_/buckets/b1x/objects/a/k.backup": "a/k.backup",
+		"//storage.googleapis.com/projects/_/buckets/b1x/objects/a/k.backup": "a/k.backup", "projects/_/buckets/b1x/objects/a/k.backup": "a/k.backup",
 		"s3://b1x/a#b.backup": "a#b.backup", "s3://b1x/what?.backup": "what?.backup", "a#b.backup": "a#b.backup",
-	} {
+		"minio:9000/b1x/a/k.backup": "a/k.backup", "b1x.s3.amazonaws.com/a/k.backup": "a/k.backup",
+		// A folder may well be called like a bucket: the key as it is given is more likely.
+		"myminio/b1x/a/k.backup": "myminio/b1x/a/k.backup", "/mnt/b1x/a/k.backup": "mnt/b1x/a/k.backup",
+	}
+	for location, want := range locations {
 		b := &pb.Backup{StorageId: "d", StoragePath: []byte(location)}
 		if err := NewResolver([]*pb.Destination{d}).ResolveBackup(b); err != nil {
 			t.Fatal(err)
