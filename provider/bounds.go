@@ -39,7 +39,7 @@ var ErrTooSlow = errors.New("the provider sends the response too slowly")
 
 // A pace is how slowly a response may arrive.
 type pace struct {
-	// window is how long a read may wait without least bytes having arrived in it.
+	// window is how long reads may mostly wait without least bytes having arrived in it.
 	window time.Duration
 	least  int64
 	// whole is the maximum duration of a whole response.
@@ -115,8 +115,9 @@ type boundedBody struct {
 	began     time.Time
 
 	timer   *time.Timer
-	waiting atomic.Bool  // a Read waits for the server
 	arrived atomic.Int64 // bytes in the present window
+	waited  atomic.Int64 // nanoseconds in it that reads have waited for the server
+	since   atomic.Int64 // when the present read began, after began; 0 without one
 }
 
 // watch ends a response that arrives too slowly. What the reader is slow with does not
@@ -126,7 +127,12 @@ func (b *boundedBody) watch() {
 		return
 	}
 	p := b.transport.pace
-	if arrived := b.arrived.Swap(0); b.waiting.Load() && (arrived < p.least || time.Since(b.began) > p.whole) {
+	arrived, waited, now := b.arrived.Swap(0), b.waited.Swap(0), time.Since(b.began)
+	since := time.Duration(b.since.Load())
+	if since > 0 {
+		waited += int64(min(now-since, p.window))
+	}
+	if arrived < p.least && time.Duration(waited) > p.window/2 || since > 0 && now > p.whole {
 		b.cancel(ErrTooSlow)
 		return
 	}
@@ -149,9 +155,11 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	}
 	// One more than the limit shows that there is more.
 	p = p[:min(int64(len(p)), b.limit+1-b.read)]
-	b.waiting.Store(true)
+	since := time.Since(b.began)
+	b.since.Store(int64(max(since, 1)))
 	n, err := b.body.Read(p)
-	b.waiting.Store(false)
+	b.since.Store(0)
+	b.waited.Add(int64(min(time.Since(b.began)-since, b.transport.pace.window)))
 	b.read += int64(n)
 	b.arrived.Add(int64(n))
 	switch {

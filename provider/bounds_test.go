@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -95,30 +94,42 @@ func TestWholeResponses(t *testing.T) {
 	}
 }
 
-// TestLargeResponses holds that only few large responses are read at once, and that each
-// gives its place back however it ends.
+// TestLargeResponses: only few large responses are read at once, and each gives its place
+// back however it ends.
 func TestLargeResponses(t *testing.T) {
 	var written atomic.Int64
 	server := httptest.NewServer(endless(http.StatusOK, &written))
 	t.Cleanup(server.Close)
 	client := egress(t, "127.0.0.1:*").HTTPClient()
 	ctx := provider.WithResponseLimit(t.Context(), provider.MaxPage)
-	var readers sync.WaitGroup
-	for i := range 5 * provider.MaxLarge {
-		readers.Go(func() {
-			body := fetch(t, client, ctx, server.URL).Body
-			if i%2 == 0 { // closed in the middle
-				if _, err := io.CopyN(io.Discard, body, 2<<20); err != nil {
-					t.Error(err)
-				}
-			} else if _, err := io.Copy(io.Discard, body); !errors.Is(err, provider.ErrTooLong) {
-				t.Error(err)
-			}
-			_ = body.Close()
-			_ = body.Close() // twice, as clients do
-		})
+	begin := func(ctx context.Context) (io.ReadCloser, error) {
+		body := fetch(t, client, ctx, server.URL).Body
+		_, err := io.CopyN(io.Discard, body, 1<<20+1)
+		return body, err
 	}
-	readers.Wait()
+	var large []io.ReadCloser
+	for range provider.MaxLarge {
+		body, err := begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		large = append(large, body)
+	}
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	if _, err := begin(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one large response too many ends with %v, want to wait", err)
+	}
+	_ = large[0].Close() // in the middle
+	_ = large[0].Close() // twice, as clients do
+	if _, err := io.Copy(io.Discard, large[1]); !errors.Is(err, provider.ErrTooLong) {
+		t.Errorf("reading to the end ends with %v", err)
+	}
+	for range 2 {
+		if _, err := begin(ctx); err != nil {
+			t.Errorf("after others have ended: %v", err)
+		}
+	}
 }
 
 // TestSlowResponses ends responses that arrive too slowly, but not those whose reader is
@@ -141,6 +152,11 @@ func TestSlowResponses(t *testing.T) {
 	_, err := io.Copy(io.Discard, fetch(t, client, t.Context(), drip.URL).Body)
 	if !errors.Is(err, provider.ErrTooSlow) || provider.KindOf(err) != provider.Unavailable {
 		t.Errorf("a response that drips ends with %v, want ErrTooSlow", err)
+	}
+	patient := provider.NewBounded(http.DefaultTransport, window, 0, 3*window)
+	t.Cleanup(patient.CloseIdleConnections)
+	if _, err := io.Copy(io.Discard, fetch(t, &http.Client{Transport: patient}, t.Context(), drip.URL).Body); !errors.Is(err, provider.ErrTooSlow) {
+		t.Errorf("a response that drips forever ends with %v, want ErrTooSlow", err)
 	}
 
 	honest := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 100)) }))

@@ -58,15 +58,14 @@ func NewEgress(allow []string) (*Egress, error) {
 	}
 	e.client = &http.Client{
 		Transport: newBounded(direct{&http.Transport{
-			DialContext:           e.DialContext,
-			TLSHandshakeTimeout:   tlsTimeout,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-			ResponseHeaderTimeout: headerTimeout,
-			ExpectContinueTimeout: time.Second,
-			IdleConnTimeout:       idleTimeout,
-			MaxIdleConnsPerHost:   idlePerHost,
-			ReadBufferSize:        readBuffer,
-			// Without the header's first line, which has its own bound.
+			DialContext:            e.DialContext,
+			TLSHandshakeTimeout:    tlsTimeout,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			ResponseHeaderTimeout:  headerTimeout,
+			ExpectContinueTimeout:  time.Second,
+			IdleConnTimeout:        idleTimeout,
+			MaxIdleConnsPerHost:    idlePerHost,
+			ReadBufferSize:         readBuffer,
 			MaxResponseHeaderBytes: maxHeader,
 			// Pages compress well, but inflating them costs more than reading them.
 			DisableCompression: true,

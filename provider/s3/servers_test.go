@@ -82,11 +82,11 @@ func (b *readBucket) Stat(ctx context.Context, key string) (provider.Info, error
 // TestRealServerConformance runs the conformance suite against real servers.
 func TestRealServerConformance(t *testing.T) {
 	for _, server := range s3servers.All() {
+		quirks, conforms := serverQuirks[server.Name]
+		if !conforms {
+			continue
+		}
 		t.Run(server.Name, func(t *testing.T) {
-			quirks, ok := serverQuirks[server.Name]
-			if !ok {
-				t.Skip("tested only for its names")
-			}
 			endpoint, _ := server.Start(t)
 			open := func(t *testing.T) (provider.Account, string) {
 				t.Helper()
