@@ -105,11 +105,11 @@ type fieldErrors map[string]string
 // invalid returns the error of a request with invalid fields: the message names the first.
 func invalid(fields fieldErrors) *Error {
 	message := "The request is not valid"
-	for _, first := range slices.Sorted(maps.Keys(fields))[:min(1, len(fields))] {
-		message += ": " + first + " " + fields[first]
-	}
-	if more := len(fields) - 1; more > 0 {
-		message += fmt.Sprintf(" (and %d more in details.fields)", more)
+	if names := slices.Sorted(maps.Keys(fields)); len(names) > 0 {
+		message += ": " + names[0] + " " + fields[names[0]]
+		if more := len(names) - 1; more > 0 {
+			message += fmt.Sprintf(" (and %d more in details.fields)", more)
+		}
 	}
 	return &Error{Code: CodeValidation, Message: message, Details: map[string]any{"fields": fields}}
 }

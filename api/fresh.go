@@ -56,7 +56,7 @@ func (h *syncs) freshness(tx *catalog.Tx, now time.Time, d *pb.Destination) (fre
 	case !errors.Is(err, catalog.ErrNotFound):
 		return f, err
 	}
-	last, err := tx.Syncs(d.Org, d.Id, "", 2)
+	last, err := tx.Syncs(d.Org, d.Id, "", 1)
 	if err != nil {
 		return f, err
 	}
@@ -68,7 +68,9 @@ func (h *syncs) freshness(tx *catalog.Tx, now time.Time, d *pb.Destination) (fre
 		f.NextScheduledSyncAt = stamp(max(since+h.every.Milliseconds(), now.UnixMilli()))
 	}
 	if f.IsSyncing {
-		last = last[1:]
+		if last, err = tx.Syncs(d.Org, d.Id, last[0].Id, 1); err != nil {
+			return f, err
+		}
 	}
 	if len(last) > 0 {
 		f.LastSyncError = showSyncError(d, last[0])

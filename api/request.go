@@ -89,7 +89,7 @@ func givenTwice(data []byte) (name string, twice bool) {
 			if depth != 1 || !isName(data[min(i+1, len(data)):]) {
 				continue
 			}
-			field := data[start:i]
+			field := unescaped(data[start:i])
 			if slices.ContainsFunc(given, func(other []byte) bool { return bytes.EqualFold(other, field) }) {
 				return string(field), true
 			}
@@ -97,6 +97,18 @@ func givenTwice(data []byte) (name string, twice bool) {
 		}
 	}
 	return "", false
+}
+
+// unescaped returns the name of a field that may be written with escapes.
+func unescaped(name []byte) []byte {
+	if bytes.IndexByte(name, '\\') < 0 {
+		return name
+	}
+	var text string
+	if err := json.Unmarshal(slices.Concat([]byte{'"'}, name, []byte{'"'}), &text); err != nil {
+		return name // it was read before
+	}
+	return []byte(text)
 }
 
 // isName reports whether a string is the name of a field, by what follows it.

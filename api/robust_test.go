@@ -96,6 +96,7 @@ func countEscaped(s string) (n int) {
 func TestFieldsGivenTwiceAreRefused(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"files":["a"],"files":["b"]}`:                        "files",
+		`{"files":["a"],"fil\u0065s":["b"]}`:                   "files",
 		`{"storagePath":"a", "size":1, "StoragePath" : "b"}`:   "StoragePath",
 		`{"storagePath":"files","files":["files","files"]}`:    "",
 		`{"a":{"b":1},"c":{"b":1},"b":"\"b\":","d":["b","b"]}`: "",

@@ -154,7 +154,11 @@ func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta,
 		if err != nil {
 			return nil, nil, err
 		}
-		row := DestinationStats{d.Id, d.Name, t.Files, size(t.Bytes), t.OrphanFiles, size(t.OrphanBytes), t.ByStemFiles, size(t.ByStemBytes), missing[d.Id], notLookedFor[d.Id], nil, fresh[i].LastSyncAt, fresh[i].LastSyncError}
+		row := DestinationStats{
+			ID: d.Id, Name: d.Name, TotalFiles: t.Files, TotalSize: size(t.Bytes), OrphanFiles: t.OrphanFiles, OrphanSize: size(t.OrphanBytes),
+			ByStemFiles: t.ByStemFiles, ByStemSize: size(t.ByStemBytes), MissingBackups: missing[d.Id], NotLookedForBackups: notLookedFor[d.Id],
+			LastSyncAt: fresh[i].LastSyncAt, LastSyncError: fresh[i].LastSyncError,
+		}
 		if outer, ok := countedIn[d.Id]; ok {
 			row.CountedIn = &outer
 		} else {
