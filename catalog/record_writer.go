@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"slices"
 
-	pb "firescan/catalog/catalogpb"
-
 	"google.golang.org/protobuf/proto"
+
+	pb "firescan/catalog/catalogpb"
 )
 
 // A recordWriter changes records of one organization during one command. State that many

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 )
@@ -82,18 +84,14 @@ func recoverRootToken(ctx context.Context, to proposer, dir *dataDir, log *slog.
 	if err != nil {
 		return err
 	}
-	for {
-		err := putRootToken(ctx, to, token)
-		if err == nil {
-			log.Warn("the root token was replaced by the one in the data directory, as `firescan token recover` had asked", "file", dir.join(rootTokenFile))
-			return os.Remove(request)
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	put := func() (struct{}, error) { return struct{}{}, putRootToken(ctx, to, token) }
+	if _, err := backoff.Retry(ctx, put, backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, _ time.Duration) {
+		log.Info("the root token is not replaced yet; retrying", "error", err)
+	})); err != nil {
+		return err
 	}
+	log.Warn("the root token was replaced by the one in the data directory, as `firescan token recover` had asked", "file", dir.join(rootTokenFile))
+	return os.Remove(request)
 }
 
 // rootTokenFromFile returns the token that an earlier start wrote and could not store, or a
