@@ -105,6 +105,14 @@ func (d *Deleter) ownListings(ctx context.Context, view *index.View, dest *pb.De
 	return l, err
 }
 
+// countMissing returns the number of backups without a file in a view.
+func countMissing(view *index.View) (n uint64) {
+	for _, s := range view.Segments() {
+		n += uint64(s.Missing)
+	}
+	return n
+}
+
 func newListing(dest *pb.Destination, g *pb.Generation, view *index.View) *listing {
 	n := &listing{destination: dest, bucketID: catalog.BucketID(dest), startedAt: g.GetStartedAt(), view: view}
 	n.start, n.end = catalog.KeySpace(dest)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,29 +19,6 @@ import (
 
 // maxPlanFiles bounds the files that a plan names.
 const maxPlanFiles = 20
-
-// CleanupRequest asks for the deletion of the orphans of a destination.
-type CleanupRequest struct {
-	// Destination is as read from the catalog.
-	Destination *pb.Destination
-	// Who is recorded in the audit.
-	Who string
-	// Types are the types of files that may be deleted.
-	Types []index.Type
-	// Before is the latest modification time of files to delete, in Unix milliseconds. A
-	// file of unknown time is never old enough. It is by the clock of this node, and corrected
-	// by the difference to the provider's.
-	Before int64
-	// Resembling adds orphans that resemble missing backups. Without it they are left out.
-	Resembling bool
-	// Confirm, when not empty, must be the hash of the plan.
-	Confirm string
-}
-
-// selects reports whether a file is to be deleted.
-func (r *CleanupRequest) selects(e *index.Entry) bool {
-	return !e.Linked && e.ModTime > 0 && e.ModTime <= r.Before && slices.Contains(r.Types, e.Type)
-}
 
 // A Plan is what a cleanup would delete.
 type Plan struct {
@@ -225,4 +203,41 @@ func (h planHash) add(e *index.Entry) {
 
 func (h planHash) String() string {
 	return hex.EncodeToString(h.b.Sum(h.a.Sum(nil)))
+}
+
+// errEnough ends a walk.
+var errEnough = errors.New("enough")
+
+// lookUpMissing looks up the missing files of a plan, and takes those back that exist all the
+// same. What cannot be looked up stays missing.
+func (d *Deleter) lookUpMissing(ctx context.Context, l *listings, p *Plan) error {
+	op := &operation{deleter: d, destination: l.own.destination, listed: true}
+	s := op.newSearch(l)
+	var err error
+	if op.bucket, err = d.config.Buckets.Open(ctx, op.destination); err != nil {
+		s.left = 0
+	}
+	timed, cancel := context.WithTimeout(ctx, unseenTime)
+	defer cancel()
+	err = d.claims(l, l.own, func(claims []claim) error {
+		for i, responded := range s.lookUp(timed, claims) {
+			switch c := &claims[i]; {
+			case c.state == claimSeen && p.lost.sized: // it does not count already
+			case responded && c.state == claimStray:
+				p.NotLookedFor -= min(1, p.NotLookedFor) // a record may be newer than the count
+			case responded:
+				p.Missing -= min(1, p.Missing)
+			case len(p.missing) < maxExamples:
+				p.missing = append(p.missing, c.backup+": "+string(c.location))
+			}
+		}
+		if s.left == 0 && len(p.missing) == maxExamples {
+			return errEnough
+		}
+		return context.Cause(ctx)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }

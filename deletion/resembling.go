@@ -147,11 +147,3 @@ func (l *lostFiles) stem(name []byte, size int64) uint64 {
 }
 
 func lastSegment(key []byte) []byte { return key[bytes.LastIndexByte(key, '/')+1:] }
-
-// countMissing returns the number of backups without a file in a view.
-func countMissing(view *index.View) (n uint64) {
-	for _, s := range view.Segments() {
-		n += uint64(s.Missing)
-	}
-	return n
-}

@@ -25,10 +25,6 @@ const (
 	// for it. Others count as if they might respond.
 	maxUnseen  = 1000
 	unseenTime = 20 * time.Second
-	// unseenFor is how long a result is used again.
-	unseenFor = 5 * time.Minute
-	// maxLookups bounds the results that are kept.
-	maxLookups = 10 * maxUnseen
 )
 
 // ErrUnlisted is returned for a file that may be that of a backup record under another name.
@@ -164,43 +160,6 @@ func (op *operation) findUnseen(ctx context.Context) (*unseen, error) {
 	return u, nil
 }
 
-// errEnough ends a walk.
-var errEnough = errors.New("enough")
-
-// lookUpMissing looks up the missing files of a plan, and takes those back that exist all the
-// same. What cannot be looked up stays missing.
-func (d *Deleter) lookUpMissing(ctx context.Context, l *listings, p *Plan) error {
-	op := &operation{deleter: d, destination: l.own.destination, listed: true}
-	s := op.newSearch(l)
-	var err error
-	if op.bucket, err = d.config.Buckets.Open(ctx, op.destination); err != nil {
-		s.left = 0
-	}
-	timed, cancel := context.WithTimeout(ctx, unseenTime)
-	defer cancel()
-	err = d.claims(l, l.own, func(claims []claim) error {
-		for i, responded := range s.lookUp(timed, claims) {
-			switch c := &claims[i]; {
-			case c.state == claimSeen && p.lost.sized: // it does not count already
-			case responded && c.state == claimStray:
-				p.NotLookedFor -= min(1, p.NotLookedFor) // a record may be newer than the count
-			case responded:
-				p.Missing -= min(1, p.Missing)
-			case len(p.missing) < maxExamples:
-				p.missing = append(p.missing, c.backup+": "+string(c.location))
-			}
-		}
-		if s.left == 0 && len(p.missing) == maxExamples {
-			return errEnough
-		}
-		return context.Cause(ctx)
-	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	return err
-}
-
 // A search looks up the objects of claims, up to a bound.
 type search struct {
 	op         *operation
@@ -300,37 +259,4 @@ func (op *operation) lookUp(ctx context.Context, generation, key string) (provid
 		return op.bucket.Stat(ctx, key)
 	}
 	return op.deleter.lookups.stat(ctx, op.bucket, generation, key)
-}
-
-// lookups keeps the results of lookups for a while, each for one generation.
-type lookups struct {
-	mu      sync.Mutex
-	results map[string]lookup
-}
-
-type lookup struct {
-	info provider.Info
-	err  error
-	at   time.Time
-}
-
-// stat looks up a key. Only what the provider has said for certain is kept.
-func (l *lookups) stat(ctx context.Context, b provider.Bucket, generation, key string) (provider.Info, error) {
-	id := generation + "\x00" + key
-	l.mu.Lock()
-	known, ok := l.results[id]
-	l.mu.Unlock()
-	if ok && time.Since(known.at) < unseenFor {
-		return known.info, known.err
-	}
-	info, err := b.Stat(ctx, key)
-	if err == nil || provider.KindOf(err) == provider.NotFound {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.results == nil || len(l.results) >= maxLookups {
-			l.results = map[string]lookup{}
-		}
-		l.results[id] = lookup{info, err, time.Now()}
-	}
-	return info, err
 }
