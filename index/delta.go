@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"slices"
 	"sort"
 
@@ -43,11 +44,16 @@ func (s *Store) ApplyChanges(destID, generation string, changes []Change,
 	applied := changes[len(changes)-1].Index
 	segs := slices.Clone(snap.segs)
 	fresh := make([]*segment, 0, len(segs))
-	for i, p := range snap.plans(changes) {
+	plans := snap.plans(changes)
+	for i, p := range plans {
 		if p == nil {
 			continue
 		}
 		p.classify, p.records = classify, missing
+		p.after = func(yield func(*segment, *plan) bool) {
+			for k := i + 1; k < len(plans) && yield(snap.segs[k], plans[k]); k++ {
+			}
+		}
 		seg, err := p.apply(s, segs[i], applied)
 		if err != nil {
 			releaseAll(fresh)
@@ -84,6 +90,7 @@ type plan struct {
 	stems    [][]byte          // the missing records to look up
 	classify func([]byte) (Class, error)
 	records  func([]byte) ([]Missing, error)
+	after    iter.Seq2[*segment, *plan] // the segments after this one with their plans or nil
 }
 
 // plans returns a plan for each segment, nil when the changes do not affect it.
@@ -161,6 +168,9 @@ func stemRanges(stem []byte) [2]keyspace.Range {
 }
 
 func (p *plan) isDeleted(path []byte) bool {
+	if p == nil {
+		return false
+	}
 	_, found := slices.BinarySearchFunc(p.deleted, path, bytes.Compare)
 	return found
 }

@@ -53,13 +53,30 @@ func (p *plan) missing(seg *segment) (lost []Missing, changed bool, err error) {
 	return lost, changed, nil
 }
 
-// sees reports whether the segment, without the deleted files, has an object, or files below a
-// folder.
+// sees reports whether the shard, without the deleted files, has an object that lies in the
+// segment, or files below a folder, which may continue in later segments.
 func (p *plan) sees(seg *segment, path []byte) (bool, error) {
 	seen, err := seg.has(path)
 	if seen = seen && !p.isDeleted(path); seen || err != nil || !bytes.HasSuffix(path, []byte{'/'}) {
 		return seen, err
 	}
+	if seen, err = p.seesBelow(seg, path); seen || err != nil {
+		return seen, err
+	}
+	for seg, p := range p.after {
+		if !bytes.HasPrefix(seg.Start, path) {
+			return false, nil
+		}
+		if seen, err = p.seesBelow(seg, path); seen || err != nil {
+			return seen, err
+		}
+	}
+	return false, nil
+}
+
+// seesBelow reports whether the segment has files below a folder that its plan, if it has one,
+// keeps.
+func (p *plan) seesBelow(seg *segment, path []byte) (bool, error) {
 	sc := scratches.Get().(*scratch)
 	defer scratches.Put(sc)
 	all, end := filter{cells: allCells}, keyspace.PrefixEnd(path)

@@ -49,9 +49,22 @@ func (w *world) missing(stem []byte) (list []Missing, err error) {
 	return list, nil
 }
 
+// sees reports whether the bucket has an object, or files below a folder.
+func (w *world) sees(path string) bool {
+	if _, ok := w.files[path]; ok {
+		return true
+	}
+	for file := range w.files {
+		if strings.HasSuffix(path, "/") && strings.HasPrefix(file, path) {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *world) lost() (list []string) {
 	for id, path := range w.records {
-		if _, ok := w.files[path]; !ok {
+		if !w.sees(path) {
 			list = append(list, path+"\x00"+id)
 		}
 	}
