@@ -159,7 +159,7 @@ func TestFlippedPages(t *testing.T) {
 	}
 	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number
 	random := rand.New(rand.NewPCG(seed, 1))
-	runs := 40
+	runs := 16 // of a second each
 	if testing.Short() {
 		runs = 8
 	}

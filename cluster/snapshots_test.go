@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -160,9 +161,11 @@ func TestSnapshotIsInstalled(t *testing.T) {
 	leader, followers := r.leader(nodes...)
 	behind := followers[0]
 	behind.kill()
+	var writes sync.WaitGroup
 	for i := range 200 {
-		leader.put(i)
+		writes.Go(func() { leader.put(i) })
 	}
+	writes.Wait()
 	// Neither of the others has older entries when it comes back.
 	for _, n := range []*node{leader, followers[1]} {
 		few := n.raft.ReloadableConfig()

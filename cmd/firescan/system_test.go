@@ -326,7 +326,7 @@ func TestKilledSyncContinues(t *testing.T) {
 	}
 	flags := []string{"--scan-streams", "8"}
 	p := serve(t, filepath.Join(t.TempDir(), "data"), flags...)
-	const n = 60_000
+	const n = 24_000
 	keys, err := bucketserver.NewKeys(bucketserver.Tree, n)
 	if err != nil {
 		t.Fatal(err)
@@ -363,10 +363,10 @@ func TestKilledSyncContinues(t *testing.T) {
 		if recorded == 0 {
 			sealed = segments(t, p.dir, c.id)
 		}
+		stall.Store(recorded == 0)
 		c.restart(t, flags...)
 		return recorded > 0
 	})
-	stall.Store(false)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ended, err := c.owner.waitForSyncs(ctx, started.SyncIDs)
