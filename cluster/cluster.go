@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
@@ -220,7 +221,7 @@ func (c *Cluster) build() {
 	c.mux.Handle(rpc.NewPeerHandler(&service{
 		members: c.members, leadership: c.leadership, reads: c.reads, proposer: c.proposer, bootstrap: c.bootstrap, removal: c.removal,
 		verdicts: c.verdicts,
-	}, limitMessages()))
+	}, connect.WithReadMaxBytes(MaxMessage)))
 }
 
 // Handle registers a handler for the requests that other nodes make with HTTPClient, with

@@ -74,7 +74,7 @@ func (g *gossip) start(bind, host string, t Timing, n faults) error {
 	if err != nil {
 		return err
 	}
-	packets, err := newGossipTransport(conf, n)
+	packets, err := newGossipTransport(conf, n, g.refused)
 	if err != nil {
 		return fmt.Errorf("listen for gossip on --gossip-addr %s: %w (is another process using it? choose a free one)", bind, err)
 	}
@@ -86,6 +86,14 @@ func (g *gossip) start(bind, host string, t Timing, n faults) error {
 		return errors.Join(fmt.Errorf("start gossip: %w", err), packets.Shutdown())
 	}
 	return nil
+}
+
+// refused logs that a connection was closed unread.
+func (g *gossip) refused(conn net.Conn, err error) {
+	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	if g.limit.Allow("refused " + host) {
+		g.logger.Warn("connection to the gossip port refused", "from", host, "error", err)
+	}
 }
 
 func (g *gossip) config(bind, host string, t Timing) (*memberlist.Config, error) {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/memberlist"
 	"google.golang.org/protobuf/proto"
@@ -93,57 +92,6 @@ func decodeMetadata(data []byte) (*cpb.NodeMeta, error) {
 	return meta, proto.Unmarshal(data, meta)
 }
 
-// gossipTransport is memberlist's transport with faults for tests.
-type gossipTransport struct {
-	*memberlist.NetTransport
-	faults faults
-}
-
-var _ memberlist.NodeAwareTransport = (*gossipTransport)(nil)
-
-func newGossipTransport(conf *memberlist.Config, f faults) (*gossipTransport, error) {
-	// With port 0, the free TCP port may be taken for UDP.
-	for tries := 10; ; tries-- {
-		t, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-			BindAddrs: []string{conf.BindAddr}, BindPort: conf.BindPort, Logger: conf.Logger,
-		})
-		if err == nil {
-			return &gossipTransport{t, f}, nil
-		}
-		if conf.BindPort != 0 || tries == 0 {
-			return nil, err
-		}
-	}
-}
-
-// WriteToAddress implements memberlist.NodeAwareTransport.
-func (t *gossipTransport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
-	if t.faults.lost != nil && t.faults.lost(a.Addr) {
-		return time.Now(), nil
-	}
-	return t.NetTransport.WriteToAddress(b, a)
-}
-
-// WriteTo implements memberlist.Transport.
-func (t *gossipTransport) WriteTo(b []byte, address string) (time.Time, error) {
-	return t.WriteToAddress(b, memberlist.Address{Addr: address})
-}
-
-// DialAddressTimeout implements memberlist.NodeAwareTransport.
-func (t *gossipTransport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	if t.faults.dialer == nil {
-		return t.NetTransport.DialAddressTimeout(a, timeout)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return t.faults.dialer(ctx, "tcp", a.Addr)
-}
-
-// DialTimeout implements memberlist.Transport.
-func (t *gossipTransport) DialTimeout(address string, timeout time.Duration) (net.Conn, error) {
-	return t.DialAddressTimeout(memberlist.Address{Addr: address}, timeout)
-}
-
 // decryptionErrors are parts of memberlist's errors for messages that are encrypted with
 // another key, or not at all.
 var decryptionErrors = []string{"No installed keys could decrypt", "decrypt", "not encrypted", "is encrypted"}
@@ -171,6 +119,10 @@ func (l gossipLog) Write(line []byte) (int, error) {
 	level, rest, found := strings.Cut(text, " memberlist: ")
 	if found {
 		text = rest
+	}
+	if strings.Contains(text, transport.ErrTooManyBytes.Error()) && l.gossip.limit.Allow("bytes") {
+		l.gossip.logger.Warn("gossip message refused", "error", text)
+		return len(line), nil
 	}
 	if level == "[ERR]" && errors.Is(explainDecryption(errors.New(text)), transport.ErrOtherSecret) {
 		// The text ends with the address: one line a minute for each host.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
@@ -143,7 +144,9 @@ func (m *members) resolve(id string) (string, error) {
 }
 
 // rpc returns the RPC client for another node.
-func (m *members) rpc(id string) rpc.PeerClient { return rpc.NewPeerClient(m.client, "https://"+id) }
+func (m *members) rpc(id string) rpc.PeerClient {
+	return rpc.NewPeerClient(m.client, "https://"+id, connect.WithReadMaxBytes(MaxMessage))
+}
 
 // metadata returns the metadata of this node for gossip.
 func (m *members) metadata() *cpb.NodeMeta {

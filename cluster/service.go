@@ -5,14 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"connectrpc.com/connect"
-
 	cpb "firescan/cluster/clusterpb"
 	rpc "firescan/cluster/clusterpb/clusterpbconnect"
 )
 
-// maxMessage bounds the messages between nodes, in bytes.
-const maxMessage = 32 << 20
+// MaxMessage bounds the messages between nodes, in bytes.
+const MaxMessage = 32 << 20
 
 // service serves the RPCs of other nodes.
 type service struct {
@@ -26,9 +24,6 @@ type service struct {
 }
 
 var _ rpc.PeerHandler = (*service)(nil)
-
-// limitMessages bounds the messages of a service.
-func limitMessages() connect.HandlerOption { return connect.WithReadMaxBytes(maxMessage) }
 
 // Propose implements the RPC.
 func (s *service) Propose(ctx context.Context, r *cpb.ProposeRequest) (*cpb.ProposeResponse, error) {

@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 
+	"connectrpc.com/connect"
 	"golang.org/x/sync/errgroup"
 
 	"firescan/api"
+	"firescan/cluster"
 	"firescan/replica"
 	"firescan/scanner"
 	rpc "firescan/scanner/scannerpb/scannerpbconnect"
@@ -25,7 +27,7 @@ func (n *Node) newScanning() *scanning {
 		Node: n.id, Catalog: n.catalog, Index: n.index, Streams: n.config.ScanStreams,
 		Proposer: n.cluster, Buckets: n.buckets, ShareRate: n.buckets.ShareRate, Logger: n.log,
 	})
-	n.cluster.Handle(rpc.NewScanHandler(worker))
+	n.cluster.Handle(rpc.NewScanHandler(worker, connect.WithReadMaxBytes(cluster.MaxMessage)))
 	segments := replica.NewHTTPPeers(replica.HTTPConfig{
 		Index: n.index, Members: n.members, Client: n.cluster.HTTPClient(),
 		Bandwidth: n.config.ReplicaBandwidth << 20, Registerer: n.registry,

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 
+	"connectrpc.com/connect"
+
 	"firescan/cluster"
 	"firescan/scanner"
 	spb "firescan/scanner/scannerpb"
@@ -32,5 +34,5 @@ func (p scanPeers) Exchange(ctx context.Context, node string, a *spb.Assignment)
 	if node == p.worker.Node() {
 		return p.worker.Exchange(ctx, a)
 	}
-	return rpc.NewScanClient(p.cluster.HTTPClient(), "https://"+node).Exchange(ctx, a)
+	return rpc.NewScanClient(p.cluster.HTTPClient(), "https://"+node, connect.WithReadMaxBytes(cluster.MaxMessage)).Exchange(ctx, a)
 }

@@ -25,3 +25,6 @@ func ServerConfig(c Credentials) *tls.Config { return security{c}.server() }
 func ClientConfig(c Credentials, id, host, protocol string) *tls.Config {
 	return security{c}.client(id, host, protocol)
 }
+
+// MaxPendingPerHost is the limit of handshakes for each address.
+const MaxPendingPerHost = maxPendingPerHost

@@ -19,6 +19,8 @@ const (
 	idleTimeout  = 5 * time.Minute
 	// maxStreams bounds the concurrent requests of one node.
 	maxStreams = 1024
+	// maxHeaders bounds the headers of a request: those of a forwarded one, and a few more.
+	maxHeaders = 80 << 10
 )
 
 // http2Config is the configuration of both ends of a connection.
@@ -36,7 +38,7 @@ func onlyHTTP2() *http.Protocols {
 
 func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaders,
 		HTTP2: http2Config(), Protocols: onlyHTTP2(),
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}

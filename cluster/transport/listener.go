@@ -12,6 +12,14 @@ import (
 	"time"
 )
 
+// The limits of the cluster port: of all connections, and of those whose other side has not
+// proven to be a node.
+const (
+	maxConns, maxConnsPerHost     = 1024, 256
+	maxPending, maxPendingPerHost = 128, 16
+	maxPendingBytes               = 64 << 10
+)
+
 // listener accepts the connections of other nodes, completes the handshake, and passes each
 // to the listener of its protocol.
 type listener struct {
@@ -22,6 +30,9 @@ type listener struct {
 	conns          *connTracker
 	logger         *slog.Logger
 	acceptGreeting func(net.Conn) error
+
+	// pending counts connections until handshake and greeting are complete, all those too.
+	pending, all Gate
 
 	raft, http *protocolListener
 	limit      LogLimiter
@@ -40,6 +51,8 @@ func listen(c Config, security *tls.Config, conns *connTracker) (*listener, erro
 	return &listener{
 		tcp: tcp, advertised: net.JoinHostPort(c.AdvertiseHost, port), tls: security, conns: conns, logger: c.Logger,
 		acceptGreeting: c.AcceptGreeting, raft: newProtocolListener(tcp.Addr()), http: newProtocolListener(tcp.Addr()),
+		pending: Gate{Total: maxPending, PerHost: maxPendingPerHost, Bytes: maxPendingBytes},
+		all:     Gate{Total: maxConns, PerHost: maxConnsPerHost},
 	}, nil
 }
 
@@ -64,14 +77,32 @@ func (l *listener) run() {
 			time.Sleep(100 * time.Millisecond) // most likely out of file descriptors
 			continue
 		}
-		l.work.Go(func() { l.accept(conn) })
+		counted, err := l.all.Admit(conn)
+		if err != nil {
+			l.refused(conn, "too many connections on the cluster port", err)
+			continue
+		}
+		stranger, err := l.pending.Admit(counted)
+		if err != nil {
+			l.refused(conn, "too many handshakes on the cluster port", err)
+			continue
+		}
+		l.work.Go(func() { l.accept(stranger) })
+	}
+}
+
+// refused logs why a connection was closed, once a minute for each host.
+func (l *listener) refused(conn net.Conn, what string, err error) {
+	from := conn.RemoteAddr().String()
+	host, _, _ := net.SplitHostPort(from)
+	if !errors.Is(err, net.ErrClosed) && l.limit.Allow(what+host) {
+		l.logger.Warn(what, "from", from, "error", err)
 	}
 }
 
 // accept completes the handshake of a connection.
-func (l *listener) accept(raw net.Conn) {
-	from := raw.RemoteAddr().String()
-	conn, err := l.conns.add(raw)
+func (l *listener) accept(stranger *GatedConn) {
+	conn, err := l.conns.add(stranger)
 	if err != nil {
 		return
 	}
@@ -80,13 +111,11 @@ func (l *listener) accept(raw net.Conn) {
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		host, _, _ := net.SplitHostPort(from)
-		if !errors.Is(err, net.ErrClosed) && l.limit.Allow("handshake "+host) {
-			l.logger.Warn("TLS handshake on the cluster port failed", "from", from, "error", explainAlert(err))
-		}
+		l.refused(conn, "TLS handshake on the cluster port failed", explainAlert(err))
 		return
 	}
 	if secure.ConnectionState().NegotiatedProtocol != protocolRaft {
+		stranger.Release()
 		l.http.deliver(secure)
 		return
 	}
@@ -94,11 +123,12 @@ func (l *listener) accept(raw net.Conn) {
 	if err := l.acceptGreeting(secure); err != nil {
 		_ = secure.Close()
 		if !errors.Is(err, net.ErrClosed) && l.limit.Allow("greeting "+err.Error()) {
-			l.logger.Warn("Raft connection refused", "from", from, "error", err)
+			l.logger.Warn("Raft connection refused", "from", conn.RemoteAddr().String(), "error", err)
 		}
 		return
 	}
 	_ = secure.SetDeadline(time.Time{})
+	stranger.Release()
 	l.raft.deliver(secure)
 }
 
