@@ -68,7 +68,7 @@ func (h *accounts) attempt(c *call, fields bucketFields) (*attempt, error) {
 	if problem := h.settings.checkEndpoint(in.Endpoint); problem != "" {
 		wrong["endpoint"] = problem
 	}
-	in.Credentials.check(a.typ, in.Endpoint, wrong)
+	in.Credentials.check(a.typ, in.Endpoint, nil, wrong)
 	if len(wrong) > 0 {
 		return nil, invalid(wrong)
 	}

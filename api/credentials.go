@@ -3,10 +3,12 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 )
 
 // credentials are those of a body, secret from the moment they are decoded. A value is
@@ -27,6 +29,8 @@ func (c *credentials) UnmarshalJSON(data []byte) error {
 	for name, value := range fields {
 		var text string
 		switch {
+		case string(value) == "null":
+			continue // counts as absent
 		case value[0] == '{' && name == jsonCredential:
 			var compact bytes.Buffer
 			if err := json.Compact(&compact, value); err != nil {
@@ -57,32 +61,102 @@ const (
 	fileCredential    = "keyFilename"
 	projectCredential = "projectId"
 	jsonCredential    = "credentials"
+
+	// These are shown of a key, and not given.
+	emailCredential      = "clientEmail"
+	privateKeyCredential = "privateKeyId"
 )
 
-// check collects errors for a type, and for a custom endpoint if there is one. Whether
-// the credentials work only the provider knows.
-func (c credentials) check(typ, endpoint string, wrong fieldErrors) {
+// has reports whether a field is given, or stored and not taken away.
+func (c credentials) has(name string, stored map[string][]byte) bool {
+	if value, given := c[name]; given {
+		return value.Reveal() != ""
+	}
+	return stored[name] != nil
+}
+
+// changes returns the fields that differ from what d shows of its credentials: a client
+// that sends back what it was shown changes nothing.
+func (c credentials) changes(d *pb.Destination, wrong fieldErrors) credentials {
+	changes := maps.Clone(c)
+	for name, value := range c {
+		at, shown := "credentials."+name, d.Masked[name]
+		switch {
+		case shown != "" && value.Reveal() == shown:
+			delete(changes, name)
+		case name == emailCredential || name == privateKeyCredential:
+			wrong[at] = "is read-only: it is a part of the key in " + jsonCredential
+		case name == keyIDCredential && catalog.IsMask(value.Reveal()):
+			wrong[at] = "is a mask: give the whole key id, or leave it out to keep the stored one"
+		}
+	}
+	return changes
+}
+
+// seal encrypts the given fields and stores them in d beside those that it has: no command
+// has them in plain text. An empty field is taken away.
+func (h *destinations) seal(d *pb.Destination, given credentials) error {
+	if len(given) == 0 {
+		return nil
+	}
+	sealed, shown := maps.Clone(d.Sealed), maps.Clone(d.Masked)
+	if sealed == nil || shown == nil {
+		sealed, shown = map[string][]byte{}, map[string]string{}
+	}
+	_, file := given[fileCredential]
+	_, key := given[jsonCredential]
+	if file || key { // the one takes the place of the other
+		delete(sealed, fileCredential)
+		delete(sealed, jsonCredential)
+		maps.DeleteFunc(shown, func(name, _ string) bool { return sealed[name] == nil })
+	}
+	for _, field := range slices.Sorted(maps.Keys(given)) {
+		plain := given[field].Reveal()
+		delete(sealed, field)
+		delete(shown, field)
+		if plain == "" {
+			continue
+		}
+		for name, text := range catalog.Masks(field, plain) {
+			if sealed[name] == nil { // the project of a key counts only where none is given
+				shown[name] = text
+			}
+		}
+		text, err := h.secrets.Seal(d.Org, d.Id, field, plain)
+		if err != nil {
+			return err
+		}
+		sealed[field] = text
+	}
+	d.Sealed, d.Masked = sealed, shown
+	return nil
+}
+
+// check collects errors for a type, and for a custom endpoint if there is one. Fields that
+// are stored need not be given. Whether the credentials work only the provider knows.
+func (c credentials) check(typ, endpoint string, stored map[string][]byte, wrong fieldErrors) {
 	var known []string
 	switch typ {
 	case catalog.TypeS3, catalog.TypeSpaces:
 		known = []string{keyIDCredential, secretCredential}
 		for _, name := range known {
-			if c[name].Reveal() == "" {
+			if !c.has(name, stored) {
 				wrong["credentials."+name] = "is required"
 			}
 		}
 	case catalog.TypeGCS, catalog.TypeFirebase:
 		known = []string{fileCredential, projectCredential, jsonCredential}
-		c.checkGoogle(endpoint != "", wrong)
+		c.checkGoogle(endpoint != "", stored, wrong)
 	default:
 		return // an unknown type has been reported already
 	}
 	for name, value := range c {
 		at := "credentials." + name
 		switch {
+		case wrong[at] != "":
 		case !slices.Contains(known, name):
 			wrong[at] = "is not a credential of " + typ
-		case wrong[at] == "" && (len(value.Reveal()) > maxSecret || name != jsonCredential && !printable(value.Reveal())):
+		case len(value.Reveal()) > maxSecret || name != jsonCredential && !printable(value.Reveal()):
 			wrong[at] = "is not valid"
 		}
 	}
@@ -91,10 +165,10 @@ func (c credentials) check(typ, endpoint string, wrong fieldErrors) {
 // checkGoogle checks the credentials of a Google account: the JSON of a key, or the
 // name of a key file in a directory that the node's operator chose. An emulator needs
 // neither.
-func (c credentials) checkGoogle(emulator bool, wrong fieldErrors) {
+func (c credentials) checkGoogle(emulator bool, stored map[string][]byte, wrong fieldErrors) {
 	file, key := c[fileCredential].Reveal(), c[jsonCredential].Reveal()
 	switch {
-	case file == "" && key == "" && !emulator:
+	case !c.has(fileCredential, stored) && !c.has(jsonCredential, stored) && !emulator:
 		wrong["credentials."+fileCredential] = "is required, or " + jsonCredential + " with the key itself"
 	case file != "" && key != "":
 		wrong["credentials."+fileCredential] = "cannot be given together with " + jsonCredential

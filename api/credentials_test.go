@@ -48,7 +48,7 @@ func TestCredentialsOfEachType(t *testing.T) {
 			t.Fatalf("%s: %v", c.given, err)
 		}
 		wrong := fieldErrors{}
-		given.check(c.typ, c.endpoint, wrong)
+		given.check(c.typ, c.endpoint, nil, wrong)
 		if got := wrong["credentials."+c.wrong]; (got == "") != (c.wrong == "") || c.wrong == "" && len(wrong) > 0 {
 			t.Errorf("%s of %.100s: %v is wrong, want %q", c.given, c.typ, wrong, c.wrong)
 		}
@@ -65,8 +65,8 @@ func TestCredentialsAreNeverShown(t *testing.T) {
 		var given credentials
 		err := json.Unmarshal([]byte(body), &given)
 		wrong := fieldErrors{}
-		given.check(catalog.TypeGCS, "", wrong)
-		given.check(catalog.TypeS3, "", wrong)
+		given.check(catalog.TypeGCS, "", nil, wrong)
+		given.check(catalog.TypeS3, "", nil, wrong)
 		details, _ := json.Marshal(toErrorOrNil(err))
 		shown := fmt.Sprint(err, string(details), wrong, given) + fmt.Sprintf("%+v %#v", given, given)
 		if strings.Contains(shown, secretText) {

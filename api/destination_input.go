@@ -20,12 +20,40 @@ type destinationInput struct {
 	Endpoint    *string     `json:"endpoint"`
 	StemRule    *string     `json:"stemRule"`
 	Credentials credentials `json:"credentials"`
+	readOnlyFields
+}
+
+// readOnlyFields are fields of a destination that are set by the server. A client may send
+// them back as it got them.
+type readOnlyFields struct {
+	ID        *string `json:"id"`
+	Verified  *bool   `json:"verified"`
+	CreatedAt *stamp  `json:"createdAt"`
+	UpdatedAt *stamp  `json:"updatedAt"`
+}
+
+// check collects errors for fields that differ from those of d.
+func (f readOnlyFields) check(d *pb.Destination, create bool, wrong fieldErrors) {
+	for name, differs := range map[string]bool{
+		"id":        f.ID != nil && (create || *f.ID != d.Id),
+		"verified":  f.Verified != nil && (create || *f.Verified != d.Verified),
+		"createdAt": f.CreatedAt != nil && (create || int64(*f.CreatedAt) != d.CreatedAt),
+		"updatedAt": f.UpdatedAt != nil && (create || int64(*f.UpdatedAt) != d.UpdatedAt),
+	} {
+		switch {
+		case differs && create:
+			wrong[name] = "is read-only"
+		case differs:
+			wrong[name] = "is read-only and has another value now: read the storage destination again, or leave the field out"
+		}
+	}
 }
 
 // fill copies the given fields into d, and refuses invalid ones. It encrypts
 // credentials: no command has them in plain text.
 func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool) error {
 	wrong := fieldErrors{}
+	in.readOnlyFields.check(d, create, wrong)
 	if in.Type != nil {
 		h.fillType(d, *in.Type, create, wrong)
 	}
@@ -63,27 +91,12 @@ func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool
 	if problem := regionless(d.Type, d.Region, d.Endpoint); problem != "" && wrong["region"] == "" {
 		wrong["region"] = problem
 	}
-	if create || in.Credentials != nil {
-		in.Credentials.check(d.Type, d.Endpoint, wrong)
-	}
+	given := in.Credentials.changes(d, wrong)
+	given.check(d.Type, d.Endpoint, d.Sealed, wrong)
 	if len(wrong) > 0 {
 		return invalid(wrong)
 	}
-	if in.Credentials == nil {
-		return nil
-	}
-	d.Sealed, d.Masked = map[string][]byte{}, map[string]string{}
-	for field, secret := range in.Credentials {
-		sealed, err := h.secrets.Seal(d.Org, d.Id, field, secret.Reveal())
-		if err != nil {
-			return err
-		}
-		d.Sealed[field] = sealed
-		if masked := catalog.Mask(field, secret.Reveal()); masked != "" {
-			d.Masked[field] = masked
-		}
-	}
-	return nil
+	return h.seal(d, given)
 }
 
 // canonicalize brings the given endpoint into the spelling that is stored: that of d, if it

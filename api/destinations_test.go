@@ -30,7 +30,7 @@ func TestDestinationLifecycle(t *testing.T) {
 			t.Errorf("%s is %v, want %v", key, got.at("data", key), want)
 		}
 	}
-	if c := fmt.Sprint(got.at("data", "credentials")); c != "map[accessKeyId:AKIA...XXXX]" {
+	if c := fmt.Sprint(got.at("data", "credentials")); c != "map[accessKeyId:AKIA...MPLE]" {
 		t.Errorf("credentials are shown as %s", c)
 	}
 	r.now = r.now.Add(60e9)
@@ -39,7 +39,7 @@ func TestDestinationLifecycle(t *testing.T) {
 		t.Errorf("the update returned %s", up.raw)
 	}
 	got = r.owner("GET", path, "")
-	if got.at("data", "bucket") != "backups-bucket" || got.at("data", "credentials", "accessKeyId") != "AKIA...XXXX" {
+	if got.at("data", "bucket") != "backups-bucket" || got.at("data", "credentials", "accessKeyId") != "AKIA...MPLE" {
 		t.Errorf("a partial update lost something: %s", got.raw)
 	}
 	r.owner("DELETE", path, "")
@@ -59,7 +59,7 @@ func TestDestinationValidation(t *testing.T) {
 		fields       []string
 	}{
 		{"POST", `{}`, []string{"name", "type", "bucket"}},
-		{"POST", with(`"s3"`, `"gcs"`), []string{"type"}},
+		{"POST", with(`"s3"`, `"gcs"`), []string{"credentials.accessKeyId", "credentials.keyFilename"}},
 		{"POST", with(`"s3"`, `"ftp"`), []string{"type"}},
 		{"POST", with(`"backups-bucket"`, `"Bad Bucket"`), []string{"bucket"}},
 		{"POST", with(`"backups-bucket"`, `"a..b"`), []string{"bucket"}},
@@ -79,7 +79,11 @@ func TestDestinationValidation(t *testing.T) {
 		{"POST", ``, []string{"body"}},
 		{"POST", `[1]`, []string{"body"}},
 		{"PUT", `{"type":"gcs"}`, []string{"type"}},
-		{"PUT", `{"credentials":{}}`, []string{"credentials.accessKeyId", "credentials.secretAccessKey"}},
+		{"PUT", `{"credentials":{"accessKeyId":"","secretAccessKey":""}}`, []string{"credentials.accessKeyId", "credentials.secretAccessKey"}},
+		{"PUT", `{"credentials":{"accessKeyId":"ASIA...XXXX"}}`, []string{"credentials.accessKeyId"}},
+		{"PUT", `{"id":"storage_other","verified":true}`, []string{"id", "verified"}},
+		{"PUT", `{"createdAt":null,"updatedAt":"2026-05-01T12:00:00.001Z"}`, []string{"updatedAt"}},
+		{"POST", with(`"name"`, `"createdAt":"2026-05-01T12:00:00Z","name"`), []string{"createdAt"}},
 	} {
 		path := "/api/v1/storage/destinations"
 		if c.method == "PUT" {

@@ -134,7 +134,7 @@ func TestSecretsAreNotEchoed(t *testing.T) {
 	}
 	r.owner("PUT", path+"/"+id, `{"credentials":{"accessKeyId":"AKIAI44QH8DHBEXAMPLE","secretAccessKey":"`+secretText+`"}}`)
 	shown := r.owner("GET", path+"/"+id, "")
-	if got := shown.at("data", "credentials"); !reflect.DeepEqual(got, map[string]any{"accessKeyId": "AKIA...XXXX"}) {
+	if got := shown.at("data", "credentials"); !reflect.DeepEqual(got, map[string]any{"accessKeyId": "AKIA...MPLE"}) {
 		t.Errorf("credentials are shown as %v", got)
 	}
 	if log := r.log.String(); strings.Contains(log, secretText) || strings.Contains(log, number) || strings.Contains(log, "AKIAI44QH8DHBEXAMPLE") {

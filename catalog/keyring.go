@@ -140,19 +140,3 @@ func masterKey(kek []byte) (tink.AEAD, error) {
 	}
 	return a, nil
 }
-
-// Mask returns what may be shown of a credential field: the first four characters of an
-// access key id ("AKIA...XXXX"), all of a field that is not secret, and nothing of other
-// fields, which are then left out.
-func Mask(field, value string) string {
-	switch field {
-	case "projectId", "keyFilename":
-		return value
-	case "accessKeyId":
-		if r := []rune(value); len(r) >= 8 {
-			return string(r[:4]) + "...XXXX"
-		}
-		return "...XXXX" // four characters would reveal too much
-	}
-	return ""
-}

@@ -110,20 +110,3 @@ func TestWrongKey(t *testing.T) {
 		t.Error("opened no keyset")
 	}
 }
-
-func TestMask(t *testing.T) {
-	for _, tc := range []struct{ field, value, want string }{
-		{"accessKeyId", "AKIAIOSFODNN7EXAMPLE", "AKIA...XXXX"},
-		{"accessKeyId", "AKIA123", "...XXXX"},
-		{"accessKeyId", "", "...XXXX"},
-		{"secretAccessKey", "wJalrXUtnFEMI", ""},
-		{"credentials", "{}", ""},
-		{"anything else", "x", ""},
-		{"projectId", "my-project", "my-project"},
-		{"keyFilename", "key.json", "key.json"},
-	} {
-		if got := Mask(tc.field, tc.value); got != tc.want {
-			t.Errorf("%s %q shows as %q, want %q", tc.field, tc.value, got, tc.want)
-		}
-	}
-}
