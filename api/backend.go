@@ -47,6 +47,7 @@ type backend struct {
 	locator   ShardLocator
 	freezer   Freezer // may be nil
 	metrics   *metrics
+	limits    *limits
 	log       *slog.Logger
 	now       func() time.Time
 	flights   flights
@@ -54,13 +55,17 @@ type backend struct {
 
 // identify looks up a token by its hash: 256 random bits that were hashed leave nothing to
 // learn from the time of the comparison. A token is reported as unknown only by a node that
-// is up to date, since another node may have created it a moment ago.
-func (b *backend) identify(ctx context.Context, plain string) (t *pb.Token, err error) {
+// is up to date, since another node may have created it a moment ago. The argument address is
+// what limits count failures by.
+func (b *backend) identify(ctx context.Context, address, plain string) (t *pb.Token, err error) {
 	find := func(tx *catalog.Tx) (err error) {
 		t, err = tx.TokenByHash(catalog.HashToken(plain))
 		return err
 	}
 	if err = b.catalog.View(find); errors.Is(err, catalog.ErrNotFound) {
+		if err := b.limits.failedLogin(address); err != nil {
+			return nil, err
+		}
 		if err := b.consensus.Barrier(ctx); err != nil {
 			return nil, err
 		}

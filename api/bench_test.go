@@ -1,9 +1,11 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
+	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 	"firescan/provider/mem"
@@ -39,6 +41,31 @@ func BenchmarkListFiles(b *testing.B) {
 			for b.Loop() {
 				if s, err := r.stream("/api/v1/storage/destinations/"+id+"/files?"+q, func() {}); err != nil || s.bytes < 100 {
 					b.Fatal(s, err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkIdentify compares tokens that this node knows with unknown ones, of an address that
+// may send no more of them.
+func BenchmarkIdentify(b *testing.B) {
+	r := newRig(b, mem.Options{})
+	r.limit(Limits{FailedLogins: 1})
+	for _, c := range []struct {
+		name, token string
+		want        Code
+	}{
+		{"valid", r.tokens[catalog.RoleViewer], ""},
+		{"unknown", catalog.NewToken(), CodeRateLimited},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			_, _ = r.server.backend.identify(b.Context(), "192.0.2.1", c.token)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := r.server.backend.identify(b.Context(), "192.0.2.1", c.token)
+				if e, _ := errors.AsType[*Error](err); c.want == "" && err != nil || c.want != "" && (e == nil || e.Code != c.want) {
+					b.Fatal(err)
 				}
 			}
 		})

@@ -82,6 +82,8 @@ func (c *call) fail(e *Error) {
 		c.Header().Set("Retry-After", retryAfterNoLeader)
 	case CodeIndexUnavailable:
 		c.Header().Set("Retry-After", retryAfterUnavailable)
+	case CodeRateLimited:
+		c.Header().Set("Retry-After", retryAfterSeconds(e.retryAfter))
 	}
 	body := errorBody{Code: e.Code, Message: e.Message, Details: e.Details}
 	_ = c.write(e.Code.Status(), &envelope{Error: &body})

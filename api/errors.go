@@ -88,6 +88,8 @@ type Error struct {
 	Message string
 	Details any
 	Err     error
+	// retryAfter is when the request may be repeated, of CodeRateLimited.
+	retryAfter time.Duration
 }
 
 func (e *Error) Error() string {

@@ -18,9 +18,9 @@ type events struct {
 // stream sends the organization's events as server-sent events until the client leaves
 // or falls behind, or its token becomes invalid.
 func (h *events) stream(c *call) error {
-	l := h.hub.listen(c.org, asSSE)
-	if l == nil {
-		return shuttingDown()
+	l, err := h.hub.listen(c.org, c.token.Id, asSSE)
+	if err != nil {
+		return err
 	}
 	defer h.hub.leave(l, false)
 	c.Header().Set("Content-Type", "text/event-stream")

@@ -55,7 +55,11 @@ func newEventGroup(t *testing.T, ids ...string) *eventGroup {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.nodes[id] = &EventStream{id, g, newHub(m), slog.New(slog.DiscardHandler)}
+		limits, err := newLimits(Limits{}, m, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.nodes[id] = &EventStream{id, g, newHub(m, limits), slog.New(slog.DiscardHandler)}
 		g.servers[id] = httptest.NewServer(g.nodes[id])
 	}
 	for _, s := range g.nodes {
@@ -100,7 +104,7 @@ func TestEventsOfTheLeaderReachAllNodes(t *testing.T) {
 	g := newEventGroup(t, "a", "b", "c")
 	clients := map[string]*listener{}
 	for id, s := range g.nodes {
-		clients[id] = s.hub.listen(org, asSSE)
+		clients[id] = listenTo(t, s.hub)
 	}
 	everywhere := func(want ...any) {
 		t.Helper()
@@ -151,7 +155,7 @@ func TestEventsOfTheLeaderReachAllNodes(t *testing.T) {
 func TestClosedHubEndsStreams(t *testing.T) {
 	g := newEventGroup(t, "a", "b")
 	g.lead("a")
-	l := g.nodes["b"].hub.listen(org, asSSE)
+	l := listenTo(t, g.nodes["b"].hub)
 	g.publish("a", "", 1)
 	seen(t, l, 1)
 	g.publish("a", "", 2)

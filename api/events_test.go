@@ -43,6 +43,16 @@ func (r *rig) listenTo(role catalog.Role) (lines <-chan string, stop func()) {
 	return out, cancel
 }
 
+// listenTo adds a client of the organization.
+func listenTo(t *testing.T, h *hub) *listener {
+	t.Helper()
+	l, err := h.listen(org, "tok_1", asSSE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 func expect(t *testing.T, lines <-chan string, want ...string) {
 	t.Helper()
 	for _, w := range want {
@@ -83,7 +93,7 @@ func TestEvents(t *testing.T) {
 
 func TestSlowListenersAreDropped(t *testing.T) {
 	r := newRig(t, mem.Options{})
-	l := r.server.hub.listen(org, asSSE)
+	l := listenTo(t, r.server.hub)
 	for range eventQueue + 1 {
 		r.server.Publish(Event{Org: org, Name: "e", Data: 1})
 	}

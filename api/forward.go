@@ -30,6 +30,7 @@ func (c *call) forward() bool {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "https", Host: host})
 			r.Out.Header.Set(forwardedHeader, "1")
+			r.Out.Header.Set(addressHeader, c.address().String())
 			if end, ok := c.context().Deadline(); ok {
 				r.Out.Header.Set(timeLeftHeader, strconv.FormatInt(time.Until(end).Milliseconds(), 10))
 			}

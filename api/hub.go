@@ -45,12 +45,15 @@ type frame [forms][]byte
 // hub sends events to the clients of this node.
 type hub struct {
 	metrics *metrics
+	limits  *limits
 	log     *eventLog
 
 	mu      sync.Mutex
 	closed  bool
 	clients map[string]map[*listener]struct{} // by organization
 	newest  map[string]map[string]kept        // by organization and key
+	byToken map[string]int                    // number of clients by id of the token
+	total   int                               // of clients
 }
 
 // kept is an event for new clients.
@@ -63,16 +66,20 @@ type kept struct {
 // closes.
 type listener struct {
 	org    string
+	token  string // its id
 	form   form
 	frames chan []byte
 }
 
-func newHub(m *metrics) *hub {
+func newHub(m *metrics, limits *limits) *hub {
 	for f := range forms { // so that the series exist with value 0
 		m.clients.WithLabelValues(f.String())
 		m.dropped.WithLabelValues(f.String())
 	}
-	return &hub{metrics: m, log: newEventLog(), clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string]kept{}}
+	return &hub{
+		metrics: m, limits: limits, log: newEventLog(),
+		clients: map[string]map[*listener]struct{}{}, newest: map[string]map[string]kept{}, byToken: map[string]int{},
+	}
 }
 
 // publish sends an event of this node to its clients, and to the nodes that follow it.
@@ -120,14 +127,17 @@ func (h *hub) keep(e loggedEvent, f frame) {
 	h.newest[e.Org][e.Key] = kept{f, time.Now()}
 }
 
-// listen adds a client. It returns nil when the hub is closed.
-func (h *hub) listen(org string, as form) *listener {
+// listen adds a client with the token of an organization, unless there are too many.
+func (h *hub) listen(org, token string, as form) (*listener, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return nil
+		return nil, shuttingDown()
 	}
-	l := &listener{org: org, form: as, frames: make(chan []byte, eventQueue+len(h.newest[org]))}
+	if err := h.limits.stream(h.byToken[token], len(h.clients[org]), h.total); err != nil {
+		return nil, err
+	}
+	l := &listener{org: org, token: token, form: as, frames: make(chan []byte, eventQueue+len(h.newest[org]))}
 	for key, k := range h.newest[org] {
 		if time.Since(k.at) > replayFor {
 			delete(h.newest[org], key)
@@ -139,8 +149,10 @@ func (h *hub) listen(org string, as form) *listener {
 		h.clients[org] = map[*listener]struct{}{}
 	}
 	h.clients[org][l] = struct{}{}
+	h.byToken[token]++
+	h.total++
 	h.metrics.clients.WithLabelValues(as.String()).Inc()
-	return l
+	return l, nil
 }
 
 // leave removes a client that went away or, if slow, was too slow.
@@ -169,6 +181,10 @@ func (h *hub) remove(l *listener) bool {
 	delete(h.clients[l.org], l)
 	if len(h.clients[l.org]) == 0 {
 		delete(h.clients, l.org)
+	}
+	h.total--
+	if h.byToken[l.token]--; h.byToken[l.token] == 0 {
+		delete(h.byToken, l.token)
 	}
 	close(l.frames)
 	h.metrics.clients.WithLabelValues(l.form.String()).Dec()

@@ -17,6 +17,7 @@ type metrics struct {
 	// unresolved counts records that were refused by an import or a PUT.
 	unresolved prometheus.Counter
 	late       prometheus.Counter
+	limited    *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -44,7 +45,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m.late = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "firescan_http_requests_late_total", Help: "Changes refused because they had waited in a frozen node.",
 	})
-	err := errors.Join(r.Register(m.unresolved), r.Register(m.late), r.Register(m.requests), r.Register(m.seconds), r.Register(m.inFlight), r.Register(m.clients), r.Register(m.dropped))
+	m.limited = newLimited()
+	err := errors.Join(r.Register(m.limited), r.Register(m.unresolved), r.Register(m.late), r.Register(m.requests), r.Register(m.seconds), r.Register(m.inFlight), r.Register(m.clients), r.Register(m.dropped))
 	if err != nil {
 		return nil, fmt.Errorf("register the metrics of the API: %w", err)
 	}

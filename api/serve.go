@@ -99,11 +99,16 @@ func (c *call) authorize() error {
 	if !strings.EqualFold(scheme, "Bearer") || plain == "" {
 		return &Error{Code: CodeUnauthorized, Message: "Send a token as 'Authorization: Bearer fsk_…'"}
 	}
-	token, err := c.backend.identify(c.context(), plain)
+	token, err := c.backend.identify(c.context(), c.backend.limits.key(c.Request), plain)
 	if err != nil {
 		return err
 	}
 	c.token, c.log = token, c.log.With("token", token.Id)
+	if !c.fromMember() { // which has counted it
+		if err := c.backend.limits.request(token); err != nil {
+			return err
+		}
+	}
 	org := c.Request.Header.Get("X-Organization-Id")
 	if err := c.route.access.admit(token, org, invalidField("X-Organization-Id", "the header is required")); err != nil {
 		return err

@@ -45,6 +45,8 @@ type Config struct {
 	FreshFor time.Duration
 	// ForceWait bounds how long force=true waits for a sync.
 	ForceWait time.Duration
+	// Limits are the quotas; the zero value has none.
+	Limits Limits
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -78,9 +80,13 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	limits, err := newLimits(c.Limits, m, c.Now)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, freezer: c.Freezer, metrics: m, log: c.Logger, now: c.Now},
-		hub:     newHub(m),
+		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, freezer: c.Freezer, metrics: m, limits: limits, log: c.Logger, now: c.Now},
+		hub:     newHub(m, limits),
 		syncs:   &syncs{c.SyncEvery, c.FreshFor, c.ForceWait},
 		admin:   &admin{c.Members, c.Keys},
 		probes:  &probes{c.Ready, c.Metrics},
@@ -94,7 +100,7 @@ func New(c Config) (*Server, error) {
 	s.stats = &stats{s.backend, s.shards}
 	s.events = &events{s.hub, usualHeartbeat}
 	s.router = s.newRouter()
-	s.sockets = socketio.New(socketio.Config{Application: sockets{s.backend, s.hub}, Logger: c.Logger, PingInterval: usualHeartbeat})
+	s.sockets = socketio.New(socketio.Config{Application: sockets{s.backend, s.hub}, Address: limits.key, Logger: c.Logger, PingInterval: usualHeartbeat})
 	return s, nil
 }
 

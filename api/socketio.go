@@ -23,8 +23,8 @@ type sockets struct {
 var _ socketio.Application = sockets{}
 
 // Connect implements socketio.Application, with the rules of the event stream.
-func (s sockets) Connect(auth json.RawMessage) (socketio.Client, error) {
-	client, err := s.connect(auth)
+func (s sockets) Connect(address string, auth json.RawMessage) (socketio.Client, error) {
+	client, err := s.connect(address, auth)
 	if err == nil {
 		return client, nil
 	}
@@ -43,7 +43,7 @@ type refusalData struct {
 	Details any  `json:"details,omitempty"`
 }
 
-func (s sockets) connect(auth json.RawMessage) (socketio.Client, error) {
+func (s sockets) connect(address string, auth json.RawMessage) (socketio.Client, error) {
 	var in struct {
 		Token          string `json:"token"`
 		OrganizationID string `json:"organizationId"`
@@ -56,16 +56,16 @@ func (s sockets) connect(auth json.RawMessage) (socketio.Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), quick)
 	defer cancel()
-	token, err := s.backend.identify(ctx, in.Token)
+	token, err := s.backend.identify(ctx, address, in.Token)
 	if err != nil {
 		return nil, err
 	}
 	if err := Read.admit(token, in.OrganizationID, invalidField("auth.organizationId", "is required")); err != nil {
 		return nil, err
 	}
-	l := s.hub.listen(token.Org, asSocketIO)
-	if l == nil {
-		return nil, shuttingDown()
+	l, err := s.hub.listen(token.Org, token.Id, asSocketIO)
+	if err != nil {
+		return nil, err
 	}
 	return &socket{s, token, l}, nil
 }

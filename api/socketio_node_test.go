@@ -45,6 +45,7 @@ func (r *rig) otherOrg() {
 // configureSockets replaces the Socket.IO server, before its first request.
 func (r *rig) configureSockets(c socketio.Config) {
 	c.Application, c.Logger = sockets{r.server.backend, r.server.hub}, r.server.backend.log
+	c.Address = r.server.backend.limits.key
 	r.server.sockets = socketio.New(c)
 }
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"time"
 
+	"firescan/api"
 	"firescan/catalog"
 	"firescan/deletion"
 	"firescan/provider"
@@ -76,6 +77,12 @@ type Config struct {
 	// ScanStreams is the maximum number of concurrent list requests.
 	ScanStreams int
 
+	// Limits are the quotas of tenants and strangers.
+	Limits api.Limits
+	// TrustedProxies lists addresses and networks of load balancers whose X-Forwarded-For
+	// names the client.
+	TrustedProxies []string
+
 	// Logger is required.
 	Logger *slog.Logger
 	// Version is shown to clients.
@@ -98,6 +105,7 @@ func DefaultConfig() Config {
 		Guards:       deletion.DefaultThresholds(),
 		FreshFor:     time.Hour,
 		ScanStreams:  64,
+		Limits:       api.DefaultLimits(),
 		Logger:       slog.New(slog.DiscardHandler),
 		Version:      "devel",
 	}
@@ -121,6 +129,7 @@ func (c *Config) Validate() error {
 		wrong("--http-tls-cert and --http-tls-key must be given together, or not at all")
 	}
 	c.checkMembership(wrong)
+	c.checkLimits(wrong)
 	if c.ScanStreams < 1 || c.ScanStreams > maxStreams {
 		wrong("--scan-streams is %d: give 1 to %d", c.ScanStreams, maxStreams)
 	}

@@ -139,7 +139,7 @@ func (n *Node) open() (err error) {
 	n.events = n.api.EventStream(n.id, n.cluster)
 	n.cluster.Handle("GET "+api.EventsPath, n.events)
 	// Requests that another node forwards because this node holds the shard.
-	n.cluster.Handle("/api/", n.api)
+	n.cluster.Handle("/api/", n.api.Forwarded())
 	// From here on other nodes send requests, and this node may lead.
 	return n.cluster.Start()
 }

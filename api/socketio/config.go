@@ -3,6 +3,7 @@ package socketio
 import (
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"time"
 )
 
@@ -10,8 +11,10 @@ const (
 	// maxPayload is the maximum size in bytes of a frame, message or body from a client.
 	// The open packet announces it.
 	maxPayload = 64 << 10
-	// maxUnauthenticated is the maximum number of sessions that have not authenticated.
+	// maxUnauthenticated is the maximum number of sessions that have not authenticated,
+	// maxPerAddress that of one address. More end the oldest of them.
 	maxUnauthenticated = 4096
+	maxPerAddress      = 512
 	// maxReplies is the maximum number of replies that wait for one client.
 	maxReplies = 16
 	// maxBatch is the maximum number of packets that are sent at once.
@@ -26,10 +29,10 @@ const (
 
 // Application authenticates clients. It is called from several goroutines.
 type Application interface {
-	// Connect authenticates a client. The argument auth is the JSON object that it sent,
-	// or empty. The client sees the content of a *Refusal, and of other errors only that
-	// there was one.
-	Connect(auth json.RawMessage) (Client, error)
+	// Connect authenticates a client. The argument address is where it comes from, and
+	// auth the JSON object that it sent, or empty. The client sees the content of a
+	// *Refusal, and of other errors only that there was one.
+	Connect(address string, auth json.RawMessage) (Client, error)
 }
 
 // Client is the application's side of a connected client.
@@ -59,7 +62,9 @@ func (r *Refusal) Error() string { return r.Message }
 // Config configures a Server. Zero durations mean the default.
 type Config struct {
 	Application Application
-	Logger      *slog.Logger
+	// Address returns the address of the client of a request.
+	Address func(*http.Request) string
+	Logger  *slog.Logger
 	// PingInterval is the time between pings, and between calls of Authorized.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to return a ping.

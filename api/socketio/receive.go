@@ -82,7 +82,7 @@ type connectError struct {
 
 // connect authenticates the client.
 func (s *session) connect(auth json.RawMessage) error {
-	client, err := s.config.Application.Connect(auth)
+	client, err := s.config.Application.Connect(s.address, auth)
 	if err != nil {
 		refused := connectError{Message: "The connection was refused"}
 		if r, ok := errors.AsType[*Refusal](err); ok {
@@ -104,7 +104,7 @@ func (s *session) connect(auth json.RawMessage) error {
 	s.client = client
 	ok := s.enqueue(hello) // under the lock, so that it precedes the client's events
 	s.mu.Unlock()
-	s.registry.authenticated()
+	s.registry.authenticated(s)
 	s.connecting.Stop()
 	if !ok {
 		s.closeSlow()

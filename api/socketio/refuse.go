@@ -29,8 +29,8 @@ func refuse(w http.ResponseWriter, status, code int, message string) {
 	_, _ = w.Write(body)
 }
 
-// refuseSession refuses a new session for lack of room.
+// refuseSession refuses a new session, since the server closes.
 func refuseSession(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "5")
-	refuse(w, http.StatusServiceUnavailable, codeForbidden, "No new sessions at the moment; try again shortly")
+	refuse(w, http.StatusServiceUnavailable, codeForbidden, "This node is shutting down; connect again")
 }

@@ -6,23 +6,30 @@ import "sync"
 type registry struct {
 	running sync.WaitGroup
 
-	mu              sync.Mutex
-	closed          bool
-	sessions        map[string]*session
-	unauthenticated int
+	mu       sync.Mutex
+	closed   bool
+	sessions map[string]*session
+	waiting  *waiting
 }
 
-// add adds a session and starts its timers. It reports false when the registry is closed
-// or full.
+func newRegistry() *registry {
+	return &registry{sessions: map[string]*session{}, waiting: newWaiting()}
+}
+
+// add adds a session and starts its timers. It reports false when the registry is closed.
 func (r *registry) add(s *session) bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed || r.unauthenticated >= maxUnauthenticated {
+	if r.closed {
+		r.mu.Unlock()
 		return false
 	}
 	r.sessions[s.id] = s
-	r.unauthenticated++
+	oldest := r.waiting.add(s)
 	s.startTimers()
+	r.mu.Unlock()
+	if oldest != nil {
+		oldest.close("too many sessions have not authenticated", false)
+	}
 	return true
 }
 
@@ -33,19 +40,17 @@ func (r *registry) get(id string) *session {
 }
 
 // authenticated records that a session has authenticated.
-func (r *registry) authenticated() {
+func (r *registry) authenticated(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unauthenticated--
+	r.waiting.remove(s)
 }
 
-func (r *registry) remove(id string, authenticated bool) {
+func (r *registry) remove(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.sessions, id)
-	if !authenticated {
-		r.unauthenticated--
-	}
+	delete(r.sessions, s.id)
+	r.waiting.remove(s)
 }
 
 // run starts a goroutine that close waits for. It reports false after close.

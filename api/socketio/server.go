@@ -22,7 +22,7 @@ func New(c Config) *Server {
 	config := c.withDefaults()
 	return &Server{
 		config:   config,
-		registry: &registry{sessions: map[string]*session{}},
+		registry: newRegistry(),
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: config.WriteTimeout, ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
 			Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
@@ -88,7 +88,7 @@ func (s *Server) openPolling(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, codeMethod, "Bad handshake method")
 		return
 	}
-	one := s.open()
+	one := s.open(r)
 	if one == nil {
 		refuseSession(w)
 		return
@@ -102,7 +102,7 @@ func (s *Server) openPolling(w http.ResponseWriter, r *http.Request) {
 // goroutines outlive the request.
 func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, id string) {
 	if id == "" {
-		one := s.open()
+		one := s.open(r)
 		if one == nil {
 			refuseSession(w)
 			return
@@ -138,9 +138,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, serve func(*web
 	return true
 }
 
-// open opens a session. It returns nil when the server is full or closed.
-func (s *Server) open() *session {
-	one := newSession(s.config, s.registry, rand.Text())
+// open opens a session. It returns nil when the server is closed.
+func (s *Server) open(r *http.Request) *session {
+	one := newSession(s.config, s.registry, rand.Text(), s.config.Address(r))
 	if !s.registry.add(one) {
 		return nil
 	}

@@ -21,6 +21,7 @@ type session struct {
 	config   *Config
 	registry *registry
 	id       string // secret
+	address  string // of the client when it opened the session
 	done     chan struct{}
 	replies  chan []byte // packets for this client only
 	// sending is held by the transport that sends packets: by each poll for itself, by a
@@ -42,9 +43,9 @@ type session struct {
 	conn      *websocket.Conn
 }
 
-func newSession(c *Config, r *registry, id string) *session {
+func newSession(c *Config, r *registry, id, address string) *session {
 	return &session{
-		config: c, registry: r, id: id, done: make(chan struct{}), replies: make(chan []byte, maxReplies), sending: make(chan struct{}, 1),
+		config: c, registry: r, id: id, address: address, done: make(chan struct{}), replies: make(chan []byte, maxReplies), sending: make(chan struct{}, 1),
 		pingAt: time.Now().Add(c.PingInterval), probed: make(chan struct{}),
 	}
 }
@@ -69,7 +70,7 @@ func (s *session) close(why string, slow bool) {
 	close(s.done)
 	s.silence.Stop()
 	s.connecting.Stop()
-	s.registry.remove(s.id, client != nil)
+	s.registry.remove(s)
 	if client != nil {
 		client.Close(slow)
 	}

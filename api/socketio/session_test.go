@@ -183,22 +183,36 @@ func TestUnauthenticatedSessionsAreLimited(t *testing.T) {
 	r := newRig(t, Config{ConnectTimeout: time.Hour, PingInterval: time.Hour})
 	w := r.dial("")
 	c := connect(t, r, w) // no longer counts
-	begin := func() int {
-		w := httptest.NewRecorder()
-		r.server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, query+"polling", nil))
-		return w.Code
-	}
-	for range maxUnauthenticated {
-		if code := begin(); code != http.StatusOK {
-			t.Fatal(code)
+	var sids []string
+	begin := func(address string) {
+		w, request := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, query+"polling", nil)
+		request.RemoteAddr = address + ":1"
+		if r.server.ServeHTTP(w, request); w.Code != http.StatusOK {
+			t.Fatal(w.Code)
 		}
+		_, rest, _ := strings.Cut(w.Body.String(), `"sid":"`)
+		sid, _, _ := strings.Cut(rest, `"`)
+		sids = append(sids, sid)
 	}
-	if code := begin(); code != http.StatusServiceUnavailable {
-		t.Errorf("one session too many: %d", code)
+	begin("192.0.2.200") // a client that is slow to authenticate
+	for range 2 * maxUnauthenticated {
+		begin("192.0.2.1")
 	}
-	if code, _ := r.do("GET", query+"websocket", "", upgradeHeader...); code != http.StatusServiceUnavailable {
-		t.Errorf("one session too many: %d", code)
+	if n := r.unauthenticated(); n != maxPerAddress+1 || r.sessions() != n+1 {
+		t.Errorf("%d sessions, %d of them without a token, want %d for one address", r.sessions(), n, maxPerAddress)
 	}
+	if r.server.registry.get(sids[0]) == nil || r.server.registry.get(sids[1]) != nil {
+		t.Error("the sessions of one address must end others of this address only, the oldest first")
+	}
+	for n := range 2 * maxUnauthenticated {
+		begin(fmt.Sprintf("198.51.100.%d", n%100))
+	}
+	if n := r.unauthenticated(); n != maxUnauthenticated || r.sessions() != n+1 {
+		t.Errorf("%d sessions, %d of them without a token, want %d", r.sessions(), n, maxUnauthenticated)
+	}
+	// Neither newcomers nor those who have authenticated are kept out.
+	connect(t, r, r.poll())
+	connect(t, r, r.dial(""))
 	c.events <- event(1)
 	if got := w.receive(); got != `42["n",1]` {
 		t.Errorf("an authenticated client received %q", got)

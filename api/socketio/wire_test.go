@@ -54,7 +54,7 @@ func (f *fake) Handle(event string, args []json.RawMessage) any {
 }
 
 // Connect implements Application.
-func (r *rig) Connect(auth json.RawMessage) (Client, error) {
+func (r *rig) Connect(_ string, auth json.RawMessage) (Client, error) {
 	switch string(auth) {
 	case `{"who":"denied"}`:
 		return nil, &Refusal{"You may not", map[string]int{"code": 7}}
@@ -66,10 +66,16 @@ func (r *rig) Connect(auth json.RawMessage) (Client, error) {
 	return f, nil
 }
 
+// remoteAddress returns the address of a request without its port.
+func remoteAddress(r *http.Request) string {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return host
+}
+
 func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
 	r := &rig{t: t, clients: make(chan *fake, 4096)}
-	c.Application = r
+	c.Application, c.Address = r, remoteAddress
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -94,7 +100,7 @@ func (r *rig) sessions() int {
 func (r *rig) unauthenticated() int {
 	r.server.registry.mu.Lock()
 	defer r.server.registry.mu.Unlock()
-	return r.server.registry.unauthenticated
+	return r.server.registry.waiting.all.Len()
 }
 
 // waitForPoll waits until a poll of the session is in progress.

@@ -1,0 +1,19 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"firescan/node"
+)
+
+// limitFlags adds the flags of quotas.
+func limitFlags(f *pflag.FlagSet, c *node.Config) {
+	l := &c.Limits
+	f.IntVar(&l.OrgRequests, "limit-org-requests", l.OrgRequests, "maximum requests per second of an organization, on each node (0 = unlimited, as for all limits)")
+	f.IntVar(&l.TokenRequests, "limit-token-requests", l.TokenRequests, "maximum requests per second of a token, on each node")
+	f.IntVar(&l.Streams, "limit-streams", l.Streams, "maximum event streams (SSE and Socket.IO) of a node")
+	f.IntVar(&l.OrgStreams, "limit-org-streams", l.OrgStreams, "maximum event streams of an organization, on each node")
+	f.IntVar(&l.TokenStreams, "limit-token-streams", l.TokenStreams, "maximum event streams of a token, on each node")
+	f.IntVar(&l.FailedLogins, "limit-failed-logins", l.FailedLogins, "maximum requests per minute with an unknown token from an address, on each node")
+	f.StringSliceVar(&c.TrustedProxies, "trusted-proxies", c.TrustedProxies, "IP addresses or networks (CIDR) of load balancers whose X-Forwarded-For names the client; repeatable")
+}
