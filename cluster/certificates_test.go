@@ -5,12 +5,17 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	cpb "firescan/cluster/clusterpb"
+	rpc "firescan/cluster/clusterpb/clusterpbconnect"
 	"firescan/cluster/transport"
 	"firescan/cluster/transport/transporttest"
 )
@@ -53,7 +58,7 @@ func TestOtherSecretIsRefused(t *testing.T) {
 	if _, err := stranger.transport.StreamLayer().Dial(raft.ServerAddress(nodes[0].id), time.Minute); !errors.Is(err, transport.ErrOtherSecret) {
 		t.Errorf("dial: %v, want ErrOtherSecret", err)
 	}
-	nodes[0].logs("refused this node's certificate (has it another cluster secret?)")
+	nodes[0].logs("refused this node's certificate (has it another cluster secret")
 	if len(nodes[0].Peers()) != 2 || stranger.Ready() == nil {
 		t.Error("a node with another secret joined")
 	}
@@ -87,6 +92,8 @@ func TestOwnCertificates(t *testing.T) {
 	if names := presented(t, nodes[0]); !slices.Equal(names, []string{"n1"}) {
 		t.Fatalf("the node presents a certificate for %v", names)
 	}
+	// Another certificate of the authority is nobody: not over RPC, and not over Raft.
+	nodes[0].refusesCaller(own.IssueFor(t, t.TempDir(), "some-laptop", "n3"))
 	own.Issue(t, dirs[0], "n1", "n1.example.com")
 	eventually(t, "the new certificate is presented", func() error {
 		if names := presented(t, nodes[0]); !slices.Contains(names, "n1.example.com") {
@@ -94,6 +101,38 @@ func TestOwnCertificates(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// refusesCaller fails unless a node refuses a certificate of its authority, and logs it.
+func (n *node) refusesCaller(files transport.CertFiles) {
+	t := n.rig.t
+	t.Helper()
+	certificate, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate}} //nolint:gosec // the test trusts it
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: true}}
+	token, err := catalog.Encode(&pb.PutToken{Token: &pb.Token{Id: "t1", Hash: catalog.HashToken("secret"), Role: string(catalog.RoleRoot)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := rpc.NewPeerClient(client, "https://"+n.transport.Address()).Propose(t.Context(), &cpb.ProposeRequest{Entries: [][]byte{token}})
+	if err == nil {
+		t.Errorf("RPC: %v", response)
+	}
+	config.NextProtos = []string{"firescan-raft/1"}
+	conn, err := tls.Dial("tcp", n.transport.Address(), config)
+	if err == nil {
+		defer conn.Close()
+		err = writeFrame(conn, &cpb.Greeting{ClusterId: n.members.identity.get().Cluster, From: "n3", To: n.id})
+	}
+	var greeted cpb.GreetingAnswer
+	if err == nil && readFrame(conn, &greeted) == nil {
+		t.Errorf("Raft: greeted %v", &greeted)
+	}
+	n.logs("certificate refused on the cluster port")
+	n.logs("some-laptop")
 }
 
 // presented returns the DNS names of the certificate that a node presents on its port.

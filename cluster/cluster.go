@@ -148,9 +148,14 @@ func (c *Cluster) openTransport(identity *identityFile, logger *hclogger) error 
 	if err != nil {
 		return err
 	}
+	var ids func() []string
+	if c.config.Certificates != (transport.CertFiles{}) {
+		ids = c.members.nodeIDs
+	}
 	greeter := greeter{c.members}
 	if c.transport, err = transport.Listen(transport.Config{
 		ID: c.config.ID, ListenAddr: c.config.ClusterAddr, AdvertiseHost: host, Credentials: credentials, Resolve: c.members.resolve,
+		NodeIDs: ids, AllowNames: c.config.AllowNames,
 		Greet: greeter.greet, AcceptGreeting: greeter.accept, Handler: c.mux, Logger: c.logger, Dialer: c.config.faults.dialer,
 	}); err != nil {
 		return err

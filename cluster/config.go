@@ -43,6 +43,8 @@ type Config struct {
 	Secret []byte
 	// Certificates replace the ones derived from Secret; optional.
 	Certificates transport.CertFiles
+	// AllowNames are patterns of names that Certificates may have instead of the id; optional.
+	AllowNames []string
 	// HTTPAddress, host:port of the API of this node, and Version are shown to other nodes.
 	HTTPAddress, Version string
 	// Shards returns the number of shards that this node holds; optional.

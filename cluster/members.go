@@ -143,6 +143,21 @@ func (m *members) resolve(id string) (string, error) {
 	return "", fmt.Errorf("the address of node %s is unknown", id)
 }
 
+// nodeIDs returns the ids of the members, and of the nodes that gossip, and so have the
+// secret of the cluster.
+func (m *members) nodeIDs() []string {
+	ids := []string{m.id}
+	for _, s := range m.servers() {
+		ids = append(ids, string(s.ID))
+	}
+	for id, c := range m.gossip.all() {
+		if m.compatible(c.meta) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // rpc returns the RPC client for another node.
 func (m *members) rpc(id string) rpc.PeerClient {
 	return rpc.NewPeerClient(m.client, "https://"+id, connect.WithReadMaxBytes(MaxMessage))

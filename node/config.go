@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path"
 	"regexp"
+	"strings"
 	"time"
 
 	"firescan/api"
@@ -41,6 +43,9 @@ type Config struct {
 	// ClusterCert, ClusterKey and ClusterCA are PEM files for the cluster port. They replace
 	// the certificates derived from the secret, and are reloaded when they change.
 	ClusterCert, ClusterKey, ClusterCA string
+	// ClusterAllowNames are patterns of names that certificates for the cluster port may have
+	// instead of the id of a node.
+	ClusterAllowNames []string
 	// DeadAfter is how long a node must be gone until it is removed from the cluster, if
 	// three voters remain; negative means never.
 	DeadAfter time.Duration
@@ -186,6 +191,14 @@ func (c *Config) checkMembership(wrong func(format string, args ...any)) {
 	}
 	if own := (c.ClusterCert != "") || (c.ClusterKey != "") || (c.ClusterCA != ""); own && (c.ClusterCert == "" || c.ClusterKey == "" || c.ClusterCA == "") {
 		wrong("--cluster-cert, --cluster-key and --cluster-ca must be given together, or not at all")
+	}
+	if len(c.ClusterAllowNames) > 0 && c.ClusterCA == "" {
+		wrong("--cluster-allow-name needs --cluster-cert, --cluster-key and --cluster-ca")
+	}
+	for _, pattern := range c.ClusterAllowNames {
+		if _, err := path.Match(pattern, ""); err != nil || strings.Trim(pattern, "*?.") == "" {
+			wrong("--cluster-allow-name %q is not a name or a pattern of names, such as *.firescan.example.com", pattern)
+		}
 	}
 }
 

@@ -16,8 +16,8 @@ func (n *Node) openCluster(secret []byte, registry prometheus.Registerer) (*clus
 		ID: n.id, Dir: n.dir.join(raftDir), Catalog: n.catalog, Logger: n.log, Registerer: registry,
 		ClusterAddr: c.ClusterAddr, GossipAddr: c.GossipAddr, AdvertiseHost: c.AdvertiseHost,
 		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Secret: secret,
-		Certificates: transport.CertFiles{Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA},
-		HTTPAddress:  n.advertisedAddr(), Version: c.Version, DeadAfter: c.DeadAfter,
+		Certificates: transport.CertFiles{Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA}, AllowNames: c.ClusterAllowNames,
+		HTTPAddress: n.advertisedAddr(), Version: c.Version, DeadAfter: c.DeadAfter,
 		Shards: func() int {
 			held, err := n.shardsHeld()
 			if err != nil {

@@ -74,12 +74,16 @@ func TestMembershipFlags(t *testing.T) {
 		with func(*Config)
 		want string
 	}{
-		"half an address":   {func(c *Config) { c.ClusterAddr = "here" }, "--cluster-addr"},
-		"one of two":        {func(c *Config) { c.GossipAddr = "" }, "must be given together"},
-		"a name to join":    {func(c *Config) { c.Join = []string{"n1"} }, "--join"},
-		"nobody expected":   {func(c *Config) { c.BootstrapExpect = 0 }, "--bootstrap-expect"},
-		"alone with others": {func(c *Config) { c.ClusterAddr, c.GossipAddr, c.BootstrapExpect = "", "", 3 }, "--cluster-addr"},
-		"half certificates": {func(c *Config) { c.ClusterCert = "a.pem" }, "--cluster-ca"},
+		"half an address":                {func(c *Config) { c.ClusterAddr = "here" }, "--cluster-addr"},
+		"one of two":                     {func(c *Config) { c.GossipAddr = "" }, "must be given together"},
+		"a name to join":                 {func(c *Config) { c.Join = []string{"n1"} }, "--join"},
+		"nobody expected":                {func(c *Config) { c.BootstrapExpect = 0 }, "--bootstrap-expect"},
+		"alone with others":              {func(c *Config) { c.ClusterAddr, c.GossipAddr, c.BootstrapExpect = "", "", 3 }, "--cluster-addr"},
+		"half certificates":              {func(c *Config) { c.ClusterCert = "a.pem" }, "--cluster-ca"},
+		"names without own certificates": {func(c *Config) { c.ClusterAllowNames = []string{"*.example.com"} }, "--cluster-cert"},
+		"every name": {func(c *Config) {
+			c.ClusterCert, c.ClusterKey, c.ClusterCA, c.ClusterAllowNames = "a", "b", "c", []string{"*"}
+		}, "--cluster-allow-name"},
 	} {
 		c := testConfig(t)
 		change.with(&c)

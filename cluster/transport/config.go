@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Config is the configuration of a Transport. All fields but Dialer are required.
+// Config is the configuration of a Transport. Fields without a remark are required.
 type Config struct {
 	// ID is the id of this node, the common name of its certificate.
 	ID string
@@ -16,6 +16,12 @@ type Config struct {
 	// the host that other nodes reach it at.
 	ListenAddr, AdvertiseHost string
 	Credentials               Credentials
+	// NodeIDs returns the ids of the nodes. Callers must have a certificate that names one of
+	// them. nil accepts all certificates of the authorities.
+	NodeIDs func() []string
+	// AllowNames are patterns (path.Match) of names that certificates of any node may have
+	// instead. Optional.
+	AllowNames []string
 	// Resolve returns the host:port of another node's cluster port.
 	Resolve func(id string) (string, error)
 	// Greet runs on each Raft stream that this node opens to node id, and AcceptGreeting on
@@ -25,7 +31,7 @@ type Config struct {
 	// Handler serves the HTTP requests of other nodes.
 	Handler http.Handler
 	Logger  *slog.Logger
-	// Dialer replaces net.Dialer.DialContext in tests.
+	// Dialer replaces net.Dialer.DialContext in tests. Optional.
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 }
 

@@ -19,11 +19,16 @@ func (r *Reloader) CheckNow() {
 }
 
 // ServerConfig returns the TLS configuration of the cluster port.
-func ServerConfig(c Credentials) *tls.Config { return security{c}.server() }
+func ServerConfig(c Credentials) *tls.Config { return security{credentials: c}.server() }
+
+// ServerConfigFor is ServerConfig with Config.NodeIDs and AllowNames.
+func ServerConfigFor(c Credentials, ids []string, allowed ...string) *tls.Config {
+	return security{c, func() []string { return ids }, allowed}.server()
+}
 
 // ClientConfig returns the TLS configuration for a connection to node id at host.
 func ClientConfig(c Credentials, id, host, protocol string) *tls.Config {
-	return security{c}.client(id, host, protocol)
+	return security{credentials: c}.client(id, host, protocol)
 }
 
 // MaxPendingPerHost is the limit of handshakes for each address.

@@ -111,7 +111,11 @@ func (l *listener) accept(stranger *GatedConn) {
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		l.refused(conn, "TLS handshake on the cluster port failed", explainAlert(err))
+		what := "TLS handshake on the cluster port failed"
+		if errors.Is(err, errNotNode) {
+			what = "certificate refused on the cluster port"
+		}
+		l.refused(conn, what, explainAlert(err))
 		return
 	}
 	if secure.ConnectionState().NegotiatedProtocol != protocolRaft {

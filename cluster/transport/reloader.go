@@ -14,8 +14,7 @@ import (
 // CertFiles names PEM files.
 type CertFiles struct {
 	// Cert is the certificate with its chain, and Key its private key. On the cluster port the
-	// certificate must allow server and client use, and name the node's id or the host that
-	// others reach it at.
+	// certificate must allow server and client use, and name the node's id.
 	Cert, Key string
 	// CA holds the authorities that certificates of other nodes are verified against.
 	CA string

@@ -30,7 +30,16 @@ type Transport struct {
 
 // Listen opens the port. No connection is accepted before Serve.
 func Listen(c Config) (*Transport, error) {
-	t := &Transport{config: c, security: security{c.Credentials}, conns: newConnTracker(c.Dialer)}
+	t := &Transport{config: c, security: security{c.Credentials, c.NodeIDs, c.AllowNames}, conns: newConnTracker(c.Dialer)}
+	if c.NodeIDs != nil { // otherwise it is issued for this node
+		own, err := c.Credentials.Certificate()
+		if err != nil {
+			return nil, err
+		}
+		if err := t.security.checkCaller(own.Leaf, c.ID); err != nil {
+			return nil, fmt.Errorf("other nodes would refuse --cluster-cert: %w", err)
+		}
+	}
 	var err error
 	if t.listener, err = listen(c, t.security.server(), t.conns); err != nil {
 		return nil, err

@@ -56,6 +56,67 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
+// TestCallers checks which certificates of an authority of the operator are those of nodes.
+func TestCallers(t *testing.T) {
+	own := transporttest.NewAuthority(t)
+	server := files(t, own, "n1")
+	for _, tc := range []struct {
+		what       string
+		authority  *transporttest.Authority
+		commonName string
+		names      []string
+		want       bool
+	}{
+		{"id as common name", own, "n2", nil, true},
+		{"id as DNS name", own, "", []string{"other", "n2"}, true},
+		{"allowed name", own, "", []string{"pod-7.firescan.svc"}, true},
+		{"allowed common name, in capitals", own, "POD-7.firescan.SVC", nil, true},
+		{"another certificate of the authority", own, "some-laptop", []string{"laptop.example.com"}, false},
+		{"the id as a part of a name", own, "n22", []string{"n2.example.com"}, false},
+		{"host of a node", own, "", []string{"elsewhere"}, false},
+		{"no name", own, "", nil, false},
+		{"id of another authority", transporttest.NewAuthority(t), "n2", nil, false},
+	} {
+		caller, err := transport.NewReloader(tc.authority.IssueFor(t, t.TempDir(), tc.commonName, tc.names...), discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, protocol := range []string{transport.ProtocolHTTP, transport.ProtocolRaft} {
+			l, err := tls.Listen("tcp", "127.0.0.1:0", transport.ServerConfigFor(server, []string{"n1", "n2"}, "*.firescan.svc"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted := make(chan error, 1)
+			go func() {
+				c, err := l.Accept()
+				if err == nil {
+					err = c.(*tls.Conn).HandshakeContext(t.Context())
+					_ = c.Close()
+				}
+				accepted <- err
+			}()
+			if c, err := tls.Dial("tcp", l.Addr().String(), transport.ClientConfig(caller, "n1", "elsewhere", protocol)); err == nil {
+				defer c.Close()
+			}
+			if err := <-accepted; (err == nil) != tc.want {
+				t.Errorf("%s, %s: %v, want accepted %v", tc.what, protocol, err, tc.want)
+			}
+			_ = l.Close()
+		}
+	}
+}
+
+// TestOwnCertificateOfNobody does not open a port with a certificate that others refuse.
+func TestOwnCertificateOfNobody(t *testing.T) {
+	_, err := transport.Listen(transport.Config{
+		ID: "n1", ListenAddr: "127.0.0.1:0", Credentials: files(t, transporttest.NewAuthority(t), "host.example.com"), Logger: discard,
+		NodeIDs: func() []string { return nil },
+	})
+	if err == nil || !strings.Contains(err.Error(), `"host.example.com"`) || !strings.Contains(err.Error(), "--cluster-allow-name") {
+		t.Errorf("opened: %v", err)
+	}
+}
+
 func files(t *testing.T, a *transporttest.Authority, name string) *transport.Reloader {
 	t.Helper()
 	r, err := transport.NewReloader(a.Issue(t, t.TempDir(), name), discard)

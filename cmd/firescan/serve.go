@@ -74,8 +74,9 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.DurationVar(&c.DeadAfter, "dead-after", c.DeadAfter, "time after which an unreachable node is removed, while three voters remain (negative = never)")
 	f.StringVar(&c.ClusterCert, "cluster-cert", c.ClusterCert, "PEM file with the certificate of the cluster port (default: derived from the cluster secret)")
 	f.StringVar(&c.ClusterKey, "cluster-key", c.ClusterKey, "PEM file with the private key of --cluster-cert")
+	f.StringVar(&c.ClusterCA, "cluster-ca", c.ClusterCA, "PEM file with the CA certificates that verify other nodes; use a CA that issues only their certificates")
+	f.StringSliceVar(&c.ClusterAllowNames, "cluster-allow-name", c.ClusterAllowNames, "name or pattern (*.firescan.example.com) in certificates of nodes, instead of their ids; repeatable")
 	limitFlags(f, c)
-	f.StringVar(&c.ClusterCA, "cluster-ca", c.ClusterCA, "PEM file with the CA certificates that verify other nodes")
 }
 
 // runNode runs a node until ctx is canceled.

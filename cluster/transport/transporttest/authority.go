@@ -47,12 +47,18 @@ func NewAuthority(t *testing.T) *Authority {
 // Issue writes a certificate with these DNS names, its key and the authority to files in dir.
 func (a *Authority) Issue(t *testing.T, dir string, names ...string) transport.CertFiles {
 	t.Helper()
+	return a.IssueFor(t, dir, "", names...)
+}
+
+// IssueFor is Issue for a certificate with a common name.
+func (a *Authority) IssueFor(t *testing.T, dir, commonName string, names ...string) transport.CertFiles {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), DNSNames: names, NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: commonName}, DNSNames: names, NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, a.certificate, public, a.key)
 	if err != nil {
