@@ -338,7 +338,7 @@ func (c *Cluster) Confirm(ctx context.Context, v catalog.Verdict) error {
 }
 
 // Ready returns nil when this node knows a leader and has applied the commands that were
-// committed when it began to lead.
+// committed when it began to lead, and for some seconds after it has lost that leader.
 func (c *Cluster) Ready() error { return c.reads.ready() }
 
 // Leader returns the id of the leader, if this node knows one.

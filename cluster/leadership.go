@@ -17,6 +17,10 @@ const (
 	leaderTimeout = 2500 * time.Millisecond
 	// termBarrierTimeout bounds how long a new leader waits until it has applied its log.
 	termBarrierTimeout = 10 * time.Second
+	// readyGrace is how many heartbeats a node counts as ready after it has lost its leader,
+	// which is longer than an election. Otherwise all nodes would be unready at once, and a
+	// balancer would have none for the reads that may well wait for the next leader.
+	readyGrace = 4
 	// leadRetryInterval is the pause after the leader's work has failed.
 	leadRetryInterval = time.Second
 )
@@ -69,7 +73,9 @@ type leadership struct {
 	leader string
 	// caughtUp is the leader whose log this node has applied since it leads.
 	caughtUp string
-	changed  catalog.Signal // broadcast when one of these changes
+	// lost is when this node, which was ready, lost its leader or the leadership.
+	lost    time.Time
+	changed catalog.Signal // broadcast when one of these changes
 }
 
 // run follows changes of leadership until the cluster closes.
@@ -79,7 +85,7 @@ func (l *leadership) run() {
 		if current != nil {
 			current.end(cause)
 			current = nil
-			l.change(func() { l.term = nil })
+			l.change(func() { l.term, l.lost = nil, time.Now() })
 		}
 	}
 	defer func() { end(ErrClosed) }()
@@ -147,7 +153,12 @@ func (l *leadership) setLeader() {
 	same := l.leader == string(id)
 	l.mu.Unlock()
 	if !same {
-		l.change(func() { l.leader = string(id) })
+		l.change(func() {
+			if l.leader != "" && l.leader == l.caughtUp {
+				l.lost = time.Now()
+			}
+			l.leader = string(id)
+		})
 	}
 }
 
@@ -220,6 +231,14 @@ func (l *leadership) hasCaughtUp(leader string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.caughtUp == leader
+}
+
+// inGrace reports whether this node has lost its leader so recently that an election may
+// still run.
+func (l *leadership) inGrace() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.lost) < readyGrace*l.heartbeat
 }
 
 // lead runs fn while this node leads: see Cluster.Lead.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // TestCloseLeader closes the leader: another node leads, and the others see that it left.
+// They are ready throughout.
 func TestCloseLeader(t *testing.T) {
 	r := newRig(t)
 	nodes := r.cluster(3)
@@ -20,6 +22,9 @@ func TestCloseLeader(t *testing.T) {
 			}
 			return nil
 		})
+		if err := n.Ready(); err != nil {
+			t.Errorf("%s is not ready: %v", n.id, err)
+		}
 	}
 	eventually(t, "the others see that it left", func() error {
 		members, err := followers[0].Members(t.Context())
@@ -35,6 +40,30 @@ func TestCloseLeader(t *testing.T) {
 	})
 	leader.start().ready()
 	leader.has(1)
+}
+
+// TestReadyWithoutLeader kills two of three nodes: the last one is ready for the time of an
+// election, and no longer.
+func TestReadyWithoutLeader(t *testing.T) {
+	r := newRig(t)
+	nodes := r.cluster(3)
+	leader, followers := r.leader(nodes...)
+	leader.kill()
+	followers[0].kill()
+	last := followers[1]
+	eventually(t, "the last node has lost the leader", func() error {
+		if id, ok := last.Leader(); ok {
+			return fmt.Errorf("its leader is %s", id)
+		}
+		return nil
+	})
+	if err := last.Ready(); err != nil {
+		t.Errorf("right after the leader was lost: %v", err)
+	}
+	last.leadership.change(func() { last.leadership.lost = time.Now().Add(-readyGrace * last.config.Timing.Heartbeat) })
+	if err := last.Ready(); !errors.Is(err, ErrNoLeader) {
+		t.Errorf("long after the leader was lost: %v", err)
+	}
 }
 
 // TestMemberStates lists the members of a cluster with one node down.

@@ -179,6 +179,8 @@ func (r *reads) ready() error {
 		return nil
 	case r.members.identity.get().Stage != stageMember:
 		return fmt.Errorf("%w: this node was not admitted to a cluster yet", ErrNoLeader)
+	case r.leadership.inGrace():
+		return nil
 	case leader == "" || leader == r.members.id:
 		return ErrNoLeader
 	case !r.leadership.hasCaughtUp(leader):

@@ -30,11 +30,11 @@ func (r *readiness) check() error {
 	if err := r.cluster.Ready(); err != nil {
 		return err
 	}
-	if leader, _ := r.cluster.Leader(); leader == r.self && !r.prepared.Load() {
-		return fmt.Errorf("%w: %w", cluster.ErrNoLeader, errStarting)
-	}
 	if r.setUp.Load() {
 		return nil
+	}
+	if leader, _ := r.cluster.Leader(); leader == r.self && !r.prepared.Load() {
+		return fmt.Errorf("%w: %w", cluster.ErrNoLeader, errStarting)
 	}
 	// The first leader creates them, and every node sees them in its catalog.
 	if err := r.catalog.View(func(tx *catalog.Tx) error {
