@@ -267,7 +267,7 @@ func indexUnavailable(cause error) *Error {
 // fromProvider returns the error of a failed call to a provider. Reason is the only
 // part of the provider's own error that reaches the client.
 func fromProvider(e *provider.Error, typ string) *Error {
-	details := map[string]string{"reason": e.Reason}
+	details := map[string]string{"reason": e.Explain()}
 	if typ != "" {
 		details["provider"] = typ
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"maps"
 	"testing"
 
@@ -21,6 +22,10 @@ func googleKey(email string) map[string]any {
 // TestSentBackUnchanged sends back what was read of a destination of any type, or a part of
 // it: the stored credentials stay as they are, and so does the destination's verification.
 func TestSentBackUnchanged(t *testing.T) {
+	checks := flag.Lookup("rapid.checks").Value
+	usual := checks.String()
+	defer func() { _ = checks.Set(usual) }()
+	_ = checks.Set("30") // of seven requests each
 	r := newRig(t, mem.Options{})
 	emails := rapid.SampledFrom([]string{"a@p.iam.gserviceaccount.com", "b@p.iam.gserviceaccount.com"})
 	rapid.Check(t, func(rt *rapid.T) {
@@ -62,9 +67,6 @@ func TestSentBackUnchanged(t *testing.T) {
 		if !maps.EqualFunc(before.Sealed, after.Sealed, bytes.Equal) || !maps.Equal(before.Masked, after.Masked) ||
 			!after.Verified || after.Revision != before.Revision {
 			rt.Fatalf("PUT %s changed %v into %v", back, before, after)
-		}
-		if a := r.owner("POST", path+"/verify", ""); a.at("data", "verified") != true {
-			rt.Fatalf("after PUT %s: %s", back, a.raw)
 		}
 		r.owner("DELETE", path, "")
 	})

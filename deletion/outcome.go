@@ -104,7 +104,7 @@ func (o Outcome) label() string {
 func Reason(err error) string {
 	text := err.Error()
 	if known, ok := errors.AsType[*provider.Error](err); ok {
-		text = known.Reason
+		text = known.Explain()
 	}
 	if len(text) > maxReason {
 		text = text[:maxReason-3] + "..."

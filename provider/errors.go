@@ -1,10 +1,13 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // A Kind is what a failure means to the caller.
@@ -66,9 +69,18 @@ type Error struct {
 	// bucket.
 	Op     string
 	Bucket string
-	// Reason is safe to show to a person: the provider's own short message where it
-	// has one, never a body, a header or a credential.
+	// Reason says what went wrong, safe to show to a person: in our own words, never with a
+	// body, a header or a credential. It is empty where the fields below say all; Explain
+	// has both.
 	Reason string
+	// Status is the HTTP status of a response that is an error, else 0.
+	Status int
+	// Code is the provider's own code of the error, where it is known.
+	Code string
+	// Call is the request in the provider's words: ListObjectsV2, objects.list.
+	Call string
+	// After is the last key that was listed without an error.
+	After string
 	// NoEffect is set when the call certainly did nothing and will do nothing, also where
 	// the kind does not show it: it was never sent, or the provider refused it. See
 	// MayStillAct.
@@ -82,7 +94,57 @@ func (e *Error) Error() string {
 	if on != "" {
 		on = " bucket " + on
 	}
-	return fmt.Sprintf("%s%s: %s: %s", e.Op, on, e.Kind, e.Reason)
+	return fmt.Sprintf("%s%s: %s: %s", e.Op, on, e.Kind, e.Explain())
+}
+
+// Explain returns what went wrong and where, for a person, such as
+// HTTP 500 InternalError in ListObjectsV2 after "prod/5".
+func (e *Error) Explain() string {
+	var where []string
+	if e.Status != 0 {
+		where = append(where, fmt.Sprintf("HTTP %d", e.Status))
+	}
+	if e.Code != "" {
+		where = append(where, e.Code)
+	}
+	if e.Call != "" {
+		where = append(where, "in "+e.Call)
+	}
+	if e.After != "" {
+		where = append(where, "after "+shortKey(e.After))
+	}
+	at := strings.Join(where, " ")
+	switch {
+	case at == "":
+		return e.Reason
+	case e.Reason == "":
+		return at
+	}
+	return e.Reason + " (" + at + ")"
+}
+
+// maxShownKey is how many characters of a key are shown.
+const maxShownKey = 60
+
+// shortKey quotes a key, or the beginning of a long one.
+func shortKey(key string) string {
+	n := 0
+	for i := range key {
+		if n++; n > maxShownKey {
+			key = key[:i] + "…"
+			break
+		}
+	}
+	return strconv.Quote(key)
+}
+
+// ListFailed adds to the error of a list the last key that was listed without an error: that
+// of the page, or the one that the list was to go on after.
+func ListFailed(err error, req ListRequest, last string) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Call != "" {
+		e.After = cmp.Or(last, strings.TrimSuffix(req.Start, "\x00"))
+	}
+	return err
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 )
 
@@ -93,10 +94,16 @@ func permitted(err error) (bool, error) {
 	switch {
 	case err == nil:
 		return true, nil
-	case KindOf(err) == Denied:
+	case isRefused(err):
 		return false, nil
 	}
 	return false, err
+}
+
+// isRefused reports whether a call is denied, or the server has no such function at all.
+func isRefused(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Kind == Denied || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented)
 }
 
 // cleanUp removes what a probe wrote, or may have written, also when the caller has

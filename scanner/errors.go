@@ -47,7 +47,7 @@ func failureReason(err error) string {
 	case errors.As(err, &node):
 		return node.failure.Reason
 	case errors.As(err, &p):
-		return fmt.Sprintf("%s: %s: %s", p.Op, p.Kind, p.Reason)
+		return fmt.Sprintf("%s: %s: %s", p.Op, p.Kind, p.Explain())
 	case errors.Is(err, syscall.ENOSPC):
 		return "the node's disk is full: free space, then start the sync again"
 	case errors.As(err, &corrupt):

@@ -1,6 +1,7 @@
 package gcs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -40,7 +41,7 @@ func (a *account) failed(ctx context.Context, op, bucket string, err error) erro
 	}
 	// The egress rules and the signing in speak for themselves.
 	if e, ok := errors.AsType[*provider.Error](err); ok {
-		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: e.Err}
+		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Status: e.Status, Code: e.Code, Call: cmp.Or(e.Call, calls[op]), Err: e.Err}
 	}
 	if e, ok := errors.AsType[*googleapi.Error](err); ok {
 		cause := &statusError{e.Code, word(firstReason(e))}
@@ -52,11 +53,16 @@ func (a *account) failed(ctx context.Context, op, bucket string, err error) erro
 			v.reason += "; the default bucket of a Firebase project is <project>.firebasestorage.app or, of older ones, <project>.appspot.com"
 		}
 		return &provider.Error{
-			Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, NoEffect: e.Code == http.StatusTooManyRequests, Err: cause,
+			Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Status: cause.status, Code: cause.reason, Call: calls[op],
+			NoEffect: e.Code == http.StatusTooManyRequests, Err: cause,
 		}
 	}
 	v := classify(op, err)
-	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Err: err}
+	failure := &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Call: calls[op], Err: err}
+	if e, ok := errors.AsType[*inPlace](err); ok && e.status >= 400 {
+		failure.Status, failure.Code = e.status, word(e.reason)
+	}
+	return failure
 }
 
 func (b *bucket) failed(ctx context.Context, op string, err error) error {

@@ -152,7 +152,7 @@ func refusal(refused *oauth2.RetrieveError) error {
 	}
 	_ = json.Unmarshal(refused.Body, &body)
 	status := refused.Response.StatusCode
-	e := &provider.Error{Kind: provider.Credentials, Op: "sign in", Err: &statusError{status, word(body.Error)}}
+	e := &provider.Error{Kind: provider.Credentials, Op: "sign in", Status: status, Code: word(body.Error), Call: "sign in", Err: &statusError{status, word(body.Error)}}
 	switch {
 	case status == http.StatusTooManyRequests:
 		e.Kind, e.Reason = provider.Throttled, "Google asks to slow down with signing in"

@@ -108,7 +108,7 @@ func TestSigningInFails(t *testing.T) {
 			"list": list(t.Context(), a), "put": a.Bucket("bucket").Put(t.Context(), "k", []byte("b")), "buckets": buckets,
 		} {
 			e, ok := errors.AsType[*provider.Error](err)
-			if !ok || e.Kind != c.want || e.Op != op || !strings.Contains(e.Reason, c.reason) {
+			if !ok || e.Kind != c.want || e.Op != op || !strings.Contains(e.Explain(), c.reason) {
 				t.Errorf("%d %s: %s: %v, want kind %v and %q in it", c.status, c.body, op, err, c.want, c.reason)
 				continue
 			}

@@ -27,6 +27,13 @@ const (
 	opCreate  = "create bucket"
 )
 
+// calls are the methods of the JSON API that calls make.
+// https://cloud.google.com/storage/docs/json_api/v1
+var calls = map[string]string{
+	opList: "objects.list", opStat: "objects.get", opPut: "objects.insert", opDelete: "objects.delete", opBatch: "objects.delete",
+	opTest: "buckets.testIamPermissions", opBuckets: "buckets.list", opCreate: "buckets.insert",
+}
+
 // statusError is what is kept of a response with an error status. The library's own error
 // keeps the whole answer, which may quote the request.
 type statusError struct {
@@ -125,7 +132,6 @@ func classifyStatus(op string, e *statusError, missingBucket bool) verdict {
 	if v, known := verdicts[e.reason]; known {
 		return v
 	}
-	says := "the provider returned " + e.Error()
 	switch status := e.status; {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		return verdict{provider.Throttled, slowDown}
@@ -144,9 +150,9 @@ func classifyStatus(op string, e *statusError, missingBucket bool) verdict {
 	case status == http.StatusPreconditionFailed:
 		return verdict{provider.Changed, "the object has changed"}
 	case status >= 500 || status == http.StatusRequestTimeout || status == http.StatusConflict:
-		return verdict{provider.Unavailable, says}
+		return verdict{provider.Unavailable, ""}
 	case status >= 400:
-		return verdict{provider.Invalid, says}
+		return verdict{provider.Invalid, ""}
 	case status >= 300:
 		return verdict{provider.Invalid, "the endpoint redirects elsewhere, which is not followed"}
 	}

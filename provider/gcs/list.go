@@ -45,7 +45,7 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 	for range maxBarren {
 		before := d.token
 		if err := b.answer(ctx, &d); err != nil {
-			return b.failed(ctx, opList, err)
+			return provider.ListFailed(b.failed(ctx, opList, err), req, d.last)
 		}
 		if d.finish() {
 			return nil
@@ -71,7 +71,7 @@ func (b *bucket) ListSerial(ctx context.Context, prefix, token string, page *pro
 	w.loose = true
 	d := decoder{window: w, page: page, token: token}
 	if err := b.answer(ctx, &d); err != nil {
-		return "", b.failed(ctx, opList, err)
+		return "", provider.ListFailed(b.failed(ctx, opList, err), provider.ListRequest{}, d.last)
 	}
 	return d.token, nil
 }
@@ -112,6 +112,7 @@ func (b *bucket) answer(ctx context.Context, d *decoder) error {
 	*d = next
 	return bodies.Lend(response.Body, response.ContentLength, func(body []byte) error {
 		if err := d.decode(body); err != nil {
+			d.last = string(d.lastName)
 			if _, is := errors.AsType[*inPlace](err); is {
 				return err
 			}

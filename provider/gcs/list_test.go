@@ -61,8 +61,8 @@ func TestFailuresByKind(t *testing.T) {
 		{403, errorDocument(403, "accountDisabled"), provider.Denied, "disabled"},
 		{403, "<html>" + secret + "</html>", provider.Denied, "permit"},
 		{404, errorDocument(404, "notFound"), provider.NoBucket, "does not exist"},
-		{400, errorDocument(400, "invalid"), provider.Invalid, "status 400 invalid"},
-		{400, errorDocument(400, "two words "+secret), provider.Invalid, "status 400"},
+		{400, errorDocument(400, "invalid"), provider.Invalid, "HTTP 400 invalid in objects.list"},
+		{400, errorDocument(400, "two words "+secret), provider.Invalid, "HTTP 400"},
 		{400, errorDocument(400, "userProjectMissing"), provider.Invalid, "requester"},
 		{412, errorDocument(412, "orgPolicyConstraintFailed"), provider.Denied, "policy"},
 		{302, "", provider.Invalid, "redirect"},
@@ -71,7 +71,7 @@ func TestFailuresByKind(t *testing.T) {
 		{429, "", provider.Throttled, "slow down"},
 		{503, errorDocument(503, "backendError"), provider.Throttled, "slow down"},
 		{503, "<html>busy</html>", provider.Throttled, "slow down"},
-		{500, errorDocument(500, "internalError"), provider.Unavailable, "status 500 internalError"},
+		{500, errorDocument(500, "internalError"), provider.Unavailable, "HTTP 500 internalError in objects.list"},
 		{502, "<html>bad gateway</html>", provider.Unavailable, "502"},
 		{504, "", provider.Unavailable, "504"},
 		{408, "", provider.Unavailable, "408"},
@@ -98,11 +98,11 @@ func TestFailuresByKind(t *testing.T) {
 			})
 			err := b.List(t.Context(), provider.ListRequest{}, &provider.Page{})
 			e, ok := errors.AsType[*provider.Error](err)
-			if !ok || e.Kind != c.want || e.Op != "list" || e.Bucket != "bucket" || !strings.Contains(e.Reason, c.reason) {
+			if !ok || e.Kind != c.want || e.Op != "list" || e.Bucket != "bucket" || !strings.Contains(e.Explain(), c.reason) {
 				t.Fatalf("error %v, want kind %v and %q in it", err, c.want, c.reason)
 			}
 			for cause := error(e); cause != nil; cause = errors.Unwrap(cause) {
-				if said := fmt.Sprintf("%v %+v", cause, cause); strings.Contains(said, secret) || strings.ContainsAny(e.Reason, "<>") {
+				if said := fmt.Sprintf("%v %+v", cause, cause); strings.Contains(said, secret) || strings.ContainsAny(e.Explain(), "<>") {
 					t.Errorf("the error says too much: %s", said)
 				}
 			}

@@ -69,7 +69,7 @@ var verdicts = map[string]verdict{
 	"RequestLimitExceeded": {provider.Throttled, "the provider asks to slow down"},
 	"TooManyRequests":      {provider.Throttled, "the provider asks to slow down"},
 
-	"InternalError":              {provider.Unavailable, "the provider failed"},
+	"InternalError":              {provider.Unavailable, ""},
 	"RequestTimeout":             {provider.Unavailable, "the provider waited too long for the request"},
 	"TemporaryRedirect":          {provider.Unavailable, "the bucket is on its way to its region"},
 	"ConditionalRequestConflict": {provider.Unavailable, "another change of the object is under way"},

@@ -23,10 +23,37 @@ func failed(ctx context.Context, op, bucket string, err error) error {
 	}
 	// The egress rules speak for themselves.
 	if e, ok := errors.AsType[*provider.Error](err); ok {
-		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Err: e}
+		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Call: callOf(err), Err: e}
 	}
 	v := classify(err)
-	return &provider.Error{Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, NoEffect: throttles(err), Err: cause(err)}
+	failure := &provider.Error{
+		Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Code: codeOf(err), Call: callOf(err), NoEffect: throttles(err), Err: cause(err),
+	}
+	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && e.HTTPStatusCode()/100 != 2 {
+		failure.Status = e.HTTPStatusCode()
+	}
+	return failure
+}
+
+// callOf returns the name of the request that failed.
+func callOf(err error) string {
+	if e, ok := errors.AsType[*smithy.OperationError](err); ok {
+		return e.Operation()
+	}
+	return ""
+}
+
+// codeOf returns the code of a failure, if it is known: a server may quote the request there.
+func codeOf(err error) (code string) {
+	if e, ok := errors.AsType[*serverError](err); ok {
+		code = e.code
+	} else if e, ok := errors.AsType[smithy.APIError](err); ok {
+		code = e.ErrorCode()
+	}
+	if _, known := verdicts[code]; !known {
+		return ""
+	}
+	return code
 }
 
 func (b *bucket) failed(ctx context.Context, op string, err error) error {
@@ -129,24 +156,23 @@ func classifyStatus(response *smithyhttp.ResponseError, err error) verdict {
 			return v
 		}
 	}
-	says := fmt.Sprintf("the provider returned status %d", status)
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		return verdict{provider.Throttled, says}
+		return verdict{provider.Throttled, ""}
 	case status == http.StatusUnauthorized:
-		return verdict{provider.Credentials, says}
+		return verdict{provider.Credentials, "the credentials are not valid"}
 	case status == http.StatusForbidden:
-		return verdict{provider.Denied, says}
+		return verdict{provider.Denied, "the credentials do not permit this"}
 	case status == http.StatusNotFound:
-		return verdict{provider.NotFound, says}
+		return verdict{provider.NotFound, "the object or its bucket does not exist"}
 	case status == http.StatusPreconditionFailed:
 		return verdicts["PreconditionFailed"]
 	case status == http.StatusNotImplemented:
-		return verdict{provider.Invalid, says}
+		return verdict{provider.Invalid, ""}
 	case status >= 500 || status == http.StatusRequestTimeout:
-		return verdict{provider.Unavailable, says}
+		return verdict{provider.Unavailable, ""}
 	case status >= 400:
-		return verdict{provider.Invalid, says}
+		return verdict{provider.Invalid, ""}
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return verdict{provider.Unavailable, "the connection broke in the middle of a response"}

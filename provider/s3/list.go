@@ -21,8 +21,8 @@ func (b *bucket) List(ctx context.Context, req provider.ListRequest, page *provi
 		page.Reset()
 		return nil
 	}
-	if err := b.list(ctx, req, page); err != nil {
-		return b.failed(ctx, "list", err)
+	if last, err := b.list(ctx, req, page); err != nil {
+		return provider.ListFailed(b.failed(ctx, "list", err), req, last)
 	}
 	return nil
 }
@@ -34,7 +34,7 @@ func (b *bucket) ListSerial(ctx context.Context, prefix, token string, page *pro
 	}
 	out, err := b.page(ctx, window{prefix: prefix, loose: true}, 0, token, page)
 	if err != nil {
-		return "", b.failed(ctx, "list", err)
+		return "", provider.ListFailed(b.failed(ctx, "list", err), provider.ListRequest{}, out.last)
 	}
 	if !out.truncated {
 		return "", nil
@@ -44,30 +44,30 @@ func (b *bucket) ListSerial(ctx context.Context, prefix, token string, page *pro
 
 // list continues by key, which any server should be able to do. Only when every key of a
 // page lies before req.Start (startAfter explains why) does it follow the server's token,
-// within this one call.
-func (b *bucket) list(ctx context.Context, req provider.ListRequest, page *provider.Page) error {
+// within this one call. With an error, last is the last key that was listed.
+func (b *bucket) list(ctx context.Context, req provider.ListRequest, page *provider.Page) (last string, err error) {
 	w := windowOf(req)
 	if strings.ContainsAny(w.after, decoded) {
 		if exact, err := b.takesStartAsIs(ctx, req.Prefix); err != nil {
-			return err
+			return "", err
 		} else if !exact {
-			return &provider.Untrusted{Cause: provider.ErrStartMoved}
+			return "", &provider.Untrusted{Cause: provider.ErrStartMoved}
 		}
 	}
 	for token := ""; ; {
 		out, err := b.page(ctx, w, req.MaxKeys, token, page)
 		if err != nil {
-			return err
+			return out.last, err
 		}
 		next, more := w.following(out)
 		switch {
 		case !more:
-			return nil
+			return "", nil
 		case next > w.start:
 			page.Next, page.More = next, true
-			return nil
+			return "", nil
 		case out.token == token:
-			return &provider.Untrusted{Cause: errRepeated}
+			return out.last, &provider.Untrusted{Cause: errRepeated}
 		}
 		token = out.token
 	}

@@ -78,11 +78,11 @@ func TestFailuresByKind(t *testing.T) {
 		{503, errorDocument("SlowDown"), "", provider.Throttled, "slow down"},
 		{503, "<html>busy</html>", "", provider.Throttled, "overloaded"},
 		{429, "", "", provider.Throttled, "slow down"},
-		{500, errorDocument("InternalError"), "", provider.Unavailable, "failed"},
+		{500, errorDocument("InternalError"), "", provider.Unavailable, "InternalError in ListObjectsV2"},
 		{502, "<html>bad gateway</html>", "", provider.Unavailable, "502"},
 		{504, "", "", provider.Unavailable, "504"},
 		{200, errorDocument("SlowDown"), "", provider.Throttled, "slow down"},
-		{200, errorDocument("InternalError"), "", provider.Unavailable, "failed"},
+		{200, errorDocument("InternalError"), "", provider.Unavailable, "InternalError in ListObjectsV2"},
 		{200, errorDocument("SomethingNew"), "", provider.Corrupt, "not known"},
 		{200, errorDocument("<x>"), "", provider.Corrupt, ""},
 		{200, "", "", provider.Corrupt, "empty"},
@@ -100,13 +100,55 @@ func TestFailuresByKind(t *testing.T) {
 			})
 			err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{}, &provider.Page{})
 			e, ok := errors.AsType[*provider.Error](err)
-			if !ok || e.Kind != c.want || e.Op != "list" || e.Bucket != "bucket" || !strings.Contains(e.Reason, c.reason) {
+			if !ok || e.Kind != c.want || e.Op != "list" || e.Bucket != "bucket" || !strings.Contains(e.Explain(), c.reason) {
 				t.Fatalf("error %v, want kind %v and %q in it", err, c.want, c.reason)
 			}
-			if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "AKIDEXAMPLE") || strings.ContainsAny(e.Reason, "<>") {
+			if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "AKIDEXAMPLE") || strings.ContainsAny(e.Explain(), "<>") {
 				t.Errorf("the error says too much: %v", err)
 			}
 		})
+	}
+}
+
+// TestFailuresByPlace: the error of a list has its status and code, the request and the last
+// key before it.
+func TestFailuresByPlace(t *testing.T) {
+	for _, c := range []struct {
+		status      int
+		body, start string
+		want        string
+	}{
+		{500, errorDocument("InternalError"), "prod/5\x00", `HTTP 500 InternalError in ListObjectsV2 after "prod/5"`},
+		{502, "<html>bad gateway</html>", "", "HTTP 502 in ListObjectsV2"},
+		{200, strings.Replace(page(false, "prod/6", "prod/7"), "prod%2F7", "prod/\x01", 1), "prod/5", `at byte 156 (in ListObjectsV2 after "prod/6")`},
+		{200, page(false, "prod/7", "prod/6"), "prod/5", `(in ListObjectsV2 after "prod/7")`},
+		{503, "", strings.Repeat("é", 100) + "\x00", `after "` + strings.Repeat("é", 60) + `…")`},
+	} {
+		a := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.body)
+		})
+		err := a.Bucket("bucket").List(t.Context(), provider.ListRequest{Start: c.start}, &provider.Page{})
+		if e, ok := errors.AsType[*provider.Error](err); !ok || !strings.HasSuffix(e.Explain(), c.want) {
+			t.Errorf("status %d after %q: %v, want %s", c.status, c.start, err, c.want)
+		}
+	}
+}
+
+// TestProbeOfAReadOnlyServer: a server that does not know a method refuses it.
+func TestProbeOfAReadOnlyServer(t *testing.T) {
+	for _, status := range []int{http.StatusMethodNotAllowed, http.StatusNotImplemented} {
+		a := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				w.WriteHeader(status)
+				return
+			}
+			fmt.Fprint(w, page(false))
+		})
+		got, err := provider.Probe(t.Context(), a.Bucket("bucket"), "")
+		if want := (provider.Permissions{Read: true}); got != want || err != nil {
+			t.Errorf("a server that responds to writes with %d: %+v, %v", status, got, err)
+		}
 	}
 }
 
@@ -141,12 +183,12 @@ func TestUnreachable(t *testing.T) {
 	}
 	for _, c := range []struct{ endpoint, reason string }{
 		{server.URL, "TLS certificate is not trusted"},
-		{"http://" + server.Listener.Addr().String(), "status 400"},
+		{"http://" + server.Listener.Addr().String(), "HTTP 400"},
 		{"https://nowhere.invalid:" + port, "cannot be resolved"},
 	} {
 		_, err := dial(t, c.endpoint, "id", secret).Buckets(t.Context())
 		e, ok := errors.AsType[*provider.Error](err)
-		if !ok || !strings.Contains(e.Reason, c.reason) {
+		if !ok || !strings.Contains(e.Explain(), c.reason) {
 			t.Errorf("%s: error %v, want %q in it", c.endpoint, err, c.reason)
 		}
 	}

@@ -73,12 +73,13 @@ type decoder struct {
 }
 
 // decode reads body into page, which it empties first. The body is used as scratch
-// space. Whatever it does not fully understand is an error; page is undefined then.
+// space. Whatever it does not fully understand is an error; page is undefined then, and of
+// the outcome only last is set, the last key before the error.
 func decode(body []byte, w window, page *provider.Page) (outcome, error) {
 	page.Reset()
 	d := decoder{scanner: scanner{b: body}, window: w, page: page, count: -1}
 	if err := d.document(); err != nil {
-		return outcome{}, err
+		return outcome{last: string(d.lastKey)}, err
 	}
 	err := d.finish()
 	return d.out, err

@@ -66,7 +66,7 @@ func (s *scanner) fault(what string) error {
 	if s.i >= len(s.b) {
 		return provider.ErrCutShort
 	}
-	return fmt.Errorf("%s at byte %d", what, s.i)
+	return fmt.Errorf("the response is not valid XML: %s at byte %d", what, s.i)
 }
 
 func (s *scanner) space() {
