@@ -12,7 +12,7 @@ import (
 // cleanup deletes all orphans of a destination, or with dryRun returns what it would
 // delete.
 func (h *files) cleanup(c *call) error {
-	request, dryRun, err := h.readCleanup(c)
+	request, age, dryRun, err := h.readCleanup(c)
 	if err != nil {
 		return err
 	}
@@ -25,19 +25,20 @@ func (h *files) cleanup(c *call) error {
 		if err != nil {
 			return err
 		}
-		return c.respond(envelope{Message: fmt.Sprintf("%d orphan files would be deleted", plan.Files), Data: struct {
+		skipped := skippedOf(plan, &request, age)
+		return c.respond(envelope{Message: fmt.Sprintf("%d orphan files would be deleted", plan.Files) + skipped.note(), Data: struct {
 			cleanupData
 			DryRun bool     `json:"dryRun"`
 			Hash   string   `json:"planHash"`
 			Plan   planData `json:"plan"`
-		}{cleanupData{Errors: []fileFailure{}, Skipped: skippedOf(plan, &request)}, true, plan.Hash, showPlan(plan)}})
+		}{cleanupData{Errors: []fileFailure{}, Skipped: skipped}, true, plan.Hash, showPlan(plan)}})
 	}
 	done, err := h.deleter.Cleanup(c.context(), request)
 	if err != nil {
 		return err
 	}
 	data := cleanupData{
-		Deleted: done.Deleted, Freed: done.Bytes, Failed: done.Failed, Errors: []fileFailure{}, Skipped: showSkipped(done.Resembling, done.Skipped),
+		Deleted: done.Deleted, Freed: done.Bytes, Failed: done.Failed, Errors: []fileFailure{}, Skipped: showSkipped(done.Resembling, done.Skipped, age),
 		Versioned: done.Versioned > 0, SoftDelete: int64(done.SoftDelete / time.Second),
 	}
 	data.Skipped.Retained = done.Retained
@@ -52,7 +53,7 @@ func (h *files) cleanup(c *call) error {
 		e.Details = data
 		return &e
 	}
-	message := fmt.Sprintf("Cleaned up %d orphan files", done.Deleted)
+	message := fmt.Sprintf("Cleaned up %d orphan files", done.Deleted) + data.Skipped.note()
 	if done.Versioned > 0 {
 		message += versionedNote(done.Versioned == done.Deleted)
 	}
@@ -104,11 +105,11 @@ type plannedFile struct {
 }
 
 // skippedOf returns the orphans that a plan leaves.
-func skippedOf(p *deletion.Plan, r *deletion.CleanupRequest) skippedData {
+func skippedOf(p *deletion.Plan, r *deletion.CleanupRequest, age time.Duration) skippedData {
 	if r.Resembling {
-		return showSkipped(deletion.Resembling{}, p.Skipped)
+		return showSkipped(deletion.Resembling{}, p.Skipped, age)
 	}
-	return showSkipped(p.Resembling, p.Skipped)
+	return showSkipped(p.Resembling, p.Skipped, age)
 }
 
 func showPlan(p *deletion.Plan) planData {
@@ -119,10 +120,11 @@ func showPlan(p *deletion.Plan) planData {
 	return data
 }
 
-// readCleanup reads the parameters. It guesses nothing: whatever is unclear is refused.
-func (h *files) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun bool, err error) {
+// readCleanup reads the parameters, of which age is the minimum age. It guesses nothing:
+// whatever is unclear is refused.
+func (h *files) readCleanup(c *call) (cleanup deletion.CleanupRequest, age time.Duration, dryRun bool, err error) {
 	if err := c.noBody(); err != nil {
-		return deletion.CleanupRequest{}, false, err
+		return deletion.CleanupRequest{}, 0, false, err
 	}
 	q := c.query()
 	for name := range q.values {
@@ -138,13 +140,13 @@ func (h *files) readCleanup(c *call) (cleanup deletion.CleanupRequest, dryRun bo
 	if only := q.str("type"); only != "" {
 		types = q.oneOf("type", only, types)
 	}
-	age := h.orphanMinAge
+	age = h.orphanMinAge
 	if q.str("minAge") != "" {
 		age = q.duration("minAge")
 	}
 	return deletion.CleanupRequest{
 		Types: types, Before: c.backend.now().Add(-age).UnixMilli(), Confirm: q.str("confirm"), Resembling: q.boolean("includeResembling"),
-	}, dryRun, q.err()
+	}, age, dryRun, q.err()
 }
 
 // oneOf restricts types to the named one.

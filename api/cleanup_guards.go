@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"firescan/deletion"
 )
@@ -26,7 +27,9 @@ func showGuards(guards []deletion.Guard) []guardData {
 
 // skippedData are files that a cleanup leaves.
 type skippedData struct {
-	TooYoung    uint64 `json:"tooYoung"`
+	TooYoung uint64 `json:"tooYoung"`
+	// MinAge is the minimum age in seconds.
+	MinAge      int64  `json:"minAgeSeconds"`
 	UnknownType uint64 `json:"unknownType"`
 	// KeptForOthers are files that only records of other organizations keep. They are counted
 	// and not named.
@@ -38,11 +41,53 @@ type skippedData struct {
 	Retained uint64 `json:"retained"`
 }
 
-func showSkipped(r deletion.Resembling, s deletion.Skipped) skippedData {
+func showSkipped(r deletion.Resembling, s deletion.Skipped, age time.Duration) skippedData {
 	return skippedData{
-		TooYoung: s.TooYoung, UnknownType: s.UnknownType, KeptForOthers: s.KeptForOthers,
+		TooYoung: s.TooYoung, MinAge: int64(age / time.Second), UnknownType: s.UnknownType, KeptForOthers: s.KeptForOthers,
 		ResemblesMissing: r.Files, Examples: append([]string{}, r.Examples...),
 	}
+}
+
+// note returns what follows the message of a cleanup: how many files it leaves, and why.
+func (s *skippedData) note() string {
+	age := ageText(time.Duration(s.MinAge) * time.Second)
+	note, separator := "", "; "
+	for _, left := range []struct {
+		n         uint64
+		one, many string
+	}{
+		{s.TooYoung, "is younger than " + age, "are younger than " + age},
+		{s.UnknownType, "is of unknown type", "are of unknown type"},
+		{s.ResemblesMissing, "resembles a file of a missing backup", "resemble files of missing backups"},
+		{s.KeptForOthers, "is needed by another organization", "are needed by other organizations"},
+		{s.Retained, "is under retention or a hold", "are under retention or a hold"},
+	} {
+		switch left.n {
+		case 0:
+			continue
+		case 1:
+			note += separator + "1 " + left.one
+		default:
+			note += fmt.Sprintf("%s%d %s", separator, left.n, left.many)
+		}
+		separator = ", "
+	}
+	return note
+}
+
+// ageText returns an age as the parameter minAge has it.
+func ageText(d time.Duration) string {
+	if days := d / (24 * time.Hour); days > 1 && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", days)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // planError returns the error of a cleanup whose plan must be confirmed first.

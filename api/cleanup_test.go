@@ -107,7 +107,7 @@ func TestEffectOfDeletes(t *testing.T) {
 	path := destinationsPath + "/" + r.destination()
 	r.deletes.done = deletion.CleanupResult{Deleted: 5, Versioned: 5, Retained: 2}
 	a := r.owner("POST", path+"/cleanup-orphans", "")
-	if a.at("message") != "Cleaned up 5 orphan files. No space was freed: the bucket keeps versions" || a.at("data", "freedSpace") != 0.0 ||
+	if a.at("message") != "Cleaned up 5 orphan files; 2 are under retention or a hold. No space was freed: the bucket keeps versions" || a.at("data", "freedSpace") != 0.0 ||
 		a.at("data", "versioned") != true || a.at("data", "skipped", "retained") != 2.0 || a.at("data", "failedCount") != 0.0 {
 		t.Errorf("%s", a.raw)
 	}
@@ -116,5 +116,39 @@ func TestEffectOfDeletes(t *testing.T) {
 	if a.at("data", "softDeleteSeconds") != 604800.0 || a.at("data", "freedSpace") != 7.0 || a.at("data", "versioned") != nil ||
 		!strings.Contains(fmt.Sprint(a.at("message")), "for 7 days") {
 		t.Errorf("%s", a.raw)
+	}
+}
+
+// TestCleanupReportsWhatItLeaves: "0 deleted" without a reason looks like a clean bucket.
+func TestCleanupReportsWhatItLeaves(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	path := destinationsPath + "/" + r.destination() + "/cleanup-orphans"
+	all := deletion.Skipped{TooYoung: 1, UnknownType: 1, KeptForOthers: 1}
+	for _, x := range []struct {
+		query      string
+		done       deletion.CleanupResult
+		note       string
+		minSeconds float64
+	}{
+		{"", deletion.CleanupResult{}, "", 3600},
+		{"", deletion.CleanupResult{Skipped: deletion.Skipped{TooYoung: 2}}, "; 2 are younger than 1h", 3600},
+		{"minAge=30d", deletion.CleanupResult{Skipped: deletion.Skipped{TooYoung: 2}}, "; 2 are younger than 30d", 30 * 86400},
+		{"minAge=90m", deletion.CleanupResult{Skipped: deletion.Skipped{TooYoung: 1}}, "; 1 is younger than 1h30m", 5400},
+		{
+			"",
+			deletion.CleanupResult{Skipped: all, Retained: 3, Resembling: deletion.Resembling{Files: 1}},
+			"; 1 is younger than 1h, 1 is of unknown type, 1 resembles a file of a missing backup, 1 is needed by another organization, 3 are under retention or a hold", 3600,
+		},
+	} {
+		r.deletes.done = x.done
+		a := r.owner("POST", path+"?"+x.query, "")
+		if a.at("message") != "Cleaned up 0 orphan files"+x.note || a.at("data", "skipped", "tooYoung") != float64(x.done.Skipped.TooYoung) ||
+			a.at("data", "skipped", "minAgeSeconds") != x.minSeconds {
+			t.Errorf("%s: %s", x.query, a.raw)
+		}
+		r.deletes.plan = deletion.Plan{Skipped: x.done.Skipped, Resembling: x.done.Resembling}
+		if a := r.owner("POST", path+"?dryRun=true&"+x.query, ""); x.done.Retained == 0 && a.at("message") != "0 orphan files would be deleted"+x.note {
+			t.Errorf("dry run, %s: %s", x.query, a.raw)
+		}
 	}
 }

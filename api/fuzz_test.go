@@ -140,7 +140,7 @@ func FuzzQueries(f *testing.F) {
 func checkCleanup(t *testing.T, c *call, now time.Time) {
 	t.Helper()
 	const age = time.Hour
-	cleanup, dryRun, err := (&files{orphanMinAge: age}).readCleanup(c)
+	cleanup, _, dryRun, err := (&files{orphanMinAge: age}).readCleanup(c)
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeValidation {
 			t.Errorf("%q: %v", c.Request.URL.RawQuery, err)

@@ -38,7 +38,8 @@ type skippedOrphans struct {
 	ResemblesMissing         uint64
 	ResemblesMissingExamples []string
 	TooYoung, UnknownType    uint64
-	KeptForOthers            uint64
+	KeptForOthers, Retained  uint64
+	MinAgeSeconds            int64
 }
 
 // print prints what is left, if anything.
@@ -47,9 +48,11 @@ func (s skippedOrphans) print(w io.Writer) {
 		n    uint64
 		what string
 	}{
-		{s.TooYoung, "orphans are too young"},
-		{s.UnknownType, "orphans are of unknown type"},
+		{s.TooYoung, fmt.Sprintf("orphans are younger than %v (--min-age)", time.Duration(s.MinAgeSeconds)*time.Second)},
+		{s.UnknownType, "orphans are of unknown type (--include-unknown)"},
+		{s.ResemblesMissing, "orphans resemble missing backups (--include-resembling), such as " + pathsText(s.ResemblesMissingExamples)},
 		{s.KeptForOthers, "files are kept only because other organizations need them"},
+		{s.Retained, "files are under retention or a hold"},
 	} {
 		if part.n > 0 {
 			fmt.Fprintf(w, "left: %s %s\n", count(part.n), part.what)
@@ -62,7 +65,7 @@ type cleanupResult struct {
 	DeletedCount, FreedSpace, FailedCount uint64
 	Versioned                             bool
 	SoftDeleteSeconds                     int64
-	Skipped                               struct{ Retained uint64 }
+	Skipped                               skippedOrphans
 	Errors                                []struct{ Path, Code, Message string }
 }
 
@@ -211,9 +214,6 @@ func (c *cleanup) printPlan(p *cleanupPlan) error {
 	}
 	fmt.Fprintf(c.app.err, "%s of %s files (%s) would be deleted; the plan is %s\n",
 		count(p.Plan.Orphans), count(p.Plan.Files), sizeText(p.Plan.Size), p.Hash)
-	if n := p.Skipped.ResemblesMissing; n > 0 {
-		fmt.Fprintf(c.app.err, "%s more orphans resemble missing backups and are kept, such as %s\n", count(n), pathsText(p.Skipped.ResemblesMissingExamples))
-	}
 	p.Skipped.print(c.app.err)
 	if p.Plan.TooLarge {
 		fmt.Fprintln(c.app.err, "Were all backups imported? The plan must be confirmed:")
@@ -274,7 +274,7 @@ func (c *cleanup) execute(cmd *cobra.Command, p *cleanupPlan) error {
 	return nil
 }
 
-// printEffect prints what the deletion did not do: free space, or delete retained files.
+// printEffect prints what the deletion did not do: free space, or delete all files.
 func (c *cleanup) printEffect(r *cleanupResult) {
 	switch {
 	case r.Versioned && r.FreedSpace == 0:
@@ -285,9 +285,7 @@ func (c *cleanup) printEffect(r *cleanupResult) {
 	if r.SoftDeleteSeconds > 0 {
 		fmt.Fprintf(c.app.out, "the bucket keeps deleted files for %v, and their space is paid for until then\n", time.Duration(r.SoftDeleteSeconds)*time.Second)
 	}
-	if n := r.Skipped.Retained; n > 0 {
-		fmt.Fprintf(c.app.out, "%s files are under retention or a hold and stay\n", count(n))
-	}
+	r.Skipped.print(c.app.out)
 }
 
 // post requests the cleanup, whose duration grows with the number of files.
