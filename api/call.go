@@ -67,6 +67,8 @@ func (c *call) context() context.Context { return c.Request.Context() }
 type once struct {
 	key         string
 	fingerprint []byte
+	// applied is true when an earlier try of the request has proposed its command.
+	applied bool
 	// private responses are not stored: they show a secret.
 	private bool
 	// status and body are the response, held back until it is stored; status is 0

@@ -109,11 +109,15 @@ func (h *destinations) create(c *call) error {
 	if err := h.fill(d, &in, true); err != nil {
 		return err
 	}
-	created, err := c.proposeOnce(&pb.PutDestination{Destination: d, Create: true}, "")
-	if err != nil {
+	var created *pb.Result
+	if err := c.within(quotaDestinations, c.org, c.backend.limits.Destinations, countDestinations(c.org), func() (err error) {
+		created, err = c.proposeOnce(&pb.PutDestination{Destination: d, Create: true}, "")
+		return err
+	}); err != nil {
 		return err
 	}
 	if created.Id != d.Id { // by an earlier try of this request
+		var err error
 		if d, err = c.created(created.Id); err != nil {
 			return err
 		}

@@ -22,9 +22,14 @@ func (h *syncs) force(c *call, d *pb.Destination) (id string, err error) {
 	if err := mayForce(c); err != nil {
 		return "", err
 	}
-	if id, err = startSync(c, d); err != nil {
+	started, err := startSyncs(c, []*pb.Destination{d})
+	if err != nil {
 		return "", err
 	}
+	if len(started) == 0 {
+		return "", storageNotFound()
+	}
+	id = started[0]
 	timeout := time.NewTimer(h.forceWait)
 	defer timeout.Stop()
 	for {

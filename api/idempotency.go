@@ -112,6 +112,7 @@ func (c *call) remembered() (known *pb.Answer, err error) {
 		case a.Status != 0:
 			known = a
 		}
+		c.once.applied = a.Result != nil
 		return nil
 	})
 	return known, err

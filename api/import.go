@@ -82,6 +82,11 @@ type batch struct {
 // importRecords imports a catalog of any size, one record per line. Valid lines are
 // imported; invalid lines are counted, and the first ones reported by line number.
 func importRecords(c *call) (err error) {
+	end, err := c.backend.limits.beginImport(c.org)
+	if err != nil {
+		return err
+	}
+	defer end()
 	control := http.NewResponseController(c.ResponseWriter)
 	body, err := importBody(c, control)
 	if err != nil {

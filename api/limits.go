@@ -22,6 +22,10 @@ type Limits struct {
 	// Streams, OrgStreams and TokenStreams are concurrent event streams (server-sent events
 	// and Socket.IO) in all, of an organization and of a token.
 	Streams, OrgStreams, TokenStreams int
+	// Imports are concurrent imports of an organization.
+	Imports int
+	// Destinations, Syncs (running) and Tokens are those of an organization.
+	Destinations, Syncs, Tokens int
 	// FailedLogins are per minute and address.
 	FailedLogins int
 	// TrustedProxies are the balancers whose X-Forwarded-For is believed.
@@ -34,6 +38,8 @@ func DefaultLimits() Limits {
 	return Limits{
 		OrgRequests: 10_000, TokenRequests: 5_000,
 		Streams: 8192, OrgStreams: 4096, TokenStreams: 1024,
+		Imports:      8,
+		Destinations: 1000, Syncs: 1000, Tokens: 1000,
 		FailedLogins: 120,
 	}
 }
@@ -49,12 +55,13 @@ type limits struct {
 	orgs    *limiters
 	tokens  *limiters
 	logins  *limiters
+	imports *inUse
 	metrics *metrics
 	now     func() time.Time
 }
 
 func newLimits(l Limits, m *metrics, now func() time.Time) (*limits, error) {
-	made := &limits{Limits: l, proxies: l.TrustedProxies, metrics: m, now: now}
+	made := &limits{Limits: l, proxies: l.TrustedProxies, imports: &inUse{}, metrics: m, now: now}
 	for _, of := range []struct {
 		limiters  **limiters
 		perSecond float64
@@ -113,11 +120,16 @@ const (
 	quotaStreams       quota = "streams"
 	quotaOrgStreams    quota = "organization-streams"
 	quotaTokenStreams  quota = "token-streams"
+	quotaImports       quota = "imports"
+	quotaDestinations  quota = "destinations"
+	quotaSyncs         quota = "syncs"
+	quotaTokens        quota = "tokens"
 )
 
 func quotas() []quota {
 	return []quota{
 		quotaOrgRequests, quotaTokenRequests, quotaFailedLogins, quotaStreams, quotaOrgStreams, quotaTokenStreams,
+		quotaImports, quotaDestinations, quotaSyncs, quotaTokens,
 	}
 }
 

@@ -179,9 +179,17 @@ func startSync(c *call, d *pb.Destination) (id string, err error) {
 	return result.SyncId, nil
 }
 
-// startSyncs starts or joins syncs and returns their ids. It skips deleted
+// startSyncs starts or joins syncs and returns their ids, within the quota. It skips deleted
 // destinations.
-func startSyncs(c *call, all []*pb.Destination) ([]string, error) {
+func startSyncs(c *call, all []*pb.Destination) (ids []string, err error) {
+	err = c.within(quotaSyncs, c.org, c.backend.limits.Syncs, countSyncs(c.org, all), func() (err error) {
+		ids, err = startAll(c, all)
+		return err
+	})
+	return ids, err
+}
+
+func startAll(c *call, all []*pb.Destination) ([]string, error) {
 	ids := make([]string, 0, len(all))
 	for _, d := range all {
 		id, err := startSync(c, d)

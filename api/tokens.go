@@ -76,8 +76,15 @@ func createToken(c *call) error {
 		Id: catalog.NewID(catalog.KindToken), Hash: catalog.HashToken(plain), Org: in.Org, Role: in.Role, Name: in.Name,
 		CreatedAt: c.backend.now().UnixMilli(), ExpiresAt: int64(in.ExpiresAt),
 	}
-	created, err := c.proposeOnce(&pb.PutToken{Token: t}, "")
-	if err != nil {
+	limit := c.backend.limits.Tokens
+	if in.Org == "" { // of operators
+		limit = 0
+	}
+	var created *pb.Result
+	if err := c.within(quotaTokens, in.Org, limit, c.backend.countTokens(in.Org), func() (err error) {
+		created, err = c.proposeOnce(&pb.PutToken{Token: t}, "")
+		return err
+	}); err != nil {
 		return err
 	}
 	if created.Id != t.Id { // by an earlier try of this request

@@ -14,6 +14,10 @@ func limitFlags(f *pflag.FlagSet, c *node.Config) {
 	f.IntVar(&l.Streams, "limit-streams", l.Streams, "maximum event streams (SSE and Socket.IO) of a node")
 	f.IntVar(&l.OrgStreams, "limit-org-streams", l.OrgStreams, "maximum event streams of an organization, on each node")
 	f.IntVar(&l.TokenStreams, "limit-token-streams", l.TokenStreams, "maximum event streams of a token, on each node")
+	f.IntVar(&l.Imports, "limit-imports", l.Imports, "maximum concurrent imports of an organization, on each node")
+	f.IntVar(&l.Destinations, "limit-destinations", l.Destinations, "maximum destinations of an organization")
+	f.IntVar(&l.Syncs, "limit-syncs", l.Syncs, "maximum running syncs of an organization, for new requests")
+	f.IntVar(&l.Tokens, "limit-tokens", l.Tokens, "maximum valid tokens of an organization")
 	f.IntVar(&l.FailedLogins, "limit-failed-logins", l.FailedLogins, "maximum requests per minute with an unknown token from an address, on each node")
 	f.StringSliceVar(&c.TrustedProxies, "trusted-proxies", c.TrustedProxies, "IP addresses or networks (CIDR) of load balancers whose X-Forwarded-For names the client; repeatable")
 }
