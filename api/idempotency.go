@@ -122,10 +122,15 @@ func (c *call) remembered() (known *pb.Answer, err error) {
 func (c *call) remember() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.context()), rememberWithin)
 	defer cancel()
-	if _, err := c.backend.consensus.Propose(ctx, &pb.StoreAnswer{
+	answer := &pb.StoreAnswer{
 		Org: c.org, Key: c.once.key, Fingerprint: c.once.fingerprint,
 		Status: uint32(c.once.status), Body: c.once.body, At: c.backend.now().UnixMilli(),
-	}); err != nil {
+	}
+	err := c.backend.makeRoom(answer)
+	if err == nil {
+		_, err = c.backend.consensus.Propose(ctx, answer)
+	}
+	if err != nil {
 		c.log.Warn("the response to a request with an Idempotency-Key could not be stored; a retry will run again", "error", err)
 	}
 }

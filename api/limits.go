@@ -26,6 +26,9 @@ type Limits struct {
 	Imports int
 	// Destinations, Syncs (running) and Tokens are those of an organization.
 	Destinations, Syncs, Tokens int
+	// StoredResponses and StoredResponseBytes are the stored responses to requests with an Idempotency-Key,
+	// of an organization. The oldest are forgotten for new ones.
+	StoredResponses, StoredResponseBytes int
 	// FailedLogins are per minute and address.
 	FailedLogins int
 	// TrustedProxies are the balancers whose X-Forwarded-For is believed.
@@ -40,6 +43,7 @@ func DefaultLimits() Limits {
 		Streams: 8192, OrgStreams: 4096, TokenStreams: 1024,
 		Imports:      8,
 		Destinations: 1000, Syncs: 1000, Tokens: 1000,
+		StoredResponses: 10_000, StoredResponseBytes: 16 << 20,
 		FailedLogins: 120,
 	}
 }
@@ -114,22 +118,23 @@ func (l *limiters) wait(key string, now time.Time) time.Duration {
 type quota string
 
 const (
-	quotaOrgRequests   quota = "organization-requests"
-	quotaTokenRequests quota = "token-requests"
-	quotaFailedLogins  quota = "failed-logins"
-	quotaStreams       quota = "streams"
-	quotaOrgStreams    quota = "organization-streams"
-	quotaTokenStreams  quota = "token-streams"
-	quotaImports       quota = "imports"
-	quotaDestinations  quota = "destinations"
-	quotaSyncs         quota = "syncs"
-	quotaTokens        quota = "tokens"
+	quotaOrgRequests     quota = "organization-requests"
+	quotaTokenRequests   quota = "token-requests"
+	quotaFailedLogins    quota = "failed-logins"
+	quotaStreams         quota = "streams"
+	quotaOrgStreams      quota = "organization-streams"
+	quotaTokenStreams    quota = "token-streams"
+	quotaImports         quota = "imports"
+	quotaDestinations    quota = "destinations"
+	quotaSyncs           quota = "syncs"
+	quotaTokens          quota = "tokens"
+	quotaStoredResponses quota = "stored-responses"
 )
 
 func quotas() []quota {
 	return []quota{
 		quotaOrgRequests, quotaTokenRequests, quotaFailedLogins, quotaStreams, quotaOrgStreams, quotaTokenStreams,
-		quotaImports, quotaDestinations, quotaSyncs, quotaTokens,
+		quotaImports, quotaDestinations, quotaSyncs, quotaTokens, quotaStoredResponses,
 	}
 }
 
@@ -201,6 +206,6 @@ func retryAfterSeconds(d time.Duration) string {
 // newLimited returns the counter of refusals.
 func newLimited() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "firescan_limited_total", Help: "Requests refused above a quota, by quota.",
+		Name: "firescan_limited_total", Help: "Requests refused above a quota, by quota; of stored responses, those forgotten early.",
 	}, []string{"quota"})
 }

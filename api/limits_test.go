@@ -33,14 +33,12 @@ func (a *response) limited(q quota) {
 	}
 }
 
-const destinationsRoute = "/api/v1/storage/destinations"
-
 // TestRequestRates: a token and an organization that make too many requests wait; others do
 // not notice.
 func TestRequestRates(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.limit(Limits{TokenRequests: 3, OrgRequests: 5})
-	get := func(role catalog.Role) *response { return r.do(role, "GET", destinationsRoute, "") }
+	get := func(role catalog.Role) *response { return r.do(role, "GET", destinationsPath, "") }
 	for range 3 {
 		if a := get(catalog.RoleViewer); a.status != http.StatusOK {
 			t.Fatalf("%d %s", a.status, a.raw)
@@ -54,7 +52,7 @@ func TestRequestRates(t *testing.T) {
 	}
 	get(catalog.RoleMember).limited(quotaOrgRequests)
 	r.otherOrg()
-	if a := r.do("other", "GET", destinationsRoute, "", "X-Organization-Id", "org2"); a.status != http.StatusOK {
+	if a := r.do("other", "GET", destinationsPath, "", "X-Organization-Id", "org2"); a.status != http.StatusOK {
 		t.Errorf("another organization: %d %s", a.status, a.raw)
 	}
 	r.now = r.now.Add(time.Second)
@@ -72,14 +70,14 @@ func TestFailedLogins(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.limit(Limits{FailedLogins: 2})
 	guess := func(header ...string) *response {
-		return r.do(catalog.RoleViewer, "GET", destinationsRoute, "", append(header, "Authorization", "Bearer "+catalog.NewToken())...)
+		return r.do(catalog.RoleViewer, "GET", destinationsPath, "", append(header, "Authorization", "Bearer "+catalog.NewToken())...)
 	}
 	for range 2 {
 		guess().refused(http.StatusUnauthorized, CodeUnauthorized)
 	}
 	// X-Forwarded-For of strangers changes nothing.
 	guess("X-Forwarded-For", "203.0.113.7", addressHeader, "203.0.113.7").limited(quotaFailedLogins)
-	if a := r.do(catalog.RoleViewer, "GET", destinationsRoute, ""); a.status != http.StatusOK {
+	if a := r.do(catalog.RoleViewer, "GET", destinationsPath, ""); a.status != http.StatusOK {
 		t.Errorf("a valid token: %d %s", a.status, a.raw)
 	}
 	if _, err := (sockets{r.server.backend, r.server.hub}).Connect("127.0.0.1", []byte(`{"token":"x"}`)); err == nil {
@@ -208,7 +206,7 @@ func TestForwardedRequests(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	r.limit(Limits{TokenRequests: 1})
 	for range 3 {
-		request := httptest.NewRequest(http.MethodGet, destinationsRoute, nil)
+		request := httptest.NewRequest(http.MethodGet, destinationsPath, nil)
 		request.Header.Set("Authorization", "Bearer "+r.tokens[catalog.RoleViewer])
 		request.Header.Set("X-Organization-Id", org)
 		request.Header.Set(addressHeader, "203.0.113.7")

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -83,6 +87,19 @@ func countSyncs(org string, started []*pb.Destination) func(*catalog.Tx) (int, e
 		}
 		return len(busy), err
 	}
+}
+
+// makeRoom has an answer replace the oldest ones of its organization that are too many. A
+// client repeats a request within minutes, if at all, so these are missed least. Without an
+// organization they are those of operators.
+func (b *backend) makeRoom(a *pb.StoreAnswer) error {
+	number, bytes := cmp.Or(b.limits.StoredResponses, math.MaxInt), cmp.Or(b.limits.StoredResponseBytes, math.MaxInt)
+	err := b.catalog.View(func(tx *catalog.Tx) (err error) {
+		a.Forget, err = tx.AnswersAbove(a.Org, proto.Size(a), number, bytes)
+		return err
+	})
+	b.limits.metrics.limited.WithLabelValues(string(quotaStoredResponses)).Add(float64(len(a.Forget)))
+	return err
 }
 
 // inUse counts what is in use by key. The zero value is ready for use.

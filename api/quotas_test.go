@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"firescan/catalog"
 	"firescan/provider/mem"
@@ -22,7 +24,7 @@ func TestDestinationQuota(t *testing.T) {
 	var all sync.WaitGroup
 	for range 12 {
 		all.Go(func() {
-			switch a := r.do(catalog.RoleOwner, "POST", destinationsRoute, createBody); a.status {
+			switch a := r.do(catalog.RoleOwner, "POST", destinationsPath, createBody); a.status {
 			case http.StatusCreated:
 				created.Add(1)
 			case http.StatusTooManyRequests:
@@ -36,23 +38,23 @@ func TestDestinationQuota(t *testing.T) {
 	if created.Load() != 3 || limited.Load() != 9 {
 		t.Errorf("%d destinations created and %d refused, want 3 and 9", created.Load(), limited.Load())
 	}
-	refused := r.do(catalog.RoleOwner, "POST", destinationsRoute, createBody)
+	refused := r.do(catalog.RoleOwner, "POST", destinationsPath, createBody)
 	refused.limited(quotaDestinations)
 	if refused.at("error", "details", "limit") != 3.0 {
 		t.Errorf("%s", refused.raw)
 	}
 	r.metric(`firescan_limited_total{quota="destinations"} 10`)
-	list := r.owner("GET", destinationsRoute, "")
+	list := r.owner("GET", destinationsPath, "")
 	id := list.at("data", 0, "id").(string)
-	r.owner("DELETE", destinationsRoute+"/"+id, "")
+	r.owner("DELETE", destinationsPath+"/"+id, "")
 
 	// The command is applied and the response lost: the retry is not above the quota.
 	r.lost.Store(true)
-	if a := r.do(catalog.RoleOwner, "POST", destinationsRoute, createBody, keyHeader, "k"); a.status != http.StatusServiceUnavailable {
+	if a := r.do(catalog.RoleOwner, "POST", destinationsPath, createBody, keyHeader, "k"); a.status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", a.status, a.raw)
 	}
 	r.lost.Store(false)
-	if a := r.do(catalog.RoleOwner, "POST", destinationsRoute, createBody, keyHeader, "k"); a.status != http.StatusCreated {
+	if a := r.do(catalog.RoleOwner, "POST", destinationsPath, createBody, keyHeader, "k"); a.status != http.StatusCreated {
 		t.Errorf("a retry: %d %s", a.status, a.raw)
 	}
 }
@@ -89,7 +91,7 @@ func TestSyncQuota(t *testing.T) {
 		{"POST", path + second},
 		{"POST", "/api/v1/storage/sync"},
 		{"GET", "/api/v1/storage/stats?force=true"},
-		{"GET", destinationsRoute + "/" + second + "/files?force=true"},
+		{"GET", destinationsPath + "/" + second + "/files?force=true"},
 	} {
 		r.do(catalog.RoleOwner, request[0], request[1], "").limited(quotaSyncs)
 	}
@@ -132,5 +134,44 @@ func TestImportQuota(t *testing.T) {
 	}
 	if a := r.do(catalog.RoleService, "POST", path, line); a.status != http.StatusOK {
 		t.Errorf("after the first has ended: %d %s", a.status, a.raw)
+	}
+}
+
+// TestStoredResponseQuota: an organization that sends very many keys forgets its oldest ones, and the
+// catalog does not grow.
+func TestStoredResponseQuota(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	r.limit(Limits{StoredResponses: 10, StoredResponseBytes: 1 << 20})
+	id := r.destination()
+	verify := func(key string) *response {
+		t.Helper()
+		a := r.do(catalog.RoleMember, "POST", destinationsPath+"/"+id+"/verify", "", keyHeader, key)
+		if a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.raw)
+		}
+		return a
+	}
+	for i := range 30 {
+		verify(fmt.Sprint("key-", i))
+		r.now = r.now.Add(time.Second)
+	}
+	last := verify("key-29")
+	if last.header.Get(replayedHeader) == "" {
+		t.Error("the newest key is forgotten")
+	}
+	if err := r.catalog.View(func(tx *catalog.Tx) error {
+		if _, err := tx.Answer(org, "key-0"); !errors.Is(err, catalog.ErrNotFound) {
+			t.Errorf("the oldest key: %v", err)
+		}
+		keys, err := tx.AnswersAbove(org, 0, 10, 1<<20)
+		if len(keys) > 2 { // one more would be stored
+			t.Errorf("%d responses above the quota", len(keys))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if r.hasMetric(`firescan_limited_total{quota="stored-responses"} 0`) {
+		t.Error("the forgotten responses are not counted")
 	}
 }

@@ -53,7 +53,7 @@ var commands = sync.OnceValue(func() []command {
 		define(13, 2, beginDelete),  // 2: paths that are marked under a second name
 		define(14, 3, finishDelete), // 2: outcomes that hold their marks; 3: under a second name
 		define(15, 1, migrate),
-		define(16, 1, storeAnswer),
+		define(16, 2, storeAnswer), // 2: with keys that are forgotten
 		define(17, 1, setConditions),
 		define(18, 1, reseal),
 		define(19, 1, setHolder),
@@ -142,6 +142,10 @@ func versionOf(c command, msg proto.Message) uint32 {
 		}
 	case *pb.SealSegments:
 		if !slices.ContainsFunc(m.GetSegments(), func(g *pb.Segment) bool { return len(g.GetMissingIds()) > 0 }) {
+			return 1
+		}
+	case *pb.StoreAnswer:
+		if len(m.GetForget()) == 0 {
 			return 1
 		}
 	case *pb.PromoteSync:

@@ -95,6 +95,7 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 		return &pb.StoreAnswer{
 			Org: who.org, Key: genKey.Draw(t, "key"), Fingerprint: []byte(genKey.Draw(t, "fingerprint")),
 			Status: rapid.Uint32Range(0, 2).Draw(t, "status"), Body: []byte(genID.Draw(t, "body")), At: genTime.Draw(t, "at"),
+			Forget: rapid.SliceOfN(genKey, 0, 2).Draw(t, "forget"),
 		}
 	case 11:
 		return &pb.DeleteDestination{Org: who.org, Id: who.id, At: genInt.Draw(t, "at")}

@@ -95,7 +95,7 @@ func golden(t *testing.T, name string, got []byte) {
 func TestGoldenCommands(t *testing.T) {
 	all := goldenCommands()
 	later := map[uint32]proto.Message{ // fields of newer versions, see TestGoldenVersions
-		1: &pb.PutDestination{KeepPlace: true}, 2: &pb.DeleteDestination{At: 1}, 12: &pb.FinishSync{Cause: "c"},
+		1: &pb.PutDestination{KeepPlace: true}, 2: &pb.DeleteDestination{At: 1}, 12: &pb.FinishSync{Cause: "c"}, 16: &pb.StoreAnswer{Forget: []string{"j"}},
 	}
 	if len(all) != len(commands()) {
 		t.Fatalf("%d golden commands for %d commands", len(all), len(commands()))
@@ -148,6 +148,7 @@ func TestGoldenVersions(t *testing.T) {
 		"02_DeleteDestination.v2": &pb.DeleteDestination{Org: "org", Id: "storage_1", At: 1},
 		"04_PutRecords.v4":        written,
 		"10_SealSegments.v2":      sealed,
+		"16_StoreAnswer.v2":       &pb.StoreAnswer{Org: "org", Key: "k", Fingerprint: []byte("f"), Status: 201, Body: []byte("{}"), At: 1, Forget: []string{"j", "i"}},
 		"12_FinishSync.cause":     &pb.FinishSync{SyncId: "sync_1", Status: SyncFailed, Error: "e", At: 1, Cause: "credentials"},
 	} {
 		data := mustEncode(t, m)

@@ -2,7 +2,10 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -64,7 +67,24 @@ func storeAnswer(tx *writeTx, m *pb.StoreAnswer) (*pb.Result, error) {
 		a = &pb.Answer{Org: m.GetOrg(), Key: m.GetKey(), Fingerprint: m.GetFingerprint(), At: m.GetAt()}
 	}
 	a.Status, a.Body = m.GetStatus(), m.GetBody()
+	for _, key := range m.GetForget() {
+		if err := forgetAnswer(tx, m.GetOrg(), key); err != nil {
+			return nil, err
+		}
+	}
 	return &pb.Result{}, putAnswer(tx, a)
+}
+
+func forgetAnswer(tx *writeTx, org, key string) error {
+	id := join(org, key)
+	a, err := load[pb.Answer](tx.bucket(inAnswers), id)
+	if err != nil || a == nil {
+		return err
+	}
+	return firstError(
+		tx.bucket(inAnswersByTime).Delete(append(index8(uint64(a.GetAt())), id...)),
+		tx.bucket(inAnswers).Delete(id),
+	)
 }
 
 // loadAnswer returns what is stored of a key, nil when there is nothing or it has
@@ -123,6 +143,46 @@ func expireAnswers(tx *writeTx, before int64) error {
 		}
 	}
 	return nil
+}
+
+// maxForget is the maximum number of keys that one command forgets. They fit into a log entry
+// beside the longest response.
+const maxForget = 1000
+
+// AnswersAbove returns keys of an organization, the oldest first, that must be forgotten to
+// store one more response of a size: none within number and bytes, otherwise enough that
+// about a tenth of both is free then. Keys of results without a response count, too.
+func (tx *Tx) AnswersAbove(org string, size, number, bytes int) (keys []string, err error) {
+	b, prefix := tx.bucket(inAnswers), under(org)
+	count, total := 1, size
+	for k, v := range scan(b, prefix) {
+		count, total = count+1, total+len(k)+len(v)
+	}
+	if count <= number && total <= bytes {
+		return nil, nil
+	}
+	type stored struct {
+		key  string
+		at   int64
+		size int
+	}
+	all := make([]stored, 0, count)
+	for k, v := range scan(b, prefix) {
+		a, err := parse[pb.Answer](join(org, string(k)), v)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, stored{string(k), a.GetAt(), len(k) + len(v)})
+	}
+	slices.SortFunc(all, func(a, b stored) int { return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.key, b.key)) })
+	for _, s := range all {
+		if count <= number-number/10 && total <= bytes-bytes/10 || len(keys) == maxForget {
+			break
+		}
+		keys = append(keys, s.key)
+		count, total = count-1, total-s.size
+	}
+	return keys, nil
 }
 
 // Answer returns what is stored of an idempotency key; ErrNotFound when there is nothing.

@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -110,6 +111,77 @@ func TestKeysExpire(t *testing.T) {
 		store(fmt.Sprintf("new %d", i))
 		if n := left(); n != want {
 			t.Errorf("%d are left, want %d", n, want)
+		}
+	}
+}
+
+// TestResponsesAreForgotten: the oldest responses of an organization make room for new ones, and
+// those of others stay.
+func TestResponsesAreForgotten(t *testing.T) {
+	c := openTest(t)
+	store := func(org, key string, at int64, forget ...string) {
+		t.Helper()
+		r := apply(t, c, &pb.StoreAnswer{Org: org, Key: key, Status: 200, Body: make([]byte, 1000), At: at, Forget: forget})
+		if r.Code != "" {
+			t.Fatal(r)
+		}
+	}
+	for i := range 20 {
+		store("o", fmt.Sprint("k", 99-i), int64(1000+i))
+	}
+	store("o2", "k99", 1)
+	above := func(number, bytes int) (keys []string) {
+		t.Helper()
+		if err := c.View(func(tx *Tx) (err error) {
+			keys, err = tx.AnswersAbove("o", 1000, number, bytes)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	for _, limit := range []struct{ number, bytes, want int }{
+		{21, 1 << 20, 0}, {20, 1 << 20, 3}, {10, 1 << 20, 12}, {1000, 22_000, 0}, {1000, 20_000, 4}, {1, 1, 20},
+	} {
+		keys := above(limit.number, limit.bytes)
+		if len(keys) != limit.want || limit.want > 0 && (keys[0] != "k99" || keys[len(keys)-1] != fmt.Sprint("k", 100-limit.want)) {
+			t.Errorf("%+v: %q", limit, keys)
+		}
+	}
+	store("o", "new", 5000, append(above(10, 1<<20), "unknown")...)
+	if err := c.View(func(tx *Tx) error {
+		if n, byTime := len(keysOf(tx.bucket(inAnswers), nil)), len(keysOf(tx.bucket(inAnswersByTime), nil)); n != 10 || byTime != n {
+			t.Errorf("%d responses are left, %d by time, want 10", n, byTime)
+		}
+		_, err := tx.Answer("o2", "k99")
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkAnswersAbove has an organization with as many responses as it may have.
+func BenchmarkAnswersAbove(b *testing.B) {
+	c, err := Open(filepath.Join(b.TempDir(), "catalog.db"), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	for i := range 10_000 {
+		data, err := Encode(&pb.StoreAnswer{Org: "o", Key: fmt.Sprint("key-of-a-client-", i), Fingerprint: make([]byte, 32), Status: 200, Body: make([]byte, 500), At: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Apply([]Entry{{Index: uint64(i + 1), Data: data}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		if err := c.View(func(tx *Tx) error {
+			_, err := tx.AnswersAbove("o", 500, 20_000, 16<<20)
+			return err
+		}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -214,6 +214,9 @@ func (m *model) storeAnswer(c *pb.StoreAnswer) string {
 		return ""
 	}
 	a.Status, a.Body = c.Status, c.Body
+	for _, key := range c.Forget {
+		delete(m.answers, owned{c.Org, key})
+	}
 	m.remember(a)
 	return ""
 }

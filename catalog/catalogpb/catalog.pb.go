@@ -4015,13 +4015,15 @@ func (x *Migrate) GetAt() int64 {
 // StoreAnswer stores the response to a request with an Idempotency-Key for a day. The first
 // one stays. CONFLICT when the key was used with another fingerprint.
 type StoreAnswer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Org           string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	Fingerprint   []byte                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Status        uint32                 `protobuf:"varint,4,opt,name=status,proto3" json:"status,omitempty"`
-	Body          []byte                 `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
-	At            int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Org         string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Key         string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Status      uint32                 `protobuf:"varint,4,opt,name=status,proto3" json:"status,omitempty"`
+	Body        []byte                 `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
+	At          int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	// forget are other keys of the organization that make room.
+	Forget        []string `protobuf:"bytes,7,rep,name=forget,proto3" json:"forget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4096,6 +4098,13 @@ func (x *StoreAnswer) GetAt() int64 {
 		return x.At
 	}
 	return 0
+}
+
+func (x *StoreAnswer) GetForget() []string {
+	if x != nil {
+		return x.Forget
+	}
+	return nil
 }
 
 // SetConditions records the result of probing a bucket.
@@ -5370,14 +5379,15 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x17\n" +
 	"\afrom_id\x18\x02 \x01(\tR\x06fromId\x12\x13\n" +
 	"\x05to_id\x18\x03 \x01(\tR\x04toId\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02at\"\x8f\x01\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\xa7\x01\n" +
 	"\vStoreAnswer\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12 \n" +
 	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12\x16\n" +
 	"\x06status\x18\x04 \x01(\rR\x06status\x12\x12\n" +
 	"\x04body\x18\x05 \x01(\fR\x04body\x12\x0e\n" +
-	"\x02at\x18\x06 \x01(\x03R\x02at\"\x8b\x01\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\x12\x16\n" +
+	"\x06forget\x18\a \x03(\tR\x06forget\"\x8b\x01\n" +
 	"\rSetConditions\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +

@@ -18,6 +18,8 @@ func limitFlags(f *pflag.FlagSet, c *node.Config) {
 	f.IntVar(&l.Destinations, "limit-destinations", l.Destinations, "maximum destinations of an organization")
 	f.IntVar(&l.Syncs, "limit-syncs", l.Syncs, "maximum running syncs of an organization, for new requests")
 	f.IntVar(&l.Tokens, "limit-tokens", l.Tokens, "maximum valid tokens of an organization")
+	f.IntVar(&l.StoredResponses, "limit-stored-responses", l.StoredResponses, "maximum stored responses to requests with an Idempotency-Key of an organization; the oldest are forgotten")
+	f.IntVar(&l.StoredResponseBytes, "limit-stored-response-bytes", l.StoredResponseBytes, "maximum size of these responses in bytes")
 	f.IntVar(&l.FailedLogins, "limit-failed-logins", l.FailedLogins, "maximum requests per minute with an unknown token from an address, on each node")
 	f.StringSliceVar(&c.TrustedProxies, "trusted-proxies", c.TrustedProxies, "IP addresses or networks (CIDR) of load balancers whose X-Forwarded-For names the client; repeatable")
 }
