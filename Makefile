@@ -45,6 +45,7 @@ walk: ## Call the 22 endpoints of the Storage API with curl and compare response
 test-long: test ## Run all tests, the long system tests (hours), and every fuzz target for FUZZTIME (1m)
 	FIRESCAN_LONG=1 go test -count=1 -timeout 2h -v -p 1 -run '^TestReal' ./provider/s3 ./cmd/firescan
 	FIRESCAN_LONG=1 go test -count=1 -timeout 8h -v ./cmd/systemtest
+	go test -run '^TestSimulatedClusters$$' ./scanner
 	@set -e; for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "$$pkg $$target"; \

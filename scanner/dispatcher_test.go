@@ -21,6 +21,21 @@ func TestNodesScanTogether(t *testing.T) {
 	for _, nodes := range []int{1, 3, 5} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
 			f := newFleet(t, nodes)
+			f.lease = time.Minute // the machine may be busy
+			var listing sync.WaitGroup
+			listing.Add(nodes)
+			for _, n := range f.nodes {
+				// The first page of each node waits for those of all others; the plan lists
+				// folders before.
+				var first sync.Once
+				n.list = func(_ context.Context, req provider.ListRequest) error {
+					if req.Delimiter == "" {
+						first.Do(listing.Done)
+						listing.Wait()
+					}
+					return nil
+				}
+			}
 			f.start()
 			by := f.check(f.startSync())
 			if len(by) != nodes {
