@@ -120,14 +120,10 @@ func (m *missingList) state(tx *catalog.Tx, b *pb.Backup, candidate []byte) (s b
 		primary := o.Readings[0]
 		own := m.own != nil && m.own.covers(primary)
 		// A folder can begin in one segment, which lists it, and have its files in the next.
-		if !own || len(o.Readings) > 1 || primary.Prefix || !bytes.Equal(primary.Key, candidate) {
-			seen, err := m.sees(o)
-			if err != nil {
-				return s, err
-			}
-			if seen {
-				continue
-			}
+		if seen, err := m.sees(o); err != nil {
+			return s, err
+		} else if seen {
+			continue
 		}
 		if own {
 			listed, err := m.own.view.ListsMissing(primary.Key, []byte(b.Id))

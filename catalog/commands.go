@@ -50,7 +50,7 @@ var commands = sync.OnceValue(func() []command {
 		define(10, 2, sealSegments), // 2: segments that name missing backups
 		define(11, 2, promoteSync),  // 2: with a baseline
 		define(12, 1, finishSync),
-		define(13, 2, beginDelete),  // 2: paths that are marked under a second name
+		define(13, 3, beginDelete),  // 2: paths that are marked under a second name; 3: that lie below named objects
 		define(14, 3, finishDelete), // 2: outcomes that hold their marks; 3: under a second name
 		define(15, 1, migrate),
 		define(16, 2, storeAnswer), // 2: with keys that are forgotten
@@ -153,9 +153,13 @@ func versionOf(c command, msg proto.Message) uint32 {
 			return 1
 		}
 	case *pb.BeginDelete:
-		if !slices.ContainsFunc(m.GetPaths(), hasFold) {
-			return 1
+		switch {
+		case m.GetBelowNamed():
+			return 3
+		case slices.ContainsFunc(m.GetPaths(), hasFold):
+			return 2
 		}
+		return 1
 	case *pb.FinishDelete:
 		if !slices.ContainsFunc(m.GetOutcomes(), (*pb.Outcome).GetHeld) {
 			return 1

@@ -24,6 +24,7 @@ type deleteCheck struct {
 	records    map[string]bool // deleted with their files; nil if only orphans may be deleted
 	stems      map[string]*stemLinks
 	folders    map[string]linkedBy // by the prefix that a record names
+	belowNamed bool                // names of objects count as folders too
 }
 
 // stemLinks states which files of a stem are linked. The links of a stem are read once,
@@ -31,7 +32,7 @@ type deleteCheck struct {
 type stemLinks struct {
 	all   linkedBy            // by the storagePath of a record
 	known map[string]linkedBy // the same by the rule KnownSuffix, by stem
-	files map[string]linkedBy
+	files map[string]linkedBy // by a record that names the file
 }
 
 // linkedBy states which records link a file.
@@ -87,7 +88,7 @@ func splitDeletable(tx *writeTx, d *pb.Destination, m *pb.BeginDelete) (allowed 
 }
 
 func newDeleteCheck(tx *writeTx, d *pb.Destination, m *pb.BeginDelete, bucketID string) (c *deleteCheck, err error) {
-	c = &deleteCheck{tx: tx, links: tx.read.LinksFor(bucketID, d.GetOrg()), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}}
+	c = &deleteCheck{tx: tx, links: tx.read.LinksFor(bucketID, d.GetOrg()), marks: tx.nested(inMarks, bucketID), org: d.GetOrg(), stems: map[string]*stemLinks{}, folders: map[string]linkedBy{}, belowNamed: m.GetBelowNamed()}
 	c.start, c.end = KeySpace(d)
 	for _, id := range m.GetBackupIds() {
 		if c.records == nil {
@@ -155,29 +156,34 @@ func (c *deleteCheck) mark(path []byte) []byte {
 
 // linkedBy returns which records link a file.
 func (c *deleteCheck) linkedBy(path []byte) (linkedBy, error) {
-	stem := string(keyspace.Stem(path))
-	n := c.stems[stem]
-	if n == nil {
-		n = &stemLinks{known: map[string]linkedBy{}, files: map[string]linkedBy{}}
-		for l, ok := c.links.Seek([]byte(stem)); ok && string(l.Stem) == stem; l, ok = c.links.Next() {
-			deleted := string(l.Org) == c.org && c.records[string(l.BackupID)]
-			by := linkedBy{deleted: deleted, others: !deleted}
-			switch {
-			case !l.Kind.LinksStem():
-				n.files[string(l.Path)] = n.files[string(l.Path)].or(by)
-			case l.Rule == keyspace.KnownSuffix:
-				known := string(l.Rule.Stem(l.Path))
-				n.known[known] = n.known[known].or(by)
-			default:
-				n.all = n.all.or(by)
-			}
-		}
-		if err := c.links.Err(); err != nil {
-			return linkedBy{}, err
-		}
-		c.stems[stem] = n
+	n, err := c.ofStem(string(keyspace.Stem(path)))
+	if err != nil {
+		return linkedBy{}, err
 	}
 	return n.all.or(n.files[string(path)]).or(n.known[string(keyspace.KnownSuffix.Stem(path))]), nil
+}
+
+// ofStem returns which files of a stem are linked.
+func (c *deleteCheck) ofStem(stem string) (*stemLinks, error) {
+	if n := c.stems[stem]; n != nil {
+		return n, nil
+	}
+	n := &stemLinks{known: map[string]linkedBy{}, files: map[string]linkedBy{}}
+	for l, ok := c.links.Seek([]byte(stem)); ok && string(l.Stem) == stem; l, ok = c.links.Next() {
+		deleted := string(l.Org) == c.org && c.records[string(l.BackupID)]
+		by := linkedBy{deleted: deleted, others: !deleted}
+		n.files[string(l.Path)] = n.files[string(l.Path)].or(by)
+		switch {
+		case !l.Kind.LinksStem():
+		case l.Rule == keyspace.KnownSuffix:
+			known := string(l.Rule.Stem(l.Path))
+			n.known[known] = n.known[known].or(by)
+		default:
+			n.all = n.all.or(by)
+		}
+	}
+	c.stems[stem] = n
+	return n, c.links.Err()
 }
 
 // withFolders adds to n the records that name a folder of path.
@@ -189,17 +195,34 @@ func (c *deleteCheck) withFolders(n linkedBy, path []byte) (linkedBy, error) {
 		folder := path[:i+1]
 		by, known := c.folders[string(folder)]
 		if !known {
-			for l, ok := c.links.Seek(folder); ok && bytes.Equal(l.Stem, folder); l, ok = c.links.Next() {
-				if l.Kind == LinkPrefix {
-					deleted := string(l.Org) == c.org && c.records[string(l.BackupID)]
-					by = by.or(linkedBy{deleted: deleted, others: !deleted})
-				}
+			var err error
+			if by, err = c.namedBy(folder); err != nil {
+				return n, err
 			}
 			c.folders[string(folder)] = by
 		}
 		n = n.or(by)
 	}
-	return n, c.links.Err()
+	return n, nil
+}
+
+// namedBy returns which records name a folder, with or without its slash.
+func (c *deleteCheck) namedBy(folder []byte) (by linkedBy, err error) {
+	for l, ok := c.links.Seek(folder); ok && bytes.Equal(l.Stem, folder); l, ok = c.links.Next() {
+		if l.Kind == LinkPrefix {
+			deleted := string(l.Org) == c.org && c.records[string(l.BackupID)]
+			by = by.or(linkedBy{deleted: deleted, others: !deleted})
+		}
+	}
+	if err = c.links.Err(); err != nil || !c.belowNamed {
+		return by, err
+	}
+	name := folder[:len(folder)-1]
+	links, err := c.ofStem(string(keyspace.Stem(name)))
+	if err != nil {
+		return by, err
+	}
+	return by.or(links.files[string(name)]), nil
 }
 
 func (n linkedBy) or(m linkedBy) linkedBy {

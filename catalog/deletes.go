@@ -43,7 +43,7 @@ func beginDelete(tx *writeTx, m *pb.BeginDelete) (*pb.Result, error) {
 	}
 	n := &pb.Intent{
 		Org: m.GetOrg(), Id: m.GetId(), DestinationId: d.GetId(), BucketId: BucketID(d), Who: m.GetWho(), Node: m.GetNode(),
-		At: m.GetAt(), Revision: m.GetRevision(), BackupIds: m.GetBackupIds(),
+		At: m.GetAt(), Revision: m.GetRevision(), BackupIds: m.GetBackupIds(), BelowNamed: m.GetBelowNamed(),
 	}
 	if n.Paths, n.Rejected, err = checkDeletable(tx, d, m); err != nil {
 		return nil, err

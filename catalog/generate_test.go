@@ -16,7 +16,7 @@ var (
 	genDest    = rapid.SampledFrom([]string{"d1", "d2", "d3"})
 	genID      = rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
 	genSync    = rapid.SampledFrom([]string{"s1", "s2", "s3", "s4", "s5", "s6"})
-	genObject  = rapid.SampledFrom([]string{"p/x.backup", "p/x.meta", "p/x", "p/x-1.backup", "q/y.z.gz", "q/\x00.backup", "q/\x00\x01", "q", "q.d/y", "q.d/y.meta", "q.d/y.z.backup", "q.d/y.z.meta", ".", "é/ü.auth"})
+	genObject  = rapid.SampledFrom([]string{"p/x.backup", "p/x.meta", "p/x", "p/x-1.backup", "q/y.z.gz", "q/\x00.backup", "q/\x00\x01", "q", "q.d/y", "q.d/y.meta", "q.d/y.z.backup", "q.d/y.z.meta", "p/x.backup/1", "q.d/y/z.meta", ".", "é/ü.auth"})
 	genBound   = rapid.SampledFrom([]string{"", "p/", "p/m", "p0", "q/"})
 	genIntent  = rapid.SampledFrom([]string{"i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9"})
 	genNode    = rapid.SampledFrom([]string{"n1", "n2"})
@@ -224,7 +224,7 @@ func genBegin(t *rapid.T, m *model) *pb.BeginDelete {
 	who := genTarget(t, m)
 	c := &pb.BeginDelete{
 		Org: who.org, DestinationId: who.id, Id: genIntent.Draw(t, "intent"),
-		Who: "w", Node: genNode.Draw(t, "node"), At: genInt.Draw(t, "at"), Revision: 1,
+		Who: "w", Node: genNode.Draw(t, "node"), At: genInt.Draw(t, "at"), Revision: 1, BelowNamed: rapid.Bool().Draw(t, "below named"),
 	}
 	if d := m.destinations[c.DestinationId]; d != nil && rapid.IntRange(0, 9).Draw(t, "old") < 9 {
 		c.Revision = d.Revision

@@ -95,7 +95,8 @@ func golden(t *testing.T, name string, got []byte) {
 func TestGoldenCommands(t *testing.T) {
 	all := goldenCommands()
 	later := map[uint32]proto.Message{ // fields of newer versions, see TestGoldenVersions
-		1: &pb.PutDestination{KeepPlace: true}, 2: &pb.DeleteDestination{At: 1}, 12: &pb.FinishSync{Cause: "c"}, 16: &pb.StoreAnswer{Forget: []string{"j"}},
+		1: &pb.PutDestination{KeepPlace: true}, 2: &pb.DeleteDestination{At: 1}, 12: &pb.FinishSync{Cause: "c"},
+		13: &pb.BeginDelete{BelowNamed: true}, 16: &pb.StoreAnswer{Forget: []string{"j"}},
 	}
 	if len(all) != len(commands()) {
 		t.Fatalf("%d golden commands for %d commands", len(all), len(commands()))
@@ -143,6 +144,9 @@ func TestGoldenVersions(t *testing.T) {
 		"14_FinishDelete.v3":  &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{full}},
 		"13_BeginDelete.v2": &pb.BeginDelete{
 			Org: "org", DestinationId: "storage_1", Id: "del_1", Who: "w", Node: "n", At: 1, Revision: 2, Paths: [][]byte{[]byte("a//b")},
+		},
+		"13_BeginDelete.v3": &pb.BeginDelete{
+			Org: "org", DestinationId: "storage_1", Id: "del_1", Who: "w", Node: "n", At: 1, Revision: 2, Paths: [][]byte{[]byte("a/b")}, BelowNamed: true,
 		},
 		"01_PutDestination.v3":    moved,
 		"02_DeleteDestination.v2": &pb.DeleteDestination{Org: "org", Id: "storage_1", At: 1},

@@ -44,10 +44,12 @@ func linksKey(links LinkIterator, prefixes [][]byte, key []byte) (named, byStem 
 		if b != '/' {
 			continue
 		}
-		folder := key[:i+1]
-		for l, ok := links.Seek(folder); ok && bytes.Equal(l.Stem, folder); l, ok = links.Next() {
-			if l.Kind == LinkPrefix {
-				return true, false, nil
+		for _, folder := range [][]byte{key[:i], key[:i+1]} {
+			stem := keyspace.Stem(folder)
+			for l, ok := links.Seek(stem); ok && bytes.Equal(l.Stem, stem); l, ok = links.Next() {
+				if named, _ := l.Links(key); named {
+					return true, false, nil
+				}
 			}
 		}
 	}

@@ -45,17 +45,23 @@ type Link struct {
 }
 
 // Links reports how a link links the file at path: whether the record names the file, or a
-// folder of it, or else whether the file only shares the stem of the storagePath.
+// folder of it, or else whether the file only shares the stem of the storagePath. What looks
+// like a file may be a folder: only the bucket knows.
 func (l *Link) Links(path []byte) (named, byStem bool) {
 	switch {
 	case l.Kind == LinkPrefix:
 		named = bytes.HasPrefix(path, l.Path)
-	case bytes.Equal(path, l.Path):
+	case bytes.Equal(path, l.Path), isBelow(l.Path, path):
 		named = true
 	case l.Kind.LinksStem():
 		byStem = bytes.Equal(l.Rule.Stem(path), l.Rule.Stem(l.Path))
 	}
 	return named, byStem
+}
+
+// isBelow reports whether path lies below name, taken as a folder.
+func isBelow(name, path []byte) bool {
+	return len(path) > len(name) && path[len(name)] == '/' && bytes.HasPrefix(path, name)
 }
 
 // The key of a link is: the stem, escaped so that keys sort as stems do; the kind; the

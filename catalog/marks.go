@@ -110,13 +110,14 @@ func clearMarks(tx *writeTx, n *pb.Intent) error {
 // markView is the marks of a bucket as they concern an organization. Those of other
 // organizations block its records only where these protect files from the others.
 type markView struct {
+	tx       *writeTx
 	marks    *bbolt.Bucket // nil if there are none
 	org      string
 	ofOthers bool // marks of others count
 }
 
 func (tx *writeTx) marksFor(bucketID, org string) (*markView, error) {
-	v := &markView{marks: tx.nested(inMarks, bucketID), org: org}
+	v := &markView{tx: tx, marks: tx.nested(inMarks, bucketID), org: org}
 	if v.marks == nil {
 		return v, nil
 	}
@@ -151,6 +152,28 @@ func (v *markView) check(l recordLink) error {
 	default:
 		if marked := v.file(keyspace.Stem(l.path)); marked != nil {
 			return beingDeleted(marked)
+		}
+	}
+	return v.checkBelow(l.path)
+}
+
+// checkBelow refuses the name of an object below which a file is being deleted, as far as the
+// deletion has checked for such names.
+func (v *markView) checkBelow(name []byte) error {
+	folder := append(bytes.Clone(name), '/')
+	for rest, mark := range scan(v.marks, folder) {
+		if !v.blocks(mark) {
+			continue
+		}
+		parts := strings.Split(string(mark), "\x00")
+		for i := 0; i+1 < len(parts); i += 2 {
+			n, err := load[pb.Intent](v.tx.bucket(inIntents), join(parts[i], parts[i+1]))
+			if err != nil {
+				return err
+			}
+			if n.GetBelowNamed() {
+				return beingDeleted(append(folder, rest...))
+			}
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ func (m *model) beginDelete(c *pb.BeginDelete) *pb.Result {
 		return code(CodeConflict, nil)
 	}
 	n := &pb.Intent{
-		Org: c.Org, Id: c.Id, DestinationId: d.Id, BucketId: BucketID(d), Who: c.Who, Node: c.Node, At: c.At, Revision: c.Revision, BackupIds: c.BackupIds,
+		Org: c.Org, Id: c.Id, DestinationId: d.Id, BucketId: BucketID(d), Who: c.Who, Node: c.Node, At: c.At, Revision: c.Revision, BackupIds: c.BackupIds, BelowNamed: c.BelowNamed,
 	}
 	for i, path := range c.Paths {
 		if code := m.judge(d, c, string(path)); code != "" {
@@ -89,7 +89,7 @@ func (m *model) judge(d *pb.Destination, c *pb.BeginDelete, path string) (code s
 	}
 	given := len(c.BackupIds) == 0
 	for who, b := range m.backups {
-		if !m.homes[owned{who.org, b.StorageId}][BucketID(d)] || !m.needs(who.org, b, path) {
+		if !m.homes[owned{who.org, b.StorageId}][BucketID(d)] || !m.needs(who.org, b, path) && !(c.BelowNamed && namesFolderOf(b, path)) {
 			continue
 		}
 		if who.org != c.Org || !slices.Contains(c.BackupIds, who.id) {

@@ -58,6 +58,11 @@ func (m *model) putBackup(org string, b *pb.Backup) (code string) {
 				return CodeBeingDeleted
 			}
 		}
+		for _, n := range m.intents {
+			if n.BelowNamed && n.BucketId == bucketID && slices.ContainsFunc(n.Paths, func(p []byte) bool { return namesFolderOf(b, string(p)) }) {
+				return CodeBeingDeleted
+			}
+		}
 	}
 	b.Org = org
 	if old := m.backups[owned{org, b.Id}]; old != nil && old.StorageId == b.StorageId && old.CreatedAt == b.CreatedAt &&
@@ -89,6 +94,13 @@ func (m *model) needs(org string, b *pb.Backup, path string) bool {
 func links(b *pb.Backup, path string) bool {
 	return len(b.StoragePath) > 0 && string(keyspace.Stem(b.StoragePath)) == string(keyspace.Stem([]byte(path))) ||
 		slices.ContainsFunc(b.Files, func(f []byte) bool { return string(f) == path })
+}
+
+// namesFolderOf reports whether a file lies below what a record names.
+func namesFolderOf(b *pb.Backup, path string) bool {
+	return slices.ContainsFunc(append([][]byte{b.StoragePath}, b.Files...), func(name []byte) bool {
+		return len(name) > 0 && strings.HasPrefix(path, string(name)+"/")
+	})
 }
 
 func (m *model) putPitr(org string, p *pb.Pitr) (code string) {

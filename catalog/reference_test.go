@@ -247,3 +247,47 @@ func TestFolderProtectsWhatIsBelow(t *testing.T) {
 		t.Errorf("claiming a folder with a marked file: %v", put)
 	}
 }
+
+// TestWhatLooksLikeAFileMayBeAFolder: a record that names an object needs what lies below that
+// name, since tools write folders with any name. Commands of earlier versions keep their result.
+func TestWhatLooksLikeAFileMayBeAFolder(t *testing.T) {
+	c := openTest(t)
+	d := &pb.Destination{Org: "o", Id: "d", Name: "d", Type: TypeS3, Bucket: "bucket1"}
+	apply(t, c, &pb.PutDestination{Create: true, Destination: d})
+	put := func(id string, b *pb.Backup) *pb.Result {
+		b.Org, b.Id, b.StorageId, b.CreatedAt = "o", id, "d", 1
+		if err := NewResolver([]*pb.Destination{d}).ResolveBackup(b); err != nil {
+			t.Fatal(err)
+		}
+		return apply(t, c, &pb.PutRecords{Org: "o", Records: []*pb.Record{{Kind: &pb.Record_Backup{Backup: b}}}})
+	}
+	put("b", &pb.Backup{StoragePath: []byte("x/dir.backup"), Files: [][]byte{[]byte("x/parts.meta.json")}})
+	begin := func(id string, belowNamed bool, paths ...string) []uint32 {
+		t.Helper()
+		m := &pb.BeginDelete{Org: "o", DestinationId: "d", Id: id, Node: "n/1", At: 1, Revision: 1, BelowNamed: belowNamed}
+		for _, p := range paths {
+			m.Paths = append(m.Paths, []byte(p))
+		}
+		var rejected []uint32
+		for _, r := range apply(t, c, m).Rejected {
+			rejected = append(rejected, r.Index)
+		}
+		return rejected
+	}
+	paths := []string{"x/dir.backup/a/b.backup", "x/parts.meta.json/1", "x//dir.backup/1", "x/dir.backups/1", "x/dir.backup2"}
+	if got := begin("del_1", true, paths...); !slices.Equal(got, []uint32{0, 1, 2, 4}) {
+		t.Errorf("rejected %v, want those below the names, and the one of the stem", got)
+	}
+	if got := begin("del_2", false, "y/dir.backup/1"); got != nil {
+		t.Errorf("rejected %v", got)
+	}
+	if r := put("c", &pb.Backup{StoragePath: []byte("x/dir.backups")}); len(r.Rejected) != 1 || r.Rejected[0].Code != CodeBeingDeleted {
+		t.Errorf("claiming a name below which a file is being deleted: %v", r)
+	}
+	if r := put("d", &pb.Backup{StoragePath: []byte("y/dir.backup")}); len(r.Rejected) != 0 {
+		t.Errorf("a deletion by an earlier version refuses the record: %v", r)
+	}
+	if got := begin("del_3", false, "y/dir.backup/2"); got != nil {
+		t.Errorf("a command of an earlier version rejects %v", got)
+	}
+}

@@ -57,6 +57,7 @@ type backup struct {
 	outcome    BackupOutcome
 	record     *pb.Backup
 	candidates []*candidate // shared with other backups that name the same file
+	folder     bool         // there is a folder of the name of its object
 }
 
 // DeleteBackups deletes backup records and, if asked, first their files. A file that another
@@ -123,8 +124,8 @@ func (d *Deleter) readBackups(r BackupsRequest) (list []*backup, byID map[string
 func (op *operation) findFiles(ctx context.Context, backups []*backup) {
 	op.deleter.each(len(backups), func(i int) {
 		b := backups[i]
-		paths, err := op.filesOf(ctx, b.record)
-		b.outcome.Err = err
+		var paths [][]byte
+		paths, b.folder, b.outcome.Err = op.filesOf(ctx, b.record)
 		for _, path := range paths {
 			b.candidates = append(b.candidates, &candidate{path: path, absentOK: true})
 		}
@@ -132,8 +133,9 @@ func (op *operation) findFiles(ctx context.Context, backups []*backup) {
 }
 
 // filesOf returns the keys of a backup's files: those that the record names, whether they
-// exist or not, and those in the bucket that share the stem of its storagePath.
-func (op *operation) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, error) {
+// exist or not, and those in the bucket that share the stem of its storagePath. folder reports
+// that there are files below a folder of that name.
+func (op *operation) filesOf(ctx context.Context, record *pb.Backup) (paths [][]byte, folder bool, err error) {
 	location, paths := catalog.BackupKeys(record)
 	paths = slices.Clone(paths)
 	if len(location) > 0 {
@@ -144,8 +146,9 @@ func (op *operation) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, 
 		for more := true; more; {
 			var page provider.Page
 			if err := op.bucket.List(ctx, req, &page); err != nil {
-				return nil, fmt.Errorf("list the files of backup %s: %w", record.Id, err)
+				return nil, false, fmt.Errorf("list the files of backup %s: %w", record.Id, err)
 			}
+			folder = folder || slices.Contains(page.Prefixes, string(location)+"/")
 			for _, o := range page.Objects {
 				if bytes.Equal(rule.Stem(o.Key), rule.Stem(location)) {
 					paths = append(paths, bytes.Clone(o.Key))
@@ -155,7 +158,7 @@ func (op *operation) filesOf(ctx context.Context, record *pb.Backup) ([][]byte, 
 		}
 	}
 	slices.SortFunc(paths, bytes.Compare)
-	return slices.CompactFunc(paths, bytes.Equal), nil
+	return slices.CompactFunc(paths, bytes.Equal), folder, nil
 }
 
 // A backupBatch is a group of backups that are deleted under one intent, or a single backup
@@ -264,7 +267,7 @@ func (b *backupBatch) deletable() (ids []string) {
 // may be a folder is none if an object had its name.
 func (b *backup) namesFolder() bool {
 	refs := b.record.GetReferences()
-	return slices.ContainsFunc(refs, func(folder *pb.Reference) bool {
+	return b.folder || slices.ContainsFunc(refs, func(folder *pb.Reference) bool {
 		named := func(r *pb.Reference) bool {
 			return r.GetLocation() == folder.GetLocation() && string(r.GetKey())+"/" == string(folder.GetKey())
 		}

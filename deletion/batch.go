@@ -117,7 +117,8 @@ func (op *operation) delete(ctx context.Context, b batch) error {
 // propose asks the catalog to mark the files, and records its refusals.
 func (op *operation) propose(ctx context.Context, id string, b batch) (catalog.Verdict, error) {
 	intent := &pb.BeginDelete{
-		Org: op.destination.Org, DestinationId: op.destination.Id, Id: id, Who: op.who, Node: op.deleter.owner(),
+		BelowNamed: true,
+		Org:        op.destination.Org, DestinationId: op.destination.Id, Id: id, Who: op.who, Node: op.deleter.owner(),
 		At: time.Now().UnixMilli(), Revision: op.destination.Revision, BackupIds: b.backups, Paths: make([][]byte, len(b.candidates)),
 	}
 	for i, c := range b.candidates {

@@ -83,7 +83,7 @@ func (d *Deleter) claimsOf(l *listings, list []index.Missing, n *listing, fn fun
 }
 
 // missing returns the object of a record that a listing has as missing, and whether a scan has
-// listed it under another reading of its location, such as a folder.
+// listed it all the same: under another reading of its location, or as a folder.
 func (l *listings) missing(tx *catalog.Tx, n *listing, b *pb.Backup, key []byte) (catalog.Object, claimState, error) {
 	object := catalog.Object{Location: key, Readings: []catalog.Reading{{BucketID: n.bucketID, Key: key}}}
 	for _, o := range tx.Objects(n.destination, b) {
@@ -92,7 +92,7 @@ func (l *listings) missing(tx *catalog.Tx, n *listing, b *pb.Backup, key []byte)
 			break
 		}
 	}
-	if seen, err := l.sees(object.Readings[1:]); seen || err != nil {
+	if seen, err := l.sees(object.Readings); seen || err != nil {
 		return object, claimSeen, err
 	}
 	return object, claimMissing, nil
@@ -252,7 +252,7 @@ func (w *linkWalk) seesOtherwise(tx *catalog.Tx, c *claim) (bool, error) {
 	}
 	isClaim := func(r catalog.Reading) bool { return r.BucketID == w.bucketID && bytes.Equal(r.Key, c.location) }
 	for _, o := range tx.Objects(w.listings.unlisted[storage{c.org, c.storageID}], b) {
-		if len(o.Readings) > 1 && slices.ContainsFunc(o.Readings, isClaim) {
+		if slices.ContainsFunc(o.Readings, isClaim) {
 			if seen, err := w.listings.sees(o.Readings); seen || err != nil {
 				return seen, err
 			}

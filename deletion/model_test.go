@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -42,8 +43,10 @@ var (
 // needs is the rule of linking, as it is written.
 func needs(b *pb.Backup, key string) bool {
 	stem := func(path []byte) string { return string(keyspace.Stem(path)) }
-	named := slices.ContainsFunc(b.Files, func(f []byte) bool { return string(f) == key })
-	return named || string(b.StoragePath) == key || len(b.StoragePath) > 0 && stem(b.StoragePath) == stem([]byte(key))
+	named := slices.ContainsFunc(append([][]byte{b.StoragePath}, b.Files...), func(f []byte) bool {
+		return len(f) > 0 && (string(f) == key || strings.HasPrefix(key, string(f)+"/"))
+	})
+	return named || len(b.StoragePath) > 0 && stem(b.StoragePath) == stem([]byte(key))
 }
 
 // see is called for each object at the time when it is deleted.

@@ -100,6 +100,7 @@ func (d *Deleter) linksOfOthers(bucketID, org string) (f *foreignLinks, err erro
 				f.prefixes = append(f.prefixes, bytes.Clone(l.Path))
 			case l.Kind.LinksStem():
 				f.stems[xxhash.Sum64(l.Stem)] = struct{}{}
+				fallthrough // the path may be that of a folder
 			default:
 				f.files[xxhash.Sum64(l.Path)] = struct{}{}
 			}
@@ -131,6 +132,14 @@ func (f *foreignLinks) mayLink(path []byte) bool {
 	}
 	if _, ok := f.files[xxhash.Sum64(path)]; ok {
 		return true
+	}
+	for i, b := range path {
+		if b != '/' {
+			continue
+		}
+		if _, ok := f.files[xxhash.Sum64(path[:i])]; ok {
+			return true
+		}
 	}
 	return slices.ContainsFunc(f.prefixes, func(p []byte) bool { return bytes.HasPrefix(path, p) })
 }

@@ -1,6 +1,7 @@
 package deletion
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -118,5 +119,39 @@ func TestDeleteBackupInAnySpelling(t *testing.T) {
 	}
 	if left := r.keys(""); !slices.Equal(left, []string{"a/other.backup"}) {
 		t.Errorf("left: %q", left)
+	}
+}
+
+// TestNamesOfFilesMayBeFolders: no cleanup deletes what lies below a name that looks like that
+// of a file, and its record is not missing, also after the record came later than the scan.
+func TestNamesOfFilesMayBeFolders(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{Now: func() time.Time { return old }})
+	for _, key := range []string{"x/dir.backup/base.backup", "x/dir.backup/wal/1.meta", "y/late.backup/1.backup", "y/parts/1.backup", "y/a.backup", "z/orphan.backup"} {
+		r.put(key, key)
+	}
+	r.putResolved(&pb.Backup{Org: org, Id: "b", StorageId: destID, CreatedAt: 1, StoragePath: []byte("x/dir.backup")})
+	r.sync()
+	r.putResolved(&pb.Backup{Org: org, Id: "late", StorageId: destID, CreatedAt: 1, StoragePath: []byte("y/a.backup"), Files: [][]byte{[]byte("y/late.backup"), []byte("parts")}})
+	req := CleanupRequest{
+		Destination: r.destination(destID), Who: "tok_1", Before: time.Now().UnixMilli(),
+		Types: []index.Type{index.Backup, index.Meta, index.Unknown},
+	}
+	plan, err := r.deleter.Plan(t.Context(), req)
+	if err != nil || plan.Files != 1 {
+		t.Errorf("the plan deletes %d files, %v; want the one that is an orphan", plan.Files, err)
+	}
+	for _, g := range plan.Guards {
+		if g.Name == GuardMissing {
+			t.Errorf("guard: %+v", g)
+		}
+	}
+	for _, o := range r.delete("x/dir.backup/base.backup", "y/parts/1.backup") {
+		if !errors.Is(o.Err, catalog.ErrNotOrphan) {
+			t.Errorf("%s: %v, want that it belongs to a backup", o.Path, o.Err)
+		}
+	}
+	result, err := r.deleter.DeleteBackups(t.Context(), BackupsRequest{Destination: r.destination(destID), IDs: []string{"b"}, Files: true})
+	if err != nil || !result.Outcomes[0].Deleted || !errors.Is(result.Outcomes[0].Err, ErrFolder) {
+		t.Errorf("deleting the backup: %+v, %v; want that its folder is left", result, err)
 	}
 }

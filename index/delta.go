@@ -139,9 +139,8 @@ func (s *snapshot) plans(changes []Change) []*plan {
 		}
 		for _, stem := range c.Stems {
 			add := func(p *plan) { p.stems = append(p.stems, stem) }
-			for _, r := range stemRanges(stem) {
-				each(c.Index, r, add)
-			}
+			each(c.Index, keyRange(stem), add)
+			each(c.Index, dottedOrBelow(stem), add)
 		}
 	}
 	for _, p := range plans {
@@ -165,6 +164,12 @@ func keyRange(key []byte) keyspace.Range {
 // needlessly.
 func stemRanges(stem []byte) [2]keyspace.Range {
 	return [2]keyspace.Range{keyRange(stem), keyspace.Prefix(string(stem) + ".")}
+}
+
+// dottedOrBelow returns the range of the keys that continue a stem with a dot, or with a slash:
+// a record that names it, or such a key, also links what lies below that name.
+func dottedOrBelow(stem []byte) keyspace.Range {
+	return keyspace.Range{Start: string(stem) + ".", End: string(stem) + string(rune('/'+1))}
 }
 
 func (p *plan) isDeleted(path []byte) bool {

@@ -119,8 +119,8 @@ func (v *View) ListsMissing(path, backupID []byte) (listed bool, err error) {
 	return listed, nil
 }
 
-// Sees reports whether the view has an object, or with prefix one whose key is longer than key
-// and begins with it.
+// Sees reports whether the view has an object, or some below a folder of that name, or with
+// prefix one whose key is longer than key and begins with it.
 func (v *View) Sees(key []byte, prefix bool) (seen bool, err error) {
 	q := Query{Prefix: key, Limit: 1}
 	if prefix {
@@ -130,5 +130,8 @@ func (v *View) Sees(key []byte, prefix bool) (seen bool, err error) {
 		seen = seen || (len(e.Path) > len(key)) == prefix
 		return !seen
 	})
-	return seen, err
+	if seen || err != nil || prefix {
+		return seen, err
+	}
+	return v.Sees(append(bytes.Clone(key), '/'), true)
 }

@@ -36,6 +36,11 @@ func (w *world) look(path []byte) (Class, error) {
 			return Class{Pitr, true, false}, nil
 		}
 	}
+	for _, name := range w.records {
+		if strings.HasPrefix(string(path), name+"/") {
+			return Class{typ, true, false}, nil
+		}
+	}
 	linked := w.linked[stemOf(string(path))]
 	return Class{typ, linked, linked && w.unnamed[stemOf(string(path))] && !bytes.Contains(path, []byte("b"))}, nil
 }
@@ -102,7 +107,7 @@ func (w *world) matches(q *Query, e *Entry) bool {
 var (
 	genName = rapid.StringOfN(rapid.SampledFrom([]rune("ab0f.-/ é\x01")), 1, 7, -1)
 	genPath = rapid.Custom(func(t *rapid.T) string {
-		dir := rapid.SampledFrom([]string{"", "a/", "a/b/", "backups/production/"}).Draw(t, "dir")
+		dir := rapid.SampledFrom([]string{"", "a/", "a/b/", "a/b.backup/", "backups/production/"}).Draw(t, "dir")
 		return dir + genName.Draw(t, "name") + rapid.SampledFrom([]string{"", ".backup", ".meta", ".auth", ".backup.gz"}).Draw(t, "ext")
 	})
 	genTime = rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 400_000), rapid.Map(rapid.Int64Range(0, 3e9), func(s int64) int64 { return s * 1000 }))

@@ -23,23 +23,25 @@ type classifier struct {
 	// the catalog transaction.
 	missing []index.Missing
 
-	stems [][]byte
-	order []int // positions of entries by stem
+	stems   [][]byte
+	order   []int  // positions of entries by stem
+	deepest int    // the position of the last slash in any entry
+	below   []byte // a buffer of merge.linkBelow
 }
 
 // page fills entries and missing for the objects of [from, upTo), of which an empty upTo
 // is unbounded. The entries alias the objects.
 //
-// Every stem of a key in [from, upTo) lies in that interval itself, or is a prefix of
-// from that ends before a byte not above '.': since a key continues its stem with '.',
-// only such keys are not below from. So these few stems, the folders of from, and the links
-// in the interval are enough.
+// Every stem of a key in [from, upTo), or of a name that is a folder of such a key, lies in
+// that interval itself, or is a prefix of from that ends before a byte not above '/': since a
+// key continues its stem with '.' and its folder with '/', only such keys are not below from.
+// So these few stems, the folders of from, and the links in the interval are enough.
 func (c *classifier) page(cur catalog.LinkIterator, pitr [][]byte, objects []provider.Object, from, upTo []byte) error {
 	c.missing = c.missing[:0]
 	c.fill(pitr, objects)
 	m := merge{page: c, from: from, upTo: upTo}
 	for i, b := range from {
-		if b > '.' {
+		if b > '/' {
 			continue
 		}
 		stem := from[:i]
@@ -94,12 +96,20 @@ func (c *classifier) fill(pitr [][]byte, objects []provider.Object) {
 	c.stems = slices.Grow(c.stems[:0], n)[:n]
 	c.order = slices.Grow(c.order[:0], n)[:n]
 	sorted := true
+	c.deepest = -1
 	for i := range objects {
 		o := &objects[i]
 		e := &c.entries[i]
 		*e = index.Entry{Path: o.Key, Size: o.Size, ModTime: o.ModTime, Digest: xxhash.Sum64(o.Tag)}
 		e.Type, e.Linked = index.TypeOf(o.Key, pitr)
 		c.stems[i] = keyspace.Stem(o.Key)
+		for from := c.deepest + 1; from < len(o.Key); from = c.deepest + 1 {
+			slash := bytes.IndexByte(o.Key[from:], '/')
+			if slash < 0 {
+				break
+			}
+			c.deepest = from + slash
+		}
 		c.order[i] = i
 		sorted = sorted && (i == 0 || bytes.Compare(c.stems[i-1], c.stems[i]) <= 0)
 	}
@@ -138,6 +148,7 @@ func (m *merge) apply(l *catalog.Link) {
 	if seen {
 		m.link(group[found])
 	}
+	seen = m.linkBelow(l.Path) || seen
 	if l.Kind == catalog.LinkFile {
 		if !seen {
 			m.addMissing(l)
@@ -176,6 +187,16 @@ func (m *merge) linkFolder(folder []byte) bool {
 		m.filled = m.filled || len(entries[i].Path) > len(folder) // an object may stand for the folder
 	}
 	return m.filled
+}
+
+// linkBelow links the entries below a name that a record has for an object, which may be a
+// folder. It reports whether there are any.
+func (m *merge) linkBelow(name []byte) bool {
+	if len(name) > m.page.deepest {
+		return false
+	}
+	m.page.below = append(append(m.page.below[:0], name...), '/')
+	return m.linkFolder(m.page.below)
 }
 
 // linkStem links the entries of a group, which share the stem of a link, by its rule.

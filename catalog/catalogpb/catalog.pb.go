@@ -2410,7 +2410,9 @@ type Intent struct {
 	// paths are the marked paths, without rejected ones.
 	Paths [][]byte `protobuf:"bytes,10,rep,name=paths,proto3" json:"paths,omitempty"`
 	// rejected is the result of the command, for when it is sent again; without messages.
-	Rejected      []*Rejection `protobuf:"bytes,11,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected []*Rejection `protobuf:"bytes,11,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	// below_named is that of the command.
+	BelowNamed    bool `protobuf:"varint,12,opt,name=below_named,json=belowNamed,proto3" json:"below_named,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2520,6 +2522,13 @@ func (x *Intent) GetRejected() []*Rejection {
 		return x.Rejected
 	}
 	return nil
+}
+
+func (x *Intent) GetBelowNamed() bool {
+	if x != nil {
+		return x.BelowNamed
+	}
+	return false
 }
 
 // Outcome is the outcome of one path.
@@ -3762,8 +3771,11 @@ type BeginDelete struct {
 	// revision must be that of the destination, or the result is CONFLICT.
 	Revision uint64 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
 	// backup_ids are records that are to be deleted as well: their links do not protect.
-	BackupIds     []string `protobuf:"bytes,8,rep,name=backup_ids,json=backupIds,proto3" json:"backup_ids,omitempty"`
-	Paths         [][]byte `protobuf:"bytes,9,rep,name=paths,proto3" json:"paths,omitempty"`
+	BackupIds []string `protobuf:"bytes,8,rep,name=backup_ids,json=backupIds,proto3" json:"backup_ids,omitempty"`
+	Paths     [][]byte `protobuf:"bytes,9,rep,name=paths,proto3" json:"paths,omitempty"`
+	// below_named makes records also protect what lies below the objects that they name: such an
+	// object may be a folder. Older commands are without it.
+	BelowNamed    bool `protobuf:"varint,10,opt,name=below_named,json=belowNamed,proto3" json:"below_named,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3859,6 +3871,13 @@ func (x *BeginDelete) GetPaths() [][]byte {
 		return x.Paths
 	}
 	return nil
+}
+
+func (x *BeginDelete) GetBelowNamed() bool {
+	if x != nil {
+		return x.BelowNamed
+	}
+	return false
 }
 
 // FinishDelete ends an intent: its marks are cleared, the deleted files leave the index, an
@@ -5250,7 +5269,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x05Delta\x12\x14\n" +
 	"\x05stems\x18\x01 \x03(\fR\x05stems\x12\x1a\n" +
 	"\bprefixes\x18\x02 \x03(\fR\bprefixes\x12\x18\n" +
-	"\adeleted\x18\x03 \x03(\fR\adeleted\"\xb1\x02\n" +
+	"\adeleted\x18\x03 \x03(\fR\adeleted\"\xd2\x02\n" +
 	"\x06Intent\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12%\n" +
@@ -5264,7 +5283,9 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"backup_ids\x18\t \x03(\tR\tbackupIds\x12\x14\n" +
 	"\x05paths\x18\n" +
 	" \x03(\fR\x05paths\x12:\n" +
-	"\brejected\x18\v \x03(\v2\x1e.firescan.catalog.v1.RejectionR\brejected\"\xb1\x01\n" +
+	"\brejected\x18\v \x03(\v2\x1e.firescan.catalog.v1.RejectionR\brejected\x12\x1f\n" +
+	"\vbelow_named\x18\f \x01(\bR\n" +
+	"belowNamed\"\xb1\x01\n" +
 	"\aOutcome\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12\x18\n" +
 	"\adeleted\x18\x02 \x01(\bR\adeleted\x12\x12\n" +
@@ -5357,7 +5378,7 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12\x0e\n" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\x12\x14\n" +
-	"\x05cause\x18\x05 \x01(\tR\x05cause\"\xdd\x01\n" +
+	"\x05cause\x18\x05 \x01(\tR\x05cause\"\xfe\x01\n" +
 	"\vBeginDelete\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12%\n" +
 	"\x0edestination_id\x18\x02 \x01(\tR\rdestinationId\x12\x0e\n" +
@@ -5368,7 +5389,10 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\brevision\x18\a \x01(\x04R\brevision\x12\x1d\n" +
 	"\n" +
 	"backup_ids\x18\b \x03(\tR\tbackupIds\x12\x14\n" +
-	"\x05paths\x18\t \x03(\fR\x05paths\"\xa1\x01\n" +
+	"\x05paths\x18\t \x03(\fR\x05paths\x12\x1f\n" +
+	"\vbelow_named\x18\n" +
+	" \x01(\bR\n" +
+	"belowNamed\"\xa1\x01\n" +
 	"\fFinishDelete\x12\x10\n" +
 	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x0e\n" +
