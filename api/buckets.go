@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"firescan/provider"
 )
@@ -46,13 +48,44 @@ func (h *accounts) verifyBucket(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := provider.Probe(c.context(), a.account.Bucket(a.bucket), "")
+	p, checks, err := provider.ProbeCalls(c.context(), a.account.Bucket(a.bucket), "")
 	if err != nil {
 		return a.failed(err)
 	}
 	return c.respond(envelope{Data: struct {
 		Accessible  bool            `json:"accessible"`
 		Permissions permissionsView `json:"permissions"`
+		Checks      []checkView     `json:"checks,omitempty"`
 		Bucket      string          `json:"bucket"`
-	}{p.Read, permissionsView(p), a.bucket}})
+	}{p.Read, permissionsView(p), showChecks(checks), a.bucket}})
+}
+
+// checkView shows a call that was tried.
+type checkView struct {
+	Permission string `json:"permission"`
+	Call       string `json:"call"`
+	Allowed    *bool  `json:"allowed,omitempty"`
+	Reason     string `json:"reason,omitempty"`
+}
+
+// showChecks returns the calls that were tried if one of them was refused.
+func showChecks(checks []provider.Check) (views []checkView) {
+	if refusals(checks) == "" {
+		return nil
+	}
+	for _, c := range checks {
+		views = append(views, checkView(c))
+	}
+	return views
+}
+
+// refusals names the permissions that the provider refused, each once.
+func refusals(checks []provider.Check) string {
+	var names []string
+	for _, c := range checks {
+		if c.Allowed != nil && !*c.Allowed && !slices.Contains(names, c.Permission) {
+			names = append(names, c.Permission)
+		}
+	}
+	return strings.Join(names, ", ")
 }

@@ -46,13 +46,13 @@ func TestDeleteFileErrors(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := destinationsPath + "/" + r.destination() + "/files"
 	for code, err := range map[Code]error{
-		CodeNotOrphan:    &catalog.Error{Code: catalog.CodeNotOrphan, Message: `"a" belongs to a backup`},
-		CodeBeingDeleted: &catalog.Error{Code: catalog.CodeBeingDeleted, Message: `"a" is being deleted`},
-		CodeFileNotFound: deletion.ErrNotFound,
-		CodeConflict:     deletion.ErrChanged,
-		CodeDenied:       &provider.Error{Kind: provider.Denied, Op: "delete", Reason: "no"},
-		CodeProvider:     &provider.Error{Kind: provider.Unavailable, Op: "delete", Reason: "no"},
-		CodeInternal:     errors.New("the secret inner matter"),
+		CodeNotOrphan:      &catalog.Error{Code: catalog.CodeNotOrphan, Message: `"a" belongs to a backup`},
+		CodeBeingDeleted:   &catalog.Error{Code: catalog.CodeBeingDeleted, Message: `"a" is being deleted`},
+		CodeFileNotFound:   deletion.ErrNotFound,
+		CodeConflict:       deletion.ErrChanged,
+		CodeProviderDenied: &provider.Error{Kind: provider.Denied, Op: "delete", Reason: "no"},
+		CodeProvider:       &provider.Error{Kind: provider.Unavailable, Op: "delete", Reason: "no"},
+		CodeInternal:       errors.New("the secret inner matter"),
 	} {
 		r.deletes.outcomes = []deletion.Outcome{{Err: fmt.Errorf("wrapped: %w", err)}}
 		a := r.do(catalog.RoleOwner, "DELETE", path, `{"path":"backups/production/a"}`)

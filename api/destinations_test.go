@@ -147,6 +147,9 @@ func TestVerify(t *testing.T) {
 	}{
 		{name: "all", status: 200, verified: true, write: true},
 		{name: "read only", faults: mem.Faults{Put: deny(provider.Denied), Delete: deny(provider.Denied)}, status: 200, verified: true},
+		{name: "no batches", faults: mem.Faults{DeleteBatch: func(context.Context, string, []provider.Deletion) error {
+			return &provider.Error{Kind: provider.Denied, Op: "delete batch", Reason: "no batches"}
+		}}, status: 200, verified: true, write: true},
 		{name: "bad key", faults: mem.Broken(provider.Credentials), status: 400, code: CodeCredentials},
 		{name: "no bucket", faults: mem.Broken(provider.NoBucket), status: 404, code: CodeBucketNotFound},
 		{name: "down", faults: mem.Broken(provider.Unavailable), status: 502, code: CodeProvider},
@@ -166,6 +169,17 @@ func TestVerify(t *testing.T) {
 				t.Errorf("verified is %v, want %v", got, c.verified)
 			}
 		})
+	}
+}
+
+// TestVerifyWithoutLookups: a refused lookup is named, and does not hide the rest.
+func TestVerifyWithoutLookups(t *testing.T) {
+	r := newRig(t, mem.Options{Faults: mem.Faults{Stat: mem.Always(provider.Denied, "stat")}})
+	a := r.owner("POST", "/api/v1/storage/destinations/"+r.destination()+"/verify", "")
+	if fmt.Sprint(a.at("data", "permissions")) != "map[delete:true read:false write:true]" || a.at("data", "verified") != false ||
+		fmt.Sprint(a.at("data", "checks", 2)) != "map[allowed:false call:stat permission:stat reason:injected]" ||
+		!strings.HasSuffix(a.at("message").(string), "the provider refuses stat") {
+		t.Errorf("verify returned %s", a.raw)
 	}
 }
 

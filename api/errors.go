@@ -28,7 +28,8 @@ const (
 	CodeValidation        Code = "VALIDATION_ERROR"
 	CodeCredentials       Code = "INVALID_CREDENTIALS"
 	CodeUnauthorized      Code = "UNAUTHORIZED"
-	CodeDenied            Code = "PERMISSION_DENIED"
+	CodeDenied            Code = "PERMISSION_DENIED" // the role does not permit it
+	CodeProviderDenied    Code = "PROVIDER_DENIED"   // the provider does not
 	CodeNotFound          Code = "NOT_FOUND"
 	CodeStorageNotFound   Code = "STORAGE_NOT_FOUND"
 	CodeBucketNotFound    Code = "BUCKET_NOT_FOUND"
@@ -60,8 +61,8 @@ const (
 var statuses = map[Code]int{
 	CodeValidation: http.StatusBadRequest, CodeCredentials: http.StatusBadRequest,
 	CodeUnauthorized: http.StatusUnauthorized,
-	CodeDenied:       http.StatusForbidden,
-	CodeNotFound:     http.StatusNotFound, CodeStorageNotFound: http.StatusNotFound, CodeBucketNotFound: http.StatusNotFound,
+	CodeDenied:       http.StatusForbidden, CodeProviderDenied: http.StatusForbidden,
+	CodeNotFound: http.StatusNotFound, CodeStorageNotFound: http.StatusNotFound, CodeBucketNotFound: http.StatusNotFound,
 	CodeBackupNotFound: http.StatusNotFound, CodeFileNotFound: http.StatusNotFound,
 	CodeMethod:       http.StatusMethodNotAllowed,
 	CodeStorageInUse: http.StatusConflict, CodeBucketExists: http.StatusConflict, CodeBeingDeleted: http.StatusConflict,
@@ -282,9 +283,9 @@ func fromProvider(e *provider.Error, typ string) *Error {
 	case provider.Exists:
 		return bucketExists(e.Bucket, e)
 	case provider.Denied:
-		return &Error{Code: CodeDenied, Message: "The storage provider refused access with these credentials", Details: details, Err: e}
+		return &Error{Code: CodeProviderDenied, Message: "The storage provider refused access with these credentials", Details: details, Err: e}
 	case provider.Retained:
-		return &Error{Code: CodeDenied, Message: "The file is under retention or a hold and cannot be deleted yet", Details: details, Err: e}
+		return &Error{Code: CodeProviderDenied, Message: "The file is under retention or a hold and cannot be deleted yet", Details: details, Err: e}
 	case provider.Forbidden:
 		return invalidField("endpoint", refusedEndpoint(e))
 	case provider.Invalid:

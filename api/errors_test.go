@@ -68,7 +68,7 @@ func TestErrorsOfTheSpecification(t *testing.T) {
 // response.
 func TestProviderErrors(t *testing.T) {
 	for kind, want := range map[provider.Kind]Code{
-		provider.Credentials: CodeCredentials, provider.NoBucket: CodeBucketNotFound, provider.Denied: CodeDenied,
+		provider.Credentials: CodeCredentials, provider.NoBucket: CodeBucketNotFound, provider.Denied: CodeProviderDenied, provider.Retained: CodeProviderDenied,
 		provider.Forbidden: CodeValidation, provider.Invalid: CodeValidation, provider.Throttled: CodeProvider,
 		provider.Unavailable: CodeProvider, provider.Corrupt: CodeProvider, provider.Exists: CodeBucketExists,
 	} {
@@ -88,7 +88,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 	for status, codes := range map[int][]Code{
 		400: {CodeValidation, CodeCredentials},
 		401: {CodeUnauthorized},
-		403: {CodeDenied},
+		403: {CodeDenied, CodeProviderDenied},
 		404: {CodeNotFound, CodeStorageNotFound, CodeBucketNotFound, CodeBackupNotFound, CodeFileNotFound},
 		405: {CodeMethod},
 		409: {CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeNotOrphan, CodeCleanupTooLarge, CodeSyncInProgress, CodeIdentityUnsettled, CodeConflict},

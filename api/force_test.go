@@ -63,7 +63,7 @@ func TestForceWaitsForTheSync(t *testing.T) {
 		text   string // of lastSyncError, empty for none
 	}{
 		{&pb.FinishSync{Status: "failed", Error: "list: credentials: the access key is unknown", Cause: "credentials"}, 400, CodeCredentials, "Failed to connect to storage provider: the access key is unknown"},
-		{&pb.FinishSync{Status: "failed", Error: "list: denied: no access", Cause: "denied"}, 403, CodeDenied, "The storage provider refused access with these credentials: no access"},
+		{&pb.FinishSync{Status: "failed", Error: "list: denied: no access", Cause: "denied"}, 403, CodeProviderDenied, "The storage provider refused access with these credentials: no access"},
 		{&pb.FinishSync{Status: "failed", Error: "list: unavailable: the host name cannot be resolved", Cause: "unavailable"}, 502, CodeProvider, "The storage provider did not respond: the host name cannot be resolved"},
 		{&pb.FinishSync{Status: "failed", Error: "stat: no bucket: gone", Cause: "no bucket"}, 404, CodeBucketNotFound, "Bucket 'backups-bucket' does not exist or is not accessible"},
 		{&pb.FinishSync{Status: "failed", Error: "the node's disk is full"}, 503, CodeIndexUnavailable, "The sync failed: the node's disk is full"},

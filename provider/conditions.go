@@ -27,7 +27,9 @@ func ProbeConditions(ctx context.Context, b Bucket, prefix string) (Conditions, 
 	if c.Single, err = honours(ctx, b, prefix, single); err != nil {
 		return Conditions{}, err
 	}
-	if c.Batch, err = honours(ctx, b, prefix, batch); err != nil {
+	if c.Batch, err = honours(ctx, b, prefix, batch); isRefused(err) {
+		c.Batch = false // batches alone are refused
+	} else if err != nil {
 		return Conditions{}, err
 	}
 	return c, nil

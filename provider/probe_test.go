@@ -40,6 +40,51 @@ func TestProbeTellsWhatIsDenied(t *testing.T) {
 	}
 }
 
+// TestProbeTriesEachCall checks that a refused call does not hide the others.
+func TestProbeTriesEachCall(t *testing.T) {
+	denied := mem.Broken(provider.Denied)
+	batch := func(_ context.Context, _ string, _ []provider.Deletion) error {
+		return &provider.Error{Kind: provider.Denied, Op: "delete batch", Reason: "injected"}
+	}
+	for _, c := range []struct {
+		faults mem.Faults
+		want   provider.Permissions
+		checks string
+	}{
+		{mem.Faults{}, provider.Permissions{Read: true, Write: true, Delete: true}, "list put stat delete delete batch"},
+		{mem.Faults{Stat: denied.Stat}, provider.Permissions{Write: true, Delete: true}, "list put -stat delete delete batch"},
+		{mem.Faults{DeleteBatch: batch}, provider.Permissions{Read: true, Write: true, Delete: true}, "list put stat delete -delete batch"},
+		{mem.Faults{BeforeList: denied.BeforeList, Put: denied.Put, Stat: denied.Stat}, provider.Permissions{Delete: true}, "-list -put ?stat delete delete batch"},
+		{denied, provider.Permissions{}, "-list -put ?stat -delete"},
+		{mem.Faults{Put: denied.Put, Delete: denied.Delete}, provider.Permissions{Read: true}, "list -put stat -delete"},
+	} {
+		b := mem.New(mem.Options{Faults: c.faults}, "bucket").Bucket("bucket")
+		got, checks, err := provider.ProbeCalls(t.Context(), b, "")
+		var said []string
+		for _, check := range checks {
+			switch {
+			case check.Allowed == nil:
+				said = append(said, "?"+check.Permission)
+			case !*check.Allowed:
+				said = append(said, "-"+check.Permission)
+			default:
+				said = append(said, check.Permission)
+			}
+			if (check.Reason == "") != (check.Allowed != nil && *check.Allowed) {
+				t.Errorf("%s has the reason %q", said[len(said)-1], check.Reason)
+			}
+		}
+		if all := strings.Join(said, " "); err != nil || got != c.want || all != c.checks {
+			t.Errorf("%+v, %s, %v; want %+v, %s", got, all, err, c.want, c.checks)
+		}
+		if c.want.Write && c.want.Delete {
+			if conditions, err := provider.ProbeConditions(t.Context(), b, ""); c.want.Read && (err != nil || conditions.Batch == (c.faults.DeleteBatch != nil)) {
+				t.Errorf("conditions %+v, %v", conditions, err)
+			}
+		}
+	}
+}
+
 func TestProbeCleansUp(t *testing.T) {
 	var put, deleted []string
 	ctx, cancel := context.WithCancel(t.Context())
@@ -103,29 +148,28 @@ func TestProbeTouchesItsOwnAlone(t *testing.T) {
 // asked is a bucket whose provider reports permissions.
 type asked struct {
 	provider.Bucket
-	permissions provider.Permissions
-	err         error
+	has []string
+	err error
 }
 
-func (a asked) TestPermissions(context.Context) (provider.Permissions, error) {
-	return a.permissions, a.err
-}
+func (a asked) TestPermissions(context.Context) ([]string, error) { return a.has, a.err }
 
 // TestProbeBelievesADenial checks that a denied permission is not tried, so that nothing
 // is left.
 func TestProbeBelievesADenial(t *testing.T) {
 	all := provider.Permissions{Read: true, Write: true, Delete: true}
 	for _, c := range []struct {
-		reported provider.Permissions
+		reported []string
 		err      error
 		want     provider.Permissions
 		puts     int
 	}{
-		{all, nil, all, 1},
-		{provider.Permissions{Read: true, Write: true}, nil, provider.Permissions{Read: true, Write: true}, 0},
-		{provider.Permissions{Read: true, Delete: true}, nil, provider.Permissions{Read: true, Delete: true}, 0},
-		{provider.Permissions{}, nil, provider.Permissions{}, 0},
-		{provider.Permissions{}, errors.New("not known here"), all, 1},
+		{[]string{"list", "stat", "put", "delete"}, nil, all, 1},
+		{[]string{"list", "stat", "put"}, nil, provider.Permissions{Read: true, Write: true}, 0},
+		{[]string{"list", "stat", "delete"}, nil, provider.Permissions{Read: true, Delete: true}, 0},
+		{[]string{"list", "delete"}, nil, provider.Permissions{Delete: true}, 0},
+		{nil, nil, provider.Permissions{}, 0},
+		{nil, errors.New("not known here"), all, 1},
 	} {
 		puts := 0
 		a := mem.New(mem.Options{Faults: mem.Faults{Put: func(context.Context, string, string) error { puts++; return nil }}}, "bucket")

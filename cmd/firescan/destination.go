@@ -123,7 +123,11 @@ Nodes sync verified destinations periodically (serve --sync-every).`,
 type verification struct {
 	Verified    bool
 	Permissions struct{ Read, Write, Delete bool }
-	Unsettled   []struct{ StorageID, Reason string }
+	Checks      []struct {
+		Permission, Call, Reason string
+		Allowed                  *bool
+	}
+	Unsettled []struct{ StorageID, Reason string }
 }
 
 // verify verifies a destination and prints its permissions. It fails if the destination
@@ -144,13 +148,18 @@ func (a *app) verify(ctx context.Context, c *client, id string) error {
 		err = table(a.out, "VERIFIED READ WRITE DELETE", func(row func(...any)) {
 			row(yes(v.Verified), yes(v.Permissions.Read), yes(v.Permissions.Write), yes(v.Permissions.Delete))
 		})
+		for _, check := range v.Checks {
+			if check.Allowed != nil && !*check.Allowed {
+				fmt.Fprintf(a.err, "refused: %s (%s): %s\n", check.Permission, check.Call, oneLine(check.Reason))
+			}
+		}
 		for _, u := range v.Unsettled {
 			fmt.Fprintf(a.err, "nothing is deleted here: it is not known whether the bucket is that of destination %s: %s\n",
 				cmp.Or(u.StorageID, "of another organization"), oneLine(u.Reason))
 		}
 	}
 	if err == nil && !v.Verified {
-		err = errors.New("the bucket exists, but the credentials have no permission to list it")
+		err = errors.New("the bucket exists, but the credentials have no permission to read it")
 	}
 	return err
 }

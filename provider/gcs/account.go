@@ -49,6 +49,9 @@ func (a *account) failed(ctx context.Context, op, bucket string, err error) erro
 		if v.kind == provider.Denied && underHold(e) {
 			v = verdicts["objectUnderActiveHold"]
 		}
+		if v.reason == notPermitted {
+			v.reason = cmp.Or(lacking(permissions[op]), notPermitted)
+		}
 		if v.kind == provider.NoBucket && a.firebase {
 			v.reason += "; the default bucket of a Firebase project is <project>.firebasestorage.app or, of older ones, <project>.appspot.com"
 		}
@@ -63,6 +66,14 @@ func (a *account) failed(ctx context.Context, op, bucket string, err error) erro
 		failure.Status, failure.Code = e.status, word(e.reason)
 	}
 	return failure
+}
+
+// lacking returns the reason of a call that requires a permission.
+func lacking(permission string) string {
+	if permission == "" {
+		return ""
+	}
+	return "the credentials do not have the permission " + permission
 }
 
 func (b *bucket) failed(ctx context.Context, op string, err error) error {

@@ -2,6 +2,7 @@ package gcs
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -113,33 +114,32 @@ func (b *bucket) remove(ctx context.Context, op, key, tag string) error {
 	return err
 }
 
-// What Permissions stand for at Google.
-const (
-	mayList   = "storage.objects.list"
-	mayGet    = "storage.objects.get"
-	mayCreate = "storage.objects.create"
-	mayDelete = "storage.objects.delete"
-)
-
 // TestPermissions asks which permissions the account has in the bucket as a whole,
 // without trying them. None at all is an error of kind Denied, since an account whose
 // permissions hold for some names alone (IAM conditions) seems to have none; so it
 // is tried. Emulators mostly do not know the call.
-func (b *bucket) TestPermissions(ctx context.Context) (provider.Permissions, error) {
+func (b *bucket) TestPermissions(ctx context.Context) (has []string, err error) {
 	if err := b.usable(opTest); err != nil {
-		return provider.Permissions{}, err
+		return nil, err
 	}
-	has, err := b.account.client.Bucket(b.name).IAM().TestPermissions(ctx, []string{mayList, mayGet, mayCreate, mayDelete})
-	if err != nil {
-		return provider.Permissions{}, b.failed(ctx, opTest, err)
+	all := slices.Sorted(maps.Values(permissions))
+	if has, err = b.account.client.Bucket(b.name).IAM().TestPermissions(ctx, all); err != nil {
+		return nil, b.failed(ctx, opTest, err)
 	}
 	if len(has) == 0 {
-		return provider.Permissions{}, &provider.Error{
+		return nil, &provider.Error{
 			Kind: provider.Denied, Op: opTest, Bucket: b.name, Reason: "the credentials have no permission in the bucket as a whole",
 		}
 	}
-	may := func(permission string) bool { return slices.Contains(has, permission) }
-	return provider.Permissions{Read: may(mayList) && may(mayGet), Write: may(mayCreate), Delete: may(mayDelete)}, nil
+	return has, nil
+}
+
+// NameCall implements provider.CallNamer. A batch is many single calls.
+func (b *bucket) NameCall(op string) (permission, call string) {
+	if op == opBatch {
+		return "", ""
+	}
+	return permissions[op], calls[op]
 }
 
 func (b *bucket) object(key string) *storage.ObjectHandle {

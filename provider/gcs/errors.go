@@ -34,6 +34,12 @@ var calls = map[string]string{
 	opTest: "buckets.testIamPermissions", opBuckets: "buckets.list", opCreate: "buckets.insert",
 }
 
+// permissions are those that calls require.
+// https://cloud.google.com/storage/docs/access-control/iam-json
+var permissions = map[string]string{
+	opList: "storage.objects.list", opStat: "storage.objects.get", opPut: "storage.objects.create", opDelete: "storage.objects.delete",
+}
+
 // statusError is what is kept of a response with an error status. The library's own error
 // keeps the whole answer, which may quote the request.
 type statusError struct {
@@ -76,6 +82,8 @@ type verdict struct {
 	reason string
 }
 
+const notPermitted = "the credentials do not permit this"
+
 const slowDown = "the provider asks to slow down"
 
 // verdicts are what the reasons of Cloud Storage mean. The texts are our own words: a
@@ -91,7 +99,7 @@ var verdicts = map[string]verdict{
 	"accessNotConfigured":       {provider.Denied, "Cloud Storage is not switched on in the project"},
 	"SERVICE_DISABLED":          {provider.Denied, "Cloud Storage is not switched on in the project"},
 	"accountDisabled":           {provider.Denied, "the project's account is disabled"},
-	"insufficientPermissions":   {provider.Denied, "the credentials do not permit this"},
+	"insufficientPermissions":   {provider.Denied, notPermitted},
 	"retentionPolicyNotMet":     {provider.Retained, "the bucket's retention policy forbids it still"},
 	"objectUnderActiveHold":     {provider.Retained, "the object is under a hold"},
 	"orgPolicyConstraintFailed": {provider.Denied, "a policy of the Google organization forbids it"},
@@ -138,7 +146,7 @@ func classifyStatus(op string, e *statusError, missingBucket bool) verdict {
 	case status == http.StatusUnauthorized:
 		return verdict{provider.Credentials, "the credentials are not valid"}
 	case status == http.StatusForbidden:
-		return verdict{provider.Denied, "the credentials do not permit this"}
+		return verdict{provider.Denied, notPermitted}
 	case status == http.StatusNotFound && (op == opStat || op == opDelete || op == opBatch) && !missingBucket:
 		return verdict{provider.NotFound, "the object does not exist"}
 	case status == http.StatusNotFound && op == opBuckets:

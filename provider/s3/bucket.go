@@ -20,12 +20,25 @@ func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 		return err
 	})
 	if err != nil {
-		return provider.Info{}, b.failed(ctx, "stat", err)
+		return provider.Info{}, b.lookedInVain(ctx, key, b.failed(ctx, "stat", err))
 	}
 	return provider.Info{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ModTime: aws.ToTime(out.LastModified),
 		Tag: strings.Trim(aws.ToString(out.ETag), `"`),
 	}, nil
+}
+
+// lookedInVain returns the error of a lookup. The response has no document, so one with status
+// 403 may be about wrong credentials, which the response to a list shows.
+func (b *bucket) lookedInVain(ctx context.Context, key string, err error) error {
+	if provider.KindOf(err) != provider.Denied {
+		return err
+	}
+	_, listErr := b.page(ctx, window{prefix: key, loose: true}, 1, "", &provider.Page{})
+	if failure := b.failed(ctx, "stat", listErr); listErr != nil && provider.KindOf(failure) == provider.Credentials {
+		return failure
+	}
+	return err
 }
 
 func (b *bucket) Put(ctx context.Context, key string, body []byte) error {

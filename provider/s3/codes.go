@@ -7,6 +7,8 @@ type verdict struct {
 	reason string
 }
 
+const notPermitted = "the credentials do not permit this"
+
 const skewed = "the clock of this machine differs too much from the provider's: set it right"
 
 // verdicts are what the error codes of S3 and of compatible servers mean. The reasons are
@@ -23,10 +25,10 @@ var verdicts = map[string]verdict{
 	"RequestTimeTooSkewed":  {provider.Credentials, skewed},
 	"RequestExpired":        {provider.Credentials, skewed},
 
-	"AccessDenied":       {provider.Denied, "the credentials do not permit this"},
-	"Forbidden":          {provider.Denied, "the credentials do not permit this"},
+	"AccessDenied":       {provider.Denied, notPermitted},
+	"Forbidden":          {provider.Denied, notPermitted},
 	"AllAccessDisabled":  {provider.Denied, "the provider has disabled access to this bucket"},
-	"AccessForbidden":    {provider.Denied, "the credentials do not permit this"},
+	"AccessForbidden":    {provider.Denied, notPermitted},
 	"ObjectLocked":       {provider.Retained, "the object is under retention or a legal hold"},
 	"InvalidObjectState": {provider.Denied, "the object is archived"},
 	"InvalidSecurity":    {provider.Credentials, "the credentials are not valid"},

@@ -26,6 +26,9 @@ func failed(ctx context.Context, op, bucket string, err error) error {
 		return &provider.Error{Kind: e.Kind, Op: op, Bucket: bucket, Reason: e.Reason, Call: callOf(err), Err: e}
 	}
 	v := classify(err)
+	if permission := callNames[op].permission; v.reason == notPermitted && permission != "" {
+		v.reason = "the credentials do not have the permission " + permission
+	}
 	failure := &provider.Error{
 		Kind: v.kind, Op: op, Bucket: bucket, Reason: v.reason, Code: codeOf(err), Call: callOf(err), NoEffect: throttles(err), Err: cause(err),
 	}
@@ -33,6 +36,21 @@ func failed(ctx context.Context, op, bucket string, err error) error {
 		failure.Status = e.HTTPStatusCode()
 	}
 	return failure
+}
+
+// callNames are Amazon's names of the calls of the seam and of the permissions that they
+// require.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+var callNames = map[string]struct{ permission, call string }{
+	"list": {"s3:ListBucket", "ListObjectsV2"}, "stat": {"s3:GetObject", "HeadObject"}, "put": {"s3:PutObject", "PutObject"},
+	"delete": {"s3:DeleteObject", "DeleteObject"}, "delete batch": {"s3:DeleteObject", "DeleteObjects"},
+	"buckets": {"s3:ListAllMyBuckets", "ListBuckets"}, "create bucket": {"s3:CreateBucket", "CreateBucket"},
+}
+
+// NameCall implements provider.CallNamer.
+func (b *bucket) NameCall(op string) (permission, call string) {
+	names := callNames[op]
+	return names.permission, names.call
 }
 
 // callOf returns the name of the request that failed.
@@ -162,7 +180,7 @@ func classifyStatus(response *smithyhttp.ResponseError, err error) verdict {
 	case status == http.StatusUnauthorized:
 		return verdict{provider.Credentials, "the credentials are not valid"}
 	case status == http.StatusForbidden:
-		return verdict{provider.Denied, "the credentials do not permit this"}
+		return verdict{provider.Denied, notPermitted}
 	case status == http.StatusNotFound:
 		return verdict{provider.NotFound, "the object or its bucket does not exist"}
 	case status == http.StatusPreconditionFailed:

@@ -67,7 +67,7 @@ func TestFailuresByKind(t *testing.T) {
 		{400, errorDocument("ExpiredToken"), "", provider.Credentials, "expired"},
 		{403, errorDocument("RequestTimeTooSkewed"), "", provider.Credentials, "clock"},
 		{401, "", "", provider.Credentials, "401"},
-		{403, errorDocument("AccessDenied"), "", provider.Denied, "permit"},
+		{403, errorDocument("AccessDenied"), "", provider.Denied, "s3:ListBucket"},
 		{403, "", "", provider.Denied, ""},
 		{403, errorDocument("SomethingNew"), "", provider.Denied, "403"},
 		{404, errorDocument("NoSuchBucket"), "", provider.NoBucket, "does not exist"},

@@ -103,7 +103,7 @@ func (a *account) Buckets(ctx context.Context) ([]provider.BucketInfo, error) {
 	for pages.HasMorePages() {
 		var out *s3.ListBucketsOutput
 		err := a.regional(ctx, "", func(in func(*s3.Options)) (err error) {
-			out, err = pages.NextPage(provider.WithResponseLimit(ctx, maxBucketPage), in)
+			out, err = pages.NextPage(provider.WithResponseLimit(ctx, maxBucketPage), in, adding(ofBuckets))
 			return err
 		})
 		if err != nil {
