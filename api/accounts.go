@@ -8,9 +8,9 @@ import (
 )
 
 // Accounts opens an account at a provider with credentials that are not stored. It
-// makes no request yet.
+// makes no request yet. The organization is that whose key files may be named.
 type Accounts interface {
-	Account(ctx context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error)
+	Account(ctx context.Context, org, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error)
 }
 
 // accounts has the handlers that try out credentials.
@@ -69,11 +69,12 @@ func (h *accounts) attempt(c *call, fields bucketFields) (*attempt, error) {
 		wrong["endpoint"] = problem
 	}
 	in.Credentials.check(a.typ, in.Endpoint, nil, wrong)
+	in.Credentials.checkKeyFile(c.org, wrong)
 	if len(wrong) > 0 {
 		return nil, invalid(wrong)
 	}
 	var err error
-	if a.account, err = h.opener.Account(c.context(), a.typ, in.Endpoint, in.Region, in.Credentials.reveal()); err != nil {
+	if a.account, err = h.opener.Account(c.context(), c.org, a.typ, in.Endpoint, in.Region, in.Credentials.reveal()); err != nil {
 		return nil, a.failed(err)
 	}
 	return a, nil

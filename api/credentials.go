@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -172,8 +173,6 @@ func (c credentials) checkGoogle(emulator bool, stored map[string][]byte, wrong 
 		wrong["credentials."+fileCredential] = "is required, or " + jsonCredential + " with the key itself"
 	case file != "" && key != "":
 		wrong["credentials."+fileCredential] = "cannot be given together with " + jsonCredential
-	case strings.ContainsAny(file, `/\`) || file == "." || file == "..":
-		wrong["credentials."+fileCredential] = "must be the plain name of a file in the node's --gcs-key-dir"
 	}
 	if key == "" {
 		return
@@ -184,4 +183,33 @@ func (c credentials) checkGoogle(emulator bool, stored map[string][]byte, wrong 
 	if json.Unmarshal([]byte(key), &account) != nil || account.Type != "service_account" {
 		wrong["credentials."+jsonCredential] = `must be the JSON key of a service account ("type": "service_account")`
 	}
+}
+
+// checkKeyFile collects an error for a key file that cannot be one of the organization's: the
+// plain name of a file in its directory, or the whole path. Only the provider's client knows
+// where that is.
+func (c credentials) checkKeyFile(org string, wrong fieldErrors) {
+	file := c[fileCredential].Reveal()
+	name := file
+	if path.IsAbs(file) && path.Clean(file) == file && path.Base(path.Dir(file)) == org {
+		name = path.Base(file)
+	}
+	if at := "credentials." + fileCredential; wrong[at] == "" && (strings.ContainsAny(name, `/\`) || name == "." || name == "..") {
+		wrong[at] = "must be a file in the organization's directory of the node's --gcs-key-dir: its plain name or its whole path"
+	}
+}
+
+// secretCredentials returns those that give access.
+func secretCredentials() []string {
+	return []string{secretCredential, jsonCredential, fileCredential}
+}
+
+// prove reports whether they can stand for the stored ones when a destination is moved: they
+// have a secret, or another key file than the one that is shown.
+func (c credentials) prove() bool {
+	return slices.ContainsFunc(secretCredentials(), func(name string) bool { return c[name].Reveal() != "" })
+}
+
+func hasSecret(stored map[string][]byte) bool {
+	return slices.ContainsFunc(secretCredentials(), func(name string) bool { return stored[name] != nil })
 }

@@ -34,6 +34,12 @@ func TestCredentialsOfEachType(t *testing.T) {
 		{catalog.TypeS3, `{"accessKeyId":"a"}`, "secretAccessKey", "http://minio:9000"},
 		{catalog.TypeGCS, `{"keyFilename":"key.json","credentials":` + key + `}`, "keyFilename", ""},
 		{catalog.TypeGCS, `{"keyFilename":"/etc/key.json"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":"/etc/keys/org1/key.json"}`, "", ""},
+		{catalog.TypeGCS, `{"keyFilename":"/etc/keys/org2/key.json"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":"/etc/keys/org1/../org2/key.json"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":"/etc/keys/org2/../org1/key.json"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":"/etc/keys/org1/"}`, "keyFilename", ""},
+		{catalog.TypeGCS, `{"keyFilename":"org1/key.json"}`, "keyFilename", ""},
 		{catalog.TypeGCS, `{"keyFilename":"..\\key.json"}`, "keyFilename", ""},
 		{catalog.TypeGCS, `{"keyFilename":".."}`, "keyFilename", ""},
 		{catalog.TypeGCS, `{"keyFilename":"a\u0000"}`, "keyFilename", ""},
@@ -49,6 +55,7 @@ func TestCredentialsOfEachType(t *testing.T) {
 		}
 		wrong := fieldErrors{}
 		given.check(c.typ, c.endpoint, nil, wrong)
+		given.checkKeyFile(org, wrong)
 		if got := wrong["credentials."+c.wrong]; (got == "") != (c.wrong == "") || c.wrong == "" && len(wrong) > 0 {
 			t.Errorf("%s of %.100s: %v is wrong, want %q", c.given, c.typ, wrong, c.wrong)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
 	"firescan/keyspace"
@@ -49,10 +51,10 @@ func (f readOnlyFields) check(d *pb.Destination, create bool, wrong fieldErrors)
 	}
 }
 
-// fill copies the given fields into d, and refuses invalid ones. It encrypts
-// credentials: no command has them in plain text.
-func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool) error {
-	wrong := fieldErrors{}
+// fill copies the given fields into d, and refuses invalid ones, and those that need another
+// role. It encrypts credentials: no command has them in plain text.
+func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool, role catalog.Role) error {
+	wrong, before := fieldErrors{}, proto.CloneOf(d)
 	in.readOnlyFields.check(d, create, wrong)
 	if in.Type != nil {
 		h.fillType(d, *in.Type, create, wrong)
@@ -93,8 +95,12 @@ func (h *destinations) fill(d *pb.Destination, in *destinationInput, create bool
 	}
 	given := in.Credentials.changes(d, wrong)
 	given.check(d.Type, d.Endpoint, d.Sealed, wrong)
+	given.checkKeyFile(d.Org, wrong)
 	if len(wrong) > 0 {
 		return invalid(wrong)
+	}
+	if hasSecret(before.Sealed) && moved(before, d) && !given.prove() && !Remove.Allows(role) {
+		return &Error{Code: CodeDenied, Message: "Only admins and owners can change where a storage destination points to without its credentials; send the credentials in the same request"}
 	}
 	return h.seal(d, given)
 }
@@ -113,6 +119,13 @@ func (in *destinationInput) canonicalize(d *pb.Destination) {
 		given = d.Endpoint
 	}
 	in.Endpoint = &given
+}
+
+// moved reports whether two states of a destination point to different places. Credentials
+// stay with the place that they were given for.
+func moved(before, after *pb.Destination) bool {
+	return before.Type != after.Type || before.Bucket != after.Bucket || before.Path != after.Path ||
+		before.Region != after.Region || before.Endpoint != after.Endpoint
 }
 
 func (h *destinations) fillType(d *pb.Destination, given string, create bool, wrong fieldErrors) {

@@ -106,7 +106,7 @@ func (h *destinations) create(c *call) error {
 	}
 	now := c.backend.now().UnixMilli()
 	d := &pb.Destination{Org: c.org, Id: catalog.NewID(catalog.KindStorage), CreatedAt: now, UpdatedAt: now}
-	if err := h.fill(d, &in, true); err != nil {
+	if err := h.fill(d, &in, true, catalog.Role(c.token.Role)); err != nil {
 		return err
 	}
 	var created *pb.Result
@@ -173,7 +173,7 @@ func (h *destinations) updateOnce(c *call, in *destinationInput) (*pb.Destinatio
 		return nil, err
 	}
 	base := d.UpdatedAt
-	if err := h.fill(d, in, false); err != nil {
+	if err := h.fill(d, in, false, catalog.Role(c.token.Role)); err != nil {
 		return nil, err
 	}
 	d.UpdatedAt = max(c.backend.now().UnixMilli(), base+1)

@@ -67,7 +67,7 @@ func FuzzBodies(f *testing.F) {
 				checkRecord(t, v)
 			case *destinationInput:
 				d := &pb.Destination{Org: org, Id: "storage_1"}
-				if err := h.fill(d, v, true); err == nil {
+				if err := h.fill(d, v, true, catalog.RoleMember); err == nil {
 					encodes(t, &pb.PutDestination{Destination: d, Create: true})
 				}
 			}

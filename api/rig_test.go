@@ -168,7 +168,7 @@ func (r *rig) Open(_ context.Context, d *pb.Destination) (provider.Bucket, error
 	return r.account.Bucket(d.Bucket), nil
 }
 
-func (r *rig) Account(_ context.Context, _, _, _ string, credentials map[string]string) (provider.Account, error) {
+func (r *rig) Account(_ context.Context, _, _, _, _ string, credentials map[string]string) (provider.Account, error) {
 	r.tried = credentials
 	if r.openErr != nil {
 		return nil, r.openErr

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -27,6 +28,50 @@ func TestConcurrentUpdates(t *testing.T) {
 		both.Wait()
 		if a := r.owner("GET", path, ""); a.at("data", "name") != name || a.at("data", "region") != region {
 			t.Fatalf("round %d: one of two changes was lost: %s", round, a.raw)
+		}
+	}
+}
+
+// TestMoveNeedsCredentials: who may edit a destination cannot use its credentials elsewhere.
+func TestMoveNeedsCredentials(t *testing.T) {
+	const (
+		secret = `"credentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"mine"}`
+		google = `"credentials":{"credentials":{"type":"service_account","project_id":"p","private_key_id":"0123456789"}}`
+		s3     = `{"name":"d","type":"S3","bucket":"backups-bucket","path":"a","region":"us-east-1",` + secret + `}`
+		gcs    = `{"name":"d","type":"gcs","bucket":"backups-bucket",` + google + `}`
+		file   = `{"name":"d","type":"gcs","bucket":"backups-bucket","credentials":{"keyFilename":"k.json"}}`
+		none   = `{"name":"d","type":"gcs","bucket":"backups-bucket","endpoint":"http://allowed.emulator:4443","credentials":{"projectId":"p"}}`
+	)
+	r := newRig(t, mem.Options{})
+	for _, x := range []struct {
+		destination, change string
+		allowed             bool // for a member
+	}{
+		{s3, `"bucket":"other-bucket"`, false},
+		{s3, `"path":""`, false},
+		{s3, `"region":"eu-west-1"`, false},
+		{s3, `"endpoint":"http://allowed.other:9000"`, false},
+		{s3, `"bucket":"other-bucket","credentials":{"accessKeyId":"AKIA...MPLE"}`, false},
+		{s3, `"bucket":"other-bucket","credentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE"}`, false},
+		{s3, `"bucket":"other-bucket","credentials":{"secretAccessKey":"mine"}`, true},
+		{s3, `"bucket":"other-bucket",` + secret, true},
+		{s3, `"name":"e","type":"s3","bucket":"backups-bucket","path":"/a/","region":"us-east-1","endpoint":""`, true},
+		{s3, `"credentials":{"secretAccessKey":"another"}`, true},
+		{s3, `"stemRule":"knownSuffix"`, true},
+		{gcs, `"bucket":"other-bucket","credentials":{"projectId":"q"}`, false},
+		{gcs, `"bucket":"other-bucket",` + google, true},
+		{gcs, `"bucket":"other-bucket","credentials":{"keyFilename":"k.json"}`, true},
+		{file, `"bucket":"other-bucket","credentials":{"keyFilename":"k.json"}`, false},
+		{file, `"endpoint":"http://allowed.other:9000","credentials":{"keyFilename":"","projectId":"p"}`, false},
+		{none, `"bucket":"other-bucket"`, true},
+	} {
+		path := destinationsPath + "/" + r.owner("POST", destinationsPath, x.destination).at("data", "id").(string)
+		a := r.do(catalog.RoleMember, "PUT", path, "{"+x.change+"}")
+		if x.allowed && a.status != 200 || !x.allowed && (a.status != 403 || a.at("error", "code") != string(CodeDenied)) {
+			t.Errorf("%s of %s by a member: %s", x.change, x.destination, a.raw)
+		}
+		if a = r.do(catalog.RoleAdmin, "PUT", path, "{"+x.change+"}"); a.status != 200 && !strings.Contains(x.change, `"keyFilename":""`) {
+			t.Errorf("%s of %s by an admin: %s", x.change, x.destination, a.raw)
 		}
 	}
 }

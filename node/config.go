@@ -62,9 +62,9 @@ type Config struct {
 	// AllowEndpoints lists the allowed custom endpoints of destinations (see
 	// provider.NewEgress). Without any, only the public hosts of providers are allowed.
 	AllowEndpoints []string
-	// GCSKeyDir is the directory with key files of Google service accounts that destinations
-	// may name; empty means none. Anyone who may create destinations, in any organization,
-	// can use all of its keys.
+	// GCSKeyDir has a directory per organization, named by its id, with the key files of
+	// Google service accounts that its destinations may name; empty means none. Anyone who may
+	// create destinations in an organization can use all keys of its directory.
 	GCSKeyDir string
 	// SyncEvery is the interval of scheduled syncs of a verified destination; 0 means none.
 	SyncEvery time.Duration

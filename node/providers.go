@@ -23,7 +23,8 @@ type buckets struct {
 	metrics  *provider.Metrics
 	limiters provider.Limiters
 	memory   *provider.SerialMemory
-	// gcsKeyDir has the Google key files that destinations may name; empty means none.
+	// gcsKeyDir has a directory per organization, with the Google key files that its
+	// destinations may name; empty means none.
 	gcsKeyDir string
 
 	mu   sync.Mutex
@@ -57,7 +58,7 @@ func (b *buckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, e
 		}
 		credentials[field] = plain
 	}
-	account, err := b.account(d.Type, d.Endpoint, d.Region, credentials) //nolint:contextcheck // it is kept, and each call brings its own
+	account, err := b.account(d.Org, d.Type, d.Endpoint, d.Region, credentials) //nolint:contextcheck // it is kept, and each call brings its own
 	if err != nil {
 		return nil, err
 	}
@@ -70,9 +71,9 @@ func (b *buckets) Open(_ context.Context, d *pb.Destination) (provider.Bucket, e
 // testRetries bounds the retries when credentials are tested: a user waits for the result.
 var testRetries = provider.RetryOptions{Attempts: 3, Timeout: 20 * time.Second}
 
-// Account returns the account of credentials that are not stored.
-func (b *buckets) Account(_ context.Context, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
-	account, err := b.account(providerType, endpoint, region, credentials) //nolint:contextcheck // each call brings its own
+// Account returns the account of credentials that are not stored, for an organization.
+func (b *buckets) Account(_ context.Context, org, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
+	account, err := b.account(org, providerType, endpoint, region, credentials) //nolint:contextcheck // each call brings its own
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ type testedAccount struct {
 // Bucket implements provider.Account.
 func (t testedAccount) Bucket(name string) provider.Bucket { return t.surround(t.Account.Bucket(name)) }
 
-func (b *buckets) account(providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
+func (b *buckets) account(org, providerType, endpoint, region string, credentials map[string]string) (provider.Account, error) {
 	if endpoint != "" {
 		if err := b.egress.Check(endpoint); err != nil {
 			return nil, err
@@ -116,7 +117,7 @@ func (b *buckets) account(providerType, endpoint, region string, credentials map
 		return gcs.New(gcs.Config{
 			Firebase: providerType == catalog.TypeFirebase, Endpoint: endpoint, Location: region,
 			ProjectID: credentials[projectID], Key: credentials[serviceAccountKey],
-			KeyFilename: credentials[keyFilename], KeyDir: b.gcsKeyDir,
+			KeyFilename: credentials[keyFilename], KeyDir: b.gcsKeyDir, KeyOwner: org,
 			HTTPClient: b.egress.HTTPClient(),
 		})
 	default:

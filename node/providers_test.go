@@ -48,11 +48,11 @@ func TestAccountsThatAreRefused(t *testing.T) {
 		"the metadata service":      {catalog.TypeS3, "http://169.254.169.254", provider.Forbidden},
 		"no endpoint at all":        {catalog.TypeS3, "ftp://x", provider.Invalid},
 	} {
-		if _, err := b.Account(t.Context(), c.typ, c.endpoint, "", nil); provider.KindOf(err) != c.want {
+		if _, err := b.Account(t.Context(), "org1", c.typ, c.endpoint, "", nil); provider.KindOf(err) != c.want {
 			t.Errorf("%s: %v, want kind %v", name, err, c.want)
 		}
 	}
-	if _, err := b.Account(t.Context(), catalog.TypeS3, "http://127.0.0.1:9000", "", map[string]string{accessKeyID: "k", secretAccessKey: "s"}); err != nil {
+	if _, err := b.Account(t.Context(), "org1", catalog.TypeS3, "http://127.0.0.1:9000", "", map[string]string{accessKeyID: "k", secretAccessKey: "s"}); err != nil {
 		t.Errorf("an endpoint that is allowed: %v", err)
 	}
 }
@@ -60,7 +60,15 @@ func TestAccountsThatAreRefused(t *testing.T) {
 // TestGoogleAccounts: key files come from the node's directory alone, and emulators need
 // none of them.
 func TestGoogleAccounts(t *testing.T) {
-	b := testBuckets(t, "127.0.0.1:4443")
+	b, keys := testBuckets(t, "127.0.0.1:4443"), t.TempDir()
+	for _, org := range []string{"org1", "org2"} {
+		if err := os.Mkdir(filepath.Join(keys, org), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(keys, org, "key.json"), []byte(`{"project_id":"p"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, c := range map[string]struct {
 		dir, endpoint, field, value string
 		good                        bool
@@ -68,12 +76,15 @@ func TestGoogleAccounts(t *testing.T) {
 		"an emulator":                   {"", "http://127.0.0.1:4443", projectID, "a-project", true},
 		"a key file without a place":    {"", "", keyFilename, "key.json", false},
 		"a key file that is not there":  {t.TempDir(), "", keyFilename, "key.json", false},
+		"another's key file":            {keys, "http://127.0.0.1:4443", keyFilename, filepath.Join(keys, "org2", "key.json"), false},
+		"the own key file":              {keys, "http://127.0.0.1:4443", keyFilename, "key.json", true},
+		"its whole path":                {keys, "http://127.0.0.1:4443", keyFilename, filepath.Join(keys, "org1", "key.json"), true},
 		"a key that is none":            {"", "", serviceAccountKey, "{}", false},
 		"a key for somebody else's way": {"", "", serviceAccountKey, `{"type":"external_account"}`, false},
 	} {
 		for _, typ := range []string{catalog.TypeGCS, catalog.TypeFirebase} {
 			b.gcsKeyDir = c.dir
-			_, err := b.Account(t.Context(), typ, c.endpoint, "", map[string]string{c.field: c.value})
+			_, err := b.Account(t.Context(), "org1", typ, c.endpoint, "", map[string]string{c.field: c.value})
 			if (err == nil) != c.good || err != nil && provider.KindOf(err) != provider.Credentials {
 				t.Errorf("%s: %s: %v, want good: %v", typ, name, err, c.good)
 			}
@@ -105,7 +116,7 @@ func TestTriedAccountsTryAgain(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	defer server.Close()
-	account, err := testBuckets(t, "127.0.0.1:*").Account(t.Context(), catalog.TypeS3, server.URL, "",
+	account, err := testBuckets(t, "127.0.0.1:*").Account(t.Context(), "org1", catalog.TypeS3, server.URL, "",
 		map[string]string{accessKeyID: "k", secretAccessKey: "s"})
 	if err != nil {
 		t.Fatal(err)

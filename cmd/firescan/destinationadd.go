@@ -24,7 +24,8 @@ func destinationAddCommand(a *app) *cobra.Command {
 
 S3 and do-spaces use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --access-key-id and
 --secret-access-key-file. gcs and firebase-storage use the JSON key of a service account:
---service-account-file, or --key-filename for a file in the nodes' --gcs-key-dir.`,
+--service-account-file, or --key-filename for a file in the organization's directory of the
+nodes' --gcs-key-dir.`,
 		Example: `  firescan destination add production --bucket acme-backups --region eu-central-1
   pass show s3 | firescan destination add archive --bucket old --access-key-id AKIA… --secret-access-key-file -
   firescan destination add spaces --type do-spaces --bucket acme --region nyc3
@@ -82,7 +83,7 @@ func (c *credentialFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.keyID, "access-key-id", "", "id of the access key (default: AWS_ACCESS_KEY_ID)")
 	f.StringVar(&c.secretFile, "secret-access-key-file", "", "file with the secret of the access key (- for standard input)")
 	f.StringVar(&c.accountFile, "service-account-file", "", "file with the JSON key of a Google service account (- for standard input)")
-	f.StringVar(&c.keyFilename, "key-filename", "", "name of a JSON key file in the nodes' --gcs-key-dir")
+	f.StringVar(&c.keyFilename, "key-filename", "", "name or path of a JSON key file in the organization's directory of the nodes' --gcs-key-dir")
 	f.StringVar(&c.projectID, "project-id", "", "Google Cloud project (default: that of the service account)")
 }
 

@@ -56,7 +56,7 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.StringVar(&c.SecretFile, "cluster-secret-file", c.SecretFile, "file with the cluster secret (default: created in the data directory)")
 	f.StringVar(&c.MasterKeyFile, "master-key-file", c.MasterKeyFile, "file with the key that encrypts credentials, 32 bytes in base64 (default: derived from the cluster secret)")
 	f.StringSliceVar(&c.AllowEndpoints, "allow-endpoint", c.AllowEndpoints, "allowed custom endpoints of destinations: a glob of host:port, or a CIDR; repeatable")
-	f.StringVar(&c.GCSKeyDir, "gcs-key-dir", c.GCSKeyDir, "directory of the key files that gcs and firebase-storage destinations may name")
+	f.StringVar(&c.GCSKeyDir, "gcs-key-dir", c.GCSKeyDir, "directory with a directory of key files per organization id, which gcs and firebase-storage destinations may name")
 	f.DurationVar(&c.SyncEvery, "sync-every", c.SyncEvery, "interval between syncs of a verified destination (0 = never)")
 	f.DurationVar(&c.OrphanMinAge, "orphan-min-age", c.OrphanMinAge, "minimum age of orphans that a cleanup deletes (overridden by minAge)")
 	f.Float64Var(&c.Guards.JumpPoints, "guard-jump", c.Guards.JumpPoints, "increase of the share of orphans, in percentage points, above which a cleanup must be confirmed")

@@ -126,6 +126,8 @@ func TestKeyFiles(t *testing.T) {
 	write(filepath.Join(dir, "other.txt"), "no key")
 	write(filepath.Join(dir, "long.json"), keyJSON(nil)+strings.Repeat(" ", 20_000))
 	write(filepath.Join(parent, "outside.json"), keyJSON(nil))
+	write(filepath.Join(parent, "others", "good.json"), keyJSON(nil))
+	link("../others/good.json", "theirs.json")
 	link("good.json", "link.json")
 	link("../outside.json", "up.json")
 	link(filepath.Join(parent, "outside.json"), "absolute.json")
@@ -138,10 +140,11 @@ func TestKeyFiles(t *testing.T) {
 		"good.json": true, "..odd.json": true, "link.json": true,
 		"missing.json": false, "other.txt": false, "long.json": false, "pipe.json": false, "sub": false, "loop": false,
 		"sub/below.json": false, "../outside.json": false, "directory/outside.json": false, "./good.json": false,
-		filepath.Join(dir, "good.json"): false, "..": false, ".": false, `..\outside.json`: false,
-		"good.json\x00": false, "up.json": false, "absolute.json": false, "directory": false, "good.json/": false,
+		filepath.Join(dir, "good.json"): true, dir + "/../keys/good.json": false, dir + "//good.json": false, dir + "/sub/../good.json": false,
+		dir + "/up.json": false, filepath.Join(parent, "outside.json"): false, filepath.Join(parent, "others", "good.json"): false, dir: false, "..": false, ".": false, `..\outside.json`: false,
+		"good.json\x00": false, "up.json": false, "absolute.json": false, "theirs.json": false, "directory": false, "good.json/": false,
 	} {
-		_, err := gcs.New(gcs.Config{KeyFilename: name, KeyDir: dir, HTTPClient: never(t)})
+		_, err := gcs.New(gcs.Config{KeyFilename: name, KeyDir: parent, KeyOwner: "keys", HTTPClient: never(t)})
 		if (err == nil) != good || err != nil && (provider.KindOf(err) != provider.Credentials || strings.Contains(err.Error(), parent)) {
 			t.Errorf("%q: %v, want good: %v", name, err, good)
 		}
@@ -151,6 +154,11 @@ func TestKeyFiles(t *testing.T) {
 	}
 	if _, err := gcs.New(gcs.Config{KeyFilename: "good.json", KeyDir: filepath.Join(parent, "none"), HTTPClient: never(t)}); provider.KindOf(err) != provider.Credentials {
 		t.Errorf("a key file in no directory: %v", err)
+	}
+	for _, owner := range []string{"", ".", "..", "none", "keys/sub", "keys/../keys", "keys/directory"} {
+		if _, err := gcs.New(gcs.Config{KeyFilename: "good.json", KeyDir: parent, KeyOwner: owner, HTTPClient: never(t)}); provider.KindOf(err) != provider.Credentials {
+			t.Errorf("the directory %q: %v", owner, err)
+		}
 	}
 }
 

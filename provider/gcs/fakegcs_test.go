@@ -42,7 +42,7 @@ func TestProjectOfTheKey(t *testing.T) {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	for bucket, config := range map[string]gcs.Config{
-		"by-text": {Key: `{"project_id":"a-project"}`}, "by-file": {KeyFilename: "k.json", KeyDir: dir},
+		"by-text": {Key: `{"project_id":"a-project"}`}, "by-file": {KeyFilename: "k.json", KeyDir: filepath.Dir(dir), KeyOwner: filepath.Base(dir)},
 	} {
 		config.Endpoint, config.HTTPClient = endpoint, &http.Client{Transport: transport}
 		a, err := gcs.New(config)

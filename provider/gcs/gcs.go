@@ -21,11 +21,12 @@ type Config struct {
 	Firebase bool
 	// ProjectID is the project whose buckets are listed and made; empty is the key's own.
 	ProjectID string
-	// Key is the JSON key of a service account. KeyFilename is the plain name of a file in
-	// KeyDir that holds one. One of the two is required.
+	// Key is the JSON key of a service account. KeyFilename is the name or the whole path of
+	// a file that holds one, in the directory KeyOwner of KeyDir. One of the two is required.
 	Key, KeyFilename string
-	// KeyDir is where the node's operator keeps key files; empty allows none.
-	KeyDir string
+	// KeyDir is where the node's operator keeps key files, in a directory per organization;
+	// empty allows none.
+	KeyDir, KeyOwner string
 	// Location is where buckets are made; empty leaves that to Google.
 	Location string
 	// Endpoint is the URL (scheme, host, port) of an emulator; empty, as its own URL, is
@@ -101,7 +102,7 @@ func (c *Config) text() ([]byte, error) {
 	case c.Key != "" && c.KeyFilename != "":
 		return nil, unfit("either keyFilename or credentials can be given, not both")
 	case c.KeyFilename != "":
-		return readKeyFile(c.KeyDir, c.KeyFilename)
+		return readKeyFile(c.KeyDir, c.KeyOwner, c.KeyFilename)
 	}
 	return []byte(c.Key), nil
 }
