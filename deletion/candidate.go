@@ -94,11 +94,18 @@ func (c *candidate) check() bool {
 }
 
 // matches reports whether an object is the one that the index has. Lists may have more
-// exact times than lookups of single objects.
+// exact times than lookups of single objects. Where they have no tags, the time decides.
 func (c *candidate) matches(o *provider.Info) bool {
 	diff := o.ModTime.UnixMilli() - c.modified
-	return o.Size == c.size && xxhash.Sum64String(o.Tag) == c.digest && (c.modified <= 0 || diff > -1000 && diff < 1000)
+	sameTime := diff > -1000 && diff < 1000
+	if c.digest == noTag && o.Tag != "" {
+		return o.Size == c.size && c.modified > 0 && sameTime
+	}
+	return o.Size == c.size && xxhash.Sum64String(o.Tag) == c.digest && (c.modified <= 0 || sameTime)
 }
+
+// noTag is the digest of an index entry that was listed without a tag.
+var noTag = xxhash.Sum64String("")
 
 // infoOf returns a listed object as a lookup would.
 func infoOf(o *provider.Object) *provider.Info {

@@ -19,6 +19,7 @@ const (
 // stat looks up the objects at the paths of candidates, which are sorted. A candidate whose
 // lookup fails gets the error.
 func (op *operation) stat(ctx context.Context, candidates []*candidate) {
+	defer op.addTags(ctx, candidates)
 	var page provider.Page
 	for len(candidates) >= minListed {
 		n, err := op.statPage(ctx, candidates, &page)
@@ -31,6 +32,30 @@ func (op *operation) stat(ctx context.Context, candidates []*candidate) {
 		}
 	}
 	op.deleter.each(len(candidates), func(i int) { op.statOne(ctx, candidates[i]) })
+}
+
+// addTags looks up the tags of objects that were listed without one: they are the condition of
+// the delete, and show whether the object is that of a record under another name.
+func (op *operation) addTags(ctx context.Context, candidates []*candidate) {
+	var without []*candidate
+	for _, c := range candidates {
+		if c.err == nil && c.seen != nil && c.seen.Tag == "" {
+			without = append(without, c)
+		}
+	}
+	op.deleter.each(len(without), func(i int) {
+		c := without[i]
+		switch info, err := op.bucket.Stat(ctx, string(c.path)); {
+		case provider.KindOf(err) == provider.NotFound:
+			c.seen = nil
+		case err != nil:
+			c.err = err
+		case info.Size != c.seen.Size || info.ModTime.Unix() != c.seen.ModTime.Unix():
+			c.err = ErrChanged
+		default:
+			c.seen.Tag = info.Tag
+		}
+	})
 }
 
 // statPage looks up candidates by one page of a list and returns how many it covered.

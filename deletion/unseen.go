@@ -74,7 +74,7 @@ func (u *unseen) keeps(c *candidate, org string, deleted []string) (by keeper) {
 		return keptByNobody
 	}
 	name := foldName(c.path)
-	for _, o := range slices.Concat(u.found[object{c.seen.Size, xxhash.Sum64String(c.seen.Tag)}], u.names[name]) {
+	for _, o := range slices.Concat(u.found[object{c.seen.Size, xxhash.Sum64String(c.seen.Tag)}], u.found[object{c.seen.Size, noTag}], u.names[name]) {
 		switch {
 		case o.org != org:
 			by = max(by, keptByOthers)
