@@ -112,6 +112,9 @@ func TestFirebaseEmulator(t *testing.T) {
 	if buckets, err := a.Buckets(t.Context()); err != nil || len(buckets) != 1 || buckets[0].Name != name {
 		t.Errorf("buckets %v, %v", buckets, err)
 	}
+	if p, err := provider.Probe(t.Context(), b, ""); err != nil || p != (provider.Permissions{Read: true, Write: true, Delete: true}) {
+		t.Errorf("permissions %+v, %v", p, err)
+	}
 	if fault, err := provider.CheckLists(t.Context(), b, ""); err != nil || !errors.Is(fault, provider.ErrStartIgnored) {
 		t.Errorf("fault %v, error %v", fault, err)
 	}

@@ -52,14 +52,20 @@ func (d *decoder) fold(folded string) error {
 	case len(folded) <= len(d.prefix) || !strings.HasPrefix(folded, d.prefix):
 		return errOutside
 	case !strings.HasSuffix(folded, d.delimiter):
-		return errBadFolded
+		if !d.bare || strings.Contains(folded[len(d.prefix):], d.delimiter) {
+			return errBadFolded
+		}
+		d.completed = true
+	}
+	d.prefixes++
+	d.lastPrefix = folded
+	if d.completed && !strings.HasSuffix(folded, d.delimiter) {
+		folded += d.delimiter
 	}
 	behind := keyspace.PrefixEnd(folded)
 	if d.after != "" && behind != "" && behind <= d.after {
 		d.early = true
 	}
-	d.prefixes++
-	d.lastPrefix = folded
 	switch {
 	case d.end != "" && folded >= d.end:
 		d.out.ended = true

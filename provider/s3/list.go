@@ -47,6 +47,7 @@ func (b *bucket) ListSerial(ctx context.Context, prefix, token string, page *pro
 // within this one call. With an error, last is the last key that was listed.
 func (b *bucket) list(ctx context.Context, req provider.ListRequest, page *provider.Page) (last string, err error) {
 	w := windowOf(req)
+	w.bare = !b.account.flavor.exact
 	if strings.ContainsAny(w.after, decoded) {
 		if exact, err := b.takesStartAsIs(ctx, req.Prefix); err != nil {
 			return "", err

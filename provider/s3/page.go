@@ -1,6 +1,8 @@
 package s3
 
 import (
+	"slices"
+
 	"firescan/keyspace"
 	"firescan/provider"
 )
@@ -13,6 +15,9 @@ type window struct {
 	after string
 	// loose accepts keys in any order, and placeholders as objects.
 	loose bool
+	// bare accepts folded prefixes without the delimiter, as rclone serve s3 before 1.69 writes
+	// them: https://github.com/rclone/rclone/blob/v1.68.2/cmd/serve/s3/list.go.
+	bare bool
 	// first is set for version 1 of lists, which has no tokens.
 	first bool
 }
@@ -70,6 +75,7 @@ type decoder struct {
 	objects, prefixes  int64 // seen, dropped ones included
 	lastKey            []byte
 	lastPrefix         string
+	completed          bool // a folded prefix had no delimiter
 }
 
 // decode reads body into page, which it empties first. The body is used as scratch
@@ -247,10 +253,16 @@ func (d *decoder) finish() error {
 		return errVersion
 	case d.early:
 		return provider.ErrStartIgnored
+	case d.completed && d.out.truncated:
+		return errBadFolded // where the list goes on is not clear
 	case d.out.truncated && d.out.token == "" && !d.first:
 		return errToken
 	case d.out.truncated && d.objects+d.prefixes == 0:
 		return errNoMore
+	}
+	if d.completed { // their order was that without the delimiter
+		slices.Sort(d.page.Prefixes)
+		d.page.Prefixes = slices.Compact(d.page.Prefixes)
 	}
 	d.out.last = string(d.lastKey)
 	if d.prefixes > 0 && d.lastPrefix > d.out.last {

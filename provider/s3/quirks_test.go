@@ -313,3 +313,32 @@ func TestNoFallbackForAmazon(t *testing.T) {
 		t.Errorf("check: %v", err)
 	}
 }
+
+// TestFoldersWithoutDelimiter has a server that folds keys without the delimiter at the end
+// (rclone serve s3 before 1.69).
+func TestFoldersWithoutDelimiter(t *testing.T) {
+	folders := map[string][]string{"": {"a", "a-b", "archives"}, "a/": {"a/deep"}, "a-b/": nil, "archives/": nil, "a/deep/": nil}
+	more := false
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>%t</IsTruncated>", more)
+		if more {
+			fmt.Fprint(w, "<NextContinuationToken>t</NextContinuationToken>")
+		}
+		for _, name := range folders[r.URL.Query().Get("prefix")] {
+			fmt.Fprintf(w, "<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>", url.QueryEscape(name))
+		}
+		fmt.Fprint(w, "</ListBucketResult>")
+	}
+	found, err := provider.Folders(t.Context(), answering(t, serve).Bucket("bucket"), provider.FolderLimits{})
+	if want := []string{"a-b/", "a/", "a/deep/", "archives/"}; err != nil || found.Truncated || !slices.Equal(found.Folders, want) {
+		t.Errorf("%+v, %v; want %q", found, err, want)
+	}
+	// Amazon does not do so, and a page that goes on does not show where.
+	for _, flavor := range []*s3.Flavor{s3.Amazon, s3.Compatible} {
+		more = flavor == s3.Compatible
+		err := answeringAs(t, flavor, serve).Bucket("bucket").List(t.Context(), provider.ListRequest{Delimiter: "/"}, &provider.Page{})
+		if provider.KindOf(err) != provider.Corrupt {
+			t.Errorf("a page that is not clear: %v", err)
+		}
+	}
+}
