@@ -25,6 +25,8 @@ const (
 	FeedRead
 	// FeedWrite writes the catalog's records.
 	FeedWrite
+	// Scrape reads the metrics of a node, which name organizations.
+	Scrape
 	// Operate creates tokens and runs the cluster.
 	Operate
 )
@@ -65,6 +67,8 @@ func (a Access) rule() accessRule {
 		}
 	case FeedWrite:
 		return accessRule{[]catalog.Role{catalog.RoleService}, "Only service tokens can write the catalog"}
+	case Scrape:
+		return accessRule{[]catalog.Role{catalog.RoleMetrics, catalog.RoleRoot}, "Only tokens with the role metrics or root can read the metrics"}
 	case Operate:
 		return accessRule{[]catalog.Role{catalog.RoleRoot}, "Only the root token can create tokens and operate the cluster"}
 	}
@@ -78,7 +82,7 @@ func (a Access) Allows(role catalog.Role) bool {
 
 // OfOrganization reports whether the endpoint works on the data of one organization,
 // which callers then name.
-func (a Access) OfOrganization() bool { return a != Public && a != Operate }
+func (a Access) OfOrganization() bool { return a != Public && a != Scrape && a != Operate }
 
 // admit returns nil when a token has this access to the organization that its bearer
 // names. It returns missing when the bearer names none.

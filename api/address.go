@@ -83,5 +83,16 @@ func (c *call) fromMember() bool {
 	return ok
 }
 
+// fromLoopback reports whether the client is on the same machine, as far as the request
+// shows: it names no proxy.
+func (c *call) fromLoopback() bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if c.Request.Header.Get(name) != "" {
+			return false
+		}
+	}
+	return !c.fromMember() && parseAddress(c.Request.RemoteAddr).IsLoopback()
+}
+
 // address returns the address of the client.
 func (c *call) address() netip.Addr { return c.backend.limits.proxies.client(c.Request) }

@@ -48,9 +48,11 @@ type backend struct {
 	freezer   Freezer // may be nil
 	metrics   *metrics
 	limits    *limits
-	log       *slog.Logger
-	now       func() time.Time
-	flights   flights
+	// openMetrics lets clients on the same machine read the metrics without a token.
+	openMetrics bool
+	log         *slog.Logger
+	now         func() time.Time
+	flights     flights
 }
 
 // identify looks up a token by its hash: 256 random bits that were hashed leave nothing to

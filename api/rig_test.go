@@ -120,7 +120,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 	}
 	r.server, err = New(Config{
 		Catalog: r.catalog, Consensus: r.node, Shards: r, Buckets: r, Deleter: &r.deletes, Accounts: r, Secrets: r, Keys: r, Locator: r, Endpoints: r, Members: r, Freezer: r, Ready: r.Ready,
-		Types: allTypes(), Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registerer: registry, Logger: logger,
+		Types: allTypes(), Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), OpenMetrics: true, Registerer: registry, Logger: logger,
 		SyncEvery: 24 * time.Hour, OrphanMinAge: time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
 	if err != nil {

@@ -52,7 +52,7 @@ func (s *Server) routes() []route {
 			{"GET", "/api/v1/openapi.json", Public, quick, showOpenAPI},
 			{"GET", "/healthz", Public, quick, healthz},
 			{"GET", "/readyz", Public, quick, s.probes.ready},
-			{"GET", "/metrics", Public, quick, s.probes.metrics},
+			{"GET", "/metrics", Scrape, quick, s.probes.metrics},
 		},
 		feedRoutes(),
 	)
@@ -64,7 +64,7 @@ func (s *Server) newRouter() *httprouter.Router {
 	r.HandleOPTIONS = false
 	for _, route := range s.routes() {
 		r.Handle(route.method, route.path, s.backend.serve(&route))
-		if route.method == http.MethodGet && route.access == Public {
+		if route.method == http.MethodGet && (route.access == Public || route.access == Scrape) {
 			r.Handle(http.MethodHead, route.path, s.backend.serve(&route)) // for load balancers
 		}
 	}

@@ -33,10 +33,12 @@ type Config struct {
 	Ready func() error
 	// Types are the destination types that Buckets and Accounts can open.
 	Types []string
-	// Metrics serves GET /metrics.
-	Metrics    http.Handler
-	Registerer prometheus.Registerer
-	Logger     *slog.Logger
+	// Metrics serves GET /metrics: with a token, and if OpenMetrics is set also without one
+	// to clients on the same machine.
+	Metrics     http.Handler
+	OpenMetrics bool
+	Registerer  prometheus.Registerer
+	Logger      *slog.Logger
 	// SyncEvery is the interval of scheduled syncs; 0 means none.
 	SyncEvery time.Duration
 	// OrphanMinAge is the default minimum age of orphans that a cleanup deletes.
@@ -85,7 +87,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, freezer: c.Freezer, metrics: m, limits: limits, log: c.Logger, now: c.Now},
+		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, freezer: c.Freezer, metrics: m, limits: limits, openMetrics: c.OpenMetrics, log: c.Logger, now: c.Now},
 		hub:     newHub(m, limits),
 		syncs:   &syncs{c.SyncEvery, c.FreshFor, c.ForceWait},
 		admin:   &admin{c.Members, c.Keys},

@@ -57,9 +57,9 @@ func createToken(c *call) error {
 		wrong["role"] = "must be one of " + strings.Join(names, ", ")
 	}
 	switch {
-	case role == catalog.RoleRoot && in.Org != "":
-		wrong["organizationId"] = "must be empty for the role root"
-	case role != catalog.RoleRoot && !validID(in.Org):
+	case role.Valid() && !role.OfOrganization() && in.Org != "":
+		wrong["organizationId"] = "must be empty for the role " + in.Role
+	case role.OfOrganization() && !validID(in.Org):
 		wrong["organizationId"] = "is required: 1 to 128 letters, digits, '_', '-', '.' and ':'"
 	}
 	if len(in.Name) > maxName || !printable(in.Name) {

@@ -43,7 +43,7 @@ var commands = sync.OnceValue(func() []command {
 		define(3, 1, setVerified),
 		define(4, 4, putRecords),    // 2: backups with references, 3: conditions on versions, PITR references, 4: revisions of destinations
 		define(5, 2, deleteRecords), // 2: conditions on versions
-		define(6, 1, putToken),
+		define(6, 2, putToken),      // 2: with the role metrics
 		define(7, 1, deleteToken),
 		define(8, 1, putKeyset),
 		define(9, 1, startSync),
@@ -142,6 +142,10 @@ func versionOf(c command, msg proto.Message) uint32 {
 		}
 	case *pb.SealSegments:
 		if !slices.ContainsFunc(m.GetSegments(), func(g *pb.Segment) bool { return len(g.GetMissingIds()) > 0 }) {
+			return 1
+		}
+	case *pb.PutToken:
+		if Role(m.GetToken().GetRole()) != RoleMetrics {
 			return 1
 		}
 	case *pb.StoreAnswer:

@@ -152,6 +152,7 @@ func TestGoldenVersions(t *testing.T) {
 		"02_DeleteDestination.v2": &pb.DeleteDestination{Org: "org", Id: "storage_1", At: 1},
 		"04_PutRecords.v4":        written,
 		"10_SealSegments.v2":      sealed,
+		"06_PutToken.v2":          &pb.PutToken{Token: &pb.Token{Id: "t", Hash: []byte("h"), Role: "metrics", Name: "n", CreatedAt: 1}},
 		"16_StoreAnswer.v2":       &pb.StoreAnswer{Org: "org", Key: "k", Fingerprint: []byte("f"), Status: 201, Body: []byte("{}"), At: 1, Forget: []string{"j", "i"}},
 		"12_FinishSync.cause":     &pb.FinishSync{SyncId: "sync_1", Status: SyncFailed, Error: "e", At: 1, Cause: "credentials"},
 	} {

@@ -23,17 +23,22 @@ const (
 	// RoleService writes the catalog feed: projects, backups, schedules, PITR
 	// configurations.
 	RoleService Role = "service"
+	// RoleMetrics reads the metrics of nodes. It belongs to no organization.
+	RoleMetrics Role = "metrics"
 	// RoleRoot makes tokens and runs the cluster. It belongs to no organization.
 	RoleRoot Role = "root"
 )
 
 // Roles returns every role.
 func Roles() []Role {
-	return []Role{RoleViewer, RoleMember, RoleAdmin, RoleOwner, RoleService, RoleRoot}
+	return []Role{RoleViewer, RoleMember, RoleAdmin, RoleOwner, RoleService, RoleMetrics, RoleRoot}
 }
 
 // Valid reports whether r is one of Roles.
 func (r Role) Valid() bool { return slices.Contains(Roles(), r) }
+
+// OfOrganization reports whether tokens with the role belong to an organization.
+func (r Role) OfOrganization() bool { return r != RoleRoot && r != RoleMetrics }
 
 const (
 	tokenPrefix = "fsk_"

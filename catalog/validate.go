@@ -103,8 +103,8 @@ func checkToken(t *pb.Token) error {
 	if !Role(t.GetRole()).Valid() {
 		return refuse(CodeInvalid, "role %q is none of %v", t.GetRole(), Roles())
 	}
-	if (t.GetOrg() == "") != (Role(t.GetRole()) == RoleRoot) {
-		return refuse(CodeInvalid, "a token belongs to an organization, unless its role is %s", RoleRoot)
+	if (t.GetOrg() != "") != Role(t.GetRole()).OfOrganization() {
+		return refuse(CodeInvalid, "a token belongs to an organization, unless its role is %s or %s", RoleMetrics, RoleRoot)
 	}
 	if t.GetExpiresAt() < 0 {
 		return refuse(CodeInvalid, "a token expires at %d", t.GetExpiresAt())

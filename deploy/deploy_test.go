@@ -60,6 +60,41 @@ func TestEveryAlertIsTested(t *testing.T) {
 	}
 }
 
+// TestComposeIsPrivate: the ports of the compose file are open on its machine only, Grafana
+// asks for a password, and Prometheus scrapes a port that is not published.
+func TestComposeIsPrivate(t *testing.T) {
+	var file struct {
+		Services map[string]struct {
+			Environment map[string]string
+			Ports       []string
+		}
+	}
+	read(t, "compose/compose.yaml", &file)
+	for name, service := range file.Services {
+		for _, port := range service.Ports {
+			if !strings.HasPrefix(port, "127.0.0.1:") || strings.HasSuffix(port, ":9100") {
+				t.Errorf("service %s publishes the port %s", name, port)
+			}
+		}
+	}
+	grafana := file.Services["grafana"].Environment
+	if _, anonymous := grafana["GF_AUTH_ANONYMOUS_ENABLED"]; anonymous || grafana["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "" {
+		t.Errorf("Grafana has %v", grafana)
+	}
+	var prometheus struct {
+		Jobs []struct {
+			Static []struct{ Targets []string } `yaml:"static_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	read(t, "prometheus/prometheus.yaml", &prometheus)
+	for _, target := range prometheus.Jobs[0].Static[0].Targets {
+		node, port, _ := strings.Cut(target, ":")
+		if !strings.HasSuffix(file.Services[node].Environment["FIRESCAN_METRICS_ADDR"], ":"+port) {
+			t.Errorf("Prometheus scrapes %s, where no metrics are", target)
+		}
+	}
+}
+
 // TestComposeVariablesAreFlags checks that every FIRESCAN_ variable of the compose file
 // is a flag of serve.
 func TestComposeVariablesAreFlags(t *testing.T) {
@@ -153,6 +188,9 @@ func TestExpressionsAgainstALiveNode(t *testing.T) {
 	target := serve(t)
 	base := scrape(t, target)
 	metrics := get(t, "http://"+target+"/metrics")
+	if strings.Contains(metrics, "UNAUTHORIZED") {
+		t.Fatal(metrics)
+	}
 	name := regexp.MustCompile(`\bfirescan_[a-z_]+`)
 	for what, expr := range expressions(t) {
 		for _, metric := range name.FindAllString(expr, -1) {
@@ -189,7 +227,7 @@ func serve(t *testing.T) string {
 	}
 	c := node.DefaultConfig()
 	c.NodeID, c.DataDir, c.HTTPAddr = "n1", t.TempDir(), "127.0.0.1:0"
-	c.ClusterAddr, c.GossipAddr = "127.0.0.1:0", "127.0.0.1:0"
+	c.ClusterAddr, c.GossipAddr, c.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	c.AllowEndpoints = []string{"127.0.0.1:*"}
 	c.Logger = slog.New(slog.DiscardHandler)
 	c.RootToken = catalog.NewSecret(strings.Repeat("r", 40))
@@ -217,9 +255,12 @@ func serve(t *testing.T) string {
 	post(t, n.URL()+"/api/v1/storage/destinations", token.Token, `{"name":"n","type":"S3","bucket":"`+bucket.Bucket()+`","region":"us-east-1","endpoint":"`+endpoint+`","credentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"wJalrXUtnFEMI"}}`, &made)
 	post(t, n.URL()+"/api/v1/storage/sync", token.Token, "", nil)
 	await(t, "sync is completed", func() bool {
-		return strings.Contains(get(t, n.URL()+"/metrics"), `firescan_syncs_total{status="completed"} 1`)
+		return strings.Contains(get(t, n.MetricsURL()), `firescan_syncs_total{status="completed"} 1`)
 	})
-	return n.Addr()
+	if public := get(t, n.URL()+"/metrics"); !strings.Contains(public, "UNAUTHORIZED") {
+		t.Errorf("metrics on the public port: %.200s", public)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(n.MetricsURL(), "http://"), "/metrics")
 }
 
 // scrape runs a Prometheus that scrapes target. It returns its URL after the first

@@ -26,6 +26,10 @@ type Config struct {
 	DataDir string
 	// HTTPAddr is the listen address of the public API; port 0 chooses a free port.
 	HTTPAddr string
+	// MetricsAddr is the listen address of a separate listener for /metrics, without tokens
+	// and TLS. If empty, metrics are on HTTPAddr: for clients on the same machine, and for
+	// others with a token.
+	MetricsAddr string
 	// TLSCert and TLSKey are PEM files. If set, the API is served over TLS only.
 	TLSCert, TLSKey string
 
@@ -129,6 +133,9 @@ func (c *Config) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(c.HTTPAddr); err != nil {
 		wrong("--http-addr %q is not a host:port: %w", c.HTTPAddr, err)
+	}
+	if _, _, err := net.SplitHostPort(c.MetricsAddr); c.MetricsAddr != "" && err != nil {
+		wrong("--metrics-addr %q is not a host:port: %w", c.MetricsAddr, err)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		wrong("--http-tls-cert and --http-tls-key must be given together, or not at all")

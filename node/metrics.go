@@ -1,7 +1,11 @@
 package node
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,4 +23,55 @@ func newRegistry(version string) (*prometheus.Registry, http.Handler) {
 	build.Set(1)
 	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r, promhttp.HandlerFor(r, promhttp.HandlerOpts{Registry: r})
+}
+
+// metricsServer serves the metrics on a separate address, if there is one. They name
+// organizations, so the public port serves them to strangers only with a token.
+type metricsServer struct {
+	listener net.Listener // nil without an address
+	server   *http.Server
+}
+
+func newMetricsServer(c *Config, metrics http.Handler) (*metricsServer, error) {
+	if c.MetricsAddr == "" {
+		return &metricsServer{}, nil
+	}
+	l, err := net.Listen("tcp", c.MetricsAddr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on --metrics-addr: %w (does another process use it? choose a free port)", err)
+	}
+	routes := http.NewServeMux()
+	routes.Handle("GET /metrics", metrics)
+	server := newHTTPServer(routes, c.Logger)
+	server.ReadTimeout, server.WriteTimeout = readHeaders, time.Minute
+	return &metricsServer{l, server}, nil
+}
+
+// run serves until ctx ends.
+func (m *metricsServer) run(ctx context.Context) error {
+	if m.listener == nil {
+		return nil
+	}
+	unhook := context.AfterFunc(ctx, func() { _ = m.server.Close() })
+	defer unhook()
+	err := m.server.Serve(m.listener)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("serve the metrics: %w", err)
+}
+
+func (m *metricsServer) close() error {
+	if m.listener == nil {
+		return nil
+	}
+	return closeListener(m.listener)
+}
+
+// MetricsURL returns the URL of the metrics, without a separate listener that of the API.
+func (n *Node) MetricsURL() string {
+	if n.metrics.listener == nil {
+		return n.URL() + "/metrics"
+	}
+	return "http://" + n.metrics.listener.Addr().String() + "/metrics"
 }

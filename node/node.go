@@ -34,6 +34,7 @@ type Node struct {
 	dir       *dataDir
 	listener  net.Listener
 	registry  *prometheus.Registry
+	metrics   *metricsServer
 	catalog   *catalog.Catalog
 	index     *index.Store
 	cluster   *cluster.Cluster
@@ -73,6 +74,11 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.log = n.log.With("node", n.id)
+	for _, file := range n.config.secretFiles() {
+		if warning := LaxSecret(file); warning != "" {
+			n.log.Warn(warning)
+		}
+	}
 	// The port comes early: that it is in use is the most likely mistake.
 	if n.listener, err = listen(&n.config); err != nil {
 		return err
@@ -89,6 +95,10 @@ func (n *Node) open() (err error) {
 	}
 	registry, metrics := newRegistry(n.config.Version)
 	n.registry = registry
+	if n.metrics, err = newMetricsServer(&n.config, metrics); err != nil {
+		return err
+	}
+	n.later(n.metrics.close)
 
 	n.catalog, err = catalog.Open(n.dir.join(catalogFile), catalog.Options{Logger: n.log, Registerer: registry})
 	if err != nil {
@@ -180,6 +190,7 @@ func (n *Node) Run(ctx context.Context) error {
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
 	parts.Go(func() error { return n.scan.publisher.run(failed) })
 	parts.Go(func() error { return n.events.Run(failed) })
+	parts.Go(func() error { return n.metrics.run(failed) })
 	parts.Go(func() error {
 		select {
 		case err := <-n.cluster.Fatal():

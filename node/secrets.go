@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +46,30 @@ func clusterSecret(dir *dataDir, file string, joins bool) ([]byte, error) {
 	secret = make([]byte, secretBytes)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
 	return secret, writeFile(file, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"))
+}
+
+// LaxSecret returns a warning about a secret file that other users can read or write, else "".
+// It is no error: Kubernetes and Docker mount secrets readable, in a place for one container.
+func LaxSecret(file string) string {
+	info, err := os.Stat(file)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 { // whoever reads it reports errors
+		return ""
+	}
+	return fmt.Sprintf("the secret file %s has mode %04o, so other users can read or change it: chmod 600 it", file, info.Mode().Perm())
+}
+
+// secretFiles returns the secret files of a configuration.
+func (c *Config) secretFiles() []string {
+	files := []string{
+		filepath.Join(c.DataDir, secretFile), filepath.Join(c.DataDir, rootTokenFile),
+		c.SecretFile, c.MasterKeyFile, c.TLSKey, c.ClusterKey,
+	}
+	if c.GCSKeyDir != "" {
+		keys, _ := filepath.Glob(filepath.Join(c.GCSKeyDir, "*"))
+		below, _ := filepath.Glob(filepath.Join(c.GCSKeyDir, "*", "*"))
+		files = slices.Concat(files, keys, below)
+	}
+	return files
 }
 
 // keyEncryptionKey returns the key that encrypts the keyset for credentials.

@@ -2,9 +2,11 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,5 +79,76 @@ func TestKeyEncryptionKeyIsFixed(t *testing.T) {
 	}
 	if got, err := keyEncryptionKey(make([]byte, secretBytes), file); err != nil || !bytes.Equal(got, own) {
 		t.Errorf("with a master key file: %x, %v", got, err)
+	}
+}
+
+// TestLaxSecretFiles warns of secret files that other users can read, by their names.
+func TestLaxSecretFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, mode os.FileMode) string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	c := Config{
+		DataDir: filepath.Join(dir, "data"), SecretFile: write("secret", 0o644), MasterKeyFile: write("master", 0o600),
+		TLSKey: write("tls", 0o640), ClusterKey: write("cluster", 0o400), GCSKeyDir: filepath.Join(dir, "gcs"),
+	}
+	write("data/root.token", 0o600)
+	write("gcs/good.json", 0o600)
+	want := []string{c.SecretFile, c.TLSKey, write("gcs/lax.json", 0o604), write("gcs/org/lax.json", 0o602)}
+	var warnings []string
+	for _, file := range c.secretFiles() {
+		if warning := LaxSecret(file); warning != "" {
+			warnings = append(warnings, warning)
+		}
+	}
+	if len(warnings) != len(want) {
+		t.Fatalf("%q, want one for each of %q", warnings, want)
+	}
+	for i, file := range want {
+		if !strings.Contains(warnings[i], file+" ") {
+			t.Errorf("%q, want it to name %s", warnings[i], file)
+		}
+	}
+}
+
+// TestMetricsServer serves the metrics and nothing else, until its context ends.
+func TestMetricsServer(t *testing.T) {
+	c := testConfig(t)
+	c.MetricsAddr = "127.0.0.1:0"
+	_, metrics := newRegistry("test")
+	m, err := newMetricsServer(&c, metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.run(ctx) }()
+	for path, want := range map[string]int{"/metrics": http.StatusOK, "/api/v1/storage/destinations": http.StatusNotFound} {
+		response, err := http.Get("http://" + m.listener.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = response.Body.Close(); response.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, response.StatusCode, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	stop(errStopping)
+	if err := <-done; !errors.Is(err, errStopping) {
+		t.Error(err)
+	}
+	if err := m.close(); err != nil {
+		t.Error(err)
 	}
 }

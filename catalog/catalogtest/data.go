@@ -62,11 +62,11 @@ func (l *Log) PutBackups(org, destID string, paths ...string) {
 	}
 }
 
-// PutToken stores the token "tok_ROLE" and returns its secret text. A token of role root
-// belongs to no organization.
+// PutToken stores the token "tok_ROLE" and returns its secret text. Tokens of some
+// roles belong to no organization.
 func (l *Log) PutToken(org string, role catalog.Role) (plain string) {
 	l.tb.Helper()
-	if role == catalog.RoleRoot {
+	if !role.OfOrganization() {
 		org = ""
 	}
 	plain = catalog.NewToken()

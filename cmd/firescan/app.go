@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"firescan/node"
 )
 
 const (
@@ -138,6 +140,7 @@ func (a *app) asRoot(dataDir string, do func(*client) error) error {
 	text, err := os.ReadFile(file)
 	switch {
 	case err == nil:
+		a.warnLax(file)
 		tokens = append(tokens, strings.TrimSpace(string(text)))
 	case len(tokens) == 0 && errors.Is(err, os.ErrNotExist):
 		return usagef("no root token: set FIRESCAN_ROOT_TOKEN, or --data-dir to the data directory of a node (%s does not exist)", file)
@@ -159,6 +162,13 @@ func (a *app) asRoot(dataDir string, do func(*client) error) error {
 	return err
 }
 
+// warnLax warns of a secret file that other users can read.
+func (a *app) warnLax(file string) {
+	if warning := node.LaxSecret(file); warning != "" {
+		fmt.Fprintln(a.err, "firescan: warning:", warning)
+	}
+}
+
 // readSecret reads a secret from a file, or from standard input for "-".
 func (a *app) readSecret(file string) (string, error) {
 	var (
@@ -173,5 +183,6 @@ func (a *app) readSecret(file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read a secret: %w", err)
 	}
+	a.warnLax(file)
 	return strings.TrimSpace(string(text)), nil
 }

@@ -51,6 +51,7 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.StringVar(&c.NodeID, "node-id", c.NodeID, "name of this node, permanent after the first start (default: host name)")
 	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "directory for all data of the node")
 	f.StringVar(&c.HTTPAddr, "http-addr", c.HTTPAddr, "host:port of the HTTP API")
+	f.StringVar(&c.MetricsAddr, "metrics-addr", c.MetricsAddr, "host:port of a separate listener for /metrics, without tokens and TLS (default: on --http-addr, open on loopback, otherwise for tokens with the role metrics)")
 	f.StringVar(&c.TLSCert, "http-tls-cert", c.TLSCert, "PEM file with the certificate of the HTTP API")
 	f.StringVar(&c.TLSKey, "http-tls-key", c.TLSKey, "PEM file with the private key of --http-tls-cert")
 	f.StringVar(&c.SecretFile, "cluster-secret-file", c.SecretFile, "file with the cluster secret (default: created in the data directory)")

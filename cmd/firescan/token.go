@@ -36,11 +36,13 @@ func tokenCreateCommand(a *app) *cobra.Command {
 
 Roles: viewer reads; member also creates, edits and verifies destinations and starts
 syncs; admin and owner also delete and migrate; service writes backup records (firescan
-import). The role root, without an organization, creates another root token.
+import). Without an organization, metrics reads /metrics of the nodes, and root creates
+another root token.
 
 ` + needsRoot,
 		Example: `  export FIRESCAN_ORG=acme
   export FIRESCAN_TOKEN=$(firescan token create --role owner)
+  firescan token create --role metrics > metrics.token
   firescan import --token "$(firescan token create --org acme --role service)" backups.ndjson`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if expiresIn != "" {
@@ -64,7 +66,7 @@ import). The role root, without an organization, creates another root token.
 	dataDirFlag(a.connectionFlags(cmd), &dataDir)
 	f := cmd.Flags()
 	f.StringVar(&in.Org, "org", "", "organization of the token")
-	f.StringVar(&in.Role, "role", "", "role of the token: viewer, member, admin, owner, service or root")
+	f.StringVar(&in.Role, "role", "", "role of the token: viewer, member, admin, owner, service, metrics or root")
 	f.StringVar(&in.Name, "name", "", "purpose of the token, shown in lists")
 	f.StringVar(&expiresIn, "expires-in", "", "lifetime of the token, such as 12h or 90d (default: unlimited)")
 	return cmd
