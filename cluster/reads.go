@@ -173,6 +173,8 @@ func (r *reads) catchUp() {
 // ready implements Cluster.Ready.
 func (r *reads) ready() error {
 	switch t, leader, _ := r.leadership.current(); {
+	case r.ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", ErrNoLeader, ErrClosed)
 	case r.repair.active.Load():
 		return errRepairing
 	case t != nil:
