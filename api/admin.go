@@ -22,10 +22,17 @@ type Keys interface {
 	Rotate(ctx context.Context) (int, error)
 }
 
+// ClusterSecret replaces the secret that the nodes share.
+type ClusterSecret interface {
+	// RotateSecret returns the number of nodes.
+	RotateSecret(ctx context.Context) (int, error)
+}
+
 // admin has the handlers that run the cluster.
 type admin struct {
 	members Members
 	keys    Keys
+	secret  ClusterSecret
 }
 
 // memberView is a node of the cluster in responses.
@@ -81,6 +88,23 @@ func (h *admin) rotateKeys(c *call) error {
 		Message: fmt.Sprintf("Key rotated; the credentials of %d destinations were encrypted again", n),
 		Data: struct {
 			Destinations int `json:"destinations"`
+		}{n},
+	})
+}
+
+func (h *admin) rotateSecret(c *call) error {
+	if err := c.noBody(); err != nil {
+		return err
+	}
+	n, err := h.secret.RotateSecret(c.context())
+	if err != nil {
+		return err
+	}
+	c.log.Info("the cluster secret was rotated", "nodes", n)
+	return c.respond(envelope{
+		Message: fmt.Sprintf("Cluster secret rotated on %d nodes", n),
+		Data: struct {
+			Nodes int `json:"nodes"`
 		}{n},
 	})
 }

@@ -14,6 +14,9 @@ func TestOperate(t *testing.T) {
 	if a := root("POST", "/keys/rotate"); a.status != 200 || a.at("data", "destinations") != 2.0 {
 		t.Errorf("rotate: %d %s", a.status, a.raw)
 	}
+	if a := root("POST", "/secret/rotate"); a.status != 200 || a.at("data", "nodes") != 3.0 {
+		t.Errorf("rotate the secret: %d %s", a.status, a.raw)
+	}
 	if a := root("DELETE", "/cluster/n1"); a.status != 200 || a.at("message") != "Node removed" {
 		t.Errorf("remove: %d %s", a.status, a.raw)
 	}

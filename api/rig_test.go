@@ -119,7 +119,7 @@ func newRig(t testing.TB, opts mem.Options) *rig {
 		t.Fatal(err)
 	}
 	r.server, err = New(Config{
-		Catalog: r.catalog, Consensus: r.node, Shards: r, Buckets: r, Deleter: &r.deletes, Accounts: r, Secrets: r, Keys: r, Locator: r, Endpoints: r, Members: r, Freezer: r, Ready: r.Ready,
+		Catalog: r.catalog, Consensus: r.node, Shards: r, Buckets: r, Deleter: &r.deletes, Accounts: r, Secrets: r, Keys: r, ClusterSecret: r, Locator: r, Endpoints: r, Members: r, Freezer: r, Ready: r.Ready,
 		Types: allTypes(), Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), OpenMetrics: true, Registerer: registry, Logger: logger,
 		SyncEvery: 24 * time.Hour, OrphanMinAge: time.Hour, FreshFor: time.Hour, ForceWait: 200 * time.Millisecond, Now: func() time.Time { return r.now },
 	})
@@ -207,6 +207,9 @@ func (r *rig) Totals(context.Context, string) (index.Totals, error) {
 }
 
 func (r *rig) Rotate(context.Context) (int, error) { return 2, nil }
+
+// RotateSecret implements ClusterSecret.
+func (r *rig) RotateSecret(context.Context) (int, error) { return 3, nil }
 
 func (r *rig) Members(context.Context) ([]cluster.Member, error) {
 	return []cluster.Member{{ID: "n1", Address: "127.0.0.1:1", Leader: true, Voter: true, State: "alive", Version: "test"}}, nil

@@ -73,6 +73,7 @@ var may = map[string][]catalog.Role{
 	"POST /api/v1/admin/tokens":                                 roots,
 	"DELETE /api/v1/admin/tokens/:id":                           roots,
 	"POST /api/v1/admin/keys/rotate":                            roots,
+	"POST /api/v1/admin/secret/rotate":                          roots,
 	"GET /api/v1/admin/cluster":                                 roots,
 	"DELETE /api/v1/admin/cluster/:id":                          roots,
 	"GET /api/v1/openapi.json":                                  nil, // everybody

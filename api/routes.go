@@ -47,6 +47,7 @@ func (s *Server) routes() []route {
 			{"POST", "/api/v1/admin/tokens", Operate, quick, createToken},
 			{"DELETE", "/api/v1/admin/tokens/:id", Operate, quick, deleteToken},
 			{"POST", "/api/v1/admin/keys/rotate", Operate, remote, s.admin.rotateKeys},
+			{"POST", "/api/v1/admin/secret/rotate", Operate, remote, s.admin.rotateSecret},
 			{"GET", "/api/v1/admin/cluster", Operate, quick, s.admin.nodes},
 			{"DELETE", "/api/v1/admin/cluster/:id", Operate, remote, s.admin.removeNode},
 			{"GET", "/api/v1/openapi.json", Public, quick, showOpenAPI},

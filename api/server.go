@@ -16,17 +16,18 @@ import (
 // Config is the configuration of a Server. All fields are required unless they say
 // otherwise.
 type Config struct {
-	Catalog   *catalog.Catalog
-	Consensus Consensus
-	Shards    Shards
-	Buckets   Buckets
-	Deleter   Deleter
-	Accounts  Accounts
-	Secrets   Secrets
-	Keys      Keys
-	Locator   ShardLocator
-	Endpoints Endpoints
-	Members   Members
+	Catalog       *catalog.Catalog
+	Consensus     Consensus
+	Shards        Shards
+	Buckets       Buckets
+	Deleter       Deleter
+	Accounts      Accounts
+	Secrets       Secrets
+	Keys          Keys
+	ClusterSecret ClusterSecret
+	Locator       ShardLocator
+	Endpoints     Endpoints
+	Members       Members
 	// Freezer may be nil: then the process never stands still.
 	Freezer Freezer
 	// Ready returns nil when this node can serve requests.
@@ -90,7 +91,7 @@ func New(c Config) (*Server, error) {
 		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, freezer: c.Freezer, metrics: m, limits: limits, openMetrics: c.OpenMetrics, log: c.Logger, now: c.Now},
 		hub:     newHub(m, limits),
 		syncs:   &syncs{c.SyncEvery, c.FreshFor, c.ForceWait},
-		admin:   &admin{c.Members, c.Keys},
+		admin:   &admin{c.Members, c.Keys, c.ClusterSecret},
 		probes:  &probes{c.Ready, c.Metrics},
 	}
 	checked := &settings{c.Types, c.Endpoints}

@@ -73,6 +73,15 @@ func Rotate(kek, encrypted []byte) ([]byte, error) {
 	return sealKeyset(kek, h)
 }
 
+// Rewrap encrypts a keyset, unchanged, with another kek.
+func Rewrap(kek, next, encrypted []byte) ([]byte, error) {
+	h, err := openKeyset(kek, encrypted)
+	if err != nil {
+		return nil, err
+	}
+	return sealKeyset(next, h)
+}
+
 // Seal encrypts one credential field. The result can be decrypted only as that field of
 // that destination of that organization.
 func (k *Keyring) Seal(org, dest, field, plain string) ([]byte, error) {

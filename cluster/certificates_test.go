@@ -49,7 +49,7 @@ func TestOtherSecretIsRefused(t *testing.T) {
 	r := newRig(t)
 	nodes := r.cluster(2)
 	stranger := r.node("n3")
-	stranger.change = func(c *Config) { c.Secret = bytes.Repeat([]byte("x"), 32) }
+	stranger.change = func(c *Config) { c.Secrets = [][]byte{bytes.Repeat([]byte("x"), 32)} }
 	stranger.start()
 	stranger.logs("has another cluster secret")
 	nodes[0].logs("it has another cluster secret than this one")

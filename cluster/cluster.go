@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
@@ -49,9 +50,10 @@ type Cluster struct {
 	raftTransport raft.Transport
 	mux           *http.ServeMux
 	// These are nil without ports.
-	transport *transport.Transport
-	gossip    *gossip
-	bootstrap *bootstrap
+	credentials transport.Credentials
+	transport   *transport.Transport
+	gossip      *gossip
+	bootstrap   *bootstrap
 
 	fatal      chan error
 	unregister func()          // metrics
@@ -140,8 +142,8 @@ func (c *Cluster) openTransport(identity *identityFile, logger *hclogger) error 
 		return err
 	}
 	c.config.AdvertiseHost = host
-	key, err := transport.GossipKey(c.config.Secret)
-	if err != nil {
+	keys := &memberlist.Keyring{}
+	if err := useGossipKeys(keys, c.config.Secrets); err != nil {
 		return err
 	}
 	credentials, err := c.config.credentials()
@@ -160,7 +162,8 @@ func (c *Cluster) openTransport(identity *identityFile, logger *hclogger) error 
 	}); err != nil {
 		return err
 	}
-	c.gossip = newGossip(c.config.ID, key, c.logger)
+	c.credentials = credentials
+	c.gossip = newGossip(c.config.ID, keys, c.logger)
 	c.gossip.metadata, c.gossip.accept = c.members.metadata, c.members.accept
 	c.members.gossip, c.members.address, c.members.client = c.gossip, c.transport.Address(), c.transport.Client()
 	c.raftTransport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{

@@ -39,8 +39,9 @@ type Config struct {
 	// BootstrapExpect is the number of fresh nodes that form a cluster together. With 1 or
 	// less a fresh node forms a cluster alone, or, with Join, waits to be admitted to one.
 	BootstrapExpect int
-	// Secret is shared by the nodes of a cluster.
-	Secret []byte
+	// Secrets are shared by the nodes of a cluster. The first is used, and the others are
+	// accepted: see Cluster.UseSecrets.
+	Secrets [][]byte
 	// Certificates replace the ones derived from Secret; optional.
 	Certificates transport.CertFiles
 	// AllowNames are patterns of names that Certificates may have instead of the id; optional.
@@ -112,7 +113,7 @@ func (c *Config) alone() bool { return c.ClusterAddr == "" && c.GossipAddr == ""
 // credentials returns the certificates of this node.
 func (c *Config) credentials() (transport.Credentials, error) {
 	if c.Certificates == (transport.CertFiles{}) {
-		return transport.NewIssuer(c.Secret, c.ID, c.Timing.Certificate)
+		return transport.NewIssuer(c.Secrets, c.ID, c.Timing.Certificate)
 	}
 	files, err := transport.NewReloader(c.Certificates, c.Logger)
 	if err != nil {

@@ -43,7 +43,7 @@ type contact struct {
 // concurrent use.
 type gossip struct {
 	id     string
-	key    []byte
+	keys   *memberlist.Keyring
 	logger *slog.Logger
 	limit  transport.LogLimiter
 	// metadata returns the metadata of this node.
@@ -64,8 +64,8 @@ type gossip struct {
 	leaving  bool
 }
 
-func newGossip(id string, key []byte, logger *slog.Logger) *gossip {
-	return &gossip{id: id, key: key, logger: logger, contacts: map[string]contact{}, outdated: make(chan struct{}, 1)}
+func newGossip(id string, keys *memberlist.Keyring, logger *slog.Logger) *gossip {
+	return &gossip{id: id, keys: keys, logger: logger, contacts: map[string]contact{}, outdated: make(chan struct{}, 1)}
 }
 
 // start opens the gossip port.
@@ -107,7 +107,7 @@ func (g *gossip) config(bind, host string, t Timing) (*memberlist.Config, error)
 		return nil, fmt.Errorf("resolve --advertise-host: %w", err)
 	}
 	conf := memberlist.DefaultLANConfig()
-	conf.Name, conf.Label, conf.SecretKey = g.id, gossipLabel, g.key
+	conf.Name, conf.Label, conf.Keyring = g.id, gossipLabel, g.keys
 	conf.BindAddr, conf.BindPort = "0.0.0.0", at.Port
 	if at.IP != nil {
 		conf.BindAddr = at.IP.String()

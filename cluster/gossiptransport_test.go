@@ -20,7 +20,11 @@ import (
 // not parallel, for the memory of other tests.
 func TestStrangersOnGossipPort(t *testing.T) {
 	logged := &logBuffer{}
-	g := newGossip("n1", make([]byte, 32), slog.New(slog.NewTextHandler(logged, nil)))
+	keys, err := memberlist.NewKeyring(nil, make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGossip("n1", keys, slog.New(slog.NewTextHandler(logged, nil)))
 	g.metadata = func() *cpb.NodeMeta { return &cpb.NodeMeta{} }
 	if err := g.start("127.0.0.1:0", "127.0.0.1", fast.withDefaults(), faults{}); err != nil {
 		t.Fatal(err)

@@ -120,7 +120,7 @@ func (n *node) open() error {
 	}
 	c := Config{
 		ID: n.id, Dir: filepath.Join(n.dir, "raft"), Catalog: n.catalog, Logger: logger, Registerer: registry,
-		ClusterAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", Secret: n.rig.secret, BootstrapExpect: n.rig.expect,
+		ClusterAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", Secrets: [][]byte{n.rig.secret}, BootstrapExpect: n.rig.expect,
 		HTTPAddress: n.id + ":80", Version: "test", Timing: fast, faults: n.rig.net.faults(n.id, n.rig.segment), Join: n.rig.seeds(),
 	}
 	if n.change != nil {

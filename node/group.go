@@ -10,12 +10,12 @@ import (
 )
 
 // openCluster opens the cluster membership of this node.
-func (n *Node) openCluster(secret []byte, registry prometheus.Registerer) (*cluster.Cluster, error) {
+func (n *Node) openCluster(secrets [][]byte, registry prometheus.Registerer) (*cluster.Cluster, error) {
 	c := &n.config
 	return cluster.Open(cluster.Config{
 		ID: n.id, Dir: n.dir.join(raftDir), Catalog: n.catalog, Logger: n.log, Registerer: registry,
 		ClusterAddr: c.ClusterAddr, GossipAddr: c.GossipAddr, AdvertiseHost: c.AdvertiseHost,
-		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Secret: secret,
+		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Secrets: secrets,
 		Certificates: transport.CertFiles{Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA}, AllowNames: c.ClusterAllowNames,
 		HTTPAddress: n.advertisedAddr(), Version: c.Version, DeadAfter: c.DeadAfter,
 		Shards: func() int {

@@ -25,7 +25,9 @@ type proposer interface {
 // It is safe for concurrent use.
 type keys struct {
 	catalog *catalog.Catalog
-	kek     []byte
+	// keks returns the keys that may have encrypted the keyset: the one to use, and, during
+	// a rotation of the cluster secret, others.
+	keks func() ([][]byte, error)
 
 	mu     sync.Mutex
 	keyset []byte // from which ring was opened
@@ -73,12 +75,55 @@ func (k *keys) open() (*catalog.Keyring, error) {
 	if k.ring != nil && bytes.Equal(keyset, k.keyset) {
 		return k.ring, nil
 	}
-	ring, err := catalog.OpenKeyring(k.kek, keyset)
+	keks, err := k.keks()
 	if err != nil {
-		return nil, fmt.Errorf("open the keyset for credentials: %w (was the node started with another cluster secret or master key than before?)", err)
+		return nil, err
+	}
+	kek, err := kekOf(keks, keyset)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := catalog.OpenKeyring(kek, keyset)
+	if err != nil {
+		return nil, err
 	}
 	k.ring, k.keyset = ring, keyset
 	return ring, nil
+}
+
+// kekOf returns the key that a keyset is encrypted with.
+func kekOf(keks [][]byte, keyset []byte) (_ []byte, err error) {
+	for _, kek := range keks {
+		if _, err = catalog.OpenKeyring(kek, keyset); err == nil {
+			return kek, nil
+		}
+	}
+	return nil, fmt.Errorf("open the keyset for credentials: %w (was the node started with another cluster secret or master key than before? "+
+		"after a rotation that it missed, its secret file needs the new secret and, below, the old one)", err)
+}
+
+// rewrap encrypts the stored keyset with the key to use now.
+func (k *keys) rewrap(ctx context.Context, to proposer) error {
+	stored, err := k.stored()
+	if err != nil || len(stored) == 0 {
+		return err
+	}
+	keks, err := k.keks()
+	if err != nil {
+		return err
+	}
+	kek, err := kekOf(keks, stored)
+	if err != nil || bytes.Equal(kek, keks[0]) {
+		return err
+	}
+	wrapped, err := catalog.Rewrap(kek, keks[0], stored)
+	if err != nil {
+		return err
+	}
+	if _, err := to.Propose(ctx, &pb.PutKeyset{Keyset: wrapped, Replaces: stored}); err != nil {
+		return fmt.Errorf("store the keyset for credentials: %w", err)
+	}
+	return nil
 }
 
 // create stores the first keyset in the catalog. Only the leader calls it.
@@ -86,7 +131,11 @@ func (k *keys) create(ctx context.Context, to proposer) error {
 	if keyset, err := k.stored(); err != nil || len(keyset) > 0 {
 		return err
 	}
-	keyset, err := catalog.NewKeyset(k.kek)
+	keks, err := k.keks()
+	if err != nil {
+		return err
+	}
+	keyset, err := catalog.NewKeyset(keks[0])
 	if err != nil {
 		return fmt.Errorf("create a keyset for credentials: %w", err)
 	}

@@ -38,6 +38,7 @@ type Node struct {
 	catalog   *catalog.Catalog
 	index     *index.Store
 	cluster   *cluster.Cluster
+	secrets   *secretKeeper
 	keys      *keys
 	egress    *provider.Egress
 	buckets   *buckets
@@ -85,12 +86,12 @@ func (n *Node) open() (err error) {
 	}
 	n.later(func() error { return closeListener(n.listener) })
 	// The secret comes before the catalog: it may be created only if there is no catalog.
-	secret, err := clusterSecret(n.dir, n.config.SecretFile, n.config.joins())
+	shared, err := clusterSecrets(n.dir, n.config.SecretFile, n.config.joins(), n.log)
 	if err != nil {
 		return err
 	}
-	kek, err := keyEncryptionKey(secret, n.config.MasterKeyFile)
-	if err != nil {
+	n.secrets = &secretKeeper{dir: n.dir, masterKeyFile: n.config.MasterKeyFile, secrets: shared}
+	if _, err := n.secrets.keks(); err != nil {
 		return err
 	}
 	registry, metrics := newRegistry(n.config.Version)
@@ -106,7 +107,8 @@ func (n *Node) open() (err error) {
 	}
 	n.later(n.catalog.Close)
 	// Wrong keys are an error now, not at the first sync.
-	n.keys = &keys{catalog: n.catalog, kek: kek}
+	n.keys = &keys{catalog: n.catalog, keks: n.secrets.keks}
+	n.secrets.keys = n.keys
 	if _, err := n.keys.open(); err != nil && !errors.Is(err, errNoKeyset) {
 		return err
 	}
@@ -128,10 +130,14 @@ func (n *Node) open() (err error) {
 	}
 	n.buckets = newBuckets(n.catalog, n.keys, n.egress, calls, n.config.GCSKeyDir)
 	// The cluster starts to apply committed commands, so the catalog must be open.
-	if n.cluster, err = n.openCluster(secret, registry); err != nil {
+	if n.cluster, err = n.openCluster(shared.accepted(), registry); err != nil {
 		return err
 	}
 	n.later(n.cluster.Close)
+	n.secrets.use = n.cluster.UseSecrets
+	n.cluster.Handle("POST "+secretsPath, n.secrets)
+	rotation := &secretRotation{cluster: n.cluster, keeper: n.secrets, keys: n.keys, self: n.id, log: n.log}
+	n.cluster.Handle("POST "+secretsPath+"/rotate", rotation)
 	registry.MustRegister(newDestinations(n.catalog, func() int { return len(n.cluster.Peers()) }, n.log))
 	n.readiness = &readiness{cluster: n.cluster, catalog: n.catalog, self: n.id}
 	n.verifier = newVerifier(n.catalog, n.log)
@@ -140,7 +146,7 @@ func (n *Node) open() (err error) {
 		Node: n.id, Catalog: n.catalog, Index: n.index, Members: n.members, Client: n.cluster.HTTPClient(),
 	}
 	n.deleter = n.newDeleter()
-	if n.api, err = n.newAPI(metrics); err != nil {
+	if n.api, err = n.newAPI(metrics, rotation); err != nil {
 		return err
 	}
 	// Streams of events must end before the cluster waits for them.

@@ -28,7 +28,15 @@ func (r rotation) Rotate(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	rotated, err := catalog.Rotate(r.keys.kek, stored)
+	keks, err := r.keys.keks()
+	if err != nil {
+		return 0, err
+	}
+	kek, err := kekOf(keks, stored)
+	if err != nil {
+		return 0, err
+	}
+	rotated, err := catalog.Rotate(kek, stored)
 	if err != nil {
 		return 0, err
 	}

@@ -94,7 +94,11 @@ func TestRotate(t *testing.T) {
 			t.Fatalf("rotated %d destinations, %v", count, err)
 		}
 	}
-	before, err := catalog.OpenKeyring(n.keys.kek, first)
+	keks, err := n.keys.keks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := catalog.OpenKeyring(keks[0], first)
 	if err != nil {
 		t.Fatal(err)
 	}

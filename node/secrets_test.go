@@ -15,14 +15,15 @@ import (
 
 func TestClusterSecretIsMadeOnce(t *testing.T) {
 	d := &dataDir{path: t.TempDir()}
-	first, err := clusterSecret(d, "", false)
+	made, err := clusterSecrets(d, "", false, discard())
+	first := made.Current
 	if err != nil || len(first) != secretBytes {
 		t.Fatal(len(first), err)
 	}
-	if again, err := clusterSecret(d, "", false); err != nil || !bytes.Equal(first, again) {
+	if again, err := clusterSecrets(d, "", false, discard()); err != nil || !bytes.Equal(first, again.Current) {
 		t.Errorf("another secret at the second start, %v", err)
 	}
-	if shared, err := clusterSecret(&dataDir{path: t.TempDir()}, d.join(secretFile), true); err != nil || !bytes.Equal(first, shared) {
+	if shared, err := clusterSecrets(&dataDir{path: t.TempDir()}, d.join(secretFile), true, discard()); err != nil || !bytes.Equal(first, shared.Current) {
 		t.Errorf("another secret on another node, %v", err)
 	}
 }
@@ -32,14 +33,14 @@ func TestLostSecretIsNotReplaced(t *testing.T) {
 	if err := os.WriteFile(d.join(catalogFile), nil, privateFile); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := clusterSecret(d, "", false); err == nil || !strings.Contains(err.Error(), "restore it") {
+	if _, err := clusterSecrets(d, "", false, discard()); err == nil || !strings.Contains(err.Error(), "restore it") {
 		t.Errorf("a catalog without its secret: %v", err)
 	}
 	// A secret that nobody else has is of no use to a node that joins others.
-	if _, err := clusterSecret(&dataDir{path: t.TempDir()}, "", true); !errors.Is(err, errNoSecret) {
+	if _, err := clusterSecrets(&dataDir{path: t.TempDir()}, "", true, discard()); !errors.Is(err, errNoSecret) {
 		t.Errorf("a node that joins made itself a secret: %v", err)
 	}
-	if _, err := clusterSecret(d, filepath.Join(d.path, "none"), false); err == nil {
+	if _, err := clusterSecrets(d, filepath.Join(d.path, "none"), false, discard()); err == nil {
 		t.Error("a secret of the operator's was made up")
 	}
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -62,10 +63,36 @@ func (t *connTracker) closeAll() {
 	}
 }
 
+// shook records the handshake on a connection that add has returned.
+func (t *connTracker) shook(conn net.Conn, secure *tls.Conn) {
+	if c, ok := conn.(*trackedConn); ok {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		c.secure = secure
+	}
+}
+
+// closeIf closes the connections for whose handshake condition returns true, and those in
+// the middle of one.
+func (t *connTracker) closeIf(condition func(tls.ConnectionState) bool) {
+	t.mu.Lock()
+	open := map[*trackedConn]*tls.Conn{}
+	for c := range t.open {
+		open[c] = c.secure
+	}
+	t.mu.Unlock()
+	for c, secure := range open {
+		if secure == nil || condition(secure.ConnectionState()) {
+			_ = c.Close()
+		}
+	}
+}
+
 // trackedConn is a connection that removes itself from its tracker when it is closed.
 type trackedConn struct {
 	net.Conn
 	tracker *connTracker
+	secure  *tls.Conn // nil before the handshake is complete; tracker.mu guards it
 }
 
 // Close implements net.Conn.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,22 +45,51 @@ func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 	}
 }
 
-func newClient(dial func(ctx context.Context, id string) (net.Conn, error)) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-				id, _, err := net.SplitHostPort(address)
-				if err != nil {
-					return nil, &DialError{err}
-				}
-				return dial(ctx, id)
-			},
-			Protocols: onlyHTTP2(), HTTP2: http2Config(),
-			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13}, // DialTLSContext has its own
-			TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: idleTimeout,
-			// Segments are compressed already, and commands are small.
-			DisableCompression: true,
+// httpClient is the HTTP transport to other nodes. renew makes later requests use new
+// connections, while those of earlier ones end.
+type httpClient struct {
+	dial    func(ctx context.Context, id string) (net.Conn, error)
+	current atomic.Pointer[http.Transport]
+}
+
+func newClient(dial func(ctx context.Context, id string) (net.Conn, error)) *httpClient {
+	c := &httpClient{dial: dial}
+	c.renew()
+	return c
+}
+
+func (c *httpClient) renew() {
+	before := c.current.Swap(&http.Transport{
+		DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			id, _, err := net.SplitHostPort(address)
+			if err != nil {
+				return nil, &DialError{err}
+			}
+			return c.dial(ctx, id)
 		},
+		Protocols: onlyHTTP2(), HTTP2: http2Config(),
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13}, // DialTLSContext has its own
+		TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: idleTimeout,
+		// Segments are compressed already, and commands are small.
+		DisableCompression: true,
+	})
+	if before != nil {
+		before.CloseIdleConnections()
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c *httpClient) RoundTrip(r *http.Request) (*http.Response, error) {
+	return c.current.Load().RoundTrip(r)
+}
+
+// CloseIdleConnections is called by that of http.Client.
+func (c *httpClient) CloseIdleConnections() { c.current.Load().CloseIdleConnections() }
+
+// client returns an HTTP client that follows no redirects.
+func (c *httpClient) client() *http.Client {
+	return &http.Client{
+		Transport:     c,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"sync"
@@ -19,27 +20,65 @@ const clockSkew = time.Hour
 // same authority, so each issues its own certificate and all trust it: mutual TLS without
 // files. It is safe for concurrent use.
 type Issuer struct {
-	id        string
-	lifetime  time.Duration
-	authority *x509.Certificate
-	key       ed25519.PrivateKey // of the authority
-	pool      *x509.CertPool
+	id       string
+	lifetime time.Duration
 
-	mu      sync.Mutex
-	current *tls.Certificate
-	renew   time.Time
+	mu        sync.Mutex
+	authority *authority     // that issues
+	pool      *x509.CertPool // of all that are trusted
+	current   *tls.Certificate
+	renew     time.Time
+}
+
+// authority is the certificate authority of one secret.
+type authority struct {
+	certificate *x509.Certificate
+	key         ed25519.PrivateKey
 }
 
 var _ Credentials = (*Issuer)(nil)
 
-// NewIssuer derives the authority from the secret. It is the same on every node, since
+// NewIssuer returns an issuer that uses these secrets: see Use.
+func NewIssuer(secrets [][]byte, id string, lifetime time.Duration) (*Issuer, error) {
+	i := &Issuer{id: id, lifetime: lifetime}
+	return i, i.Use(secrets)
+}
+
+// Use makes the first of these secrets the one that certificates are issued with.
+// Certificates of the others are trusted, too.
+func (i *Issuer) Use(secrets [][]byte) error {
+	var first *authority
+	pool := x509.NewCertPool()
+	for _, secret := range secrets {
+		a, err := deriveAuthority(secret)
+		if err != nil {
+			return err
+		}
+		pool.AddCert(a.certificate)
+		if first == nil {
+			first = a
+		}
+	}
+	if first == nil {
+		return errors.New("there is no cluster secret")
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.authority == nil || !i.authority.key.Equal(first.key) {
+		i.current = nil
+	}
+	i.authority, i.pool = first, pool
+	return nil
+}
+
+// deriveAuthority derives an authority from a secret. It is the same on every node, since
 // nothing in it depends on time or place.
-func NewIssuer(secret []byte, id string, lifetime time.Duration) (*Issuer, error) {
+func deriveAuthority(secret []byte) (*authority, error) {
 	seed, err := deriveKey(secret, purposeAuthority)
 	if err != nil {
 		return nil, err
 	}
-	i := &Issuer{id: id, lifetime: lifetime, key: ed25519.NewKeyFromSeed(seed), pool: x509.NewCertPool()}
+	key := ed25519.NewKeyFromSeed(seed)
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: "firescan cluster"},
@@ -50,15 +89,15 @@ func NewIssuer(secret []byte, id string, lifetime time.Duration) (*Issuer, error
 		BasicConstraintsValid: true,
 		MaxPathLenZero:        true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, i.key.Public(), i.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("create the certificate authority of the cluster: %w", err)
 	}
-	if i.authority, err = x509.ParseCertificate(der); err != nil {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
 		return nil, fmt.Errorf("create the certificate authority of the cluster: %w", err)
 	}
-	i.pool.AddCert(i.authority)
-	return i, nil
+	return &authority{certificate, key}, nil
 }
 
 // Certificate implements Credentials. It issues a new certificate when half of the lifetime
@@ -85,7 +124,7 @@ func (i *Issuer) Certificate() (*tls.Certificate, error) {
 		NotAfter:     now.Add(i.lifetime),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, i.authority, public, i.key)
+	}, i.authority.certificate, public, i.authority.key)
 	if err != nil {
 		return nil, fmt.Errorf("issue this node's certificate: %w", err)
 	}
@@ -95,4 +134,8 @@ func (i *Issuer) Certificate() (*tls.Certificate, error) {
 }
 
 // Authorities implements Credentials.
-func (i *Issuer) Authorities() (*x509.CertPool, error) { return i.pool, nil }
+func (i *Issuer) Authorities() (*x509.CertPool, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.pool, nil
+}

@@ -8,29 +8,29 @@ import (
 
 func TestDerivedKeys(t *testing.T) {
 	secret := bytes.Repeat([]byte{1}, 32)
-	a, err := NewIssuer(secret, "a", time.Hour)
+	a, err := NewIssuer([][]byte{secret}, "a", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := NewIssuer(secret, "b", time.Hour)
+	b, err := NewIssuer([][]byte{secret}, "b", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(a.authority.Raw, b.authority.Raw) {
+	if !bytes.Equal(a.authority.certificate.Raw, b.authority.certificate.Raw) {
 		t.Error("two nodes derive different authorities from one secret")
 	}
-	other, err := NewIssuer(bytes.Repeat([]byte{2}, 32), "a", time.Hour)
+	other, err := NewIssuer([][]byte{bytes.Repeat([]byte{2}, 32)}, "a", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Equal(a.authority.RawSubjectPublicKeyInfo, other.authority.RawSubjectPublicKeyInfo) {
+	if bytes.Equal(a.authority.certificate.RawSubjectPublicKeyInfo, other.authority.certificate.RawSubjectPublicKeyInfo) {
 		t.Error("one authority derived from two secrets")
 	}
 	gossip, err := GossipKey(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Equal(gossip, a.key.Seed()) {
+	if bytes.Equal(gossip, a.authority.key.Seed()) {
 		t.Error("one key for two purposes")
 	}
 	if _, err := GossipKey([]byte("short")); err == nil {
@@ -40,7 +40,7 @@ func TestDerivedKeys(t *testing.T) {
 
 // TestCertificateIsRenewed requests a certificate before and after half of its lifetime.
 func TestCertificateIsRenewed(t *testing.T) {
-	i, err := NewIssuer(bytes.Repeat([]byte{1}, 32), "a", time.Hour)
+	i, err := NewIssuer([][]byte{bytes.Repeat([]byte{1}, 32)}, "a", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

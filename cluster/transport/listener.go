@@ -118,6 +118,7 @@ func (l *listener) accept(stranger *GatedConn) {
 		l.refused(conn, what, explainAlert(err))
 		return
 	}
+	l.conns.shook(conn, secure)
 	if secure.ConnectionState().NegotiatedProtocol != protocolRaft {
 		stranger.Release()
 		l.http.deliver(secure)

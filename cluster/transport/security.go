@@ -27,7 +27,8 @@ type Credentials interface {
 }
 
 // ErrOtherSecret is returned when the certificate of the other side is not of this cluster.
-var ErrOtherSecret = errors.New("this node has another cluster secret (or another --cluster-ca)")
+var ErrOtherSecret = errors.New("this node has another cluster secret (or another --cluster-ca): if the secret was rotated while it was away, " +
+	"put the new one, from cluster.secret in the data directory of another node, before the old one in the secret file of this node, and restart it")
 
 // errNotNode is returned for a certificate of an authority that nodes trust, which names
 // none of them: an authority of the operator may issue certificates to others.

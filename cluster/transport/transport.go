@@ -5,6 +5,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,7 @@ type Transport struct {
 	listener *listener
 	streams  *streamLayer
 	server   *http.Server
+	requests *httpClient
 	client   *http.Client
 	limit    LogLimiter
 	serving  sync.WaitGroup
@@ -49,7 +51,8 @@ func Listen(c Config) (*Transport, error) {
 		dial: func(ctx context.Context, id string) (net.Conn, error) { return t.dial(ctx, id, protocolRaft) },
 	}
 	t.server = newServer(c.Handler, c.Logger)
-	t.client = newClient(func(ctx context.Context, id string) (net.Conn, error) { return t.dial(ctx, id, protocolHTTP) })
+	t.requests = newClient(func(ctx context.Context, id string) (net.Conn, error) { return t.dial(ctx, id, protocolHTTP) })
+	t.client = t.requests.client()
 	return t, nil
 }
 
@@ -70,6 +73,17 @@ func (t *Transport) StreamLayer() raft.StreamLayer { return t.streams }
 // with mutual TLS. A request to a node that falls silent fails within some seconds;
 // otherwise only its context bounds it.
 func (t *Transport) Client() *http.Client { return t.client }
+
+// Renew makes later requests use new connections, with the current certificate.
+func (t *Transport) Renew() { t.requests.renew() }
+
+// CloseUntrusted closes the connections to nodes whose certificate is no longer trusted.
+func (t *Transport) CloseUntrusted() {
+	t.conns.closeIf(func(state tls.ConnectionState) bool {
+		_, err := t.security.verify(state, x509.ExtKeyUsageAny)
+		return err != nil
+	})
+}
 
 // Shutdown lets the HTTP requests of other nodes finish, until ctx ends.
 func (t *Transport) Shutdown(ctx context.Context) { _ = t.server.Shutdown(ctx) } // Close cuts the rest
@@ -112,6 +126,7 @@ func (t *Transport) dial(ctx context.Context, id, protocol string) (net.Conn, er
 		}
 		return nil, &DialError{err}
 	}
+	t.conns.shook(conn, secure)
 	return secure, nil
 }
 

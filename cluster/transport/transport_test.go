@@ -161,7 +161,7 @@ func pair(t *testing.T, change func(*transport.Config)) (a, b *transport.Transpo
 		return "", fmt.Errorf("node %s is unknown", id)
 	}
 	for _, id := range []string{"a", "b"} {
-		credentials, err := transport.NewIssuer(bytes.Repeat([]byte("s"), 32), id, time.Hour)
+		credentials, err := transport.NewIssuer([][]byte{bytes.Repeat([]byte("s"), 32)}, id, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func clusterCommand(a *app) *cobra.Command {
-	cmd := group(&cobra.Command{Use: "cluster", Short: "Show the cluster, remove nodes, rotate keys", Example: "  firescan cluster status"})
+	cmd := group(&cobra.Command{Use: "cluster", Short: "Show the cluster, remove nodes, rotate keys and the secret", Example: "  firescan cluster status"})
 	var dataDir string
 	status := &cobra.Command{
 		Use: "status", Short: "List the nodes", Args: positional(cobra.NoArgs),
@@ -27,7 +27,8 @@ func clusterCommand(a *app) *cobra.Command {
 			return printData(a, raw, a.printNodes)
 		},
 	}
-	cmd.AddCommand(dataDirFlag(a.jsonFlag(a.connectionFlags(status)), &dataDir), removeNodeCommand(a), rotateKeysCommand(a))
+	cmd.AddCommand(dataDirFlag(a.jsonFlag(a.connectionFlags(status)), &dataDir), removeNodeCommand(a), rotateKeysCommand(a),
+		rotateSecretCommand(a))
 	return cmd
 }
 
@@ -68,6 +69,35 @@ rotation removes it: rotate twice after a key was exposed.
 				return err
 			}
 			fmt.Fprintf(a.out, "key rotated; encrypted the credentials of %d destinations\n", done.Destinations)
+			return nil
+		},
+	}
+	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
+}
+
+func rotateSecretCommand(a *app) *cobra.Command {
+	var dataDir string
+	cmd := &cobra.Command{
+		Use: "rotate-secret", Short: "Replace the secret that the nodes share", Args: positional(cobra.NoArgs),
+		Long: `Make a new cluster secret, and give it to all nodes. Nothing is interrupted: both secrets
+are valid until all nodes use the new one.
+
+All nodes must be reachable: start a stopped one, or remove it from the cluster. When
+the rotation ends early, both secrets stay valid; run it again.
+
+The new secret is in cluster.secret in the data directory of each node, which uses it whatever
+--cluster-secret-file has. Replace the content of that file too: new nodes need it.
+
+` + needsRoot,
+		Example: "  firescan cluster rotate-secret",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var done struct{ Nodes int }
+			if err := a.asRoot(dataDir, func(c *client) error {
+				return c.call(cmd.Context(), http.MethodPost, "/api/v1/admin/secret/rotate", nil, &done)
+			}); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "cluster secret rotated on %d nodes; copy the new one from cluster.secret in a data directory to --cluster-secret-file\n", done.Nodes)
 			return nil
 		},
 	}
