@@ -49,7 +49,7 @@ func (h *backups) deleteMany(c *call) error {
 		Failed  int      `json:"failedCount"`
 		Results []result `json:"results"`
 		effect
-	}{Files: done.Files, effect: effectOf(done.Versioned, done.Bytes)}
+	}{Files: done.Files, Results: []result{}, effect: effectOf(done.Versioned, done.Bytes)}
 	for _, o := range done.Outcomes {
 		if o.Deleted {
 			data.Deleted++

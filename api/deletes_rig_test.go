@@ -34,6 +34,13 @@ func (f *fakeDeleter) DeleteFiles(_ context.Context, r deletion.FilesRequest) ([
 func (f *fakeDeleter) DeleteBackups(_ context.Context, r deletion.BackupsRequest) (deletion.BackupsResult, error) {
 	f.calls++
 	f.records = r
+	if f.backups.Outcomes == nil {
+		result := f.backups
+		for _, id := range r.IDs {
+			result.Outcomes = append(result.Outcomes, deletion.BackupOutcome{ID: id, Deleted: true})
+		}
+		return result, f.err
+	}
 	return f.backups, f.err
 }
 
