@@ -113,9 +113,8 @@ func (m *missingList) release() {
 	}
 }
 
-// state looks up the objects of a record. candidate is the key of an object that the own
-// shard lists as missing, nil when the record was found otherwise.
-func (m *missingList) state(tx *catalog.Tx, b *pb.Backup, candidate []byte) (s backupState, err error) {
+// state looks up the objects of a record.
+func (m *missingList) state(tx *catalog.Tx, b *pb.Backup) (s backupState, err error) {
 	for _, o := range tx.Objects(m.destination, b) {
 		primary := o.Readings[0]
 		own := m.own != nil && m.own.covers(primary)
@@ -220,7 +219,7 @@ func (m *missingList) missing(tx *catalog.Tx, cursor []byte, limit int) (list []
 		if err != nil {
 			return nil, nil, err
 		}
-		s, err := m.state(tx, b, o.Path)
+		s, err := m.state(tx, b)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -257,7 +256,7 @@ func (m *missingList) strays(tx *catalog.Tx, after string, limit int) (list []li
 		next = append([]byte{inStrays}, records[limit-1].Id...)
 	}
 	for _, b := range records {
-		s, err := m.state(tx, b, nil)
+		s, err := m.state(tx, b)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -108,7 +108,11 @@ func TestKeyDirectory(t *testing.T) {
 // TestTriedAccountsTryAgain has a server that fails once: the bucket is asked again.
 func TestTriedAccountsTryAgain(t *testing.T) {
 	var calls atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodHead { // whether the credentials are wrong
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
 		if calls.Add(1) == 1 {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
