@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -157,9 +158,24 @@ func (c credentials) check(typ, endpoint string, stored map[string][]byte, wrong
 		case wrong[at] != "":
 		case !slices.Contains(known, name):
 			wrong[at] = "is not a credential of " + typ
-		case len(value.Reveal()) > maxSecret || name != jsonCredential && !printable(value.Reveal()):
-			wrong[at] = "is not valid"
+		case len(value.Reveal()) > maxSecret:
+			wrong[at] = fmt.Sprintf("must have at most %d bytes", maxSecret)
+		case name != jsonCredential:
+			wrong.secret(at, value.Reveal())
 		}
+	}
+}
+
+// secret checks a value that is often pasted from a terminal or a file. It names what is wrong,
+// and never the value.
+func (w fieldErrors) secret(name, value string) {
+	switch {
+	case strings.ContainsAny(value, "\r\n"):
+		w[name] = "must not contain a line break"
+	case strings.TrimSpace(value) != value:
+		w[name] = "must not begin or end with white space"
+	case !printable(value):
+		w[name] = "must not contain control characters"
 	}
 }
 

@@ -62,6 +62,25 @@ func TestCredentialsOfEachType(t *testing.T) {
 	}
 }
 
+// TestWhiteSpaceInSecrets: what a terminal or an editor adds to a secret is named.
+func TestWhiteSpaceInSecrets(t *testing.T) {
+	for value, want := range map[string]string{
+		"secret\n": "must not contain a line break", "sec\r\nret": "must not contain a line break",
+		" secret": "must not begin or end with white space", "secret\t": "must not begin or end with white space",
+		"secret\u00a0": "must not begin or end with white space", "sec\tret": "must not contain control characters",
+		"sec ret/+=": "", strings.Repeat("s", maxSecret+1): "must have at most",
+	} {
+		for _, field := range []string{keyIDCredential, secretCredential} {
+			given, wrong := credentials{keyIDCredential: catalog.NewSecret("a"), secretCredential: catalog.NewSecret("s")}, fieldErrors{}
+			given[field] = catalog.NewSecret(value)
+			given.check(catalog.TypeS3, "", nil, wrong)
+			if got := wrong["credentials."+field]; !strings.HasPrefix(got, want) || want == "" && got != "" {
+				t.Errorf("%.20q: %q, want %q", value, got, want)
+			}
+		}
+	}
+}
+
 // TestCredentialsAreNeverShown has a secret in every wrong place.
 func TestCredentialsAreNeverShown(t *testing.T) {
 	for _, body := range []string{

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 
 	"firescan/catalog"
 	"firescan/deletion"
@@ -74,13 +75,16 @@ func (h *files) deleteMany(c *call) error {
 		return invalidField("paths", fmt.Sprintf("must have 1 to %d paths", maxDeletePaths))
 	}
 	wrong := fieldErrors{}
-	paths := make([][]byte, len(in.Paths))
 	for i, path := range in.Paths {
 		wrong.objectKey(fmt.Sprintf("paths[%d]", i), path)
-		paths[i] = []byte(path)
 	}
 	if len(wrong) > 0 {
 		return invalid(wrong)
+	}
+	in.Paths = unique(in.Paths)
+	paths := make([][]byte, len(in.Paths))
+	for i, path := range in.Paths {
+		paths[i] = []byte(path)
 	}
 	d, err := c.readDestination()
 	if err != nil {
@@ -121,6 +125,16 @@ func (h *files) deleteMany(c *call) error {
 		message += versionedNote(versioned == data.Deleted)
 	}
 	return c.respond(envelope{Message: message, Data: data})
+}
+
+// unique returns the names in their order, each once.
+func unique(names []string) []string {
+	seen := make(map[string]bool, len(names))
+	return slices.DeleteFunc(names, func(name string) bool {
+		again := seen[name]
+		seen[name] = true
+		return again
+	})
 }
 
 // effect is what deletions have freed, where the bucket keeps versions.

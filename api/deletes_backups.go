@@ -29,6 +29,7 @@ func (h *backups) deleteMany(c *call) error {
 	if len(wrong) > 0 {
 		return invalid(wrong)
 	}
+	in.IDs = unique(in.IDs)
 	d, err := c.readDestination()
 	if err != nil {
 		return err

@@ -86,7 +86,11 @@ func TestDeleteFileErrors(t *testing.T) {
 func TestDeleteFiles(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	path := destinationsPath + "/" + r.destination() + "/files/bulk-delete"
-	many := strings.Repeat(`"backups/production/`+strings.Repeat("k", 80)+`",`, maxDeletePaths)
+	var body strings.Builder
+	for i := range maxDeletePaths {
+		fmt.Fprintf(&body, `"backups/production/%080d",`, i)
+	}
+	many := body.String()
 	a := r.owner("POST", path, `{"paths":[`+many[:len(many)-1]+`]}`)
 	if a.at("data", "deletedCount") != float64(maxDeletePaths) || len(r.deletes.files.Paths) != maxDeletePaths {
 		t.Errorf("%.200s", a.raw)
@@ -97,6 +101,10 @@ func TestDeleteFiles(t *testing.T) {
 		if f := r.do(catalog.RoleOwner, "POST", path, body).refused(400, CodeValidation); f[field] == nil {
 			t.Errorf("%.40s: fields %v", body, f)
 		}
+	}
+	a = r.owner("POST", path, `{"paths":["backups/production/b","backups/production/a","backups/production/b"]}`)
+	if a.at("message") != "Deleted 2 of 2 files" || fmt.Sprintf("%s", r.deletes.files.Paths) != "[backups/production/b backups/production/a]" {
+		t.Errorf("a path that is given twice: %s", a.raw)
 	}
 	r.do(catalog.RoleOwner, "POST", path, `{"paths":["`+strings.Repeat("k", 5<<20)+`"]}`).refused(413, CodeTooLarge)
 }
@@ -118,8 +126,9 @@ func TestDeleteBackups(t *testing.T) {
 	if d := &r.deletes.records; !d.Files || !slices.Equal(d.IDs, []string{"a", "b", "c"}) || d.Who != "tok_owner" {
 		t.Errorf("asked for %+v", d)
 	}
-	if a := r.owner("POST", path, `{"backupIds":["a","b","c"]}`); a.at("message") != "Deleted 2 of 3 backups" || r.deletes.records.Files {
-		t.Errorf("without files: %s", a.raw)
+	if a := r.owner("POST", path, `{"backupIds":["a","b","a","c","c"]}`); a.at("message") != "Deleted 2 of 3 backups" || r.deletes.records.Files ||
+		!slices.Equal(r.deletes.records.IDs, []string{"a", "b", "c"}) {
+		t.Errorf("without files, ids given twice: %s", a.raw)
 	}
 	for body, field := range map[string]string{
 		`{}`: "backupIds", `{"backupIds":[]}`: "backupIds", `{"backupIds":["a b"]}`: "backupIds[0]", `{"backupIds":["a"],"deleteFiles":true}`: "deleteFiles",
