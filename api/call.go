@@ -55,6 +55,9 @@ func (c *call) Write(p []byte) (int, error) {
 	if c.status == 0 {
 		c.status = http.StatusOK
 	}
+	if c.Request.Method == http.MethodHead && c.route.timeout == noTimeout {
+		return 0, errHeadSent
+	}
 	return c.ResponseWriter.Write(p)
 }
 

@@ -46,6 +46,7 @@ const (
 	CodeSyncInProgress    Code = "SYNC_IN_PROGRESS"
 	CodeConflict          Code = "CONFLICT"
 	CodeTooLarge          Code = "PAYLOAD_TOO_LARGE"
+	CodeMediaType         Code = "UNSUPPORTED_MEDIA_TYPE"
 	CodeRateLimited       Code = "RATE_LIMITED"
 	CodeInternal          Code = "INTERNAL"
 	CodeProvider          Code = "PROVIDER_ERROR"
@@ -69,6 +70,7 @@ var statuses = map[Code]int{
 	CodeNotOrphan: http.StatusConflict, CodeCleanupTooLarge: http.StatusConflict, CodeSyncInProgress: http.StatusConflict, CodeIdentityUnsettled: http.StatusConflict, CodeStorageMoved: http.StatusConflict,
 	CodeConflict:    http.StatusConflict,
 	CodeTooLarge:    http.StatusRequestEntityTooLarge,
+	CodeMediaType:   http.StatusUnsupportedMediaType,
 	CodeRateLimited: http.StatusTooManyRequests,
 	CodeProvider:    http.StatusBadGateway,
 	CodeNoLeader:    http.StatusServiceUnavailable, CodeIndexUnavailable: http.StatusServiceUnavailable,

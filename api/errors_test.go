@@ -93,6 +93,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		405: {CodeMethod},
 		409: {CodeStorageInUse, CodeBucketExists, CodeBeingDeleted, CodeNotOrphan, CodeCleanupTooLarge, CodeSyncInProgress, CodeIdentityUnsettled, CodeConflict},
 		413: {CodeTooLarge},
+		415: {CodeMediaType},
 		429: {CodeRateLimited},
 		500: {CodeInternal, "SOMETHING_ELSE"},
 		502: {CodeProvider},

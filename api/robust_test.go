@@ -157,7 +157,7 @@ func TestErrorsOfOtherRooms(t *testing.T) {
 func TestAllowNamesWhatIsAnswered(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	for path, want := range map[string]string{
-		"/api/v1/storage/destinations": "GET, POST", "/api/v1/storage/connect": "POST", "/healthz": "GET, HEAD",
+		"/api/v1/storage/destinations": "GET, HEAD, OPTIONS, POST", "/api/v1/storage/connect": "OPTIONS, POST", "/healthz": "GET, HEAD, OPTIONS",
 	} {
 		a := r.do(catalog.RoleOwner, "PATCH", path, "")
 		if allow := a.header.Get("Allow"); allow != want || a.at("error", "message") != "PATCH is not allowed for this endpoint; allowed: "+want {

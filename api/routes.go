@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/julienschmidt/httprouter"
 )
@@ -62,11 +61,11 @@ func (s *Server) routes() []route {
 func (s *Server) newRouter() *httprouter.Router {
 	r := httprouter.New()
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
-	r.HandleOPTIONS = false
+	r.GlobalOPTIONS = handler(s.backend.serve(&route{path: "none", access: Public, timeout: quick, handle: options}))
 	for _, route := range s.routes() {
 		r.Handle(route.method, route.path, s.backend.serve(&route))
-		if route.method == http.MethodGet && (route.access == Public || route.access == Scrape) {
-			r.Handle(http.MethodHead, route.path, s.backend.serve(&route)) // for load balancers
+		if route.method == http.MethodGet {
+			r.Handle(http.MethodHead, route.path, s.backend.serve(&route))
 		}
 	}
 	unknown := &route{path: "none", access: Public, timeout: quick, handle: func(c *call) error {
@@ -74,11 +73,7 @@ func (s *Server) newRouter() *httprouter.Router {
 	}}
 	r.NotFound = handler(s.backend.serve(unknown))
 	wrong := &route{path: "none", access: Public, timeout: quick, handle: func(c *call) error {
-		// Set by the router, with OPTIONS, which is not supported.
-		methods := strings.Split(c.Header().Get("Allow"), ", ")
-		allowed := strings.Join(slices.DeleteFunc(methods, func(m string) bool { return m == http.MethodOptions }), ", ")
-		c.Header().Set("Allow", allowed)
-		return &Error{Code: CodeMethod, Message: c.Request.Method + " is not allowed for this endpoint; allowed: " + allowed}
+		return &Error{Code: CodeMethod, Message: c.Request.Method + " is not allowed for this endpoint; allowed: " + c.Header().Get("Allow")}
 	}}
 	r.MethodNotAllowed = handler(s.backend.serve(wrong))
 	return r

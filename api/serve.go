@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -72,7 +74,7 @@ func (c *call) run() {
 		c.refuse(toError(c.context(), err))
 		return
 	}
-	if err := c.checkParameters(); err != nil {
+	if err := cmp.Or(c.checkParameters(), c.checkContentType()); err != nil {
 		c.refuse(toError(c.context(), err))
 		return
 	}
@@ -85,7 +87,7 @@ func (c *call) run() {
 	if c.forward() {
 		return
 	}
-	if err := c.handle(); err != nil {
+	if err := c.handle(); err != nil && !errors.Is(err, errHeadSent) {
 		c.refuse(toError(c.context(), err))
 	}
 }

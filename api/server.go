@@ -113,7 +113,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.sockets.ServeHTTP(w, r)
 		return
 	}
-	s.router.ServeHTTP(w, r)
+	s.router.ServeHTTP(w, withoutSlash(r))
 }
 
 // Publish sends an event to the clients of its organization. It does not block.
