@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -23,6 +24,15 @@ func TestOpenAPIRules(t *testing.T) {
 		t.Error(breach)
 	}
 	components := doc["components"].(map[string]any)
+	names := map[string]string{}
+	for kind, list := range components {
+		for name := range list.(map[string]any) {
+			if other := names[strings.ToLower(name)]; other != "" {
+				t.Errorf("components.%s.%s has the name of one of components.%s: generators make a type of each", kind, name, other)
+			}
+			names[strings.ToLower(name)] = kind
+		}
+	}
 	responses := components["responses"].(map[string]any)
 	seen := map[string]bool{}
 	for path, item := range doc["paths"].(map[string]any) {
@@ -79,6 +89,9 @@ func typed(shared, response map[string]any) bool {
 func referenceBreaches(at string, value any) (breaches []string) {
 	switch v := value.(type) {
 	case map[string]any:
+		if types, ok := v["type"].([]any); ok && (len(types) != 2 || types[1] != "null") {
+			breaches = append(breaches, at+" has several types: use oneOf")
+		}
 		if _, ok := v["$ref"].(string); ok && len(v) > 1 {
 			breaches = append(breaches, at+" has fields beside its $ref")
 		}
