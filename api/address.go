@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -63,36 +62,4 @@ func limitKey(a netip.Addr) string {
 	return a.String()
 }
 
-// key returns what limits count the client of a request by.
-func (l *limits) key(r *http.Request) string { return limitKey(l.proxies.client(r)) }
-
 type memberKey struct{}
-
-// Forwarded returns the handler for requests that other nodes of the cluster forward. They
-// name the client's address, and that node has counted the request.
-func (s *Server) Forwarded() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		client := parseAddress(r.Header.Get(addressHeader))
-		s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), memberKey{}, client)))
-	})
-}
-
-// fromMember reports whether another node of the cluster forwarded the request.
-func (c *call) fromMember() bool {
-	_, ok := c.Request.Context().Value(memberKey{}).(netip.Addr)
-	return ok
-}
-
-// fromLoopback reports whether the client is on the same machine, as far as the request
-// shows: it names no proxy.
-func (c *call) fromLoopback() bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if c.Request.Header.Get(name) != "" {
-			return false
-		}
-	}
-	return !c.fromMember() && parseAddress(c.Request.RemoteAddr).IsLoopback()
-}
-
-// address returns the address of the client.
-func (c *call) address() netip.Addr { return c.backend.limits.proxies.client(c.Request) }

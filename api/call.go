@@ -2,14 +2,19 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
 
 	pb "firescan/catalog/catalogpb"
 )
+
+// errHeadSent ends the handler of a stream whose client wants its header only.
+var errHeadSent = errors.New("the request is HEAD")
 
 // slowClient is how long a client may take to send or receive the next part of a body.
 const slowClient = 30 * time.Second
@@ -79,3 +84,23 @@ type once struct {
 	status int
 	body   []byte
 }
+
+// fromMember reports whether another node of the cluster forwarded the request.
+func (c *call) fromMember() bool {
+	_, ok := c.Request.Context().Value(memberKey{}).(netip.Addr)
+	return ok
+}
+
+// fromLoopback reports whether the client is on the same machine, as far as the request
+// shows: it names no proxy.
+func (c *call) fromLoopback() bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if c.Request.Header.Get(name) != "" {
+			return false
+		}
+	}
+	return !c.fromMember() && parseAddress(c.Request.RemoteAddr).IsLoopback()
+}
+
+// address returns the address of the client.
+func (c *call) address() netip.Addr { return c.backend.limits.proxies.client(c.Request) }

@@ -3,11 +3,12 @@ package api
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	pb "firescan/catalog/catalogpb"
@@ -203,9 +204,31 @@ func retryAfterSeconds(d time.Duration) string {
 	return fmt.Sprint(max(int(math.Ceil(d.Seconds())), 1))
 }
 
-// newLimited returns the counter of refusals.
-func newLimited() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "firescan_limited_total", Help: "Requests refused above a quota, by quota; of stored responses, those forgotten early.",
-	}, []string{"quota"})
+// key returns what limits count the client of a request by.
+func (l *limits) key(r *http.Request) string { return limitKey(l.proxies.client(r)) }
+
+// inUse counts what is in use by key. The zero value is ready for use.
+type inUse struct {
+	mu    sync.Mutex
+	byKey map[string]int
+}
+
+// take adds one use of a key, unless there are limit of them already.
+func (u *inUse) take(key string, limit int) (release func(), ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if limit > 0 && u.byKey[key] >= limit {
+		return nil, false
+	}
+	if u.byKey == nil {
+		u.byKey = map[string]int{}
+	}
+	u.byKey[key]++
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.byKey[key]--; u.byKey[key] == 0 {
+			delete(u.byKey, key)
+		}
+	}, true
 }

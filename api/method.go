@@ -9,9 +9,6 @@ import (
 	"strings"
 )
 
-// errHeadSent ends the handler of a stream whose client wants its header only.
-var errHeadSent = errors.New("the request is HEAD")
-
 // options is the response to OPTIONS: the router has set Allow.
 func options(c *call) error {
 	c.WriteHeader(http.StatusNoContent)

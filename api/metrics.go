@@ -74,3 +74,10 @@ func class(status int) string {
 	}
 	return "5xx"
 }
+
+// newLimited returns the counter of refusals.
+func newLimited() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "firescan_limited_total", Help: "Requests refused above a quota, by quota; of stored responses, those forgotten early.",
+	}, []string{"quota"})
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -100,32 +99,6 @@ func (b *backend) makeRoom(a *pb.StoreAnswer) error {
 	})
 	b.limits.metrics.limited.WithLabelValues(string(quotaStoredResponses)).Add(float64(len(a.Forget)))
 	return err
-}
-
-// inUse counts what is in use by key. The zero value is ready for use.
-type inUse struct {
-	mu    sync.Mutex
-	byKey map[string]int
-}
-
-// take adds one use of a key, unless there are limit of them already.
-func (u *inUse) take(key string, limit int) (release func(), ok bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if limit > 0 && u.byKey[key] >= limit {
-		return nil, false
-	}
-	if u.byKey == nil {
-		u.byKey = map[string]int{}
-	}
-	u.byKey[key]++
-	return func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if u.byKey[key]--; u.byKey[key] == 0 {
-			delete(u.byKey, key)
-		}
-	}, true
 }
 
 // beginImport returns when an import of the organization may begin. The caller calls end.

@@ -131,3 +131,12 @@ func (s *Server) Stats(ctx context.Context, org string) (*StorageStats, error) {
 	data, _, err := s.stats.sum(ctx, org)
 	return data, err
 }
+
+// Forwarded returns the handler for requests that other nodes of the cluster forward. They
+// name the client's address, and that node has counted the request.
+func (s *Server) Forwarded() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client := parseAddress(r.Header.Get(addressHeader))
+		s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), memberKey{}, client)))
+	})
+}

@@ -22,6 +22,9 @@ import (
 	"firescan/cluster/transport"
 )
 
+// MaxMessage bounds the messages between nodes, in bytes.
+const MaxMessage = 32 << 20
+
 const (
 	// memberTimeout bounds how long Members waits for a node that does not respond.
 	memberTimeout = time.Second

@@ -9,9 +9,6 @@ import (
 	rpc "firescan/cluster/clusterpb/clusterpbconnect"
 )
 
-// MaxMessage bounds the messages between nodes, in bytes.
-const MaxMessage = 32 << 20
-
 // service serves the RPCs of other nodes.
 type service struct {
 	members    *members
