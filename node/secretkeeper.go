@@ -16,6 +16,8 @@ type secretKeeper struct {
 	keys          *keys
 	// use makes the cluster use secrets.
 	use func([][]byte) error
+	// rotating is locked while this node leads a rotation.
+	rotating sync.Mutex
 
 	mu      sync.Mutex
 	secrets secrets

@@ -40,7 +40,7 @@ type secretRotation struct {
 }
 
 // RotateSecret replaces the cluster secret on all nodes, and returns their number. It
-// implements api.Keys.
+// implements api.ClusterSecret.
 func (r *secretRotation) RotateSecret(ctx context.Context) (int, error) {
 	leader, ok := r.cluster.Leader()
 	if !ok {
@@ -74,6 +74,11 @@ func (r *secretRotation) ServeHTTP(w http.ResponseWriter, request *http.Request)
 }
 
 func (r *secretRotation) rotate(ctx context.Context) (int, error) {
+	// The orders of two at the same time would leave nodes without a common secret.
+	if !r.keeper.rotating.TryLock() {
+		return 0, fmt.Errorf("%w: the cluster secret is being rotated already; wait until that has ended", cluster.ErrRefused)
+	}
+	defer r.keeper.rotating.Unlock()
 	term := r.cluster.Term()
 	if term == 0 {
 		return 0, cluster.ErrNoLeader

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"firescan/cluster"
 )
 
 // TestSecretFiles decides which secrets a node uses, by the file in its data directory and
@@ -207,6 +210,38 @@ func TestRotateSecret(t *testing.T) {
 }
 
 // TestRotateAlone rotates the secret of a node without others, twice.
+// TestRotateSecretAtOnce rotates several times at once: the nodes have one secret in common
+// after it.
+func TestRotateSecretAtOnce(t *testing.T) {
+	c := newRotating(t, 3)
+	c.nodes[0].seal(t, "d1")
+	c.until(t, "rotate", func(leader *secretRotation, _ int) error {
+		errs := make([]error, 4)
+		var all sync.WaitGroup
+		for i := range errs {
+			all.Go(func() { _, errs[i] = leader.RotateSecret(t.Context()) })
+		}
+		all.Wait()
+		for _, err := range errs {
+			if err != nil && !errors.Is(err, cluster.ErrRefused) && !errors.Is(err, cluster.ErrNoLeader) {
+				t.Errorf("a rotation beside another: %v", err)
+			}
+		}
+		if slices.Contains(errs, nil) {
+			return nil
+		}
+		return errors.Join(errs...)
+	})
+	want := c.nodes[0].secrets.secrets
+	for _, n := range c.nodes {
+		s, err := readSecrets(n.dir.join(secretFile))
+		if err != nil || len(s.accepted()) != 1 || !s.has(want.Current) {
+			t.Errorf("%s has %d secrets, the one of the first node among them: %v, %v", n.id, len(s.accepted()), s.has(want.Current), err)
+		}
+		n.opens(t, "d1")
+	}
+}
+
 func TestRotateAlone(t *testing.T) {
 	config := testConfig(t)
 	config.ClusterAddr, config.GossipAddr = "", ""
