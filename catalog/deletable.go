@@ -182,8 +182,11 @@ func (c *deleteCheck) ofStem(stem string) (*stemLinks, error) {
 			n.all = n.all.or(by)
 		}
 	}
+	if err := c.links.Err(); err != nil {
+		return nil, err
+	}
 	c.stems[stem] = n
-	return n, c.links.Err()
+	return n, nil
 }
 
 // withFolders adds to n the records that name a folder of path.

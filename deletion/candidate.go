@@ -98,7 +98,7 @@ func (c *candidate) check() bool {
 func (c *candidate) matches(o *provider.Info) bool {
 	diff := o.ModTime.UnixMilli() - c.modified
 	sameTime := diff > -1000 && diff < 1000
-	if c.digest == noTag && o.Tag != "" {
+	if c.digest == noTag {
 		return o.Size == c.size && c.modified > 0 && sameTime
 	}
 	return o.Size == c.size && xxhash.Sum64String(o.Tag) == c.digest && (c.modified <= 0 || sameTime)

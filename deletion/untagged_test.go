@@ -96,6 +96,7 @@ func TestUntaggedTimes(t *testing.T) {
 		{at.UnixMilli(), "tag", at.Add(time.Second), false},
 		{at.UnixMilli(), "", at, true},
 		{0, "tag", at, false}, // neither tag nor time
+		{0, "", at, false},
 	} {
 		f := candidate{known: true, size: 5, modified: c.modified, digest: noTag}
 		if got := f.matches(&provider.Info{Size: 5, ModTime: c.now, Tag: c.tag}); got != c.want {
