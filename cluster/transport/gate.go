@@ -15,8 +15,7 @@ var ErrTooManyBytes = errors.New("the other side sent more than a node does")
 // A Gate bounds what others can make this node hold over a port: connections, in all and
 // for each address, and the bytes that are read from each. It is safe for concurrent use.
 type Gate struct {
-	// Total and PerHost are maximum numbers of open connections. A host is an IPv4 address,
-	// or an IPv6 network of 64 bits, which one machine can have all addresses of.
+	// Total and PerHost are maximum numbers of open connections, PerHost by HostOf.
 	Total, PerHost int
 	// Bytes is the maximum number of bytes that are read from a connection (0 = unlimited).
 	Bytes int64
@@ -59,12 +58,18 @@ func hostOf(conn net.Conn) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{}
 	}
-	address := at.Addr().Unmap().WithZone("")
-	bits := address.BitLen()
-	if address.Is6() {
+	return HostOf(at.Addr())
+}
+
+// HostOf returns what limits count as one host: an IPv4 address, or an IPv6 network of 64 bits,
+// which one machine can have all addresses of.
+func HostOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := a.BitLen()
+	if a.Is6() {
 		bits = 64
 	}
-	host, _ := address.Prefix(bits) // bits are right for the address
+	host, _ := a.Prefix(bits) // bits are right for the address
 	return host
 }
 
