@@ -51,15 +51,4 @@ func parseAddress(text string) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-// limitKey returns what limits count as one address: an IPv4 address, or the /64 network
-// that a host with IPv6 can choose its addresses from.
-func limitKey(a netip.Addr) string {
-	if a.Is6() {
-		if network, err := a.Prefix(64); err == nil {
-			return network.String()
-		}
-	}
-	return a.String()
-}
-
 type memberKey struct{}

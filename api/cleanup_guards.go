@@ -50,7 +50,7 @@ func showSkipped(r deletion.Resembling, s deletion.Skipped, age time.Duration) s
 
 // note returns what follows the message of a cleanup: how many files it leaves, and why.
 func (s *skippedData) note() string {
-	age := ageText(time.Duration(s.MinAge) * time.Second)
+	age := AgeText(time.Duration(s.MinAge) * time.Second)
 	note, separator := "", "; "
 	for _, left := range []struct {
 		n         uint64
@@ -75,8 +75,8 @@ func (s *skippedData) note() string {
 	return note
 }
 
-// ageText returns an age as the parameter minAge has it.
-func ageText(d time.Duration) string {
+// AgeText returns an age as the parameter minAge has it: 36h, 7d.
+func AgeText(d time.Duration) string {
 	if days := d / (24 * time.Hour); days > 1 && d%(24*time.Hour) == 0 {
 		return fmt.Sprintf("%dd", days)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	pb "firescan/catalog/catalogpb"
+	"firescan/cluster/transport"
 )
 
 // Limits are the quotas of tenants and strangers; 0 means unlimited. Rates and streams count
@@ -205,7 +206,7 @@ func retryAfterSeconds(d time.Duration) string {
 }
 
 // key returns what limits count the client of a request by.
-func (l *limits) key(r *http.Request) string { return limitKey(l.proxies.client(r)) }
+func (l *limits) key(r *http.Request) string { return transport.HostOf(l.proxies.client(r)).String() }
 
 // inUse counts what is in use by key. The zero value is ready for use.
 type inUse struct {

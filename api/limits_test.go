@@ -11,6 +11,7 @@ import (
 
 	"firescan/api/socketio"
 	"firescan/catalog"
+	"firescan/cluster/transport"
 	"firescan/provider/mem"
 )
 
@@ -80,7 +81,7 @@ func TestFailedLogins(t *testing.T) {
 	if a := r.do(catalog.RoleViewer, "GET", destinationsPath, ""); a.status != http.StatusOK {
 		t.Errorf("a valid token: %d %s", a.status, a.raw)
 	}
-	if _, err := (sockets{r.server.backend, r.server.hub}).Connect("127.0.0.1", []byte(`{"token":"x"}`)); err == nil {
+	if _, err := (sockets{r.server.backend, r.server.hub}).Connect("127.0.0.1/32", []byte(`{"token":"x"}`)); err == nil {
 		t.Error("a Socket.IO client connected with an unknown token")
 	}
 	r.metric(`firescan_limited_total{quota="failed-logins"} 2`)
@@ -196,7 +197,7 @@ func TestClientAddress(t *testing.T) {
 			t.Errorf("%s with X-Forwarded-For %q: %s, want %s", c.remote, c.header, got, c.want)
 		}
 	}
-	if a, b := limitKey(netip.MustParseAddr("2001:db8::1")), limitKey(netip.MustParseAddr("2001:db8::ffff:1")); a != b {
+	if a, b := transport.HostOf(netip.MustParseAddr("2001:db8::1")), transport.HostOf(netip.MustParseAddr("2001:db8::ffff:1")); a != b {
 		t.Errorf("addresses of one network count as %s and %s", a, b)
 	}
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -74,7 +73,11 @@ func (c *call) run() {
 		c.refuse(toError(c.context(), err))
 		return
 	}
-	if err := cmp.Or(c.checkParameters(), c.checkContentType()); err != nil {
+	if err := c.checkParameters(); err != nil {
+		c.refuse(toError(c.context(), err))
+		return
+	}
+	if err := c.checkContentType(); err != nil {
 		c.refuse(toError(c.context(), err))
 		return
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"firescan/api"
 )
 
 // A cleanupPlan is the response to a dry run of a cleanup.
@@ -48,7 +50,7 @@ func (s skippedOrphans) print(w io.Writer) {
 		n    uint64
 		what string
 	}{
-		{s.TooYoung, fmt.Sprintf("orphans are younger than %v (--min-age)", time.Duration(s.MinAgeSeconds)*time.Second)},
+		{s.TooYoung, fmt.Sprintf("orphans are younger than %s (--min-age)", api.AgeText(time.Duration(s.MinAgeSeconds)*time.Second))},
 		{s.UnknownType, "orphans are of unknown type (--include-unknown)"},
 		{s.ResemblesMissing, "orphans resemble missing backups (--include-resembling), such as " + pathsText(s.ResemblesMissingExamples)},
 		{s.KeptForOthers, "files are kept only because other organizations need them"},
