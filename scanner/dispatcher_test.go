@@ -88,7 +88,7 @@ func TestOldLeaderIsRefused(t *testing.T) {
 	f.until(id, 3)
 	f.lead(f.nodes[1]) // while node0 still leads
 	f.check(id)
-	_, err := f.nodes[2].worker.Exchange(t.Context(), &spb.Assignment{Org: org, SyncId: id, Term: 1, Seq: 1 << 40})
+	_, err := f.nodes[2].worker.Load().Exchange(t.Context(), &spb.Assignment{Org: org, SyncId: id, Term: 1, Seq: 1 << 40})
 	if !errors.Is(err, ErrStale) {
 		t.Errorf("an assignment of an older term returns %v", err)
 	}
@@ -299,7 +299,7 @@ func TestCatalogBehind(t *testing.T) {
 	assignment := &spb.Assignment{Org: org, SyncId: id, StartedIndex: f.get(id).StartedIndex, Term: 1, Seq: 1}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := f.nodes[1].worker.Exchange(ctx, assignment); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := f.nodes[1].worker.Load().Exchange(ctx, assignment); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a node whose catalog is behind returns %v", err)
 	}
 	f.nodes[1].Start()
@@ -342,7 +342,6 @@ func disaster(t *testing.T, rnd *rand.Rand) {
 			f.lead(f.nodes[(rnd.IntN(2)+1+nodeNumber(f, victim))%3])
 		}
 		time.Sleep(time.Duration(rnd.IntN(800)) * time.Millisecond)
-		victim.Start()
 		victim.start()
 	}
 	f.check(id)

@@ -46,7 +46,7 @@ type fleetNode struct {
 	*catalogtest.Node
 	fleet      *fleet
 	index      *index.Store
-	worker     *Worker
+	worker     atomic.Pointer[Worker]
 	replicator *replica.Replicator
 
 	stop   context.CancelFunc // nil while it is stopped
@@ -109,13 +109,14 @@ func (f *fleet) start() {
 }
 
 func (n *fleetNode) start() {
-	n.worker = NewWorker(WorkerConfig{
+	w := NewWorker(WorkerConfig{
 		Node: n.ID, Catalog: n.Catalog, Index: n.index, Streams: fleetStreams, Proposer: n, Buckets: n,
 		LeaderTimeout: n.fleet.leaderTimeout, Logger: slog.New(&n.fleet.logged),
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
-	n.ended.Go(func() { _ = n.worker.Run(ctx) })
+	n.worker.Store(w)
+	n.ended.Go(func() { _ = w.Run(ctx) })
 	n.Start()
 }
 
@@ -172,7 +173,7 @@ func (f *fleet) Exchange(ctx context.Context, node string, a *spb.Assignment) (*
 			return nil, errors.New("connection refused")
 		}
 		// A clone, as on a network: neither side sees later changes of the other.
-		r, err := n.worker.Exchange(ctx, proto.CloneOf(a))
+		r, err := n.worker.Load().Exchange(ctx, proto.CloneOf(a))
 		if n.IsStopped() {
 			return nil, errors.New("connection reset")
 		}
@@ -272,9 +273,10 @@ func (f *fleet) waitIdle(id string) {
 	f.t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for _, n := range f.nodes {
-		n.worker.mu.Lock()
-		local := n.worker.syncs[id]
-		n.worker.mu.Unlock()
+		w := n.worker.Load()
+		w.mu.Lock()
+		local := w.syncs[id]
+		w.mu.Unlock()
 		for local != nil && !local.isIdle() {
 			if time.Now().After(deadline) {
 				f.t.Fatalf("%s still scans", n.ID)

@@ -238,7 +238,11 @@ func killDuringDelete(t *testing.T, executed bool) {
 	go func() {
 		cleaned <- p.owner.call(ctx, http.MethodPost, destinationPath(id, "/cleanup-orphans"), nil, nil)
 	}()
-	<-reached
+	select {
+	case <-reached:
+	case err := <-cleaned:
+		t.Fatalf("the cleanup ended before its second batch: %v\n%s", err, lastLines(p.log.String(), 60))
+	}
 	time.Sleep(200 * time.Millisecond) // for the other batches
 	p.end(t, syscall.SIGKILL)
 	cancel()
