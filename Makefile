@@ -58,8 +58,9 @@ bench: build ## Measure firescan and its peers side by side into bench/RESULTS.m
 	go run ./bench/compare -firescan $(BIN)/firescan $(BENCH)
 
 .PHONY: generate
-generate: ## Generate code from the .proto files, with the tools pinned in tools/go.mod
+generate: ## Generate code from the .proto files and openapi.yaml, with the tools pinned in tools/go.mod
 	go tool -modfile=tools/go.mod buf generate
+	go tool -modfile=tools/go.mod oapi-codegen -config api/client/oapi-codegen.yaml api/openapi.yaml
 
 .PHONY: lint
 lint: $(GOLANGCI) $(GOFUMPT) ## Check the format, run go vet and golangci-lint
