@@ -58,7 +58,7 @@ func (d deltas) of(bucketID string) *pb.Delta {
 // without a generation or a running sync: the next sync looks up every file anyway.
 func putDeltas(tx *writeTx, all deltas) error {
 	for _, bucketID := range slices.Sorted(maps.Keys(all)) {
-		_, watched, err := oldestNeededDelta(tx, bucketID)
+		_, watched, err := tx.read.DeltasFrom(bucketID)
 		if err != nil {
 			return err
 		}
@@ -86,12 +86,12 @@ func sortDelta(d *pb.Delta) {
 	}
 }
 
-// oldestNeededDelta returns the index after which a generation or a running sync of a
-// bucket needs deltas; needed is false when it has neither.
-func oldestNeededDelta(tx *writeTx, bucketID string) (index uint64, needed bool, err error) {
+// DeltasFrom returns the index after which all deltas of a bucket are kept, because a generation
+// or a running sync needs them; kept is false when it has neither.
+func (tx *Tx) DeltasFrom(bucketID string) (index uint64, kept bool, err error) {
 	need := func(n uint64) {
-		if !needed || n < index {
-			index, needed = n, true
+		if !kept || n < index {
+			index, kept = n, true
 		}
 	}
 	for dest := range scan(tx.bucket(inDestinationsByBucket), under(bucketID)) {
@@ -102,7 +102,7 @@ func oldestNeededDelta(tx *writeTx, bucketID string) (index uint64, needed bool,
 		if g != nil {
 			need(g.GetClassifiedAt())
 		}
-		if id := runningSyncID(tx.read, string(dest)); id != "" {
+		if id := runningSyncID(tx, string(dest)); id != "" {
 			s, err := load[pb.Sync](tx.bucket(inSyncs), []byte(id))
 			if err != nil {
 				return 0, false, err
@@ -110,7 +110,7 @@ func oldestNeededDelta(tx *writeTx, bucketID string) (index uint64, needed bool,
 			need(s.GetStartedIndex())
 		}
 	}
-	return index, needed, nil
+	return index, kept, nil
 }
 
 // pruneDeltas deletes the deltas of a bucket that no generation or running sync needs.
@@ -119,7 +119,7 @@ func pruneDeltas(tx *writeTx, bucketID string) error {
 	if in == nil {
 		return nil
 	}
-	oldest, needed, err := oldestNeededDelta(tx, bucketID)
+	oldest, needed, err := tx.read.DeltasFrom(bucketID)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (d *Deleter) DeleteBackups(ctx context.Context, r BackupsRequest) (BackupsR
 	}
 	op := &operation{deleter: d, destination: r.Destination, who: r.Who}
 	if r.Files {
-		if op, err = d.begin(ctx, r.Destination, r.Who, true); err != nil {
+		if op, err = d.begin(ctx, r.Destination, r.Who, false); err != nil {
 			return BackupsResult{}, err
 		}
 		op.findFiles(ctx, backups)

@@ -104,6 +104,12 @@ func (op *operation) delete(ctx context.Context, b batch) error {
 		return fmt.Errorf("confirm the deletion of %d files: %w", len(marked), err)
 	}
 	op.stat(ctx, marked)
+	if op.bucket != nil {
+		if err := op.findUnseen(ctx); err != nil { // of records that were written since
+			op.withdraw(ctx, id, marked, err)
+			return err
+		}
+	}
 	op.remove(ctx, op.withoutUnseen(checked(marked), b.backups))
 	log := op.deleter.config.Logger.With("destination", op.destination.Id, "intent", id)
 	op.confirm(ctx, marked)
@@ -148,7 +154,7 @@ func (op *operation) withdraw(ctx context.Context, id string, marked []*candidat
 		finish.Outcomes = append(finish.Outcomes, &pb.Outcome{Path: c.path, Reason: Reason(reason)})
 	}
 	op.finish(ctx, finish)
-	op.deleter.config.Logger.Error("a deletion was not confirmed by the other nodes; nothing was deleted",
+	op.deleter.config.Logger.Error("a deletion was withdrawn; nothing was deleted",
 		"destination", op.destination.Id, "intent", id, "files", len(marked), "error", reason)
 }
 

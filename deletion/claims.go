@@ -2,9 +2,7 @@ package deletion
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"slices"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -37,7 +35,8 @@ const (
 	// the destination, or because the record names another place. The file may have been moved
 	// to where the destination lies now.
 	claimStray
-	// claimUnscanned is where its destination has no listing.
+	// claimUnscanned is where its destination has no listing, or one that is older than the
+	// record.
 	claimUnscanned
 )
 
@@ -157,106 +156,4 @@ func (l *listings) claim(b *pb.Backup, o catalog.Object, state claimState) claim
 		}
 	}
 	return c
-}
-
-// unscanned calls fn with the claims of the records of destinations without a listing. They
-// are found by their links in the bucket.
-func (d *Deleter) unscanned(ctx context.Context, l *listings, org string, fn func([]claim) error) error {
-	if len(l.unlisted) == 0 {
-		return nil
-	}
-	walk := linkWalk{listings: l, org: org}
-	for _, walk.bucketID = range l.identities {
-		for walk.from, walk.more = nil, true; walk.more; {
-			var page []claim
-			if err := d.config.Catalog.View(func(tx *catalog.Tx) (err error) {
-				page, err = walk.page(tx)
-				return err
-			}); err != nil {
-				return err
-			}
-			if err := fn(page); err != nil {
-				return err
-			}
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-		}
-	}
-	return nil
-}
-
-// A linkWalk reads the links of destinations without a listing in pages.
-type linkWalk struct {
-	listings      *listings
-	org, bucketID string
-	from          []byte // the first stem of the next page
-	more          bool
-	found         int // claims so far
-}
-
-// maxSteps bounds the links that are read in one transaction, but for those of one stem.
-const maxSteps = 100_000
-
-// page returns the claims of the next links that no scan has seen.
-func (w *linkWalk) page(tx *catalog.Tx) ([]claim, error) {
-	var page []claim
-	var stem []byte
-	steps := 0
-	w.more = false
-	links := tx.LinksFor(w.bucketID, w.org)
-	for l, ok := links.Seek(w.from); ok; l, ok = links.Next() {
-		if steps++; (steps > maxSteps || len(page) >= claimPage) && !bytes.Equal(l.Stem, stem) {
-			w.from, w.more = bytes.Clone(l.Stem), true
-			break
-		}
-		stem = append(stem[:0], l.Stem...)
-		if l.Kind == catalog.LinkPrefix || w.listings.unlisted[storage{string(l.Org), string(l.StorageID)}] == nil {
-			continue
-		}
-		key := bytes.Clone(l.Path)
-		page = append(page, claim{
-			owner: owner{string(l.Org), string(l.BackupID)}, storageID: string(l.StorageID),
-			location: key, keys: [][]byte{key}, here: [][]byte{key}, state: claimUnscanned,
-		})
-	}
-	if err := links.Err(); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(page, func(a, b claim) int { return bytes.Compare(a.location, b.location) })
-	seen, err := w.listings.seesKeys(w.bucketID, page)
-	if err != nil {
-		return nil, err
-	}
-	unseen := page[:0]
-	for i, c := range page {
-		// Beyond those that are looked up, one reading too many does no harm.
-		if !seen[i] && w.found < maxUnseen {
-			if seen[i], err = w.seesOtherwise(tx, &c); err != nil {
-				return nil, err
-			}
-		}
-		if !seen[i] {
-			unseen = append(unseen, c)
-			w.found++
-		}
-	}
-	return unseen, nil
-}
-
-// seesOtherwise reports whether a scan has listed another reading of the location of a claim.
-func (w *linkWalk) seesOtherwise(tx *catalog.Tx, c *claim) (bool, error) {
-	b, err := tx.Backup(c.org, c.backup)
-	if err != nil {
-		return false, err
-	}
-	isClaim := func(r catalog.Reading) bool { return r.BucketID == w.bucketID && bytes.Equal(r.Key, c.location) }
-	for _, o := range tx.Objects(w.listings.unlisted[storage{c.org, c.storageID}], b) {
-		if slices.ContainsFunc(o.Readings, isClaim) {
-			if seen, err := w.listings.sees(o.Readings); seen || err != nil {
-				return seen, err
-			}
-		}
-	}
-	return false, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"slices"
 
 	"firescan/catalog"
@@ -18,9 +19,11 @@ type listings struct {
 	identities []string // of the bucket
 	own        *listing // nil before the first sync
 	all        []*listing
-	// unlisted are the destinations without one: never synced since they lie where they do,
-	// deleted, or with a shard on other nodes only.
+	// unlisted are the destinations of which links show what no scan has looked for: without a
+	// listing (never synced since they lie where they do, deleted, or with a shard on other
+	// nodes only), and those in another bucket with records that are younger than theirs.
 	unlisted map[storage]*pb.Destination
+	listed   map[storage]*listing
 	strays   uint64 // records with files that no scan of the destination looks for
 }
 
@@ -30,6 +33,8 @@ type listing struct {
 	bucketID    string
 	start, end  []byte
 	startedAt   int64
+	// classifiedAt is the catalog index from which on deltas have what the scan does not know.
+	classifiedAt uint64
 	// view is nil when the shard is not on this node and no record was missing.
 	view *index.View
 }
@@ -39,8 +44,8 @@ type storage struct{ org, id string }
 // listings opens the listings of others, besides that of dest, of which view is nil before the
 // first sync. Release them before the view.
 func (d *Deleter) listings(ctx context.Context, dest *pb.Destination, view *index.View, others []catalog.Claimant) (*listings, error) {
-	l := &listings{unlisted: map[storage]*pb.Destination{}}
-	generations := map[string]*pb.Generation{}
+	l := &listings{unlisted: map[storage]*pb.Destination{}, listed: map[storage]*listing{}}
+	generations, last := map[string]*pb.Generation{}, map[string]uint64{}
 	if err := d.config.Catalog.View(func(tx *catalog.Tx) error {
 		l.identities = tx.Identities(dest)
 		for _, c := range append([]catalog.Claimant{{Destination: dest}}, others...) {
@@ -50,6 +55,7 @@ func (d *Deleter) listings(ctx context.Context, dest *pb.Destination, view *inde
 			}
 			if err == nil && !c.Deleted && g.Revision == c.Destination.Revision {
 				generations[c.Destination.Id] = g
+				last[c.Destination.Id] = tx.LastDelta(catalog.BucketID(c.Destination))
 			}
 		}
 		return nil
@@ -57,8 +63,7 @@ func (d *Deleter) listings(ctx context.Context, dest *pb.Destination, view *inde
 		return nil, err
 	}
 	if view != nil {
-		l.own = newListing(dest, generations[dest.Id], view)
-		l.all = append(l.all, l.own)
+		l.own = l.add(dest, generations[dest.Id], view)
 	}
 	for _, c := range others {
 		other, g := c.Destination, generations[c.Destination.Id]
@@ -74,11 +79,23 @@ func (d *Deleter) listings(ctx context.Context, dest *pb.Destination, view *inde
 		}
 		if g == nil || other.Id == dest.Id {
 			l.unlisted[storage{other.Org, other.Id}] = other
-		} else {
-			l.all = append(l.all, newListing(other, g, found))
+		} else if n := l.add(other, g, found); !l.isHere(n.bucketID) && last[other.Id] > n.classifiedAt {
+			l.unlisted[storage{other.Org, other.Id}] = other
 		}
 	}
 	return l, nil
+}
+
+// classifiedAt returns the catalog index after which deltas have all records of the listed
+// destinations in a bucket that their scans do not know; past every delta if there are none.
+func (l *listings) classifiedAt(bucketID string) uint64 {
+	at := uint64(math.MaxUint64)
+	for _, n := range l.all {
+		if n.bucketID == bucketID {
+			at = min(at, n.classifiedAt)
+		}
+	}
+	return at
 }
 
 // ownListings opens the listings that a plan compares with: that of the destination, and where
@@ -113,10 +130,23 @@ func countMissing(view *index.View) (n uint64) {
 	return n
 }
 
-func newListing(dest *pb.Destination, g *pb.Generation, view *index.View) *listing {
-	n := &listing{destination: dest, bucketID: catalog.BucketID(dest), startedAt: g.GetStartedAt(), view: view}
+func (l *listings) add(dest *pb.Destination, g *pb.Generation, view *index.View) *listing {
+	n := &listing{destination: dest, bucketID: catalog.BucketID(dest), startedAt: g.GetStartedAt(), classifiedAt: g.GetClassifiedAt(), view: view}
 	n.start, n.end = catalog.KeySpace(dest)
+	l.all = append(l.all, n)
+	l.listed[storage{dest.Org, dest.Id}] = n
 	return n
+}
+
+// destination returns a destination as the listings know it.
+func (l *listings) destination(s storage) *pb.Destination {
+	if d := l.unlisted[s]; d != nil {
+		return d
+	}
+	if n := l.listed[s]; n != nil {
+		return n.destination
+	}
+	return &pb.Destination{Org: s.org, Id: s.id} // it is newer
 }
 
 func (l *listings) release() {

@@ -19,7 +19,12 @@ type operation struct {
 	conditions  provider.Conditions
 	// listed reports that the index has all files that are deleted.
 	listed bool
-	unseen *unseen // nil where every record's file was seen
+
+	looking sync.Mutex // guards unseen and looked
+	unseen  *unseen    // nil where no record needs a file of the bucket
+	// looked has the index of the last delta, by identity of the bucket, up to which the files
+	// of records were looked up.
+	looked map[string]uint64
 
 	mu      sync.Mutex
 	started bool      // a batch was started
@@ -44,8 +49,7 @@ func (d *Deleter) begin(ctx context.Context, dest *pb.Destination, who string, l
 	if op.conditions, err = op.probeConditions(ctx); err != nil {
 		return nil, err
 	}
-	op.unseen, err = op.findUnseen(ctx)
-	return op, err
+	return op, op.findUnseen(ctx)
 }
 
 // proveAccess lists the bucket with the credentials of the destination, and records that,

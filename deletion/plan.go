@@ -212,7 +212,7 @@ var errEnough = errors.New("enough")
 // same. What cannot be looked up stays missing.
 func (d *Deleter) lookUpMissing(ctx context.Context, l *listings, p *Plan) error {
 	op := &operation{deleter: d, destination: l.own.destination, listed: true}
-	s := op.newSearch(l)
+	s := op.newSearch(l, newUnseen())
 	var err error
 	if op.bucket, err = d.config.Buckets.Open(ctx, op.destination); err != nil {
 		s.left = 0

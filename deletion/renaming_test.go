@@ -153,7 +153,8 @@ func testLookupFails(t *testing.T, kind provider.Kind) {
 		return nil
 	}, nil)
 	op := &operation{deleter: r.deleter, destination: r.destination(destID), bucket: steppedBucket{r.account.Bucket(bucket), r.steps}}
-	u, err := op.findUnseen(t.Context())
+	err := op.findUnseen(t.Context())
+	u := op.unseen
 	if err != nil || u == nil {
 		t.Fatalf("%+v, %v", u, err)
 	}

@@ -39,6 +39,18 @@ type unseen struct {
 	last map[uint64]lastOwner
 }
 
+func newUnseen() *unseen {
+	return &unseen{found: map[object]owners{}, names: map[string]owners{}, last: map[uint64]lastOwner{}}
+}
+
+// size returns the number of names that protect more than the links do.
+func (u *unseen) size() int {
+	if u == nil {
+		return 0
+	}
+	return len(u.names) + len(u.last)
+}
+
 // An object is recognized by its size and tag, whatever its name.
 type object struct {
 	size   int64
@@ -50,7 +62,9 @@ type owners []owner
 
 type owner struct{ org, backup string }
 
-func (o owner) hash() uint64 { return xxhash.Sum64String(o.org + "\x00" + o.backup) }
+func (o owner) hash() uint64 { return xxhash.Sum64String(o.id(nil)) }
+
+func (o owner) id(key []byte) string { return o.org + "\x00" + o.backup + "\x00" + string(key) }
 
 // A lastOwner is the hash of a record, or 0 for several, and whether one of them is of the
 // organization that deletes.
@@ -70,7 +84,7 @@ const (
 
 // keeps returns who may need a file that exists, except records that are deleted with it.
 func (u *unseen) keeps(c *candidate, org string, deleted []string) (by keeper) {
-	if u == nil {
+	if u.size() == 0 {
 		return keptByNobody
 	}
 	name := foldName(c.path)
@@ -95,6 +109,8 @@ func (u *unseen) keeps(c *candidate, org string, deleted []string) (by keeper) {
 // withoutUnseen returns the files that are not those of a record, other than backups, whose
 // file was not listed. The others have the reason.
 func (op *operation) withoutUnseen(files []*candidate, backups []string) []*candidate {
+	op.looking.Lock()
+	defer op.looking.Unlock()
 	return slices.DeleteFunc(files, func(c *candidate) bool {
 		by := op.unseen.keeps(c, op.destination.Org, backups)
 		if by != keptByNobody {
@@ -115,49 +131,91 @@ func segmentHash(name string) uint64 {
 }
 
 // findUnseen looks up the files of records that may be in the bucket and that no scan has
-// listed, of all destinations whose records count there. It returns nil if there are none.
-func (op *operation) findUnseen(ctx context.Context) (*unseen, error) {
+// listed, of all destinations whose records count there. Called again, it does so for the
+// records that were written since.
+func (op *operation) findUnseen(ctx context.Context) error {
+	op.looking.Lock()
+	defer op.looking.Unlock()
+	var news news
 	var claimants []catalog.Claimant
 	if err := op.deleter.config.Catalog.View(func(tx *catalog.Tx) (err error) {
-		claimants, err = tx.Claimants(op.destination)
+		if news, err = op.newRecords(tx); err == nil && news.some {
+			claimants, err = tx.Claimants(op.destination)
+		}
 		return err
-	}); err != nil || len(claimants) == 0 {
-		return nil, err
+	}); err != nil {
+		return err
 	}
+	if len(claimants) > 0 {
+		if err := op.findUnseenOf(ctx, claimants, news.all); err != nil {
+			return err
+		}
+	}
+	op.looked = news.until
+	return nil
+}
+
+func (op *operation) findUnseenOf(ctx context.Context, claimants []catalog.Claimant, all bool) error {
 	view, err := op.deleter.view(ctx, op.destination.Id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if view != nil {
 		defer view.Release()
 	}
 	l, err := op.deleter.listings(ctx, op.destination, view, claimants)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer l.release()
-	s := op.newSearch(l)
+	if op.unseen == nil {
+		op.unseen = newUnseen()
+	}
+	known := op.unseen.size()
+	if err := op.lookUpAll(ctx, l, op.newSearch(l, op.unseen), all); err != nil {
+		return err
+	}
+	if u := op.unseen; u.size() > known {
+		op.deleter.config.Logger.Warn("backup records whose files are not listed protect files that may be theirs under other names",
+			"destination", op.destination.Id, "exist", len(u.names), "not_looked_up", len(u.last))
+	}
+	return nil
+}
+
+// lookUpAll looks up the claims of all records, or of those that were written since the last
+// time.
+func (op *operation) lookUpAll(ctx context.Context, l *listings, s *search, all bool) error {
 	timed, cancel := context.WithTimeout(ctx, unseenTime)
 	defer cancel()
 	lookUp := func(claims []claim) error {
 		s.lookUp(timed, claims)
 		return context.Cause(ctx)
 	}
-	for _, n := range l.all {
-		if err := op.deleter.claims(l, n, lookUp); err != nil {
-			return nil, err
+	lookUpUnscanned := func(claims []claim) error { return lookUp(s.withoutListed(timed, claims)) }
+	wants := func(*catalog.Link) bool { return true }
+	if all {
+		wants = func(link *catalog.Link) bool {
+			return l.listed[storage{string(link.Org), string(link.StorageID)}] != nil
+		}
+		for _, n := range l.all {
+			if err := op.deleter.claims(l, n, lookUp); err != nil {
+				return err
+			}
+		}
+		if err := op.deleter.unscanned(ctx, l, op.destination.Org, lookUpUnscanned); err != nil {
+			return err
 		}
 	}
-	if err := op.deleter.unscanned(ctx, l, op.destination.Org, lookUp); err != nil {
-		return nil, err
+	for _, id := range l.identities {
+		since := op.looked[id]
+		if all {
+			since = l.classifiedAt(id)
+		}
+		if err := op.deleter.younger(ctx, l, op.destination.Org, id, since, wants, lookUpUnscanned); err != nil {
+			return err
+		}
 	}
-	u := s.unseen
-	if len(u.names) == 0 && len(u.last) == 0 {
-		return nil, nil //nolint:nilnil // nothing protects more than the links do
-	}
-	op.deleter.config.Logger.Warn("backup records whose files are not listed protect files that may be theirs under other names",
-		"destination", op.destination.Id, "exist", len(u.names), "not_looked_up", len(u.last))
-	return u, nil
+	return nil
 }
 
 // A search looks up the objects of claims, up to a bound.
@@ -165,11 +223,12 @@ type search struct {
 	op         *operation
 	generation string // of the listing of the destination; empty without one
 	unseen     *unseen
-	left       int // keys that may still be looked up
+	left       int             // keys that may still be looked up
+	tried      map[string]bool // by record and key
 }
 
-func (op *operation) newSearch(l *listings) *search {
-	s := &search{op: op, left: maxUnseen, unseen: &unseen{found: map[object]owners{}, names: map[string]owners{}, last: map[uint64]lastOwner{}}}
+func (op *operation) newSearch(l *listings, u *unseen) *search {
+	s := &search{op: op, left: maxUnseen, unseen: u, tried: map[string]bool{}}
 	if l.own != nil {
 		s.generation, _ = l.own.view.Generation()
 	}
@@ -181,6 +240,9 @@ func (s *search) lookUp(ctx context.Context, claims []claim) (responded []bool) 
 	n := 0
 	for n < len(claims) && len(claims[n].here) <= s.left {
 		s.left -= len(claims[n].here)
+		for _, key := range claims[n].here {
+			s.tried[claims[n].id(key)] = true
+		}
 		n++
 	}
 	if n < len(claims) {
@@ -209,6 +271,38 @@ func (s *search) lookUp(ctx context.Context, claims []claim) (responded []bool) 
 	return responded
 }
 
+// withoutListed removes from claims of one key each, in order of the keys, those that were
+// looked up before, and those whose objects are listed under exactly their keys. Where they
+// are dense, one page of a list shows many.
+func (s *search) withoutListed(ctx context.Context, claims []claim) []claim {
+	claims = slices.DeleteFunc(claims, func(c claim) bool { return s.tried[c.id(c.here[0])] })
+	files := make([]*candidate, len(claims))
+	for i, c := range claims {
+		files[i] = &candidate{path: c.here[0]}
+	}
+	var page provider.Page
+	n := 0
+	for len(files)-n >= minListed {
+		covered, err := s.op.statPage(ctx, files[n:], &page)
+		if err != nil { // single lookups may be permitted where lists are not
+			break
+		}
+		for i := n; i < n+covered; i++ {
+			claims[i].state = claimMissing
+		}
+		if n += covered; covered < minPerPage {
+			break
+		}
+	}
+	left := claims[:0]
+	for i, c := range claims {
+		if i >= n || files[i].seen == nil {
+			left = append(left, c)
+		}
+	}
+	return left
+}
+
 func (s *search) notLookedUp(c *claim) {
 	by := lastOwner{c.hash(), c.org == s.op.destination.Org}
 	for _, key := range c.here {
@@ -230,10 +324,9 @@ func (s *search) notLookedUp(c *claim) {
 func (s *search) stat(ctx context.Context, c *claim) (found []provider.Info, listed bool, err error) {
 	for _, key := range c.here {
 		if c.state == claimUnscanned {
-			switch o, err := provider.Listed(ctx, s.op.bucket, string(key)); {
-			case err != nil:
+			if is, err := s.op.isListed(ctx, string(key)); err != nil {
 				return found, listed, err
-			case o != nil:
+			} else if is {
 				listed = true
 				continue
 			}
@@ -250,6 +343,12 @@ func (s *search) stat(ctx context.Context, c *claim) (found []provider.Info, lis
 		}
 	}
 	return found, listed, err
+}
+
+// isListed reports whether an object is listed under exactly its key. The server keeps that key
+// as it is then, so an earlier lookup does.
+func (op *operation) isListed(ctx context.Context, key string) (bool, error) {
+	return op.deleter.lookups.isListed(ctx, op.bucket, catalog.BucketID(op.destination), key)
 }
 
 // lookUp looks up a key. What a scan has listed existed before, under whatever name, so for the

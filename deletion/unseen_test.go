@@ -42,12 +42,26 @@ func (w *tenants) destination(name string) *pb.Destination {
 
 func (w *tenants) sync(d *pb.Destination) { w.log.WaitSync(d.Org, w.log.StartSync(d.Org, d.Id)) }
 
-// write stores an object, and a record of it.
-func (w *tenants) write(d *pb.Destination, key, location string) {
+func (w *tenants) isSynced(d *pb.Destination) bool {
+	return catalogtest.Read(w.log, func(tx *catalog.Tx) (bool, error) {
+		_, err := tx.Generation(d.Id)
+		return err == nil, nil
+	})
+}
+
+// write stores an object, and a record of it, with late after a scan has listed the object.
+func (w *tenants) write(d *pb.Destination, key, location string, late bool) {
 	if err := w.account.Bucket(w.bucket).Put(context.Background(), key, []byte("needed "+key)); err != nil {
 		w.t.Fatal(err)
 	}
+	if late {
+		w.sync(w.destination(""))
+		if d.Id != w.destination("").Id {
+			w.sync(d)
+		}
+	}
 	b := catalogtest.Backup(d.Org, d.Id, "r "+key, location).GetBackup()
+	b.CreatedAt = time.Now().Add(time.Minute).UnixMilli()
 	all := catalogtest.Read(w.log, func(tx *catalog.Tx) ([]*pb.Destination, error) { return tx.KnownDestinations(d.Org) })
 	if err := catalog.NewResolver(all).ResolveBackup(b); err != nil {
 		w.t.Fatal(err)
@@ -100,7 +114,7 @@ func (w *tenants) another(t *rapid.T, kind, key string) {
 	case "deleted":
 		defer func() { w.log.Must(&pb.DeleteDestination{Org: d.Org, Id: d.Id, At: 1}) }()
 	}
-	w.write(d, key, location)
+	w.write(d, key, location, rapid.Bool().Draw(t, "late"))
 	if rapid.Bool().Draw(t, "synced") {
 		w.sync(d)
 	}
@@ -122,23 +136,26 @@ func TestNoUnseenFileIsDeleted(t *testing.T) {
 		}
 		d := w.destination("")
 		w.log.Put(d)
-		for i, kind := range rapid.SliceOfN(rapid.SampledFrom([]string{"own", "beside", "alias", "foreign", "elsewhere", "moved", "deleted"}), 1, 3).Draw(t, "kinds") {
-			key := rapid.SampledFrom([]string{"a/", "q/", ""}).Draw(t, "folder") + fmt.Sprintf("k-%d.backup", i)
-			if kind == "own" {
-				w.write(d, key, key)
-			} else {
-				w.another(t, kind, key)
-			}
-		}
 		for _, orphan := range []string{"o-1.backup", "a/o-2.backup"} {
 			if err := r.account.Bucket(w.bucket).Put(t.Context(), orphan, []byte(orphan)); err != nil {
 				t.Fatal(err)
 			}
 		}
+		for i, kind := range rapid.SliceOfN(rapid.SampledFrom([]string{"own", "beside", "alias", "foreign", "elsewhere", "moved", "deleted"}), 1, 3).Draw(t, "kinds") {
+			key := rapid.SampledFrom([]string{"a/", "q/", ""}).Draw(t, "folder") + fmt.Sprintf("k-%d.backup", i)
+			if kind == "own" {
+				w.write(d, key, key, rapid.Bool().Draw(t, "late"))
+			} else {
+				w.another(t, kind, key)
+			}
+		}
 		d = catalogtest.Read(w.log, func(tx *catalog.Tx) (*pb.Destination, error) { return tx.Destination(d.Org, d.Id) })
 		if rapid.Bool().Draw(t, "cleanup") {
-			w.sync(d)
-			if kept := w.cleanUp(t, d); kept != w.countForeign() {
+			synced := rapid.Bool().Draw(t, "synced last") || !w.isSynced(d)
+			if synced {
+				w.sync(d)
+			}
+			if kept := w.cleanUp(t, d); synced && kept != w.countForeign() {
 				t.Errorf("%d files were kept for others, want %d", kept, w.countForeign())
 			}
 		} else {
@@ -213,7 +230,8 @@ func TestLookupsOfOthersFail(t *testing.T) {
 	r.log.Must(&pb.ProveAccess{
 		Org: "stranger", Id: "storage_s", Revision: theirs.Revision, Credentials: catalog.CredentialsDigest(theirs), At: time.Now().UnixMilli(),
 	})
-	u, err := op.findUnseen(t.Context())
+	err := op.findUnseen(t.Context())
+	u := op.unseen
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,4 +338,71 @@ func testNamesInAnotherDestination(t *testing.T, path string) {
 	r.sync()
 	r.log.WaitSync(org, r.log.StartSync(org, other.Id))
 	check("missing there", 1, GuardMissing)
+}
+
+// TestRecordsOfTheMeantime: a record that was written after the last scan, or while a deletion
+// runs, may mean a file that the server lists under another name. Lookups from before do not
+// show it.
+func TestRecordsOfTheMeantime(t *testing.T) {
+	for name, act := range map[string]func(r *deleteRig, during func()){
+		"files": func(r *deleteRig, during func()) {
+			during()
+			if o := r.delete("a_b.backup")["a_b.backup"]; o.Deleted || !errors.Is(o.Err, ErrUnlisted) {
+				r.t.Errorf("%+v", o)
+			}
+		},
+		"backups": func(r *deleteRig, during func()) {
+			r.backup("b", "a_b.backup")
+			r.backup("c", "c.backup")
+			if got, _ := r.deleteBackups(true, "c"); !got["c"].Deleted { // which looks up the young record, in vain
+				r.t.Errorf("%+v", got)
+			}
+			during()
+			if got, _ := r.deleteBackups(true, "b"); got["b"].Deleted {
+				r.t.Errorf("%+v", got)
+			}
+		},
+		"cleanup": func(r *deleteRig, during func()) {
+			r.deleter.limits.paths, r.deleter.limits.singles = 1, 1
+			r.set(func(_ int, what string) error { // after the batch of 0.backup
+				if what == "FinishDelete" && during != nil {
+					during()
+					during = nil
+				}
+				return nil
+			}, nil)
+			req := r.cleanupRequest()
+			plan, err := r.deleter.Plan(r.t.Context(), req)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			req.Confirm = plan.Hash
+			if result, err := r.deleter.Cleanup(r.t.Context(), req); err != nil || result.Deleted != 1 || result.Failed != 1 {
+				r.t.Errorf("%+v, %v", result, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newDeleteRig(t, mem.Options{Renaming: renaming, Now: func() time.Time { return old }})
+			r.put("0.backup", "orphan")
+			if name != "backups" {
+				r.put("a-b.backup", "needed")
+			}
+			r.sync()
+			write := func() {
+				b := catalogtest.Backup(org, destID, "young", "a-b.backup").GetBackup()
+				b.CreatedAt = time.Now().Add(time.Minute).UnixMilli()
+				r.putResolved(b)
+			}
+			if name == "backups" {
+				write()
+				act(r, func() { r.put("a-b.backup", "needed") })
+			} else {
+				act(r, write)
+			}
+			if left := r.keys("a"); !slices.Equal(left, []string{"a_b.backup"}) {
+				t.Errorf("left: %q", left)
+			}
+		})
+	}
 }
