@@ -18,6 +18,7 @@ import (
 	"firescan/bench/bucketserver"
 	"firescan/catalog"
 	"firescan/index"
+	"firescan/provider/providertest/ports"
 )
 
 // group is nodes that run, on a bucket that they share.
@@ -47,7 +48,7 @@ func newGroup(t *testing.T, size int, grace time.Duration) *group {
 	}
 	g := &group{nodes: make([]*running, size), files: keys.Len()}
 	root := catalog.NewToken()
-	gossip := freePort(t)
+	gossip := ports.Address(t)
 	var all sync.WaitGroup
 	for i := range g.nodes {
 		c := testConfig(t)

@@ -12,6 +12,7 @@ import (
 
 	"firescan/catalog"
 	"firescan/cluster"
+	"firescan/provider/providertest/ports"
 )
 
 // TestThreeNodesServe starts three nodes at once, and reads from each what was written
@@ -23,7 +24,7 @@ func TestThreeNodesServe(t *testing.T) {
 	}
 	root := catalog.NewToken()
 	// The first is where the others find it, so its port must be known.
-	gossip := freePort(t)
+	gossip := ports.Address(t)
 	nodes := make([]*running, 3)
 	var all sync.WaitGroup
 	for i := range nodes {
@@ -56,17 +57,6 @@ func TestThreeNodesServe(t *testing.T) {
 			t.Errorf("the cluster as n%d sees it: %d %s", i+1, status, body)
 		}
 	}
-}
-
-// freePort returns an address with a free port.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := listen(&Config{HTTPAddr: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestMembershipFlags(t *testing.T) {
@@ -105,7 +95,7 @@ func TestRemovedNodeStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := testConfig(t)
-	first.SecretFile, first.GossipAddr = secret, freePort(t)
+	first.SecretFile, first.GossipAddr = secret, ports.Address(t)
 	one := run(t, first)
 	second := testConfig(t)
 	second.NodeID, second.SecretFile, second.Join = "n2", secret, []string{first.GossipAddr}

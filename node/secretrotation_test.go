@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"firescan/cluster"
+	"firescan/provider/providertest/ports"
 )
 
 // TestSecretFiles decides which secrets a node uses, by the file in its data directory and
@@ -86,7 +87,7 @@ func newRotating(t *testing.T, size int) *rotating {
 		t.Fatal(err)
 	}
 	c := &rotating{nodes: make([]*running, size)}
-	gossip := freePort(t)
+	gossip := ports.Address(t)
 	for i := range size {
 		config := testConfig(t)
 		config.NodeID, config.BootstrapExpect, config.SecretFile, config.Join = fmt.Sprint("n", i+1), size, secret, []string{gossip}

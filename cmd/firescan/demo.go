@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -137,35 +140,47 @@ func (d *demo) open(dir, endpoint, root string) error {
 	if err := os.WriteFile(secretFile, []byte(base64.StdEncoding.EncodeToString(secret)), 0o600); err != nil {
 		return err
 	}
-	gossip := make([]string, demoNodes)
-	for i := range gossip {
-		if gossip[i], err = freeAddr(); err != nil {
-			return err
-		}
-	}
+	var join []string
 	for i := range demoNodes {
 		c := node.DefaultConfig()
 		c.NodeID, c.HTTPAddr = fmt.Sprintf("demo-%d", i+1), "127.0.0.1:0"
 		c.DataDir = filepath.Join(dir, c.NodeID)
-		c.SecretFile, c.BootstrapExpect, c.Join = secretFile, demoNodes, gossip
-		c.ClusterAddr, c.GossipAddr = "127.0.0.1:0", gossip[i]
+		c.SecretFile, c.BootstrapExpect, c.Join = secretFile, demoNodes, join
+		c.ClusterAddr = "127.0.0.1:0"
 		c.AllowEndpoints = []string{endpoint[len("http://"):]}
 		c.RootToken, c.ScanStreams = catalog.NewSecret(root), d.streams
 		c.Logger, c.Version = logger, version()
 		if i == 0 {
 			c.HTTPAddr = d.addr
 		}
-		n, err := node.New(c)
-		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" && i == 0 && d.anyPort {
-			c.HTTPAddr = "127.0.0.1:0" // the default port is in use
-			n, err = node.New(c)
-		}
+		n, err := d.start(&c)
 		if err != nil {
 			return err
 		}
+		join = append(join, c.GossipAddr)
 		d.nodes = append(d.nodes, n)
 	}
 	return nil
+}
+
+// start starts a node on other ports than those in use, as far as they may be chosen.
+func (d *demo) start(c *node.Config) (n *node.Node, err error) {
+	dir := c.DataDir
+	for try := range 5 {
+		if c.GossipAddr, err = freeAddr(); err != nil {
+			return nil, err
+		}
+		c.DataDir = filepath.Join(dir, strconv.Itoa(try))
+		n, err = node.New(*c)
+		// Its text, since memberlist does not wrap the error of its listener.
+		if err == nil || !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
+			break
+		}
+		if c.HTTPAddr == d.addr && d.anyPort {
+			c.HTTPAddr = "127.0.0.1:0" // the default port is in use
+		}
+	}
+	return n, err
 }
 
 // freeAddr returns an unused address.

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"firescan/provider/providertest/ports"
 )
 
 // A process is a running `firescan serve`.
@@ -31,10 +33,7 @@ func serve(t *testing.T, dir string, flags ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr, err := freeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := ports.Address(t)
 	p := &process{log: &bytes.Buffer{}, dir: dir, root: strings.Repeat("r", 40)}
 	args := append([]string{
 		"firescan", "serve", "--node-id", "n1", "--data-dir", dir, "--http-addr", addr, "--log-level", "debug",

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"firescan/bench/bucketserver"
+	"firescan/provider/providertest/ports"
 )
 
 // checked detects leaked goroutines.
@@ -56,7 +57,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Defer(func() { _ = bucket.Close() })
-			addr, err := freeAddr()
+			addr, err := ports.Free()
 			if err != nil {
 				return err
 			}

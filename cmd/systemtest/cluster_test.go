@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"firescan/provider/providertest/ports"
 )
 
 // A cluster is a set of nodes that were bootstrapped together.
@@ -81,7 +83,7 @@ func (c *cluster) add(t *testing.T) *node {
 		n.host, n.namespace = c.network.join(t, n.id)
 		n.http, n.port, n.gossip = n.host+":8080", n.host+":7400", n.host+":7401"
 	} else {
-		n.host, n.http, n.port, n.gossip = "127.0.0.1", freePort(t), freePort(t), freePort(t)
+		n.host, n.http, n.port, n.gossip = "127.0.0.1", ports.Address(t), ports.Address(t), ports.Address(t)
 	}
 	n.flags = []string{"--bootstrap-expect", "1"}
 	c.nodes = append(c.nodes, n)

@@ -3,16 +3,12 @@ package systemtest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -193,30 +189,4 @@ func (n *node) wipe(t testing.TB) {
 	if err := os.RemoveAll(n.dir); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// nextPort is the next port that freePort tries. It stays below the ephemeral ports, so
-// that the port of a stopped node stays free.
-var nextPort atomic.Int64
-
-// freePort returns an address whose port is free for TCP and UDP.
-func freePort(t testing.TB) string {
-	t.Helper()
-	nextPort.CompareAndSwap(0, 15_000+rand.Int64N(12_000))
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", nextPort.Add(1))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		u, err := net.ListenPacket("udp", addr)
-		_ = l.Close()
-		if err != nil {
-			continue
-		}
-		_ = u.Close()
-		return addr
-	}
-	t.Fatal("no port is free")
-	return ""
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"firescan/provider/providertest/ports"
 )
 
 const startTimeout = 2 * time.Minute
@@ -69,7 +71,7 @@ func (s Server) name() string { return path.Base(s.Package) }
 
 func (s Server) start(tb testing.TB, program string) (string, error) {
 	tb.Helper()
-	address, err := FreeAddress()
+	address, err := ports.Free()
 	if err != nil {
 		return "", err
 	}
@@ -116,15 +118,6 @@ func await(ended context.Context, url string) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// FreeAddress returns an address of this machine whose port is free.
-func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // build returns the path of the program. Test processes run side by side, so it is

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"firescan/provider/providertest/ports"
 	"firescan/provider/providertest/process"
 )
 
@@ -41,7 +42,7 @@ func seaweedfs(tb testing.TB) process.Server {
 			for _, listener := range []string{
 				"master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port.grpc",
 			} {
-				address, err := process.FreeAddress()
+				address, err := ports.Free()
 				if err != nil {
 					tb.Fatal(err)
 				}
