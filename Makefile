@@ -35,7 +35,7 @@ check: lint ## Lint and run the short tests, before each commit (under two minut
 test: ## Run all tests under the race detector, with real processes, and list the slowest
 	go test -C tools ./testtimes
 	go build -C tools -o $(BIN)/testtimes ./testtimes
-	$(BIN)/testtimes -race -timeout 30m ./...
+	$(BIN)/testtimes -race -timeout 20m ./...
 
 .PHONY: walk
 walk: ## Call the 22 endpoints of the Storage API with curl and compare responses with the documentation
