@@ -60,6 +60,7 @@ func (c credentials) reveal() map[string]string {
 const (
 	keyIDCredential   = "accessKeyId"
 	secretCredential  = "secretAccessKey"
+	sessionCredential = "sessionToken"
 	fileCredential    = "keyFilename"
 	projectCredential = "projectId"
 	jsonCredential    = "credentials"
@@ -92,7 +93,23 @@ func (c credentials) changes(d *pb.Destination, wrong fieldErrors) credentials {
 			wrong[at] = "is a mask: give the whole key id, or leave it out to keep the stored one"
 		}
 	}
+	changes.endSession(d, wrong)
 	return changes
+}
+
+// endSession takes away the stored session token when the key changes that it was issued
+// with: it must not be sent with another key, or to where another key is used.
+func (c credentials) endSession(d *pb.Destination, wrong fieldErrors) {
+	_, token := c[sessionCredential]
+	_, id := c[keyIDCredential]
+	_, secret := c[secretCredential]
+	switch {
+	case token || d.Sealed[sessionCredential] == nil:
+	case id:
+		c[sessionCredential] = catalog.NewSecret("")
+	case secret:
+		wrong["credentials."+sessionCredential] = "is required with another " + secretCredential + "; an empty one removes the stored token"
+	}
 }
 
 // seal encrypts the given fields and stores them in d beside those that it has: no command
@@ -146,6 +163,10 @@ func (c credentials) check(typ, endpoint string, stored map[string][]byte, wrong
 				wrong["credentials."+name] = "is required"
 			}
 		}
+		if typ == catalog.TypeS3 {
+			known = append(known, sessionCredential)
+			c.checkSession(endpoint, stored, wrong)
+		}
 	case catalog.TypeGCS, catalog.TypeFirebase:
 		known = []string{fileCredential, projectCredential, jsonCredential}
 		c.checkGoogle(endpoint != "", stored, wrong)
@@ -176,6 +197,16 @@ func (w fieldErrors) secret(name, value string) {
 		w[name] = "must not begin or end with white space"
 	case !printable(value):
 		w[name] = "must not contain control characters"
+	}
+}
+
+// checkSession collects an error for a temporary key without its session token. Amazon's
+// response would only be that it does not know the key.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+func (c credentials) checkSession(endpoint string, stored map[string][]byte, wrong fieldErrors) {
+	amazon := endpoint == "" || strings.Contains(endpoint, ".amazonaws.com")
+	if amazon && strings.HasPrefix(c[keyIDCredential].Reveal(), "ASIA") && !c.has(sessionCredential, stored) {
+		wrong["credentials."+sessionCredential] = "is required: " + keyIDCredential + " begins with ASIA, so it is a temporary key"
 	}
 }
 

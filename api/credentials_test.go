@@ -22,6 +22,14 @@ func TestCredentialsOfEachType(t *testing.T) {
 		{catalog.TypeS3, `{"accessKeyId":"a"}`, "secretAccessKey", ""},
 		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s","keyFilename":"f"}`, "keyFilename", ""},
 		{catalog.TypeS3, `{"accessKeyId":"a\u0000","secretAccessKey":"s"}`, "accessKeyId", ""},
+		{catalog.TypeS3, `{"accessKeyId":"ASIAEXAMPLE","secretAccessKey":"s","sessionToken":"t"}`, "", ""},
+		{catalog.TypeS3, `{"accessKeyId":"ASIAEXAMPLE","secretAccessKey":"s"}`, "sessionToken", ""},
+		{catalog.TypeS3, `{"accessKeyId":"ASIAEXAMPLE","secretAccessKey":"s","sessionToken":""}`, "sessionToken", "https://vpce-1.s3.us-east-1.vpce.amazonaws.com"},
+		{catalog.TypeS3, `{"accessKeyId":"ASIAEXAMPLE","secretAccessKey":"s"}`, "", "http://minio:9000"},
+		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s","sessionToken":"t\n"}`, "sessionToken", ""},
+		{catalog.TypeS3, `{"accessKeyId":"a","secretAccessKey":"s","sessionToken":"` + strings.Repeat("x", 17<<10) + `"}`, "sessionToken", ""},
+		{catalog.TypeSpaces, `{"accessKeyId":"a","secretAccessKey":"s","sessionToken":"t"}`, "sessionToken", ""},
+		{catalog.TypeGCS, `{"keyFilename":"key.json","sessionToken":"t"}`, "sessionToken", ""},
 		{catalog.TypeSpaces, `{"accessKeyId":"a","secretAccessKey":"s"}`, "", ""},
 		{catalog.TypeSpaces, `{}`, "accessKeyId", ""},
 		{catalog.TypeGCS, `{"keyFilename":"key.json","projectId":"p"}`, "", ""},
@@ -86,7 +94,7 @@ func TestCredentialsAreNeverShown(t *testing.T) {
 	for _, body := range []string{
 		`"` + secretText + `"`, `["` + secretText + `"]`, `{"secretAccessKey":["` + secretText + `"]}`,
 		`{"secretAccessKey":{"` + secretText + `":1}}`, `{"credentials":{"type":"` + secretText + `"}}`,
-		`{"secretAccessKey":"` + secretText + `","accessKeyId":"` + secretText + `"}`,
+		`{"secretAccessKey":"` + secretText + `","accessKeyId":"` + secretText + `"}`, `{"sessionToken":"` + secretText + `"}`,
 	} {
 		var given credentials
 		err := json.Unmarshal([]byte(body), &given)

@@ -34,6 +34,9 @@ func TestSentBackUnchanged(t *testing.T) {
 		if typ == catalog.TypeS3 || typ == catalog.TypeSpaces {
 			given["accessKeyId"] = rapid.StringMatching(`[A-Z0-9]{1,20}`).Draw(rt, "key id")
 			given["secretAccessKey"] = secretText
+			if typ == catalog.TypeS3 && rapid.Bool().Draw(rt, "temporary") {
+				given["sessionToken"] = secretText
+			}
 		} else {
 			switch endpoint = rapid.SampledFrom([]string{"", "http://allowed:9"}).Draw(rt, "endpoint"); rapid.IntRange(0, 2).Draw(rt, "form") {
 			case 0:
@@ -94,6 +97,30 @@ func TestCredentialsInPart(t *testing.T) {
 	d := r.stored(path)
 	if !bytes.Equal(d.Sealed["secretAccessKey"], sealed("another")) || !bytes.Equal(d.Sealed["accessKeyId"], sealed("AKIAIOSFODNN7EXAMPLE")) || len(d.Sealed) != 2 {
 		t.Errorf("a new secret beside a mask is stored as %v", d.Sealed)
+	}
+
+	for _, c := range []struct {
+		given   string
+		token   string // stored afterwards
+		refused bool
+	}{
+		{`{"accessKeyId":"ASIAONE","secretAccessKey":"s","sessionToken":"first"}`, "first", false},
+		{`{"secretAccessKey":"another"}`, "first", true},
+		{`{"secretAccessKey":"another","sessionToken":"second"}`, "second", false},
+		{`{"accessKeyId":"..."}`, "second", false},
+		{`{"accessKeyId":"ASIATWO","secretAccessKey":"s"}`, "second", true},
+		{`{"accessKeyId":"AKIATWO","secretAccessKey":"s"}`, "", false},
+		{`{"sessionToken":"third"}`, "third", false},
+		{`{"secretAccessKey":"s","sessionToken":""}`, "", false},
+	} {
+		a := r.do(catalog.RoleOwner, "PUT", path, `{"credentials":`+c.given+`}`)
+		if c.refused && a.refused(400, CodeValidation)["credentials.sessionToken"] == nil {
+			t.Errorf("%s: %s", c.given, a.raw)
+		}
+		d := r.stored(path)
+		if token := d.Sealed["sessionToken"]; c.token == "" && token != nil || c.token != "" && !bytes.Equal(token, sealed(c.token)) || d.Masked["sessionToken"] != "" {
+			t.Errorf("after %s the token is %s, shown as %v", c.given, token, d.Masked)
+		}
 	}
 
 	key := func(email string) string { text, _ := json.Marshal(googleKey(email)); return string(text) }

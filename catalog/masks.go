@@ -9,7 +9,8 @@ import (
 
 // Masks returns what may be shown of a credential, by field: the ends of an access key id
 // ("AKIA...MPLE"), a field that is not secret as it is, and of a Google key its project, its
-// account and the ends of its id. Nothing of other fields is shown.
+// account and the ends of its id. Nothing of secrets (secretAccessKey, sessionToken) and of
+// unknown fields is shown.
 func Masks(field, value string) map[string]string {
 	switch field {
 	case "projectId", "keyFilename":

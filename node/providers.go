@@ -103,7 +103,7 @@ func (b *buckets) account(org, providerType, endpoint, region string, credential
 	case catalog.TypeS3:
 		return s3.New(s3.Config{
 			Endpoint: endpoint, Region: region,
-			AccessKeyID: credentials[accessKeyID], SecretAccessKey: credentials[secretAccessKey],
+			AccessKeyID: credentials[accessKeyID], SecretAccessKey: credentials[secretAccessKey], SessionToken: credentials[sessionToken],
 			// Self-hosted servers rarely have a host name for each bucket.
 			PathStyle: endpoint != "", HTTPClient: b.egress.HTTPClient(),
 		})
@@ -135,6 +135,7 @@ var providerTypes = []string{catalog.TypeS3, catalog.TypeGCS, catalog.TypeSpaces
 const (
 	accessKeyID       = "accessKeyId"
 	secretAccessKey   = "secretAccessKey"
+	sessionToken      = "sessionToken"
 	keyFilename       = "keyFilename"
 	projectID         = "projectId"
 	serviceAccountKey = "credentials"

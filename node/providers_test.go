@@ -130,6 +130,24 @@ func TestTriedAccountsTryAgain(t *testing.T) {
 	}
 }
 
+// TestSessionTokenIsSent: temporary credentials reach the server of an S3 account whole.
+func TestSessionTokenIsSent(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Amz-Security-Token") != "the token" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer server.Close()
+	account, err := testBuckets(t, "127.0.0.1:*").Account(t.Context(), "org1", catalog.TypeS3, server.URL, "",
+		map[string]string{accessKeyID: "ASIA", secretAccessKey: "s", sessionToken: "the token"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := account.Bucket("a-bucket").Stat(t.Context(), "key"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestForgottenDestinationsAreClosed(t *testing.T) {
 	b := testBuckets(t)
 	b.open["storage_gone"] = openBucket{revision: 1}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,11 +24,13 @@ func destinationAddCommand(a *app) *cobra.Command {
 		Long: `Add a destination and print its id. Secrets are never on the command line.
 
 S3 and do-spaces use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --access-key-id and
---secret-access-key-file. gcs and firebase-storage use the JSON key of a service account:
+--secret-access-key-file. Temporary credentials of S3 also have AWS_SESSION_TOKEN, or
+--session-token-file; replace them before they expire, with destination update. gcs and firebase-storage use the JSON key of a service account:
 --service-account-file, or --key-filename for a file in the organization's directory of the
 nodes' --gcs-key-dir.`,
 		Example: `  firescan destination add production --bucket acme-backups --region eu-central-1
   pass show s3 | firescan destination add archive --bucket old --access-key-id AKIA… --secret-access-key-file -
+  eval "$(aws configure export-credentials --format env)" && firescan destination add trial --bucket acme-backups
   firescan destination add spaces --type do-spaces --bucket acme --region nyc3
   firescan destination add firebase --type firebase-storage --bucket acme.appspot.com --service-account-file sa.json`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -75,13 +78,14 @@ func (l *location) addFlags(f *pflag.FlagSet) {
 
 // credentialFlags name the sources of credentials.
 type credentialFlags struct {
-	keyID, secretFile                   string
+	keyID, secretFile, sessionFile      string
 	accountFile, keyFilename, projectID string
 }
 
 func (c *credentialFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.keyID, "access-key-id", "", "id of the access key (default: AWS_ACCESS_KEY_ID)")
 	f.StringVar(&c.secretFile, "secret-access-key-file", "", "file with the secret of the access key (- for standard input)")
+	f.StringVar(&c.sessionFile, "session-token-file", "", "file with the session token of a temporary access key (default: AWS_SESSION_TOKEN, for the key of AWS_ACCESS_KEY_ID)")
 	f.StringVar(&c.accountFile, "service-account-file", "", "file with the JSON key of a Google service account (- for standard input)")
 	f.StringVar(&c.keyFilename, "key-filename", "", "name or path of a JSON key file in the organization's directory of the nodes' --gcs-key-dir")
 	f.StringVar(&c.projectID, "project-id", "", "Google Cloud project (default: that of the service account)")
@@ -97,20 +101,35 @@ func (c *credentialFlags) read(a *app, typ string) (map[string]string, error) {
 		return nil, usagef("--type is %q: give S3, gcs, do-spaces or firebase-storage", typ)
 	}
 	secret, _ := a.getenv("AWS_SECRET_ACCESS_KEY")
+	if c.secretFile == "-" && c.sessionFile == "-" {
+		return nil, usagef("--secret-access-key-file and --session-token-file cannot both be standard input")
+	}
 	if c.secretFile != "" {
 		var err error
 		if secret, err = a.readSecret(c.secretFile); err != nil {
 			return nil, err
 		}
 	}
-	id := c.keyID
-	if id == "" {
-		id, _ = a.getenv("AWS_ACCESS_KEY_ID")
-	}
+	envID, _ := a.getenv("AWS_ACCESS_KEY_ID")
+	id := cmp.Or(c.keyID, envID)
 	if id == "" || secret == "" {
 		return nil, usagef("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --access-key-id and --secret-access-key-file")
 	}
-	return map[string]string{"accessKeyId": id, "secretAccessKey": secret}, nil
+	given := map[string]string{"accessKeyId": id, "secretAccessKey": secret}
+	var token string
+	switch {
+	case c.sessionFile != "":
+		var err error
+		if token, err = a.readSecret(c.sessionFile); err != nil {
+			return nil, err
+		}
+	case id == envID && strings.EqualFold(typ, "S3"): // it belongs to that key alone
+		token, _ = a.getenv("AWS_SESSION_TOKEN")
+	}
+	if token != "" {
+		given["sessionToken"] = token
+	}
+	return given, nil
 }
 
 func (c *credentialFlags) readGoogle(a *app) (map[string]string, error) {

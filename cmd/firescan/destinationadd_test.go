@@ -12,7 +12,8 @@ func TestCredentialsOfEachType(t *testing.T) {
 	account := `{"type":"service_account","project_id":"acme-prod","private_key":"canary"}`
 	file := filepath.Join(t.TempDir(), "sa.json")
 	bare := filepath.Join(t.TempDir(), "bare.json")
-	for name, text := range map[string]string{file: account, bare: `{"private_key":"canary"}`} {
+	token := filepath.Join(t.TempDir(), "token")
+	for name, text := range map[string]string{file: account, bare: `{"private_key":"canary"}`, token: "file\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -26,6 +27,11 @@ func TestCredentialsOfEachType(t *testing.T) {
 	}{
 		"keys from the environment":    {typ: "S3", env: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s"}, want: map[string]string{"accessKeyId": "AKIA", "secretAccessKey": "s"}},
 		"spaces without a secret":      {typ: "do-spaces", creds: credentialFlags{keyID: "AKIA"}, wrong: "no credentials"},
+		"a temporary key":              {typ: "s3", env: map[string]string{"AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: map[string]string{"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "t"}},
+		"a token of another key":       {typ: "S3", creds: credentialFlags{keyID: "AKIA"}, env: map[string]string{"AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: map[string]string{"accessKeyId": "AKIA", "secretAccessKey": "s"}},
+		"a token from a file":          {typ: "S3", creds: credentialFlags{keyID: "ASIA", sessionFile: token}, env: map[string]string{"AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: map[string]string{"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "file"}},
+		"a token beside spaces":        {typ: "do-spaces", env: map[string]string{"AWS_ACCESS_KEY_ID": "DO", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: map[string]string{"accessKeyId": "DO", "secretAccessKey": "s"}},
+		"two secrets from one input":   {typ: "S3", creds: credentialFlags{keyID: "ASIA", secretFile: "-", sessionFile: "-"}, wrong: "standard input"},
 		"a service account":            {typ: "GCS", creds: credentialFlags{accountFile: file}, want: map[string]string{"projectId": "acme-prod", "credentials": account}},
 		"another project":              {typ: "firebase-storage", creds: credentialFlags{accountFile: file, projectID: "p"}, want: map[string]string{"projectId": "p", "credentials": account}},
 		"a file on the node":           {typ: "gcs", creds: credentialFlags{keyFilename: "k.json"}, want: map[string]string{"keyFilename": "k.json"}},

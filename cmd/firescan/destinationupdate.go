@@ -21,7 +21,8 @@ orphans that are linked only because their key is the same up to the first dot: 
 "by stem alone" in ` + "`firescan stats DESTINATION`" + ` before.
 
 Credentials are replaced if one of their flags or --credentials-from-env is set; for flags
-that are not set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY apply as in ` + "`destination add`.",
+that are not set, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN apply as in
+` + "`destination add`.",
 		Example: `  firescan destination update production --credentials-from-env && firescan destination verify production
   firescan destination update production --name primary --path backups/prod-v2`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,6 +61,6 @@ that are not set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY apply as in ` + "`
 	f.String("name", "", "new name")
 	new(location).addFlags(f)
 	creds.add(f)
-	f.BoolVar(&fromEnv, "credentials-from-env", false, "replace the access key with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	f.BoolVar(&fromEnv, "credentials-from-env", false, "replace the access key with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN")
 	return cmd
 }

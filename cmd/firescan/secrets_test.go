@@ -45,10 +45,11 @@ func TestSecretsDoNotLeak(t *testing.T) {
 		"the S3 secret":                 secret,
 		"the secret at the bad server":  "canary/Zk3+q8vTn0RwYxBd7JmUfLh2CsEoAiPg",
 		"the key id at the bad server":  "AKIACANARY7Q2Z4X9W1V",
+		"a session token":               "FwoGcanaryXIvYXdzEBYaDK9q/7Lm+3Zt==",
 		"the private key of Google's":   private,
 		"a second secret of an S3 user": "canary-two-5tGb8nHu3jKm6lOp9qWe",
 	}
-	bad := map[string]string{"accessKeyId": canaries["the key id at the bad server"], "secretAccessKey": canaries["the secret at the bad server"]}
+	bad := map[string]string{"accessKeyId": canaries["the key id at the bad server"], "secretAccessKey": canaries["the secret at the bad server"], "sessionToken": canaries["a session token"]}
 	good := map[string]string{"accessKeyId": access, "secretAccessKey": secret}
 
 	p := serve(t, t.TempDir())
@@ -92,7 +93,7 @@ func TestSecretsDoNotLeak(t *testing.T) {
 	seen.call(t, p.owner, "POST", "/api/v1/storage/sync", nil)
 	for _, id := range destinations {
 		at := "/api/v1/storage/destinations/" + id
-		seen.call(t, p.owner, "PUT", at, map[string]any{"credentials": map[string]string{"accessKeyId": "AKIAOTHER", "secretAccessKey": canaries["a second secret of an S3 user"]}, "bucket": ".."})
+		seen.call(t, p.owner, "PUT", at, map[string]any{"credentials": map[string]string{"accessKeyId": "AKIAOTHER", "secretAccessKey": canaries["a second secret of an S3 user"], "sessionToken": canaries["a session token"]}, "bucket": ".."})
 		seen.call(t, p.owner, "POST", at+"/verify", nil)
 		for _, path := range []string{"", "/linked", "/backups", "/files?force=true", "/files/stats", "/files/export"} {
 			seen.call(t, p.owner, "GET", at+path, nil)

@@ -3,6 +3,8 @@ package s3
 import (
 	"bytes"
 	"context"
+	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,9 +31,10 @@ func (b *bucket) Stat(ctx context.Context, key string) (provider.Info, error) {
 }
 
 // lookedInVain returns the error of a lookup. The response has no document, so one with status
-// 403 may be about wrong credentials, which the response to a list shows.
+// 403, or 400 for an expired session token, may be about wrong credentials, which the response
+// to a list shows.
 func (b *bucket) lookedInVain(ctx context.Context, key string, err error) error {
-	if provider.KindOf(err) != provider.Denied {
+	if e, ok := errors.AsType[*provider.Error](err); !ok || e.Kind != provider.Denied && e.Status != http.StatusBadRequest {
 		return err
 	}
 	_, listErr := b.page(ctx, window{prefix: key, loose: true}, 1, "", &provider.Page{})

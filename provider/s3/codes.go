@@ -9,6 +9,8 @@ type verdict struct {
 
 const notPermitted = "the credentials do not permit this"
 
+const renewSession = ": give new temporary credentials (accessKeyId, secretAccessKey and sessionToken)"
+
 const skewed = "the clock of this machine differs too much from the provider's: set it right"
 
 // verdicts are what the error codes of S3 and of compatible servers mean. The reasons are
@@ -19,11 +21,14 @@ var verdicts = map[string]verdict{
 	"InvalidAccessKeyId":    {provider.Credentials, "the access key id is not known to the provider"},
 	"XAdminUserNotFound":    {provider.Credentials, "the access key id is not known to the provider"},
 	"SignatureDoesNotMatch": {provider.Credentials, "the secret access key does not belong to the access key id"},
-	"InvalidToken":          {provider.Credentials, "the credentials are not valid"},
-	"ExpiredToken":          {provider.Credentials, "the credentials have expired"},
+	"InvalidToken":          {provider.Credentials, "the session token has expired, or does not belong to the access key" + renewSession},
+	"InvalidTokenId":        {provider.Credentials, "the session token has expired, or does not belong to the access key" + renewSession},
+	"ExpiredToken":          {provider.Credentials, "the session token has expired" + renewSession},
+	"ExpiredTokenException": {provider.Credentials, "the session token has expired" + renewSession},
+	"TokenRefreshRequired":  {provider.Credentials, "the session token has expired" + renewSession},
 	"NotSignedUp":           {provider.Credentials, "the account is not signed up for the service"},
 	"RequestTimeTooSkewed":  {provider.Credentials, skewed},
-	"RequestExpired":        {provider.Credentials, skewed},
+	"RequestExpired":        {provider.Credentials, "the session token has expired" + renewSession + "; without one, " + skewed},
 
 	"AccessDenied":       {provider.Denied, notPermitted},
 	"Forbidden":          {provider.Denied, notPermitted},

@@ -32,6 +32,8 @@ type Config struct {
 	Region          string
 	AccessKeyID     string
 	SecretAccessKey string
+	// SessionToken belongs to a temporary key; empty for others.
+	SessionToken string
 	// PathStyle puts the bucket in the path rather than in the host name, also where the
 	// flavor does not need it.
 	PathStyle bool
@@ -78,7 +80,7 @@ func New(c Config) (provider.Account, error) {
 		Region:                     region,
 		BaseEndpoint:               optional(endpoint),
 		UsePathStyle:               c.PathStyle || flavor.pathStyle,
-		Credentials:                credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
+		Credentials:                credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
 		HTTPClient:                 &direct,
 		Retryer:                    aws.NopRetryer{}, // provider.Retry is the one that retries
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
