@@ -369,7 +369,7 @@ type Bucket struct {
 type BucketRequest struct {
 	BucketName string `json:"bucketName"`
 
-	// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
+	// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey, and for temporary credentials of S3 sessionToken. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
 	Credentials Credentials `json:"credentials"`
 	Endpoint    string      `json:"endpoint,omitempty,omitzero"`
 
@@ -456,7 +456,7 @@ type Code string
 
 // ConnectRequest defines model for ConnectRequest.
 type ConnectRequest struct {
-	// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
+	// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey, and for temporary credentials of S3 sessionToken. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
 	Credentials Credentials `json:"credentials"`
 	Endpoint    string      `json:"endpoint,omitempty,omitzero"`
 
@@ -465,16 +465,17 @@ type ConnectRequest struct {
 	Region   string       `json:"region,omitempty,omitzero"`
 }
 
-// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
+// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey, and for temporary credentials of S3 sessionToken. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
 type Credentials struct {
 	AccessKeyID     string      `json:"accessKeyId,omitempty,omitzero"`
 	Credentials     interface{} `json:"credentials,omitempty,omitzero"`
 	KeyFilename     string      `json:"keyFilename,omitempty,omitzero"`
 	ProjectID       string      `json:"projectId,omitempty,omitzero"`
 	SecretAccessKey string      `json:"secretAccessKey,omitempty,omitzero"`
+	SessionToken    string      `json:"sessionToken,omitempty,omitzero"`
 }
 
-// CredentialsChange Credentials of which single fields may be given. A field that is absent, or as the destination shows it (masked), keeps its stored value; an empty one is removed. clientEmail and privateKeyId are only shown
+// CredentialsChange Credentials of which single fields may be given. A field that is absent, or as the destination shows it (masked), keeps its stored value; an empty one is removed. Another accessKeyId without a sessionToken removes the stored token. clientEmail and privateKeyId are only shown
 type CredentialsChange struct {
 	AccessKeyID     *string      `json:"accessKeyId,omitempty"`
 	ClientEmail     *string      `json:"clientEmail,omitempty"`
@@ -483,6 +484,7 @@ type CredentialsChange struct {
 	PrivateKeyID    *string      `json:"privateKeyId,omitempty"`
 	ProjectID       *string      `json:"projectId,omitempty"`
 	SecretAccessKey *string      `json:"secretAccessKey,omitempty"`
+	SessionToken    *string      `json:"sessionToken,omitempty"`
 }
 
 // DeleteBackups defines model for DeleteBackups.
@@ -521,7 +523,7 @@ type DestinationChange struct {
 	Bucket    *string `json:"bucket,omitempty"`
 	CreatedAt *Time   `json:"createdAt,omitempty"`
 
-	// Credentials Credentials of which single fields may be given. A field that is absent, or as the destination shows it (masked), keeps its stored value; an empty one is removed. clientEmail and privateKeyId are only shown
+	// Credentials Credentials of which single fields may be given. A field that is absent, or as the destination shows it (masked), keeps its stored value; an empty one is removed. Another accessKeyId without a sessionToken removes the stored token. clientEmail and privateKeyId are only shown
 	Credentials *CredentialsChange `json:"credentials,omitempty"`
 	Endpoint    *string            `json:"endpoint,omitempty"`
 	ID          *ID                `json:"id,omitempty"`
@@ -631,7 +633,7 @@ type FileType string
 type FolderRequest struct {
 	BucketName string `json:"bucketName"`
 
-	// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
+	// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey, and for temporary credentials of S3 sessionToken. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
 	Credentials Credentials `json:"credentials"`
 	Endpoint    string      `json:"endpoint,omitempty,omitzero"`
 	FolderName  string      `json:"folderName"`
@@ -733,7 +735,7 @@ type Linked_Schedules struct {
 type NewDestination struct {
 	Bucket string `json:"bucket"`
 
-	// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
+	// Credentials For S3 and do-spaces, accessKeyId and secretAccessKey, and for temporary credentials of S3 sessionToken. For gcs and firebase-storage, keyFilename, or projectId and credentials (the JSON of a service account, as an object or a string)
 	Credentials Credentials `json:"credentials"`
 	Endpoint    string      `json:"endpoint,omitempty,omitzero"`
 	Name        string      `json:"name"`
