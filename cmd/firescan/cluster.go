@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -24,7 +26,7 @@ func clusterCommand(a *app) *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			return printData(a, raw, a.printNodes)
+			return printData(a, raw, func(all clusterNodes) error { return printNodes(a.out, all.Nodes) })
 		},
 	}
 	cmd.AddCommand(dataDirFlag(a.jsonFlag(a.connectionFlags(status)), &dataDir), removeNodeCommand(a), rotateKeysCommand(a),
@@ -33,20 +35,40 @@ func clusterCommand(a *app) *cobra.Command {
 }
 
 func removeNodeCommand(a *app) *cobra.Command {
-	var dataDir string
+	var (
+		dataDir   string
+		confirmed bool
+	)
 	cmd := &cobra.Command{
 		Use: "remove NODE", Aliases: []string{"rm"}, Short: "Remove a node from the cluster permanently", Args: positional(cobra.ExactArgs(1)),
-		Long: `Remove a node from the cluster permanently. If the node is running, it stops; its shards
-move to other nodes. A restart or a short outage needs no removal.
+		Long: `Remove a node from the cluster permanently, after showing it and asking for confirmation.
+If the node is running, it stops; its shards move to other nodes. A restart or a short
+outage needs no removal.
 
 ` + needsRoot,
-		Example: "  firescan cluster remove n3",
+		Example: `  firescan cluster remove n3
+  firescan cluster remove n3 --yes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asRoot(dataDir, func(c *client) error {
+				var all clusterNodes
+				if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/admin/cluster", nil, &all); err != nil {
+					return err
+				}
+				nodes := slices.DeleteFunc(all.Nodes, func(m member) bool { return m.ID != args[0] })
+				if len(nodes) == 0 {
+					return fmt.Errorf("no node %q: `firescan cluster status` shows all nodes", args[0])
+				}
+				if err := printNodes(a.err, nodes); err != nil {
+					return err
+				}
+				if err := a.confirm(question{text: "Remove the node?", undone: "nothing was removed"}, confirmed); err != nil {
+					return err
+				}
 				return c.call(cmd.Context(), http.MethodDelete, "/api/v1/admin/cluster/"+url.PathEscape(args[0]), nil, nil)
 			})
 		},
 	}
+	yesFlag(cmd.Flags(), &confirmed, "remove")
 	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
 }
 
@@ -114,9 +136,9 @@ type member struct {
 
 type clusterNodes struct{ Nodes []member }
 
-func (a *app) printNodes(data clusterNodes) error {
-	return table(a.out, "NODE ADDRESS STATE LEADER VOTER APPLIED SHARDS VERSION", func(row func(...any)) {
-		for _, n := range data.Nodes {
+func printNodes(w io.Writer, nodes []member) error {
+	return table(w, "NODE ADDRESS STATE LEADER VOTER APPLIED SHARDS VERSION", func(row func(...any)) {
+		for _, n := range nodes {
 			row(n.ID, orDash(n.Address), n.State, yes(n.Leader), yes(n.Voter), n.AppliedIndex, n.Shards, orDash(n.Version))
 		}
 	})

@@ -205,7 +205,9 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 		return err
 	}
 	if err := retry(ctx, admin, func(c *client) error {
-		return show(ctx, d.app, c, http.MethodGet, "/api/v1/admin/cluster", nil, d.app.printNodes)
+		return show(ctx, d.app, c, http.MethodGet, "/api/v1/admin/cluster", nil, func(all clusterNodes) error {
+			return printNodes(d.app.out, all.Nodes)
+		})
 	}); err != nil {
 		return err
 	}

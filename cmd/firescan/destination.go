@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // A destination is a storage destination of the API.
@@ -171,8 +167,8 @@ func destinationRemoveCommand(a *app) *cobra.Command {
 		Long: `Remove a destination, but not its files and backup records.
 
 While backup records name the destination, they go on protecting their files, and records of it
-can still be imported; list it with: firescan destination list --deleted. The command shows how
-many there are and asks for confirmation.`,
+can still be imported; list it with: firescan destination list --deleted. The command shows the
+destination and how many records there are, and asks for confirmation.`,
 		Example: `  firescan destination remove archive
   firescan destination remove archive --yes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -180,24 +176,33 @@ many there are and asks for confirmation.`,
 			if err != nil {
 				return err
 			}
-			if err := a.confirmRemoval(cmd.Context(), c, id, confirmed); err != nil {
+			if err := a.showRemoval(cmd.Context(), c, id); err != nil {
+				return err
+			}
+			if err := a.confirm(question{text: "Remove the destination?", undone: "nothing was removed"}, confirmed); err != nil {
 				return err
 			}
 			return c.call(cmd.Context(), http.MethodDelete, destinationPath(id, ""), nil, nil)
 		},
 	})
-	cmd.Flags().BoolVar(&confirmed, "yes", false, "remove without asking for confirmation")
+	yesFlag(cmd.Flags(), &confirmed, "remove")
 	return cmd
 }
 
-// confirmRemoval shows what the removal of a destination leaves, and asks for confirmation.
-func (a *app) confirmRemoval(ctx context.Context, c *client, id string, confirmed bool) error {
-	var linked struct{ BackupsCount uint64 }
-	if err := c.call(ctx, http.MethodGet, destinationPath(id, "/linked"), nil, &linked); err != nil {
+// showRemoval shows a destination to remove, and what its removal leaves.
+func (a *app) showRemoval(ctx context.Context, c *client, id string) error {
+	var d destination
+	if err := c.call(ctx, http.MethodGet, destinationPath(id, ""), nil, &d); err != nil {
 		return err
 	}
-	if linked.BackupsCount == 0 {
-		return nil
+	if err := table(a.err, "ID NAME TYPE BUCKET PATH", func(row func(...any)) {
+		row(d.ID, pathText(d.Name), d.Type, d.Bucket, pathText(orDash(d.Path)))
+	}); err != nil {
+		return err
+	}
+	var linked struct{ BackupsCount uint64 }
+	if err := c.call(ctx, http.MethodGet, destinationPath(id, "/linked"), nil, &linked); err != nil || linked.BackupsCount == 0 {
+		return err
 	}
 	var stats struct{ LinkedFiles uint64 }
 	files := "their files" // the index may be out of reach
@@ -205,22 +210,5 @@ func (a *app) confirmRemoval(ctx context.Context, c *client, id string, confirme
 		files = count(stats.LinkedFiles) + " files"
 	}
 	fmt.Fprintf(a.err, "%s backup records remain and protect %s in the bucket.\n", count(linked.BackupsCount), files)
-	if confirmed {
-		return nil
-	}
-	if !a.interactive() {
-		return usagef("nothing was removed: without a terminal, set --yes")
-	}
-	fmt.Fprintf(a.err, "Remove the destination? Type %q to continue: ", "yes")
-	line, _ := bufio.NewReader(a.in).ReadString('\n') // an incomplete line is no confirmation
-	if strings.TrimSpace(line) != "yes" {
-		return errors.New("nothing was removed")
-	}
 	return nil
-}
-
-// interactive reports whether standard input is a terminal.
-func (a *app) interactive() bool {
-	in, ok := a.in.(*os.File)
-	return ok && term.IsTerminal(int(in.Fd()))
 }

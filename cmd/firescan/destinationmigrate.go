@@ -14,7 +14,7 @@ func destinationMigrateCommand(a *app) *cobra.Command {
 
 Backup records stay, and files that the configurations wrote so far stay linked. After the
 migration the destination is unused and can be removed.`,
-		Example: `  firescan destination migrate production archive && firescan destination remove production`,
+		Example: `  firescan destination migrate production archive && firescan destination remove production --yes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, from, err := a.findDestination(cmd.Context(), args[0])
 			if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,7 +139,7 @@ confirmed by its hash.`,
 	f := cmd.Flags()
 	f.BoolVar(&a.json, "json", false, "print the response of the API unchanged, and do not ask for confirmation")
 	f.BoolVar(&c.dryRun, "dry-run", false, "show the plan and delete nothing")
-	f.BoolVar(&c.yes, "yes", false, "delete without asking for confirmation")
+	yesFlag(f, &c.yes, "delete")
 	f.StringVar(&c.confirm, "confirm", "", "hash of the plan to execute without asking for confirmation")
 	f.StringVar(&minimum, "min-age", "", "minimum time since the last modification, such as 24h or 30d (default: the node's --orphan-min-age)")
 	f.StringVar(&typ, "type", "", "only files of this type: backup, meta, auth, pitr or unknown")
@@ -176,11 +175,8 @@ func (c *cleanup) run(cmd *cobra.Command) error {
 		return fmt.Errorf("nothing was deleted: --confirm does not match the current plan, %s", plan.Hash)
 	}
 	if !confirmed {
-		if !c.app.interactive() {
-			return usagef("nothing was deleted: without a terminal, set --yes or --confirm %s", plan.Hash)
-		}
-		if !c.ask(plan) {
-			return errors.New("nothing was deleted")
+		if err := c.app.confirm(plan.question(), false); err != nil {
+			return err
 		}
 		c.confirm = plan.Hash // delete only what was shown
 	}
@@ -239,15 +235,13 @@ func pathsText(paths []string) string {
 	return strings.Join(texts, ", ")
 }
 
-// ask asks for confirmation.
-func (c *cleanup) ask(p *cleanupPlan) bool {
-	want := "yes"
+// question asks for confirmation of the plan.
+func (p *cleanupPlan) question() question {
+	q := question{text: fmt.Sprintf("Delete %s files?", count(p.Plan.Orphans)), undone: "nothing was deleted", flags: "--yes or --confirm " + p.Hash}
 	if p.Plan.TooLarge {
-		want = "delete " + p.Hash[:6]
+		q.answer = "delete " + p.Hash[:6]
 	}
-	fmt.Fprintf(c.app.err, "Delete %s files? Type %q to continue: ", count(p.Plan.Orphans), want)
-	line, _ := bufio.NewReader(c.app.in).ReadString('\n') // an incomplete line is no confirmation
-	return strings.TrimSpace(line) == want
+	return q
 }
 
 // execute deletes the files and prints the result.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -138,11 +139,21 @@ func syncListCommand(a *app) *cobra.Command {
 			if id != "" {
 				q.Set("destinationId", id)
 			}
+			names := map[string]string{}
+			if !a.json {
+				var all []destination
+				if err := c.call(cmd.Context(), http.MethodGet, destinationsPath, nil, &all); err != nil {
+					return err
+				}
+				for _, d := range all {
+					names[d.ID] = d.Name
+				}
+			}
 			type list struct{ Syncs []syncRecord }
 			return show(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/syncs?"+q.Encode(), nil, func(l list) error {
 				return table(a.out, "SYNC DESTINATION STATUS STARTED FILES ORPHANS MISSING FILES/S ERROR", func(row func(...any)) {
 					for _, s := range l.Syncs {
-						row(s.ID, s.DestinationID, s.Status, when(s.StartedAt), count(s.FilesScanned), count(s.OrphanFiles),
+						row(s.ID, pathText(cmp.Or(names[s.DestinationID], s.DestinationID)), s.Status, when(s.StartedAt), count(s.FilesScanned), count(s.OrphanFiles),
 							count(s.MissingBackups), count(uint64(s.FilesPerSecond)), pathText(orDash(s.Error)))
 					}
 				})

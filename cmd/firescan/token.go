@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,13 +98,7 @@ func tokenListCommand(a *app) *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			return printData(a, raw, func(all []tokenView) error {
-				return table(a.out, "TOKEN ORGANIZATION ROLE CREATED EXPIRES NAME", func(row func(...any)) {
-					for _, t := range all {
-						row(t.ID, orDash(t.OrganizationID), t.Role, when(t.CreatedAt), when(t.ExpiresAt), pathText(orDash(t.Name)))
-					}
-				})
-			})
+			return printData(a, raw, func(all []tokenView) error { return printTokens(a.out, all) })
 		},
 	}
 	return dataDirFlag(a.jsonFlag(a.connectionFlags(cmd)), &dataDir)
@@ -114,17 +110,44 @@ type tokenView struct {
 	CreatedAt, ExpiresAt           *time.Time
 }
 
+func printTokens(w io.Writer, all []tokenView) error {
+	return table(w, "TOKEN ORGANIZATION ROLE CREATED EXPIRES NAME", func(row func(...any)) {
+		for _, t := range all {
+			row(t.ID, orDash(t.OrganizationID), t.Role, when(t.CreatedAt), when(t.ExpiresAt), pathText(orDash(t.Name)))
+		}
+	})
+}
+
 func tokenRevokeCommand(a *app) *cobra.Command {
-	var dataDir string
+	var (
+		dataDir   string
+		confirmed bool
+	)
 	cmd := &cobra.Command{
 		Use: "revoke TOKEN-ID", Short: "Revoke a token, effective immediately", Args: positional(cobra.ExactArgs(1)),
-		Long:    "Revoke a token, effective immediately. `firescan token list` shows the ids.\n\n" + needsRoot,
-		Example: "  firescan token revoke tok_01m86gqawnd9677dhgzggntypt",
+		Long: "Revoke a token, effective immediately, after showing it and asking for confirmation.\n" +
+			"`firescan token list` shows the ids.\n\n" + needsRoot,
+		Example: `  firescan token revoke tok_01m86gqawnd9677dhgzggntypt
+  firescan token revoke tok_01m86gqawnd9677dhgzggntypt --yes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], "fsk_") {
 				return usagef("the argument is a token, not an id: `firescan token list` shows the ids")
 			}
 			if err := a.asRoot(dataDir, func(c *client) error {
+				var all []tokenView
+				if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/admin/tokens", nil, &all); err != nil {
+					return err
+				}
+				all = slices.DeleteFunc(all, func(t tokenView) bool { return t.ID != args[0] })
+				if len(all) == 0 {
+					return fmt.Errorf("no token %q: `firescan token list` shows all tokens", args[0])
+				}
+				if err := printTokens(a.err, all); err != nil {
+					return err
+				}
+				if err := a.confirm(question{text: "Revoke the token?", undone: "nothing was revoked"}, confirmed); err != nil {
+					return err
+				}
 				return c.call(cmd.Context(), http.MethodDelete, "/api/v1/admin/tokens/"+url.PathEscape(args[0]), nil, nil)
 			}); err != nil {
 				return err
@@ -133,6 +156,7 @@ func tokenRevokeCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
+	yesFlag(cmd.Flags(), &confirmed, "revoke")
 	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
 }
 
