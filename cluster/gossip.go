@@ -76,7 +76,7 @@ func (g *gossip) start(bind, host string, t Timing, n faults) error {
 	}
 	packets, err := newGossipTransport(conf, n, g.refused)
 	if err != nil {
-		return fmt.Errorf("listen for gossip on --gossip-addr %s: %w (is another process using it? choose a free one)", bind, err)
+		return transport.ListenError("--gossip-addr", bind, err)
 	}
 	conf.Transport = packets
 	conf.BindPort = packets.GetAutoBindPort()

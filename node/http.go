@@ -29,7 +29,7 @@ const (
 func listen(c *Config) (net.Listener, error) {
 	l, err := net.Listen("tcp", c.HTTPAddr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on --http-addr: %w (does another process use it? choose a free port)", err)
+		return nil, transport.ListenError("--http-addr", c.HTTPAddr, err)
 	}
 	if c.TLSCert == "" {
 		return l, nil

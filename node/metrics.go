@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"firescan/cluster/transport"
 )
 
 // newRegistry returns a registry with metrics of the process, and its handler. Each node has
@@ -38,7 +40,7 @@ func newMetricsServer(c *Config, metrics http.Handler) (*metricsServer, error) {
 	}
 	l, err := net.Listen("tcp", c.MetricsAddr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on --metrics-addr: %w (does another process use it? choose a free port)", err)
+		return nil, transport.ListenError("--metrics-addr", c.MetricsAddr, err)
 	}
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", metrics)

@@ -211,11 +211,15 @@ func TestRefusedStarts(t *testing.T) {
 	defer taken.Close()
 	c := testConfig(t)
 	held := run(t, c)
+	clash := taken.Addr().String() + " is in use by another process: stop it, or set another port"
 	for name, change := range map[string]struct {
 		with func(*Config)
 		want string
 	}{
-		"taken port":     {func(c *Config) { c.HTTPAddr = taken.Addr().String() }, "--http-addr"},
+		"taken port":     {func(c *Config) { c.HTTPAddr = taken.Addr().String() }, "--http-addr " + clash},
+		"taken metrics":  {func(c *Config) { c.MetricsAddr = taken.Addr().String() }, "--metrics-addr " + clash},
+		"taken cluster":  {func(c *Config) { c.ClusterAddr = taken.Addr().String() }, "--cluster-addr " + clash},
+		"taken gossip":   {func(c *Config) { c.GossipAddr = taken.Addr().String() }, "--gossip-addr " + clash},
 		"taken data":     {func(c *Config) { c.DataDir = held.config.DataDir }, "in use by another firescan"},
 		"bad endpoint":   {func(c *Config) { c.AllowEndpoints = []string{"10.0.0.0/99"} }, "--allow-endpoint"},
 		"no certificate": {func(c *Config) { c.TLSCert, c.TLSKey = "none.pem", "none.key" }, "--http-tls-cert"},

@@ -42,7 +42,7 @@ type listener struct {
 func listen(c Config, security *tls.Config, conns *connTracker) (*listener, error) {
 	tcp, err := net.Listen("tcp", c.ListenAddr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on --cluster-addr: %w (is another process using it? choose a free one)", err)
+		return nil, ListenError("--cluster-addr", c.ListenAddr, err)
 	}
 	_, port, err := net.SplitHostPort(tcp.Addr().String())
 	if err != nil {
