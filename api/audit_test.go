@@ -25,7 +25,7 @@ func TestAudit(t *testing.T) {
 	}
 	a := r.do(catalog.RoleViewer, "GET", "/api/v1/storage/audit?limit=2", "")
 	if a.at("data", "entries", 0, "id") != "del_4" || a.at("data", "entries", 0, "who") != "tok_x" || a.at("data", "entries", 0, "destinationId") != id ||
-		a.at("data", "entries", 0, "startedAt") != "2001-09-09T01:46:40Z" || a.at("data", "entries", 0, "finishedAt") != "2001-09-09T01:46:41Z" ||
+		a.at("data", "entries", 0, "startedAt") != "2001-09-09T01:46:40.000Z" || a.at("data", "entries", 0, "finishedAt") != "2001-09-09T01:46:41.000Z" ||
 		a.at("data", "entries", 0, "files", 0, "path") != "backups/production/4.backup" || a.at("data", "entries", 0, "files", 0, "size") != "7" ||
 		a.at("data", "entries", 0, "files", 0, "deleted") != true || a.at("data", "entries", 0, "files", 1, "reason") != "it is locked" {
 		t.Errorf("%s", a.raw)

@@ -26,7 +26,7 @@ func TestCleanup(t *testing.T) {
 	a := r.owner("POST", path+"?dryRun=true&minAge=2h", "")
 	if a.at("message") != "2 orphan files would be deleted" || a.at("data", "planHash") != "abc" || a.at("data", "plan", "orphans") != 2.0 ||
 		a.at("data", "plan", "size") != "14" || a.at("data", "plan", "files") != 15.0 || a.at("data", "deletedCount") != 0.0 ||
-		a.at("data", "plan", "first", 0, "path") != "backups/production/a.meta" || a.at("data", "plan", "first", 0, "lastModified") != "2001-09-09T01:46:40Z" {
+		a.at("data", "plan", "first", 0, "path") != "backups/production/a.meta" || a.at("data", "plan", "first", 0, "lastModified") != "2001-09-09T01:46:40.000Z" {
 		t.Errorf("dry run: %s", a.raw)
 	}
 	if c := r.deletes.orphans; r.deletes.calls != 0 || c.Before != r.now.Add(-2*time.Hour).UnixMilli() || slices.Contains(c.Types, index.Unknown) || len(c.Types) != 4 {

@@ -35,7 +35,7 @@ func TestConnect(t *testing.T) {
 	r := newRig(t, mem.Options{Now: func() time.Time { return time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC) }})
 	a := r.owner("POST", "/api/v1/storage/connect", tryBody(`"region":"us-east-1"`))
 	if a.at("data", "provider") != "S3" || a.at("message") != "Connected to S3 and found 1 bucket" ||
-		a.at("data", "buckets", 0, "name") != "backups-bucket" || a.at("data", "buckets", 0, "createdAt") != "2024-01-01T00:00:00Z" {
+		a.at("data", "buckets", 0, "name") != "backups-bucket" || a.at("data", "buckets", 0, "createdAt") != "2024-01-01T00:00:00.000Z" {
 		t.Errorf("%s", a.raw)
 	}
 	if fmt.Sprint(r.tried) != "map[accessKeyId:AKIAIOSFODNN7EXAMPLE secretAccessKey:"+secretText+"]" {

@@ -24,7 +24,7 @@ func TestDestinationLifecycle(t *testing.T) {
 	got := r.owner("GET", path, "")
 	for key, want := range map[string]any{
 		"id": id, "name": "Production S3", "type": "S3", "bucket": "backups-bucket", "path": "backups/production",
-		"region": "us-east-1", "verified": false, "createdAt": "2026-05-01T12:00:00Z", "updatedAt": "2026-05-01T12:00:00Z",
+		"region": "us-east-1", "verified": false, "createdAt": "2026-05-01T12:00:00.000Z", "updatedAt": "2026-05-01T12:00:00.000Z",
 	} {
 		if got.at("data", key) != want {
 			t.Errorf("%s is %v, want %v", key, got.at("data", key), want)
@@ -35,7 +35,7 @@ func TestDestinationLifecycle(t *testing.T) {
 	}
 	r.now = r.now.Add(60e9)
 	up := r.owner("PUT", path, `{"name":"Primary","path":"backups/prod-v2"}`)
-	if up.at("data", "name") != "Primary" || up.at("data", "path") != "backups/prod-v2" || up.at("data", "updatedAt") != "2026-05-01T12:01:00Z" {
+	if up.at("data", "name") != "Primary" || up.at("data", "path") != "backups/prod-v2" || up.at("data", "updatedAt") != "2026-05-01T12:01:00.000Z" {
 		t.Errorf("the update returned %s", up.raw)
 	}
 	got = r.owner("GET", path, "")

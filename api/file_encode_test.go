@@ -30,7 +30,7 @@ func FuzzFileRows(f *testing.F) {
 			t.Fatalf("%q is written as no JSON: %v", path, err)
 		}
 		fields := map[string]any{
-			"path": path, "size": "7", "lastModified": "2024-01-15T10:00:45Z", "backupId": backup, "projectId": "proj_1", "type": "meta", "isOrphan": false,
+			"path": path, "size": "7", "lastModified": "2024-01-15T10:00:45.000Z", "backupId": backup, "projectId": "proj_1", "type": "meta", "isOrphan": false,
 		}
 		if project != "" {
 			fields["projectName"] = project
@@ -50,7 +50,7 @@ func FuzzFileRows(f *testing.F) {
 		if err != nil || len(rows) != 2 {
 			t.Fatalf("%q is written as %q: %v", path, rows, err)
 		}
-		for i, cell := range []string{path, "7", "2024-01-15T10:00:45Z", backup, "proj_1", project, "meta", "false"} {
+		for i, cell := range []string{path, "7", "2024-01-15T10:00:45.000Z", backup, "proj_1", project, "meta", "false"} {
 			if rows[1][i] != norm(cell) {
 				t.Errorf("cell %d of %q is read as %q", i, cell, rows[1][i])
 			}

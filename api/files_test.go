@@ -148,7 +148,7 @@ func TestFileFields(t *testing.T) {
 		}
 		var modified any
 		if e.ModTime != 0 {
-			modified = time.UnixMilli(e.ModTime).UTC().Format(time.RFC3339)
+			modified = time.UnixMilli(e.ModTime).UTC().Format("2006-01-02T15:04:05.000Z")
 		}
 		if !slices.Equal(keys, want) || f["size"] != fmt.Sprint(e.Size) || f["isOrphan"] == e.Linked || f["type"] != e.Type.String() ||
 			f["lastModified"] != modified {
@@ -280,7 +280,7 @@ func TestStats(t *testing.T) {
 	}
 	all := r.owner("GET", "/api/v1/storage/stats", "")
 	if all.at("data", "totals", "totalFiles") != float64(files) || all.at("data", "destinations", 0, "orphanSize") != fmt.Sprint(orphanSize) ||
-		all.at("data", "totals", "totalDestinations") != 1.0 || all.at("data", "lastFullSyncAt") != "2026-05-01T12:00:00Z" || all.at("meta", "isSyncing") != false {
+		all.at("data", "totals", "totalDestinations") != 1.0 || all.at("data", "lastFullSyncAt") != "2026-05-01T12:00:00.000Z" || all.at("meta", "isSyncing") != false {
 		t.Errorf("all destinations: %s", all.raw)
 	}
 	r.now = r.now.Add(2 * time.Hour)

@@ -63,7 +63,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("imported %v", a.at("data", "imported"))
 	}
 	got := r.do(catalog.RoleService, "GET", "/api/v1/catalog/backups/bkp_3", "")
-	if got.at("data", "storagePath") != "backups/production/bkp_3.backup" || got.at("data", "createdAt") != "2024-01-15T10:00:00Z" {
+	if got.at("data", "storagePath") != "backups/production/bkp_3.backup" || got.at("data", "createdAt") != "2024-01-15T10:00:00.000Z" {
 		t.Errorf("imported record: %s", got.raw)
 	}
 	r.do(catalog.RoleService, "GET", "/api/v1/catalog/backups/bkp_2", "").refused(404, CodeBackupNotFound)

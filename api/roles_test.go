@@ -235,7 +235,7 @@ func TestTokens(t *testing.T) {
 		t.Errorf("the new token got %d", a.status)
 	}
 	list := r.do(catalog.RoleRoot, "GET", "/api/v1/admin/tokens", "")
-	if strings.Contains(string(list.raw), plain) || !strings.Contains(string(list.raw), `"name":"ci","createdAt":"2026-05-01T12:00:00Z","expiresAt":"2026-05-01T13:00:00Z"}`) {
+	if strings.Contains(string(list.raw), plain) || !strings.Contains(string(list.raw), `"name":"ci","createdAt":"2026-05-01T12:00:00.000Z","expiresAt":"2026-05-01T13:00:00.000Z"}`) {
 		t.Errorf("tokens are listed as %s", list.raw)
 	}
 	r.now = r.now.Add(time.Hour)

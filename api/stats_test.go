@@ -48,10 +48,10 @@ func TestStatsOfSeveralDestinations(t *testing.T) {
 		}
 	}
 	for path, want := range map[[2]string]any{
-		{"data", "lastFullSyncAt"}:      "2026-05-01T12:00:00Z", // of the older one
-		{"meta", "lastSyncAt"}:          "2026-05-01T13:00:00Z", // the newest
-		{"data", "nextScheduledSyncAt"}: "2026-05-02T12:00:00Z", // the earliest
-		{"meta", "nextScheduledSyncAt"}: "2026-05-02T12:00:00Z",
+		{"data", "lastFullSyncAt"}:      "2026-05-01T12:00:00.000Z", // of the older one
+		{"meta", "lastSyncAt"}:          "2026-05-01T13:00:00.000Z", // the newest
+		{"data", "nextScheduledSyncAt"}: "2026-05-02T12:00:00.000Z", // the earliest
+		{"meta", "nextScheduledSyncAt"}: "2026-05-02T12:00:00.000Z",
 		{"meta", "isSyncing"}:           false,
 		{"meta", "needsSync"}:           false,
 	} {

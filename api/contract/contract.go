@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -29,6 +30,19 @@ type Contract struct {
 
 	mu   sync.Mutex
 	seen map[string]bool
+}
+
+// timeText matches times in a body.
+var timeText = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^"]*"`)
+
+// checkTimes checks that the times in a body have the one form that all have.
+func checkTimes(body []byte) error {
+	for _, given := range timeText.FindAll(body, -1) {
+		if len(given) != len(`"2006-01-02T15:04:05.000Z"`) || !bytes.HasSuffix(given, []byte(`Z"`)) {
+			return fmt.Errorf("the time %s is not in UTC with three digits of milliseconds", given)
+		}
+	}
+	return nil
 }
 
 // New reads and checks an OpenAPI document (JSON or YAML). breach is called with every
@@ -144,6 +158,9 @@ func (c *Contract) check(r *http.Request, sent []byte, res *http.Response) error
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	if err != nil {
 		return err
+	}
+	if err := checkTimes(body); err != nil {
+		c.breach(fmt.Sprintf("%s: %v\n%s", name, err, body))
 	}
 	response := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: input, Status: res.StatusCode, Header: res.Header, Options: input.Options,
