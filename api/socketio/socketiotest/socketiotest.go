@@ -4,13 +4,8 @@ package socketiotest
 
 import (
 	"bufio"
-	"bytes"
-	"crypto/sha256"
 	_ "embed" // the client's script and lock file
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"firescan/api/npmtest"
 )
 
 var (
@@ -66,7 +63,7 @@ type Client struct {
 func Start(t testing.TB) *Client {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(install(t), filepath.Join(dir, "node_modules")); err != nil {
+	if err := os.Symlink(npmtest.Install(t, manifest, lock), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "client.mjs")
@@ -192,49 +189,4 @@ func (c *Client) Wait(name string, what ...string) Seen {
 		}
 		c.more.Wait()
 	}
-}
-
-// install returns the directory of the client's modules.
-func install(t testing.TB) string {
-	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("the Socket.IO tests need node 18 or later and npm: install them (apt-get install nodejs npm): %v", err)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash := sha256.Sum256(append(bytes.Clone(manifest), lock...))
-	dir := filepath.Join(cache, "firescan-tests", "socketio-"+hex.EncodeToString(hash[:8]))
-	modules := filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(modules); err == nil {
-		return modules
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	// Install elsewhere and rename: another test may install at the same time.
-	staging, err := os.MkdirTemp(filepath.Dir(dir), "installing-") //nolint:usetesting // renamed within one file system
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(staging) }()
-	for name, content := range map[string][]byte{"package.json": manifest, "package-lock.json": lock} {
-		if err := os.WriteFile(filepath.Join(staging, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = staging
-	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("install socket.io-client: npm ci: %v\n%s", err, out)
-	}
-	if err := os.Rename(staging, dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		if _, made := os.Stat(modules); made != nil {
-			t.Fatal(err)
-		}
-	}
-	return modules
 }
