@@ -63,6 +63,7 @@ var commands = sync.OnceValue(func() []command {
 		define(23, 1, proveAccess),
 		define(24, 1, setGuards),
 		define(25, 1, setKeyMapping),
+		define(26|ignorable, 1, recordAudit),
 	}
 })
 

@@ -47,6 +47,7 @@ func (x *machine) compare(t *rapid.T) {
 		x.compareSyncs(t, tx)
 		x.compareDeletes(t, tx)
 		x.compareBuckets(t, tx)
+		x.compareTrail(t, tx)
 		return nil
 	})
 	if err == nil {

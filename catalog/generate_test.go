@@ -66,7 +66,7 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 		return genHolder(t, m)
 	}
 	who := genTarget(t, m)
-	switch rapid.IntRange(0, 15).Draw(t, "command") {
+	switch rapid.IntRange(0, 16).Draw(t, "command") {
 	default:
 		records := rapid.SliceOfN(genRecord, 1, 6).Draw(t, "records")
 		for _, r := range records {
@@ -111,6 +111,8 @@ func genCommand(t *rapid.T, m *model) proto.Message {
 		return m
 	case 15:
 		return genGuards(t, m)
+	case 16:
+		return genTrail(t)
 	}
 }
 

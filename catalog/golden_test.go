@@ -65,6 +65,10 @@ func goldenCommands() []proto.Message {
 			LeadingSlash: pb.KeyMapping_EXACT, DoubleSlash: pb.KeyMapping_FOLDED, DotSegment: pb.KeyMapping_EITHER, Backslash: pb.KeyMapping_EXACT,
 			Composed: pb.KeyMapping_EXACT, Decomposed: pb.KeyMapping_FOLDED, ProbedAt: 2,
 		}},
+		&pb.RecordAudit{Keep: 9, KeepBytes: 99, Entries: []*pb.AuditEntry{{
+			Org: "org", Id: "aud_1", At: 1, Actor: "tok_1", Role: "admin", Action: "sync.start", DestinationId: "storage_1", Target: "t",
+			Address: "::1", RequestId: "r", Outcome: "CONFLICT", Count: 2, Numbers: map[string]uint64{"syncs": 1},
+		}}},
 	}
 }
 

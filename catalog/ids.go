@@ -19,6 +19,7 @@ const (
 	KindToken   Kind = "tok"
 	KindIntent  Kind = "del"
 	KindImport  Kind = "imp"
+	KindAudit   Kind = "aud"
 )
 
 // NewID returns a new id: the kind, "_" and a ULID in lower case. Ids of one kind sort by

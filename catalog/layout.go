@@ -52,6 +52,10 @@ const (
 	inMarks                = "marks"                  // a bucket per bucket identity: object key → org, intent
 	inAudit                = "audit"                  // org, id of the intent → Audit
 
+	// These two exist since the first RecordAudit: older states have no such bucket.
+	inTrail     = "trail"      // org, id → AuditEntry
+	inTrailSize = "trail-size" // org, nothing → uint64 entries, uint64 bytes
+
 	inAnswers       = "answers"         // org, idempotency key → Answer
 	inAnswersByTime = "answers-by-time" // time, org, idempotency key; nothing between the first two
 

@@ -36,6 +36,7 @@ type model struct {
 	answers      map[owned]*pb.Answer
 	changes      map[owned]uint64 // by destination; none until they are counted
 	feeds        map[string]*feedModel
+	trail        map[string][]*pb.AuditEntry // by organization, in order of id
 }
 
 type (
@@ -50,7 +51,7 @@ func newModel() *model {
 		tokens: map[string]*pb.Token{}, syncs: map[string]*pb.Sync{}, segments: map[string][]*pb.Segment{}, generations: map[string]*pb.Generation{},
 		holders: map[string]set{}, intents: map[owned]*pb.Intent{}, begun: map[owned]*pb.BeginDelete{},
 		audits: map[owned]*pb.Audit{}, answers: map[owned]*pb.Answer{},
-		changes: map[owned]uint64{}, feeds: map[string]*feedModel{},
+		changes: map[owned]uint64{}, feeds: map[string]*feedModel{}, trail: map[string][]*pb.AuditEntry{},
 	}
 }
 
@@ -249,6 +250,8 @@ func (m *model) apply(msg proto.Message) *pb.Result {
 		return m.finishDelete(c)
 	case *pb.Migrate:
 		return m.migrate(c)
+	case *pb.RecordAudit:
+		return code(m.recordAudit(c), nil)
 	case *pb.SetGuards:
 		m.setGuards(c)
 	case *pb.StoreAnswer:

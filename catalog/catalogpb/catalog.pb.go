@@ -5023,6 +5023,217 @@ func (x *UnsealSegments) GetIds() []string {
 	return nil
 }
 
+// RecordAudit adds entries to the audit of their organizations. Above the limits, the oldest
+// entries of an organization are removed.
+type RecordAudit struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*AuditEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// keep and keep_bytes are the limits of one organization.
+	Keep          uint32 `protobuf:"varint,2,opt,name=keep,proto3" json:"keep,omitempty"`
+	KeepBytes     uint64 `protobuf:"varint,3,opt,name=keep_bytes,json=keepBytes,proto3" json:"keep_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordAudit) Reset() {
+	*x = RecordAudit{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordAudit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordAudit) ProtoMessage() {}
+
+func (x *RecordAudit) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordAudit.ProtoReflect.Descriptor instead.
+func (*RecordAudit) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *RecordAudit) GetEntries() []*AuditEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *RecordAudit) GetKeep() uint32 {
+	if x != nil {
+		return x.Keep
+	}
+	return 0
+}
+
+func (x *RecordAudit) GetKeepBytes() uint64 {
+	if x != nil {
+		return x.KeepBytes
+	}
+	return 0
+}
+
+// AuditEntry is a request that changed something, or was refused. What a deletion did to
+// each file is in Audit.
+type AuditEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// org is empty for entries of the cluster.
+	Org string `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Id  string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	At  int64  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`
+	// actor is the id of a token, and role the token's.
+	Actor         string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
+	Role          string `protobuf:"bytes,5,opt,name=role,proto3" json:"role,omitempty"`
+	Action        string `protobuf:"bytes,6,opt,name=action,proto3" json:"action,omitempty"`
+	DestinationId string `protobuf:"bytes,7,opt,name=destination_id,json=destinationId,proto3" json:"destination_id,omitempty"`
+	// target is the id of what was changed, if it is no destination.
+	Target    string `protobuf:"bytes,8,opt,name=target,proto3" json:"target,omitempty"`
+	Address   string `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
+	RequestId string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// outcome is empty for a success, else the code of the error.
+	Outcome string `protobuf:"bytes,11,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// count is the number of requests that the entry stands for.
+	Count uint64 `protobuf:"varint,12,opt,name=count,proto3" json:"count,omitempty"`
+	// numbers are what the request did, by name.
+	Numbers       map[string]uint64 `protobuf:"bytes,13,rep,name=numbers,proto3" json:"numbers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditEntry) Reset() {
+	*x = AuditEntry{}
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditEntry) ProtoMessage() {}
+
+func (x *AuditEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_catalog_catalogpb_catalog_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
+func (*AuditEntry) Descriptor() ([]byte, []int) {
+	return file_catalog_catalogpb_catalog_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *AuditEntry) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *AuditEntry) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetDestinationId() string {
+	if x != nil {
+		return x.DestinationId
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *AuditEntry) GetNumbers() map[string]uint64 {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
 var File_catalog_catalogpb_catalog_proto protoreflect.FileDescriptor
 
 const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
@@ -5482,7 +5693,32 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\";\n" +
 	"\x0eUnsealSegments\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x10\n" +
-	"\x03ids\x18\x02 \x03(\tR\x03ids*+\n" +
+	"\x03ids\x18\x02 \x03(\tR\x03ids\"{\n" +
+	"\vRecordAudit\x129\n" +
+	"\aentries\x18\x01 \x03(\v2\x1f.firescan.catalog.v1.AuditEntryR\aentries\x12\x12\n" +
+	"\x04keep\x18\x02 \x01(\rR\x04keep\x12\x1d\n" +
+	"\n" +
+	"keep_bytes\x18\x03 \x01(\x04R\tkeepBytes\"\xac\x03\n" +
+	"\n" +
+	"AuditEntry\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x14\n" +
+	"\x05actor\x18\x04 \x01(\tR\x05actor\x12\x12\n" +
+	"\x04role\x18\x05 \x01(\tR\x04role\x12\x16\n" +
+	"\x06action\x18\x06 \x01(\tR\x06action\x12%\n" +
+	"\x0edestination_id\x18\a \x01(\tR\rdestinationId\x12\x16\n" +
+	"\x06target\x18\b \x01(\tR\x06target\x12\x18\n" +
+	"\aaddress\x18\t \x01(\tR\aaddress\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\n" +
+	" \x01(\tR\trequestId\x12\x18\n" +
+	"\aoutcome\x18\v \x01(\tR\aoutcome\x12\x14\n" +
+	"\x05count\x18\f \x01(\x04R\x05count\x12F\n" +
+	"\anumbers\x18\r \x03(\v2,.firescan.catalog.v1.AuditEntry.NumbersEntryR\anumbers\x1a:\n" +
+	"\fNumbersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01*+\n" +
 	"\bStemRule\x12\r\n" +
 	"\tFIRST_DOT\x10\x00\x12\x10\n" +
 	"\fKNOWN_SUFFIX\x10\x01B\x1cZ\x1afirescan/catalog/catalogpbb\x06proto3"
@@ -5500,7 +5736,7 @@ func file_catalog_catalogpb_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_catalog_catalogpb_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_catalog_catalogpb_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(StemRule)(0),             // 0: firescan.catalog.v1.StemRule
 	(KeyMapping_Rule)(0),      // 1: firescan.catalog.v1.KeyMapping.Rule
@@ -5563,15 +5799,18 @@ var file_catalog_catalogpb_catalog_proto_goTypes = []any{
 	(*SetHolder)(nil),         // 58: firescan.catalog.v1.SetHolder
 	(*ForgetNode)(nil),        // 59: firescan.catalog.v1.ForgetNode
 	(*UnsealSegments)(nil),    // 60: firescan.catalog.v1.UnsealSegments
-	nil,                       // 61: firescan.catalog.v1.Destination.SealedEntry
-	nil,                       // 62: firescan.catalog.v1.Destination.MaskedEntry
-	nil,                       // 63: firescan.catalog.v1.Reseal.SealedEntry
+	(*RecordAudit)(nil),       // 61: firescan.catalog.v1.RecordAudit
+	(*AuditEntry)(nil),        // 62: firescan.catalog.v1.AuditEntry
+	nil,                       // 63: firescan.catalog.v1.Destination.SealedEntry
+	nil,                       // 64: firescan.catalog.v1.Destination.MaskedEntry
+	nil,                       // 65: firescan.catalog.v1.Reseal.SealedEntry
+	nil,                       // 66: firescan.catalog.v1.AuditEntry.NumbersEntry
 }
 var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	4,  // 0: firescan.catalog.v1.Envelope.once:type_name -> firescan.catalog.v1.Once
 	6,  // 1: firescan.catalog.v1.Result.rejected:type_name -> firescan.catalog.v1.Rejection
-	61, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
-	62, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
+	63, // 2: firescan.catalog.v1.Destination.sealed:type_name -> firescan.catalog.v1.Destination.SealedEntry
+	64, // 3: firescan.catalog.v1.Destination.masked:type_name -> firescan.catalog.v1.Destination.MaskedEntry
 	9,  // 4: firescan.catalog.v1.Destination.conditions:type_name -> firescan.catalog.v1.Conditions
 	8,  // 5: firescan.catalog.v1.Destination.places:type_name -> firescan.catalog.v1.Place
 	10, // 6: firescan.catalog.v1.Destination.key_mapping:type_name -> firescan.catalog.v1.KeyMapping
@@ -5603,12 +5842,14 @@ var file_catalog_catalogpb_catalog_proto_depIdxs = []int32{
 	10, // 32: firescan.catalog.v1.SetKeyMapping.mapping:type_name -> firescan.catalog.v1.KeyMapping
 	52, // 33: firescan.catalog.v1.SetGuards.import:type_name -> firescan.catalog.v1.ImportReport
 	53, // 34: firescan.catalog.v1.SetGuards.cleanup:type_name -> firescan.catalog.v1.CleanupReport
-	63, // 35: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	65, // 35: firescan.catalog.v1.Reseal.sealed:type_name -> firescan.catalog.v1.Reseal.SealedEntry
+	62, // 36: firescan.catalog.v1.RecordAudit.entries:type_name -> firescan.catalog.v1.AuditEntry
+	66, // 37: firescan.catalog.v1.AuditEntry.numbers:type_name -> firescan.catalog.v1.AuditEntry.NumbersEntry
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_catalog_catalogpb_catalog_proto_init() }
@@ -5628,7 +5869,7 @@ func file_catalog_catalogpb_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_catalog_catalogpb_catalog_proto_rawDesc), len(file_catalog_catalogpb_catalog_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   61,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
