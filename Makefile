@@ -39,6 +39,7 @@ test: ## Run all tests under the race detector, with real processes, and list th
 
 .PHONY: walk
 walk: ## Call the 22 endpoints of the Storage API with curl and compare responses with the documentation
+	@echo 'Building the walk; each step is printed when it is done.'
 	go test -count 1 -v -run 'TestWalk$$' ./bench/walk
 
 .PHONY: test-long

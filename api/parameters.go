@@ -81,15 +81,15 @@ func resembling(name string, known []string) string {
 		return ""
 	}
 	for _, k := range known {
-		if folded := fold(k); folded == name || distance(folded, name) <= min(2, len(folded)/3) {
+		if folded := fold(k); folded == name || Distance(folded, name) <= min(2, len(folded)/3) {
 			return k
 		}
 	}
 	return ""
 }
 
-// distance returns the number of bytes to insert, delete or replace to make a of b.
-func distance(a, b string) int {
+// Distance returns the number of bytes to insert, delete or replace to make a of b.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"firescan/api/contract"
+	"firescan/provider/providertest/environ"
 	"firescan/provider/providertest/fakegcs"
 	"firescan/provider/providertest/versitygw"
 )
@@ -54,8 +55,10 @@ func TestWalk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a node and an S3 server")
 	}
+	t.Log("Starting versitygw, which is built at the first time")
 	endpoint, access, secret := versitygw.Start(t)
 	n := start(t)
+	t.Log("Preparing a bucket, files and records")
 	account := fmt.Sprintf(`"provider":"S3","region":"us-east-1","endpoint":%q,"credentials":{"accessKeyId":%q,"secretAccessKey":%q}`, endpoint, access, secret)
 	in := func(bucket, more string) string { return fmt.Sprintf(`{%s,"bucketName":%q%s}`, account, bucket, more) }
 
@@ -265,6 +268,7 @@ func start(t *testing.T) *node {
 			t.Fatalf("%s is not installed", tool)
 		}
 	}
+	t.Log("Building and starting a node")
 	dir := t.TempDir()
 	program := filepath.Join(dir, "firescan")
 	if out, err := exec.Command("go", "build", "-o", program, "firescan/cmd/firescan").CombinedOutput(); err != nil {
@@ -274,7 +278,7 @@ func start(t *testing.T) *node {
 	var log bytes.Buffer
 	serve := exec.Command(program, "serve", "--node-id", "n1", "--data-dir", filepath.Join(dir, "data"),
 		"--http-addr", strings.TrimPrefix(n.base, "http://"), "--cluster-addr", free(t), "--gossip-addr", free(t))
-	serve.Env = append(os.Environ(), "FIRESCAN_ROOT_TOKEN="+n.root, "FIRESCAN_ALLOW_ENDPOINT=127.0.0.1:*")
+	serve.Env = environ.Clean("FIRESCAN_ROOT_TOKEN="+n.root, "FIRESCAN_ALLOW_ENDPOINT=127.0.0.1:*")
 	serve.Stdout, serve.Stderr = &log, &log
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) (string, bool)
+	environ  func() []string
 
 	addr, token, org string
 	caFile           string
@@ -130,7 +131,7 @@ const needsRoot = "Needs the root token: FIRESCAN_ROOT_TOKEN, FIRESCAN_TOKEN, or
 // of an organization in FIRESCAN_TOKEN.
 func (a *app) asRoot(dataDir string, do func(*client) error) error {
 	var tokens []string
-	if token, ok := a.getenv("FIRESCAN_ROOT_TOKEN"); ok && token != "" {
+	if token, ok := a.getenv(rootTokenVariable); ok && token != "" {
 		tokens = append(tokens, token)
 	}
 	if a.token != "" {

@@ -15,6 +15,11 @@ func testApp(env map[string]string) (*app, *bytes.Buffer, *bytes.Buffer) {
 	return &app{in: strings.NewReader(""), out: &out, err: &err, getenv: func(name string) (string, bool) {
 		v, ok := env[name]
 		return v, ok
+	}, environ: func() (all []string) {
+		for name, value := range env {
+			all = append(all, name+"="+value)
+		}
+		return all
 	}}, &out, &err
 }
 
@@ -68,6 +73,28 @@ func TestFlagsComeFromTheEnvironment(t *testing.T) {
 	a, _, errs = testApp(env)
 	if code := run(t.Context(), a, []string{"sync", "list", "--limit", "1"}); code != exitFailed {
 		t.Errorf("the command line does not override the environment: exit code %d: %s", code, errs)
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	for name, want := range map[string]string{
+		"FIRESCAN_HTTP_ADR":    "did you mean FIRESCAN_HTTP_ADDR?", // no flag of version, but of serve
+		"FIRESCAN_TOKN":        "did you mean FIRESCAN_TOKEN?",
+		"FIRESCAN_ROOT_TOKENS": "did you mean FIRESCAN_ROOT_TOKEN?",
+		"FIRESCAN_HTTP_ADDR":   "", "FIRESCAN_ROOT_TOKEN": "", "FIRESCANNER": "", "HTTP_ADDR": "",
+		// Kubernetes sets these for services that are named firescan and firescan-gossip.
+		"FIRESCAN_SERVICE_HOST": "", "FIRESCAN_SERVICE_PORT_HTTP": "", "FIRESCAN_PORT": "", "FIRESCAN_PORT_8080_TCP": "",
+		"FIRESCAN_PORT_8080_TCP_PROTO": "", "FIRESCAN_GOSSIP_SERVICE_PORT": "", "FIRESCAN_GOSSIP_PORT_7401_UDP_ADDR": "",
+	} {
+		a, _, errs := testApp(map[string]string{name: "x"})
+		code := run(t.Context(), a, []string{"version"})
+		if want == "" && code != exitOK || want != "" && (code != exitUsage || !strings.Contains(errs.String(), want)) {
+			t.Errorf("%s: exit code %d, %s, want %q", name, code, errs, want)
+		}
+	}
+	a, _, errs := testApp(map[string]string{"FIRESCAN_TOKN": ""})
+	if code := run(t.Context(), a, []string{"version"}); code != exitOK {
+		t.Errorf("an empty variable: %s", errs)
 	}
 }
 

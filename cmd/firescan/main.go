@@ -16,6 +16,6 @@ func mainCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	a := &app{program: os.Args[0], in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.LookupEnv}
+	a := &app{program: os.Args[0], in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.LookupEnv, environ: os.Environ}
 	return run(ctx, a, os.Args[1:])
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"firescan/provider/providertest/environ"
 	"firescan/provider/providertest/ports"
 )
 
@@ -39,7 +40,7 @@ func serve(t *testing.T, dir string, flags ...string) *process {
 		"firescan", "serve", "--node-id", "n1", "--data-dir", dir, "--http-addr", addr, "--log-level", "debug",
 		"--cluster-addr", "127.0.0.1:0", "--gossip-addr", "127.0.0.1:0",
 	}, flags...)
-	p.cmd = &exec.Cmd{Path: self, Args: args, Stdout: p.log, Stderr: p.log, Env: append(os.Environ(),
+	p.cmd = &exec.Cmd{Path: self, Args: args, Stdout: p.log, Stderr: p.log, Env: environ.Clean(
 		"FIRESCAN_ROOT_TOKEN="+p.root, "FIRESCAN_ALLOW_ENDPOINT=127.0.0.1:*")}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

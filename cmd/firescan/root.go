@@ -52,7 +52,12 @@ serves the result from an index over HTTP.`,
   firescan sync --watch production`,
 		Version:      version(),
 		SilenceUsage: true, SilenceErrors: true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.flagsFromEnv(cmd.Flags()) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkEnvironment(cmd.Root(), a.environ()); err != nil {
+				return err
+			}
+			return a.flagsFromEnv(cmd.Flags())
+		},
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)

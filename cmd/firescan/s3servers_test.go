@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/aws/smithy-go"
 	"golang.org/x/text/unicode/norm"
 
+	"firescan/provider/providertest/environ"
 	"firescan/provider/providertest/s3servers"
 )
 
@@ -150,7 +150,7 @@ func (p *process) renamed(t *testing.T, server, endpoint, order, as string) {
 func (p *process) firescan(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, messages bytes.Buffer
-	cmd := &exec.Cmd{Path: p.cmd.Path, Args: append([]string{"firescan"}, args...), Stdout: &out, Stderr: &messages, Env: append(os.Environ(),
+	cmd := &exec.Cmd{Path: p.cmd.Path, Args: append([]string{"firescan"}, args...), Stdout: &out, Stderr: &messages, Env: environ.Clean(
 		"FIRESCAN_ADDR="+p.base, "FIRESCAN_TOKEN="+p.owner.token, "FIRESCAN_ORG="+p.org)}
 	if err := cmd.Run(); err != nil {
 		t.Errorf("firescan %s: %v\n%s%s", strings.Join(args, " "), err, &out, &messages)

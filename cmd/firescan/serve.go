@@ -32,7 +32,7 @@ it was revoked; firescan token recover does.`,
 				return usageError{err}
 			}
 			c.Logger, c.Version = logger, version()
-			if token, ok := a.getenv("FIRESCAN_ROOT_TOKEN"); ok {
+			if token, ok := a.getenv(rootTokenVariable); ok {
 				c.RootToken = catalog.NewSecret(token)
 			}
 			if err := c.Validate(); err != nil {

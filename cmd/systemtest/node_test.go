@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"firescan/provider/providertest/environ"
 )
 
 // A node is a firescan node: a permanent directory and addresses, and the current
@@ -58,7 +60,7 @@ func (n *node) start(t testing.TB) {
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, killWithParent()
-	cmd.Env = append(os.Environ(), "FIRESCAN_ROOT_TOKEN="+n.cluster.admin.token)
+	cmd.Env = environ.Clean("FIRESCAN_ROOT_TOKEN=" + n.cluster.admin.token)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
