@@ -327,7 +327,7 @@ type Backup struct {
 	NotLookedFor []string `json:"notLookedFor,omitempty,omitzero"`
 	ProjectID    string   `json:"projectId"`
 	ProjectName  string   `json:"projectName"`
-	Size         int      `json:"size"`
+	Size         int64    `json:"size"`
 
 	// State In lists of missing backups: missing, or notLookedFor when no sync has looked for any of the files that were not found
 	State       BackupState `json:"state,omitempty,omitzero"`
@@ -346,7 +346,7 @@ type BackupRecord struct {
 	ID          ID               `json:"id,omitempty,omitzero"`
 	Kind        BackupRecordKind `json:"kind,omitempty,omitzero"`
 	ProjectID   string           `json:"projectId,omitempty,omitzero"`
-	Size        int              `json:"size,omitempty,omitzero"`
+	Size        int64            `json:"size,omitempty,omitzero"`
 	Status      string           `json:"status,omitempty,omitzero"`
 	StorageID   ID               `json:"storageId,omitempty,omitzero"`
 	StoragePath string           `json:"storagePath,omitempty,omitzero"`
@@ -383,7 +383,7 @@ type CheckedLine struct {
 	Error     string                  `json:"error,omitempty,omitzero"`
 	ID        string                  `json:"id,omitempty,omitzero"`
 	Kind      string                  `json:"kind,omitempty,omitzero"`
-	Line      int                     `json:"line"`
+	Line      int64                   `json:"line"`
 	Locations []CheckedLine_Locations `json:"locations,omitempty,omitzero"`
 }
 
@@ -414,7 +414,7 @@ type Checks = []Checks_Item
 // Checks_Item defines model for Checks.Item.
 type Checks_Item struct {
 	// Allowed Absent where it could not be found out
-	Allowed    bool   `json:"allowed,omitempty,omitzero"`
+	Allowed    *bool  `json:"allowed,omitempty"`
 	Call       string `json:"call"`
 	Permission string `json:"permission"`
 
@@ -425,14 +425,14 @@ type Checks_Item struct {
 // CleanupPlan The files that a cleanup would delete, and a sample of them
 type CleanupPlan struct {
 	// Files Number of all files of the destination
-	Files int                 `json:"files"`
+	Files int64               `json:"files"`
 	First []CleanupPlan_First `json:"first"`
 
 	// Guards The guards that the cleanup would meet
 	Guards []Guard `json:"guards"`
 
 	// Orphans Number of files that would be deleted
-	Orphans int `json:"orphans"`
+	Orphans int64 `json:"orphans"`
 
 	// Size Size in bytes
 	Size Size `json:"size"`
@@ -496,7 +496,7 @@ type DeleteBackups struct {
 // Destination defines model for Destination.
 type Destination struct {
 	// BackupsCount The backup records that name it; only in lists with deleted=true
-	BackupsCount int    `json:"backupsCount,omitempty,omitzero"`
+	BackupsCount int64  `json:"backupsCount,omitempty,omitzero"`
 	Bucket       string `json:"bucket"`
 	CreatedAt    Time   `json:"createdAt"`
 
@@ -560,12 +560,12 @@ type Feed struct {
 
 	// Reasons The first refused lines
 	Reasons        []string   `json:"reasons"`
-	RefusedRecords int        `json:"refusedRecords"`
-	RunningImports int        `json:"runningImports"`
+	RefusedRecords int64      `json:"refusedRecords"`
+	RunningImports int64      `json:"runningImports"`
 	Since          TimeOrNull `json:"since"`
 
 	// UnresolvedRecords Refused records that name a location in none of the organization's buckets
-	UnresolvedRecords int `json:"unresolvedRecords"`
+	UnresolvedRecords int64 `json:"unresolvedRecords"`
 }
 
 // File defines model for File.
@@ -594,25 +594,25 @@ type FileStats struct {
 	ByType map[string]FileStats_ByType `json:"byType"`
 
 	// LinkedByStemFiles The linked files that no record names: they share the stem of a record's `storagePath`. Files that were listed by an older version count from the next sync
-	LinkedByStemFiles int `json:"linkedByStemFiles"`
+	LinkedByStemFiles int64 `json:"linkedByStemFiles"`
 
 	// LinkedByStemSize Size in bytes
-	LinkedByStemSize Size `json:"linkedByStemSize"`
-	LinkedFiles      int  `json:"linkedFiles"`
+	LinkedByStemSize Size  `json:"linkedByStemSize"`
+	LinkedFiles      int64 `json:"linkedFiles"`
 
 	// LinkedSize Size in bytes
 	LinkedSize Size `json:"linkedSize"`
 
 	// MissingBackups Backups with a file that is missing
-	MissingBackups int `json:"missingBackups"`
+	MissingBackups int64 `json:"missingBackups"`
 
 	// NotLookedForBackups Other backups, with a file where no sync has looked
-	NotLookedForBackups int `json:"notLookedForBackups"`
-	OrphanFiles         int `json:"orphanFiles"`
+	NotLookedForBackups int64 `json:"notLookedForBackups"`
+	OrphanFiles         int64 `json:"orphanFiles"`
 
 	// OrphanSize Size in bytes
-	OrphanSize Size `json:"orphanSize"`
-	TotalFiles int  `json:"totalFiles"`
+	OrphanSize Size  `json:"orphanSize"`
+	TotalFiles int64 `json:"totalFiles"`
 
 	// TotalSize Size in bytes
 	TotalSize Size `json:"totalSize"`
@@ -620,7 +620,7 @@ type FileStats struct {
 
 // FileStats_ByType defines model for FileStats.ByType.
 type FileStats_ByType struct {
-	Count int `json:"count"`
+	Count int64 `json:"count"`
 
 	// Size Size in bytes
 	Size Size `json:"size"`
@@ -675,9 +675,9 @@ type ID = string
 
 // ImportChecked defines model for ImportChecked.
 type ImportChecked struct {
-	CheckedCount int           `json:"checkedCount"`
+	CheckedCount int64         `json:"checkedCount"`
 	Lines        []CheckedLine `json:"lines"`
-	RefusedCount int           `json:"refusedCount"`
+	RefusedCount int64         `json:"refusedCount"`
 }
 
 // Key An object key
@@ -709,7 +709,7 @@ type KeyRule string
 
 // Linked defines model for Linked.
 type Linked struct {
-	BackupsCount       int                         `json:"backupsCount"`
+	BackupsCount       int64                       `json:"backupsCount"`
 	PitrConfigurations []Linked_PitrConfigurations `json:"pitrConfigurations"`
 	Schedules          []Linked_Schedules          `json:"schedules"`
 }
@@ -763,10 +763,10 @@ type NewToken struct {
 // Node defines model for Node.
 type Node struct {
 	Address      string `json:"address"`
-	AppliedIndex int    `json:"appliedIndex"`
+	AppliedIndex int64  `json:"appliedIndex"`
 	ID           string `json:"id"`
 	Leader       bool   `json:"leader"`
-	Shards       int    `json:"shards"`
+	Shards       int64  `json:"shards"`
 	State        string `json:"state"`
 	Version      string `json:"version"`
 	Voter        bool   `json:"voter"`
@@ -854,23 +854,23 @@ type Size = string
 // Skipped Files that a cleanup leaves
 type Skipped struct {
 	// KeptForOthers Files that only records of other organizations keep; they are not named
-	KeptForOthers int `json:"keptForOthers"`
+	KeptForOthers int64 `json:"keptForOthers"`
 
 	// MinAgeSeconds The minimum age in seconds
-	MinAgeSeconds int `json:"minAgeSeconds"`
+	MinAgeSeconds int64 `json:"minAgeSeconds"`
 
 	// ResemblesMissing Number of orphans that resemble missing backups
-	ResemblesMissing         int      `json:"resemblesMissing"`
+	ResemblesMissing         int64    `json:"resemblesMissing"`
 	ResemblesMissingExamples []string `json:"resemblesMissingExamples"`
 
 	// Retained Number of orphans under retention or a hold
-	Retained int `json:"retained"`
+	Retained int64 `json:"retained"`
 
 	// TooYoung Orphans younger than the minimum age
-	TooYoung int `json:"tooYoung"`
+	TooYoung int64 `json:"tooYoung"`
 
 	// UnknownType Orphans of a type that is not recognized
-	UnknownType int `json:"unknownType"`
+	UnknownType int64 `json:"unknownType"`
 }
 
 // StemRule Which files belong to a backup without being named by its record: those with the key of `storagePath` up to the first dot of its last segment (`firstDot`, the default), or only those that differ from it in known suffixes (`knownSuffix`: .backup, .meta, .meta.json, .auth, .auth.json, .gz, .zst, .enc). A change to `knownSuffix` makes the files that only `firstDot` links orphans: `linkedByStemFiles` says how many are linked by their stem alone
@@ -903,22 +903,22 @@ type StorageStats_Destinations struct {
 
 	// LastSyncError Why the last sync that has ended failed; null if it did not
 	LastSyncError     SyncError `json:"lastSyncError"`
-	LinkedByStemFiles int       `json:"linkedByStemFiles"`
+	LinkedByStemFiles int64     `json:"linkedByStemFiles"`
 
 	// LinkedByStemSize Size in bytes
 	LinkedByStemSize Size `json:"linkedByStemSize"`
 
 	// MissingBackups Backups with a file that the last sync did not find
-	MissingBackups int    `json:"missingBackups"`
+	MissingBackups int64  `json:"missingBackups"`
 	Name           string `json:"name"`
 
 	// NotLookedForBackups Backups with a file where the last sync did not look
-	NotLookedForBackups int `json:"notLookedForBackups"`
-	OrphanFiles         int `json:"orphanFiles"`
+	NotLookedForBackups int64 `json:"notLookedForBackups"`
+	OrphanFiles         int64 `json:"orphanFiles"`
 
 	// OrphanSize Size in bytes
-	OrphanSize Size `json:"orphanSize"`
-	TotalFiles int  `json:"totalFiles"`
+	OrphanSize Size  `json:"orphanSize"`
+	TotalFiles int64 `json:"totalFiles"`
 
 	// TotalSize Size in bytes
 	TotalSize Size `json:"totalSize"`
@@ -932,16 +932,16 @@ type StorageStats_Overlaps struct {
 // StorageStats_Totals Each file of a bucket counts once, however many destinations overlap on it
 type StorageStats_Totals struct {
 	// LinkedByStemFiles Files that are linked only because they share the stem of a record's `storagePath`
-	LinkedByStemFiles int `json:"linkedByStemFiles"`
+	LinkedByStemFiles int64 `json:"linkedByStemFiles"`
 
 	// LinkedByStemSize Size in bytes
-	LinkedByStemSize Size `json:"linkedByStemSize"`
-	OrphanFiles      int  `json:"orphanFiles"`
+	LinkedByStemSize Size  `json:"linkedByStemSize"`
+	OrphanFiles      int64 `json:"orphanFiles"`
 
 	// OrphanSize Size in bytes
-	OrphanSize        Size `json:"orphanSize"`
-	TotalDestinations int  `json:"totalDestinations"`
-	TotalFiles        int  `json:"totalFiles"`
+	OrphanSize        Size  `json:"orphanSize"`
+	TotalDestinations int64 `json:"totalDestinations"`
+	TotalFiles        int64 `json:"totalFiles"`
 
 	// TotalSize Size in bytes
 	TotalSize Size `json:"totalSize"`
@@ -949,15 +949,15 @@ type StorageStats_Totals struct {
 
 // Sync defines model for Sync.
 type Sync struct {
-	BytesScanned   int        `json:"bytesScanned"`
+	BytesScanned   int64      `json:"bytesScanned"`
 	DestinationID  ID         `json:"destinationId"`
 	Error          string     `json:"error"`
-	FilesPerSecond float32    `json:"filesPerSecond"`
-	FilesScanned   int        `json:"filesScanned"`
+	FilesPerSecond float64    `json:"filesPerSecond"`
+	FilesScanned   int64      `json:"filesScanned"`
 	FinishedAt     TimeOrNull `json:"finishedAt"`
 	ID             ID         `json:"id"`
-	MissingBackups int        `json:"missingBackups"`
-	OrphanFiles    int        `json:"orphanFiles"`
+	MissingBackups int64      `json:"missingBackups"`
+	OrphanFiles    int64      `json:"orphanFiles"`
 	StartedAt      Time       `json:"startedAt"`
 	Status         SyncStatus `json:"status"`
 }
@@ -1016,7 +1016,7 @@ type IfMatchParam = string
 type IfNoneMatchParam string
 
 // LimitParam defines model for LimitParam.
-type LimitParam = int
+type LimitParam = int64
 
 // MinAgeParam defines model for MinAgeParam.
 type MinAgeParam = string
@@ -1068,12 +1068,12 @@ type BackupsDeletedReply_Data_Results struct {
 
 // BackupsDeletedReply_Data defines model for BackupsDeletedReply.Data.
 type BackupsDeletedReply_Data struct {
-	DeletedCount      int `json:"deletedCount"`
-	FailedCount       int `json:"failedCount"`
-	FilesDeletedCount int `json:"filesDeletedCount"`
+	DeletedCount      int64 `json:"deletedCount"`
+	FailedCount       int64 `json:"failedCount"`
+	FilesDeletedCount int64 `json:"filesDeletedCount"`
 
 	// FreedSpace Given with versioned
-	FreedSpace int                                `json:"freedSpace,omitempty,omitzero"`
+	FreedSpace int64                              `json:"freedSpace,omitempty,omitzero"`
 	Results    []BackupsDeletedReply_Data_Results `json:"results"`
 
 	// Versioned The bucket keeps versions of deleted files, which frees no space
@@ -1094,12 +1094,12 @@ type BackupsReply_Data struct {
 	Backups []Backup `json:"backups"`
 
 	// MissingCount With missing=true: backups with a missing file
-	MissingCount int `json:"missingCount,omitempty,omitzero"`
+	MissingCount int64 `json:"missingCount,omitempty,omitzero"`
 
 	// NotLookedForCount With missing=true: the others, with a file where no sync has looked
-	NotLookedForCount int `json:"notLookedForCount,omitempty,omitzero"`
-	TotalCount        int `json:"totalCount"`
-	TotalSize         int `json:"totalSize"`
+	NotLookedForCount int64 `json:"notLookedForCount,omitempty,omitzero"`
+	TotalCount        int64 `json:"totalCount"`
+	TotalSize         int64 `json:"totalSize"`
 }
 
 // BucketCreatedReply defines model for BucketCreatedReply.
@@ -1139,13 +1139,13 @@ type CleanedUpReply struct {
 
 // CleanedUpReply_Data defines model for CleanedUpReply.Data.
 type CleanedUpReply_Data struct {
-	DeletedCount int  `json:"deletedCount"`
-	DryRun       bool `json:"dryRun,omitempty,omitzero"`
+	DeletedCount int64 `json:"deletedCount"`
+	DryRun       bool  `json:"dryRun,omitempty,omitzero"`
 
 	// Errors The first 100 errors
 	Errors      []FileFailure `json:"errors"`
-	FailedCount int           `json:"failedCount"`
-	FreedSpace  int           `json:"freedSpace"`
+	FailedCount int64         `json:"failedCount"`
+	FreedSpace  int64         `json:"freedSpace"`
 
 	// Plan The files that a cleanup would delete, and a sample of them
 	Plan     CleanupPlan `json:"plan,omitempty,omitzero"`
@@ -1155,7 +1155,7 @@ type CleanedUpReply_Data struct {
 	Skipped Skipped `json:"skipped"`
 
 	// SoftDeleteSeconds How long the bucket keeps deleted files before their space is freed
-	SoftDeleteSeconds int `json:"softDeleteSeconds,omitempty,omitzero"`
+	SoftDeleteSeconds int64 `json:"softDeleteSeconds,omitempty,omitzero"`
 
 	// Versioned The bucket keeps versions of deleted files, which are not part of freedSpace
 	Versioned bool `json:"versioned,omitempty,omitzero"`
@@ -1272,7 +1272,7 @@ type FileDeletedReply_Data struct {
 	Deleted bool `json:"deleted"`
 
 	// FreedSpace Given with versioned
-	FreedSpace int    `json:"freedSpace,omitempty,omitzero"`
+	FreedSpace int64  `json:"freedSpace,omitempty,omitzero"`
 	Path       string `json:"path"`
 
 	// Versioned The bucket keeps versions of deleted files, which frees no space
@@ -1307,11 +1307,11 @@ type FilesDeletedReply_Data_Results struct {
 
 // FilesDeletedReply_Data defines model for FilesDeletedReply.Data.
 type FilesDeletedReply_Data struct {
-	DeletedCount int `json:"deletedCount"`
-	FailedCount  int `json:"failedCount"`
+	DeletedCount int64 `json:"deletedCount"`
+	FailedCount  int64 `json:"failedCount"`
 
 	// FreedSpace Given with versioned
-	FreedSpace int                              `json:"freedSpace,omitempty,omitzero"`
+	FreedSpace int64                            `json:"freedSpace,omitempty,omitzero"`
 	Results    []FilesDeletedReply_Data_Results `json:"results"`
 
 	// Versioned The bucket keeps versions of deleted files, which frees no space
@@ -1328,11 +1328,11 @@ type FilesReply struct {
 // FilesReply_Data defines model for FilesReply.Data.
 type FilesReply_Data struct {
 	Files       []File `json:"files"`
-	OrphanCount int    `json:"orphanCount"`
+	OrphanCount int64  `json:"orphanCount"`
 
 	// OrphanSize Size in bytes
-	OrphanSize Size `json:"orphanSize"`
-	Total      int  `json:"total"`
+	OrphanSize Size  `json:"orphanSize"`
+	Total      int64 `json:"total"`
 
 	// TotalSize Size in bytes
 	TotalSize Size `json:"totalSize"`
@@ -1364,9 +1364,9 @@ type FoldersReply_Data struct {
 
 // FoldersReply_Meta defines model for FoldersReply.Meta.
 type FoldersReply_Meta struct {
-	Depth     int  `json:"depth"`
-	Limit     int  `json:"limit"`
-	Truncated bool `json:"truncated"`
+	Depth     int64 `json:"depth"`
+	Limit     int64 `json:"limit"`
+	Truncated bool  `json:"truncated"`
 }
 
 // ImportedReply defines model for ImportedReply.
@@ -1377,23 +1377,23 @@ type ImportedReply struct {
 
 // ImportedReply_Data_Errors defines model for ImportedReply.Data.Errors.
 type ImportedReply_Data_Errors struct {
-	Line    int    `json:"line"`
+	Line    int64  `json:"line"`
 	Message string `json:"message"`
 }
 
 // ImportedReply_Data defines model for ImportedReply.Data.
 type ImportedReply_Data struct {
 	Errors      []ImportedReply_Data_Errors `json:"errors"`
-	FailedCount int                         `json:"failedCount"`
+	FailedCount int64                       `json:"failedCount"`
 
 	// Feed Whether the catalog has all records that were imported. It is incomplete from an import with refused records until
 	// each of them is stored, or until an import without refused records stores as many as that one did; and from the
 	// start of an import to its end.
-	Feed     Feed           `json:"feed"`
-	Imported map[string]int `json:"imported"`
+	Feed     Feed             `json:"feed"`
+	Imported map[string]int64 `json:"imported"`
 
 	// UnresolvedCount Failed records that name a location in none of the organization's buckets
-	UnresolvedCount int `json:"unresolvedCount,omitempty,omitzero"`
+	UnresolvedCount int64 `json:"unresolvedCount,omitempty,omitzero"`
 }
 
 // LinkedReply defines model for LinkedReply.
@@ -1410,8 +1410,8 @@ type MigratedReply struct {
 
 // MigratedReply_Data defines model for MigratedReply.Data.
 type MigratedReply_Data struct {
-	PitrConfigsUpdated int    `json:"pitrConfigsUpdated"`
-	SchedulesUpdated   int    `json:"schedulesUpdated"`
+	PitrConfigsUpdated int64  `json:"pitrConfigsUpdated"`
+	SchedulesUpdated   int64  `json:"schedulesUpdated"`
 	TargetStorageID    ID     `json:"targetStorageId"`
 	TargetStorageName  string `json:"targetStorageName"`
 }
@@ -1509,7 +1509,7 @@ type ClusterStatus200JSONResponseBody_Data struct {
 
 // RotateKeys200JSONResponseBody_Data defines parameters for RotateKeys.
 type RotateKeys200JSONResponseBody_Data struct {
-	Destinations int `json:"destinations"`
+	Destinations int64 `json:"destinations"`
 }
 
 // RotateKeys200JSONResponseBody defines parameters for RotateKeys.
@@ -1520,7 +1520,7 @@ type RotateKeys200JSONResponseBody struct {
 
 // RotateSecret200JSONResponseBody_Data defines parameters for RotateSecret.
 type RotateSecret200JSONResponseBody_Data struct {
-	Nodes int `json:"nodes"`
+	Nodes int64 `json:"nodes"`
 }
 
 // RotateSecret200JSONResponseBody defines parameters for RotateSecret.
@@ -1585,23 +1585,23 @@ type ImportRecordsParamsContentEncoding string
 
 // ImportRecords200JSONResponseBody_Data_Errors defines parameters for ImportRecords.
 type ImportRecords200JSONResponseBody_Data_Errors struct {
-	Line    int    `json:"line"`
+	Line    int64  `json:"line"`
 	Message string `json:"message"`
 }
 
 // ImportRecords200JSONResponseBody_Data defines parameters for ImportRecords.
 type ImportRecords200JSONResponseBody_Data struct {
 	Errors      []ImportRecords200JSONResponseBody_Data_Errors `json:"errors"`
-	FailedCount int                                            `json:"failedCount"`
+	FailedCount int64                                          `json:"failedCount"`
 
 	// Feed Whether the catalog has all records that were imported. It is incomplete from an import with refused records until
 	// each of them is stored, or until an import without refused records stores as many as that one did; and from the
 	// start of an import to its end.
-	Feed     Feed           `json:"feed"`
-	Imported map[string]int `json:"imported"`
+	Feed     Feed             `json:"feed"`
+	Imported map[string]int64 `json:"imported"`
 
 	// UnresolvedCount Failed records that name a location in none of the organization's buckets
-	UnresolvedCount int `json:"unresolvedCount,omitempty,omitzero"`
+	UnresolvedCount int64 `json:"unresolvedCount,omitempty,omitzero"`
 }
 
 // CheckImportParams defines parameters for CheckImport.
@@ -1740,9 +1740,9 @@ type ListFolders200JSONResponseBody_Data struct {
 
 // ListFolders200JSONResponseBody_Meta defines parameters for ListFolders.
 type ListFolders200JSONResponseBody_Meta struct {
-	Depth     int  `json:"depth"`
-	Limit     int  `json:"limit"`
-	Truncated bool `json:"truncated"`
+	Depth     int64 `json:"depth"`
+	Limit     int64 `json:"limit"`
+	Truncated bool  `json:"truncated"`
 }
 
 // CreateFolder200JSONResponseBody_Data defines parameters for CreateFolder.
@@ -1830,12 +1830,12 @@ type ListBackups200JSONResponseBody_Data struct {
 	Backups []Backup `json:"backups"`
 
 	// MissingCount With missing=true: backups with a missing file
-	MissingCount int `json:"missingCount,omitempty,omitzero"`
+	MissingCount int64 `json:"missingCount,omitempty,omitzero"`
 
 	// NotLookedForCount With missing=true: the others, with a file where no sync has looked
-	NotLookedForCount int `json:"notLookedForCount,omitempty,omitzero"`
-	TotalCount        int `json:"totalCount"`
-	TotalSize         int `json:"totalSize"`
+	NotLookedForCount int64 `json:"notLookedForCount,omitempty,omitzero"`
+	TotalCount        int64 `json:"totalCount"`
+	TotalSize         int64 `json:"totalSize"`
 }
 
 // DeleteBackups200JSONResponseBody_Data_Results defines parameters for DeleteBackups.
@@ -1850,12 +1850,12 @@ type DeleteBackups200JSONResponseBody_Data_Results struct {
 
 // DeleteBackups200JSONResponseBody_Data defines parameters for DeleteBackups.
 type DeleteBackups200JSONResponseBody_Data struct {
-	DeletedCount      int `json:"deletedCount"`
-	FailedCount       int `json:"failedCount"`
-	FilesDeletedCount int `json:"filesDeletedCount"`
+	DeletedCount      int64 `json:"deletedCount"`
+	FailedCount       int64 `json:"failedCount"`
+	FilesDeletedCount int64 `json:"filesDeletedCount"`
 
 	// FreedSpace Given with versioned
-	FreedSpace int                                             `json:"freedSpace,omitempty,omitzero"`
+	FreedSpace int64                                           `json:"freedSpace,omitempty,omitzero"`
 	Results    []DeleteBackups200JSONResponseBody_Data_Results `json:"results"`
 
 	// Versioned The bucket keeps versions of deleted files, which frees no space
@@ -1883,13 +1883,13 @@ type CleanupOrphansParams struct {
 
 // CleanupOrphans200JSONResponseBody_Data defines parameters for CleanupOrphans.
 type CleanupOrphans200JSONResponseBody_Data struct {
-	DeletedCount int  `json:"deletedCount"`
-	DryRun       bool `json:"dryRun,omitempty,omitzero"`
+	DeletedCount int64 `json:"deletedCount"`
+	DryRun       bool  `json:"dryRun,omitempty,omitzero"`
 
 	// Errors The first 100 errors
 	Errors      []FileFailure `json:"errors"`
-	FailedCount int           `json:"failedCount"`
-	FreedSpace  int           `json:"freedSpace"`
+	FailedCount int64         `json:"failedCount"`
+	FreedSpace  int64         `json:"freedSpace"`
 
 	// Plan The files that a cleanup would delete, and a sample of them
 	Plan     CleanupPlan `json:"plan,omitempty,omitzero"`
@@ -1899,7 +1899,7 @@ type CleanupOrphans200JSONResponseBody_Data struct {
 	Skipped Skipped `json:"skipped"`
 
 	// SoftDeleteSeconds How long the bucket keeps deleted files before their space is freed
-	SoftDeleteSeconds int `json:"softDeleteSeconds,omitempty,omitzero"`
+	SoftDeleteSeconds int64 `json:"softDeleteSeconds,omitempty,omitzero"`
 
 	// Versioned The bucket keeps versions of deleted files, which are not part of freedSpace
 	Versioned bool `json:"versioned,omitempty,omitzero"`
@@ -1916,7 +1916,7 @@ type DeleteFile200JSONResponseBody_Data struct {
 	Deleted bool `json:"deleted"`
 
 	// FreedSpace Given with versioned
-	FreedSpace int    `json:"freedSpace,omitempty,omitzero"`
+	FreedSpace int64  `json:"freedSpace,omitempty,omitzero"`
 	Path       string `json:"path"`
 
 	// Versioned The bucket keeps versions of deleted files, which frees no space
@@ -1950,11 +1950,11 @@ type ListFilesParamsConsistency string
 // ListFiles200JSONResponseBody_Data defines parameters for ListFiles.
 type ListFiles200JSONResponseBody_Data struct {
 	Files       []File `json:"files"`
-	OrphanCount int    `json:"orphanCount"`
+	OrphanCount int64  `json:"orphanCount"`
 
 	// OrphanSize Size in bytes
-	OrphanSize Size `json:"orphanSize"`
-	Total      int  `json:"total"`
+	OrphanSize Size  `json:"orphanSize"`
+	Total      int64 `json:"total"`
 
 	// TotalSize Size in bytes
 	TotalSize Size `json:"totalSize"`
@@ -1980,11 +1980,11 @@ type DeleteFiles200JSONResponseBody_Data_Results struct {
 
 // DeleteFiles200JSONResponseBody_Data defines parameters for DeleteFiles.
 type DeleteFiles200JSONResponseBody_Data struct {
-	DeletedCount int `json:"deletedCount"`
-	FailedCount  int `json:"failedCount"`
+	DeletedCount int64 `json:"deletedCount"`
+	FailedCount  int64 `json:"failedCount"`
 
 	// FreedSpace Given with versioned
-	FreedSpace int                                           `json:"freedSpace,omitempty,omitzero"`
+	FreedSpace int64                                         `json:"freedSpace,omitempty,omitzero"`
 	Results    []DeleteFiles200JSONResponseBody_Data_Results `json:"results"`
 
 	// Versioned The bucket keeps versions of deleted files, which frees no space
@@ -2041,8 +2041,8 @@ type MigrateJSONBody struct {
 
 // Migrate200JSONResponseBody_Data defines parameters for Migrate.
 type Migrate200JSONResponseBody_Data struct {
-	PitrConfigsUpdated int    `json:"pitrConfigsUpdated"`
-	SchedulesUpdated   int    `json:"schedulesUpdated"`
+	PitrConfigsUpdated int64  `json:"pitrConfigsUpdated"`
+	SchedulesUpdated   int64  `json:"schedulesUpdated"`
 	TargetStorageID    ID     `json:"targetStorageId"`
 	TargetStorageName  string `json:"targetStorageName"`
 }
