@@ -57,8 +57,12 @@ func (e *Error) Error() string {
 	return text
 }
 
-// readError returns the error that a response reports, and closes it.
-func readError(resp *http.Response) error {
+// CheckResponse returns nil for a success. For any other response it returns the error that
+// it reports, an *Error if the response is from a node, and closes it.
+func CheckResponse(resp *http.Response) error {
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
 	defer func() { _ = resp.Body.Close() }()
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxError))
 	var envelope struct {

@@ -80,8 +80,8 @@ func send[T any](ctx context.Context, c *Client, r *request) (*Response[T], erro
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode/100 != 2 {
-		return nil, readError(resp)
+	if err := CheckResponse(resp); err != nil {
+		return nil, err
 	}
 	return &Response[T]{Header: resp.Header, Body: resp.Body}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	apiclient "firescan/api/client"
 	"firescan/node"
 )
 
@@ -154,8 +155,8 @@ func (a *app) asRoot(dataDir string, do func(*client) error) error {
 			return err
 		}
 		err = do(c)
-		e, ok := errors.AsType[*apiError](err)
-		if !ok || !e.unauthorized() {
+		e, ok := errors.AsType[*apiclient.Error](err)
+		if !ok || (e.Code != apiclient.CodeUNAUTHORIZED && e.Code != apiclient.CodePERMISSIONDENIED) {
 			return err
 		}
 		err = fmt.Errorf("this command needs the root token: set FIRESCAN_ROOT_TOKEN or --data-dir (%s)", e.Code)

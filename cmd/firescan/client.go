@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	apiclient "firescan/api/client"
 )
 
 const (
@@ -66,6 +68,60 @@ func newClient(addr, token, org, caFile string) (*client, error) {
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
 	return &client{base: strings.TrimRight(u.Scheme+"://"+u.Host+u.Path, "/"), token: token, org: org, http: &http.Client{Transport: transport}}, nil
+}
+
+// api returns the generated client, for calls that end within callTimeout.
+func (c *client) api() *apiclient.Client { return c.generated(callTimeout) }
+
+// unlimited returns the generated client, for streams and calls whose duration grows with
+// the number of files.
+func (c *client) unlimited() *apiclient.Client { return c.generated(0) }
+
+func (c *client) generated(timeout time.Duration) *apiclient.Client {
+	return &apiclient.Client{
+		Address: c.base, Token: c.token, Organization: c.org, IdempotencyKey: c.idempotencyKey, HTTP: &sender{c, timeout},
+	}
+}
+
+// A sender sends the requests of the generated client.
+type sender struct {
+	client  *client
+	timeout time.Duration // 0: none
+}
+
+// Do implements apiclient.Doer. Its errors name the next step.
+func (s *sender) Do(r *http.Request) (*http.Response, error) {
+	ctx, cancel := r.Context(), func() {}
+	if s.timeout > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, errTimeout)
+	}
+	resp, err := s.client.http.Do(r.WithContext(ctx))
+	if err != nil {
+		defer cancel()
+		return nil, s.client.connectionError(ctx, err)
+	}
+	resp.Body = &body{resp.Body, cancel, func() error { return context.Cause(ctx) }}
+	return resp, nil
+}
+
+// A body is the body of a response. Its read errors state why a request was interrupted.
+type body struct {
+	io.ReadCloser
+	cancel func()
+	cause  func() error
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = cmp.Or(b.cause(), err)
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	b.cancel()
+	return b.ReadCloser.Close()
 }
 
 // call sends body as JSON unless it is nil, and decodes the data of the response into
@@ -144,18 +200,10 @@ func (c *client) stream(ctx context.Context, method, path, contentType string, b
 	if err != nil {
 		return nil, c.connectionError(ctx, err)
 	}
-	if resp.StatusCode/100 == 2 {
-		return resp.Body, nil
+	if err := apiclient.CheckResponse(resp); err != nil {
+		return nil, err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	var envelope struct{ Error *apiError }
-	_ = json.Unmarshal(raw, &envelope) // unknown details are ignored
-	if envelope.Error == nil || envelope.Error.Message == "" {
-		return nil, fmt.Errorf("%s %s: %s, not from a firescan node: check FIRESCAN_ADDR", method, c.base+path, resp.Status)
-	}
-	envelope.Error.Status = resp.StatusCode
-	return nil, envelope.Error
+	return resp.Body, nil
 }
 
 func unexpectedResponse(err error) error {

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	apiclient "firescan/api/client"
 	"firescan/bench/bucketserver"
 	"firescan/provider/providertest/versitygw"
 )
@@ -96,7 +97,7 @@ func TestDeletes(t *testing.T) {
 		"acme/linked.backup": "FILE_NOT_ORPHAN", "acme/linked.meta.json": "FILE_NOT_ORPHAN", "acme/nothing.backup": "FILE_NOT_FOUND",
 		"acme/x/../linked.backup": "FILE_NOT_ORPHAN", "acme//linked.backup": "FILE_NOT_ORPHAN", "acme/./linked.backup": "FILE_NOT_ORPHAN", "/acme/linked.backup": "FILE_NOT_ORPHAN",
 	} {
-		if err := remove(path); !isCode(err, code) {
+		if err := remove(path); !isCode(err, apiclient.Code(code)) {
 			t.Errorf("delete %q: %v, want %s", path, err, code)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	apiclient "firescan/api/client"
 	"firescan/bench/bucketserver"
 	"firescan/catalog"
 	"firescan/node"
@@ -264,7 +265,7 @@ func retry(ctx context.Context, c *client, step func(*client) error) error {
 	once.idempotencyKey = rand.Text()
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := step(&once)
-		if e, ok := errors.AsType[*apiError](err); err != nil && (!ok || e.Code != "NO_LEADER") {
+		if err != nil && !isCode(err, apiclient.CodeNOLEADER) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err

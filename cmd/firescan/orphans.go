@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"firescan/api"
+	apiclient "firescan/api/client"
 )
 
 // A cleanupPlan is the response to a dry run of a cleanup.
@@ -248,7 +248,7 @@ func (p *cleanupPlan) question() question {
 func (c *cleanup) execute(cmd *cobra.Command, p *cleanupPlan) error {
 	fmt.Fprintln(c.app.err, "Deleting; an interrupt stops it after the current requests.")
 	raw, err := c.post(cmd)
-	if refused, ok := errors.AsType[*apiError](err); ok && refused.Code == "CLEANUP_TOO_LARGE" {
+	if isCode(err, apiclient.CodeCLEANUPTOOLARGE) {
 		return fmt.Errorf("%w; to delete them all the same, give --confirm %s", err, p.Hash)
 	}
 	if err != nil {

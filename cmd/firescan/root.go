@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	apiclient "firescan/api/client"
 )
 
 const (
@@ -28,6 +30,9 @@ func run(ctx context.Context, a *app, args []string) int {
 		return exitOK
 	}
 	code, text := exitFailed, err.Error()
+	if e, ok := errors.AsType[*apiclient.Error](err); ok && nextStep[e.Code] != "" {
+		text += "; " + nextStep[e.Code]
+	}
 	_, unwatched := errors.AsType[*unwatchedError](err)
 	_, usage := errors.AsType[usageError](err)
 	switch {

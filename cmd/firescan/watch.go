@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	apiclient "firescan/api/client"
 )
 
 const (
@@ -124,7 +126,7 @@ func (c *client) waitForSyncs(ctx context.Context, ids []string, show ...func(sy
 				continue
 			}
 			err := c.call(ctx, http.MethodGet, "/api/v1/storage/syncs/"+url.PathEscape(id), nil, &syncs[i])
-			if e, ok := errors.AsType[*apiError](err); err != nil && (!ok || e.Code != "NO_LEADER") {
+			if err != nil && !isCode(err, apiclient.CodeNOLEADER) {
 				return nil, fmt.Errorf("watch the sync, which continues (`firescan sync list` shows it): %w", err)
 			}
 			if syncs[i].ended() {
