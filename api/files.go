@@ -40,7 +40,7 @@ func fileFilter(q *query, now time.Time) index.Query {
 // stream in constant memory.
 func (h *files) list(c *call) error {
 	q := c.query()
-	filter, force := fileFilter(q, c.backend.now()), q.boolean("force")
+	filter, force := fileFilter(q, c.backend.now()), q.force()
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ type typeStats struct {
 // stats returns the totals of a destination.
 func (h *files) stats(c *call) error {
 	q := c.query()
-	force := q.boolean("force")
+	force := q.force()
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func TestFailedLogins(t *testing.T) {
 	if a := r.do(catalog.RoleViewer, "GET", destinationsPath, ""); a.status != http.StatusOK {
 		t.Errorf("a valid token: %d %s", a.status, a.raw)
 	}
-	if _, err := (sockets{r.server.backend, r.server.hub}).Connect("127.0.0.1/32", []byte(`{"token":"x"}`)); err == nil {
+	if _, err := (sockets{r.server.backend, r.server.hub}).Connect(socketio.Opening{Address: "127.0.0.1/32"}, []byte(`{"token":"x"}`)); err == nil {
 		t.Error("a Socket.IO client connected with an unknown token")
 	}
 	r.metric(`firescan_limited_total{quota="failed-logins"} 2`)
@@ -159,11 +159,11 @@ func TestSocketIOStreamLimit(t *testing.T) {
 	r.limit(Limits{TokenStreams: 1})
 	app := sockets{r.server.backend, r.server.hub}
 	auth := []byte(`{"token":"` + r.tokens[catalog.RoleViewer] + `","organizationId":"` + org + `"}`)
-	first, err := app.Connect("a", auth)
+	first, err := app.Connect(socketio.Opening{Address: "a"}, auth)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = app.Connect("a", auth)
+	_, err = app.Connect(socketio.Opening{Address: "a"}, auth)
 	if refused, ok := errors.AsType[*socketio.Refusal](err); !ok || refused.Data.(refusalData).Code != CodeRateLimited {
 		t.Errorf("a second client: %v", err)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,9 +26,15 @@ func TestHeadAndOptions(t *testing.T) {
 		if path == "/api/v1/storage/syncs/"+id {
 			continue // there is none
 		}
+		if slices.Contains(parameters(route.method, route.path), "force") {
+			path += "?force=true"
+		}
 		if a := plainRequest(t, r, http.MethodHead, path); a.StatusCode != http.StatusOK {
 			t.Errorf("HEAD %s: %d", path, a.StatusCode)
 		}
+	}
+	if a := r.do(catalog.RoleViewer, "GET", "/api/v1/storage/syncs", ""); len(a.at("data", "syncs").([]any)) > 0 {
+		t.Errorf("HEAD with force=true started a sync: %s", a.raw)
 	}
 }
 

@@ -250,6 +250,9 @@ func (q *query) id(name string) string {
 	return q.str(name)
 }
 
+// force returns the parameter force. HEAD has no effect, so it must not start a sync.
+func (q *query) force() bool { return q.boolean("force") && q.call.Request.Method != http.MethodHead }
+
 func (q *query) boolean(name string) bool {
 	if _, given := q.values[name]; !given {
 		return false

@@ -103,7 +103,7 @@ func New(c Config) (*Server, error) {
 	s.stats = &stats{s.backend, s.shards}
 	s.events = &events{s.hub, usualHeartbeat}
 	s.router = s.newRouter()
-	s.sockets = socketio.New(socketio.Config{Application: sockets{s.backend, s.hub}, Address: limits.key, Logger: c.Logger, PingInterval: usualHeartbeat})
+	s.sockets = socketio.New(socketio.Config{Application: sockets{s.backend, s.hub}, Open: s.backend.openSocket, Logger: c.Logger, PingInterval: usualHeartbeat})
 	return s, nil
 }
 

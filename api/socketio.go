@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -22,9 +23,23 @@ type sockets struct {
 
 var _ socketio.Application = sockets{}
 
+// maxOpeningToken is the maximum length of a token in the request that opens a session. It is
+// kept until the client has authenticated.
+const maxOpeningToken = 1024
+
+// openSocket returns the address and the token of a request that opens a session: the token
+// in the header Authorization, or in the query.
+func (b *backend) openSocket(r *http.Request) socketio.Opening {
+	token := cmp.Or(r.Header.Get("Authorization"), r.URL.Query().Get("token"))
+	if len(token) > maxOpeningToken {
+		token = "" // as good as none
+	}
+	return socketio.Opening{Address: b.limits.key(r), Token: strings.Clone(token)}
+}
+
 // Connect implements socketio.Application, with the rules of the event stream.
-func (s sockets) Connect(address string, auth json.RawMessage) (socketio.Client, error) {
-	client, err := s.connect(address, auth)
+func (s sockets) Connect(opened socketio.Opening, auth json.RawMessage) (socketio.Client, error) {
+	client, err := s.connect(opened, auth)
 	if err == nil {
 		return client, nil
 	}
@@ -43,7 +58,9 @@ type refusalData struct {
 	Details any  `json:"details,omitempty"`
 }
 
-func (s sockets) connect(address string, auth json.RawMessage) (socketio.Client, error) {
+// connect takes the token from auth or else from the request that opened the session, with or
+// without "Bearer ". The organization is that of the token, unless the client names another.
+func (s sockets) connect(opened socketio.Opening, auth json.RawMessage) (socketio.Client, error) {
 	var in struct {
 		Token          string `json:"token"`
 		OrganizationID string `json:"organizationId"`
@@ -51,16 +68,17 @@ func (s sockets) connect(address string, auth json.RawMessage) (socketio.Client,
 	if len(auth) > 0 && json.Unmarshal(auth, &in) != nil {
 		return nil, invalidField("auth", "must be an object with the strings token and organizationId")
 	}
-	if in.Token == "" {
-		return nil, &Error{Code: CodeUnauthorized, Message: "Send a token in the handshake as auth: {token, organizationId}"}
+	plain := withoutScheme(cmp.Or(in.Token, opened.Token))
+	if plain == "" {
+		return nil, &Error{Code: CodeUnauthorized, Message: "Send a token in the handshake as auth: {token}, in the header Authorization, or as the parameter token of the query"}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), quick)
 	defer cancel()
-	token, err := s.backend.identify(ctx, address, in.Token)
+	token, err := s.backend.identify(ctx, opened.Address, plain)
 	if err != nil {
 		return nil, err
 	}
-	if err := Read.admit(token, in.OrganizationID, invalidField("auth.organizationId", "is required")); err != nil {
+	if err := Read.admit(token, cmp.Or(in.OrganizationID, token.Org), &Error{Code: CodeDenied, Message: "The token belongs to no organization"}); err != nil {
 		return nil, err
 	}
 	l, err := s.hub.listen(token.Org, token.Id, asSocketIO)
@@ -68,6 +86,15 @@ func (s sockets) connect(address string, auth json.RawMessage) (socketio.Client,
 		return nil, err
 	}
 	return &socket{s, token, l}, nil
+}
+
+// withoutScheme returns a token without the scheme that headers have before it.
+func withoutScheme(token string) string {
+	token = strings.TrimSpace(token)
+	if scheme, plain, ok := strings.Cut(token, " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(plain)
+	}
+	return token
 }
 
 // socket is a connected client. It is in the room of its organization and in no other.

@@ -83,7 +83,7 @@ type statsMeta struct {
 // their syncs and does not wait for them.
 func (h *stats) get(c *call) error {
 	q := c.query()
-	force := q.boolean("force")
+	force := q.force()
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -29,10 +29,19 @@ const (
 
 // Application authenticates clients. It is called from several goroutines.
 type Application interface {
-	// Connect authenticates a client. The argument address is where it comes from, and
-	// auth the JSON object that it sent, or empty. The client sees the content of a
-	// *Refusal, and of other errors only that there was one.
-	Connect(address string, auth json.RawMessage) (Client, error)
+	// Connect authenticates a client by what the request that opened its session had, and
+	// by the JSON object auth that it sent since, or empty. The client sees the content of
+	// a *Refusal, and of other errors only that there was one.
+	Connect(opened Opening, auth json.RawMessage) (Client, error)
+}
+
+// An Opening is what is kept of the request that opened a session.
+type Opening struct {
+	// Address is the address of the client.
+	Address string
+	// Token is what the request itself has to authenticate the client, or empty. It has
+	// a bound, since strangers may open sessions.
+	Token string
 }
 
 // Client is the application's side of a connected client.
@@ -62,9 +71,9 @@ func (r *Refusal) Error() string { return r.Message }
 // Config configures a Server. Zero durations mean the default.
 type Config struct {
 	Application Application
-	// Address returns the address of the client of a request.
-	Address func(*http.Request) string
-	Logger  *slog.Logger
+	// Open returns what to keep of a request that opens a session.
+	Open   func(*http.Request) Opening
+	Logger *slog.Logger
 	// PingInterval is the time between pings, and between calls of Authorized.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to return a ping.

@@ -48,7 +48,7 @@ type quietApp struct{}
 
 type quietClient struct{ closed int }
 
-func (quietApp) Connect(string, json.RawMessage) (Client, error) { return &quietClient{}, nil }
+func (quietApp) Connect(Opening, json.RawMessage) (Client, error) { return &quietClient{}, nil }
 
 func (*quietClient) Events() <-chan []byte                    { return nil }
 func (*quietClient) Authorized() bool                         { return true }
@@ -61,7 +61,7 @@ func FuzzSession(f *testing.F) {
 	for _, s := range []string{"40\x1e421[\"a\"]", "40{}\x1e41", "3\x1e40/x,\x1e40", "40\x1e2\x1e5", "40\x1e42[\"a\",{\"_placeholder\":true}]"} {
 		f.Add(s)
 	}
-	server := New(Config{Application: quietApp{}, Address: remoteAddress, Logger: slog.New(slog.DiscardHandler)})
+	server := New(Config{Application: quietApp{}, Open: remoteAddress, Logger: slog.New(slog.DiscardHandler)})
 	defer server.Close()
 	f.Fuzz(func(t *testing.T, body string) {
 		one := server.open(httptest.NewRequest(http.MethodGet, "/", nil))

@@ -82,7 +82,7 @@ type connectError struct {
 
 // connect authenticates the client.
 func (s *session) connect(auth json.RawMessage) error {
-	client, err := s.config.Application.Connect(s.address, auth)
+	client, err := s.config.Application.Connect(s.opened, auth)
 	if err != nil {
 		refused := connectError{Message: "The connection was refused"}
 		if r, ok := errors.AsType[*Refusal](err); ok {

@@ -140,7 +140,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, serve func(*web
 
 // open opens a session. It returns nil when the server is closed.
 func (s *Server) open(r *http.Request) *session {
-	one := newSession(s.config, s.registry, rand.Text(), s.config.Address(r))
+	one := newSession(s.config, s.registry, rand.Text(), s.config.Open(r))
 	if !s.registry.add(one) {
 		return nil
 	}

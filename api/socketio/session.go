@@ -21,7 +21,7 @@ type session struct {
 	config   *Config
 	registry *registry
 	id       string // secret
-	address  string // of the client when it opened the session
+	opened   Opening
 	done     chan struct{}
 	replies  chan []byte // packets for this client only
 	// sending is held by the transport that sends packets: by each poll for itself, by a
@@ -43,9 +43,9 @@ type session struct {
 	conn      *websocket.Conn
 }
 
-func newSession(c *Config, r *registry, id, address string) *session {
+func newSession(c *Config, r *registry, id string, opened Opening) *session {
 	return &session{
-		config: c, registry: r, id: id, address: address, done: make(chan struct{}), replies: make(chan []byte, maxReplies), sending: make(chan struct{}, 1),
+		config: c, registry: r, id: id, opened: opened, done: make(chan struct{}), replies: make(chan []byte, maxReplies), sending: make(chan struct{}, 1),
 		pingAt: time.Now().Add(c.PingInterval), probed: make(chan struct{}),
 	}
 }

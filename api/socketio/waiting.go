@@ -20,7 +20,7 @@ func newWaiting() *waiting {
 
 // add adds a session. It returns the session that must end for it, or nil.
 func (w *waiting) add(s *session) (oldest *session) {
-	own := w.byAddress[s.address]
+	own := w.byAddress[s.opened.Address]
 	switch {
 	case own != nil && own.Len() >= maxPerAddress:
 		oldest = own.Front().Value.(*session)
@@ -30,9 +30,9 @@ func (w *waiting) add(s *session) (oldest *session) {
 	if oldest != nil {
 		w.remove(oldest)
 	}
-	if own = w.byAddress[s.address]; own == nil { // also when remove has removed it
+	if own = w.byAddress[s.opened.Address]; own == nil { // also when remove has removed it
 		own = list.New()
-		w.byAddress[s.address] = own
+		w.byAddress[s.opened.Address] = own
 	}
 	w.places[s] = place{w.all.PushBack(s), own.PushBack(s)}
 	return oldest
@@ -46,8 +46,8 @@ func (w *waiting) remove(s *session) {
 	}
 	delete(w.places, s)
 	w.all.Remove(p.all)
-	own := w.byAddress[s.address]
+	own := w.byAddress[s.opened.Address]
 	if own.Remove(p.own); own.Len() == 0 {
-		delete(w.byAddress, s.address)
+		delete(w.byAddress, s.opened.Address)
 	}
 }

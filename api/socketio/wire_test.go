@@ -54,28 +54,28 @@ func (f *fake) Handle(event string, args []json.RawMessage) any {
 }
 
 // Connect implements Application.
-func (r *rig) Connect(_ string, auth json.RawMessage) (Client, error) {
+func (r *rig) Connect(opened Opening, auth json.RawMessage) (Client, error) {
 	switch string(auth) {
 	case `{"who":"denied"}`:
 		return nil, &Refusal{"You may not", map[string]int{"code": 7}}
 	case `{"who":"broken"}`:
 		return nil, errors.New("internal")
 	}
-	f := &fake{auth: string(auth), events: make(chan []byte, 64), closed: make(chan bool, 1)}
+	f := &fake{auth: opened.Token + string(auth), events: make(chan []byte, 64), closed: make(chan bool, 1)}
 	r.clients <- f
 	return f, nil
 }
 
-// remoteAddress returns the address of a request without its port.
-func remoteAddress(r *http.Request) string {
+// remoteAddress keeps the address of a request without its port, and a token of its query.
+func remoteAddress(r *http.Request) Opening {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	return host
+	return Opening{Address: host, Token: r.URL.Query().Get("token")}
 }
 
 func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
 	r := &rig{t: t, clients: make(chan *fake, 4096)}
-	c.Application, c.Address = r, remoteAddress
+	c.Application, c.Open = r, remoteAddress
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
