@@ -197,22 +197,30 @@ func (r *Resolver) resolve(d *pb.Destination, text string, folders bool) ([]Plac
 		r.addPath(&p, d, text, trimmed)
 		r.addAfterBuckets(&p, trimmed)
 		r.addParts(&p, d, trimmed)
-		p.addFolders()
+		if whole := p.addFolders(); whole && folders {
+			return nil, wholeBucket(text)
+		}
 		p.addUnicode()
 		return p.list, nil
 	}
 	r.addAfterBuckets(&p, trimmed)
 	r.addParts(&p, d, trimmed)
 	if len(p.list) == 0 && p.whole {
-		return nil, refuse(CodeUnresolved, "%q is a whole bucket: name an object or a folder in it", clip(text))
+		return nil, wholeBucket(text)
 	}
 	if len(p.list) == 0 {
 		return nil, refuse(CodeUnresolved, "%q is in no bucket of the organization: create a storage destination for its bucket, or correct it", clip(text))
 	}
-	p.addFolders()
+	if whole := p.addFolders(); whole && folders {
+		return nil, wholeBucket(text)
+	}
 	p.add(Place{Key: text}) // an object may have such a key
 	p.addUnicode()
 	return p.list, nil
+}
+
+func wholeBucket(text string) error {
+	return refuse(CodeUnresolved, "%q is a whole bucket: name an object or a folder in it", clip(text))
 }
 
 // isAddress reports whether a location without a scheme is most likely no key: it begins with a
@@ -233,12 +241,12 @@ func (r *Resolver) isPlainKey(d *pb.Destination, text string) bool {
 	if text == "" || text[0] == '/' || text[len(text)-1] == '/' || text[0] <= ' ' || text[len(text)-1] <= ' ' ||
 		strings.IndexByte(openQuotes, text[0]) >= 0 || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") ||
 		strings.HasSuffix(text, "/.") || strings.HasSuffix(text, "/..") ||
-		manifestFolder(text) != "" {
+		manifestFolder(text) != "" || sentinelOf(text) != "" {
 		return false
 	}
 	for i := range len(text) {
 		switch c := text[i]; {
-		case strings.IndexByte(`%\:+?#*{`+listSeparators, c) >= 0 || c >= utf8.RuneSelf:
+		case strings.IndexByte(`%\:+?#*{[`+listSeparators, c) >= 0 || c >= utf8.RuneSelf:
 			return false
 		case c == '/' && (text[i+1] == '/' || strings.HasPrefix(text[i+1:], "./") || strings.HasPrefix(text[i+1:], "../")):
 			return false

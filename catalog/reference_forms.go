@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
@@ -9,6 +11,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	pb "firescan/catalog/catalogpb"
 	"firescan/keyspace"
@@ -98,8 +102,8 @@ func (r *Resolver) addAfterBuckets(p *places, text string) {
 // afterBucket are the bytes that may follow the name of a bucket.
 const afterBucket = `/\:|,;?@ `
 
-// afterBuckets returns the buckets that a location names, alone or at the begin of a host,
-// each with the text that follows.
+// afterBuckets returns the buckets that a location names, alone or in a host, each with the text
+// that follows.
 func (r *Resolver) afterBuckets(text string) iter.Seq2[string, string] {
 	return func(yield func(bucket, rest string) bool) {
 		for start, i := 0, 0; i < len(text); i++ {
@@ -114,14 +118,33 @@ func (r *Resolver) afterBuckets(text string) iter.Seq2[string, string] {
 			case text[i] == '@': // BUCKET@ACCOUNT/KEY
 				_, after, _ = strings.Cut(after, "/")
 			}
-			for end := len(name); end > 0; end = strings.LastIndexByte(name[:end], '.') {
-				if len(r.buckets[name[:end]]) == 0 {
+			for bucket := range partsOfHost(name) {
+				if len(r.buckets[bucket]) == 0 {
 					continue
 				}
-				if rest := cutCollection(before, strings.TrimLeft(after, `/\:|,; `)); rest != "" && !yield(name[:end], rest) {
+				if rest := cutCollection(before, strings.TrimLeft(after, `/\:|,; `)); rest != "" && !yield(bucket, rest) {
 					return
 				}
 			}
+		}
+	}
+}
+
+// partsOfHost returns the names that a host, as in BUCKET.s3.amazonaws.com and s3.BUCKET, may
+// have as that of a bucket, which may have dots.
+func partsOfHost(host string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for start := 0; start < len(host); {
+			for end := len(host); end > start; end = strings.LastIndexByte(host[:end], '.') {
+				if !yield(host[start:end]) {
+					return
+				}
+			}
+			dot := strings.IndexByte(host[start:], '.')
+			if dot < 0 {
+				return
+			}
+			start += dot + 1
 		}
 	}
 }
@@ -147,7 +170,7 @@ func addressForms(rest string) (forms []string) {
 	rest, _, _ = strings.Cut(rest, ";tab=")
 	key, query, _ := strings.Cut(rest, "?")
 	if values, err := url.ParseQuery(query); err == nil {
-		for _, name := range []string{"prefix", "name"} {
+		for _, name := range []string{"prefix", "name", "path", "key"} {
 			if value := values.Get(name); value != "" {
 				forms = append(forms, value)
 			}
@@ -159,7 +182,25 @@ func addressForms(rest string) (forms []string) {
 	if strings.Contains(query, "=") {
 		forms = append(forms, key)
 	}
-	return append(forms, withoutVersion(rest)...)
+	return append(append(forms, withoutVersion(rest)...), consoleForms(key)...)
+}
+
+// consoleForms returns what the part of a console's address after the bucket may mean as a key:
+// Firebase has files/~2Fdb~2Fk.backup, Cloudflare db%2Fk.backup/details, Scaleway
+// explorer/db/k.backup, and MinIO the key in base64.
+func consoleForms(text string) (forms []string) {
+	if key, ok := strings.CutSuffix(text, "/details"); ok {
+		forms = append(forms, key)
+	}
+	switch word, key, _ := strings.Cut(text, "/"); word {
+	case "files", "explorer", "browse":
+		forms = append(forms, key, strings.TrimLeft(strings.ReplaceAll(key, "~2F", "/"), "/"))
+	}
+	decoded, err := base64.StdEncoding.DecodeString(text)
+	if err == nil && len(decoded) > 0 && utf8.Valid(decoded) && bytes.IndexFunc(decoded, unicode.IsControl) < 0 {
+		forms = append(forms, string(decoded))
+	}
+	return forms
 }
 
 // isNameByte reports whether the name of a bucket may have a byte.
@@ -205,24 +246,29 @@ func (r *Resolver) addParts(p *places, d *pb.Destination, text string) {
 
 // addFolders adds the folder of each manifest, since a backup that is named by its manifest
 // needs the files that the manifest lists, those that patterns name, and those that the readings
-// may be.
-func (p *places) addFolders() {
+// may be. It reports whether a pattern names files of the whole bucket, and of no folder.
+func (p *places) addFolders() (whole bool) {
 	folders := p.folders && !slices.ContainsFunc(p.list, func(l Place) bool { return l.Prefix || !mayBeFolder(l.Key) })
+	bounded := false
 	for _, place := range p.list {
+		p.add(Place{Bucket: place.Bucket, Key: sentinelOf(place.Key)})
 		if place.Prefix {
 			continue
 		}
 		if folder := manifestFolder(place.Key); folder != "" {
 			p.add(Place{Bucket: place.Bucket, Key: folder, Prefix: true})
 		}
-		if pattern := strings.IndexAny(place.Key, "*{"); pattern >= 0 {
+		if pattern := patternAt(place.Key); pattern >= 0 {
 			folder := place.Key[:strings.LastIndexByte(place.Key[:pattern], '/')+1]
 			p.add(Place{Bucket: place.Bucket, Key: folder, Prefix: true})
+			// A name may have a question mark.
+			whole, bounded = whole || place.Key[pattern] != '?', bounded || folder != ""
 		}
 		if folders {
 			p.add(Place{Bucket: place.Bucket, Key: place.Key + "/", Prefix: true})
 		}
 	}
+	return whole && !bounded
 }
 
 // mayBeFolder reports whether a key may be that of a folder, which most tools write without a
@@ -232,25 +278,34 @@ func mayBeFolder(key string) bool {
 	return kind == keyspace.NoSuffix && manifestFolder(key) == ""
 }
 
-// manifestFolder returns the folder of the files that a manifest lists; empty when the key is
-// not that of a manifest, or its folder is the whole bucket. The names are those that all backups
-// of a tool share, so that one of them can only mean its folder.
-func manifestFolder(key string) string {
-	slash := strings.LastIndexByte(key, '/') + 1
-	switch name := key[slash:]; name {
-	case "backup.manifest", "backup_manifest", "backup.info", "BACKUP_MANIFEST", "BACKUP_METADATA", ".backup", "velero-backup.json",
-		"backup_label", "toc.dat", "xtrabackup_checkpoints", "xtrabackup_info", "@.json", "@.done.json", "_SUCCESS",
-		"manifest-summary.json", "manifest-files.json", "manifest.json", "manifest", "MANIFEST", "metadata.json", "metadata", "_metadata":
-		return key[:slash]
-	default:
-		if strings.HasSuffix(name, ".overall_export_metadata") {
-			return key[:slash]
-		}
-		if data, ok := strings.CutSuffix(name, "_backup_stop_sentinel.json"); ok && data != "" {
-			return key[:slash] + data + "/"
+// patternAt returns where the pattern in a key begins, -1 if it has none. A question mark may
+// also begin the query of an address.
+func patternAt(key string) int {
+	for i := range len(key) {
+		switch key[i] {
+		case '*', '{':
+			return i
+		case '?':
+			if !strings.Contains(key[i:], "=") {
+				return i
+			}
+		case '[':
+			if isClass(key[i+1:]) {
+				return i
+			}
 		}
 	}
-	return ""
+	return -1
+}
+
+// isClass reports whether a text begins with ranges of characters, as in [0-9a-f], and the
+// bracket at their end.
+func isClass(text string) bool {
+	text, _, ok := strings.Cut(strings.TrimLeft(text, "!^"), "]")
+	for ; len(text) >= 3; text = text[3:] {
+		ok = ok && text[1] == '-'
+	}
+	return ok && text == ""
 }
 
 // openQuotes and closeQuotes surround locations that were copied from texts, or quoted twice.
@@ -302,6 +357,12 @@ func (r *Resolver) ResolvePrefix(d *pb.Destination, location []byte) ([]Place, e
 	list, err := r.resolve(d, string(location), false)
 	if err != nil {
 		return nil, err
+	}
+	for i := range list {
+		if pattern := patternAt(list[i].Key); pattern > 0 && !list[i].Prefix {
+			list = append(list, Place{Bucket: list[i].Bucket, Key: list[i].Key[:pattern]})
+		}
+		list[i].Prefix = true
 	}
 	for i := range list {
 		list[i].Prefix = true

@@ -81,6 +81,25 @@ func TestResolve(t *testing.T) {
 		{bare, "a/part-{0,1}.backup", Place{Key: "a/", Prefix: true}},
 		{bare, "gs://proj.appspot.com/a/**", Place{Bucket: "proj.appspot.com", Key: "a/", Prefix: true}},
 		{bare, "dump/metadata.json", Place{Key: "dump/", Prefix: true}},
+		{bare, "a/p-?.backup", Place{Key: "a/", Prefix: true}},
+		{bare, "a/p-[0-9].backup", Place{Key: "a/", Prefix: true}},
+		{bare, "s3.b1x/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "https://s3.b1x.example.com/a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "https://console.aws.amazon.com/s3/object/b1x?prefix=a/k.backup", Place{Key: "a/k.backup"}},
+		{bare, "https://eu-west-1.console.aws.amazon.com/s3/object/b1x?region=eu-west-1&bucketType=general&prefix=a%2Fk.backup", Place{Key: "a/k.backup"}},
+		{bare, "https://s3.console.aws.amazon.com/s3/buckets/b1x/a/?region=eu-west-1", Place{Key: "a/", Prefix: true}},
+		{bare, "https://console.cloud.google.com/storage/browser/_details/proj.appspot.com/a/k.backup;tab=live_object?project=p", Place{Bucket: "proj.appspot.com", Key: "a/k.backup"}},
+		{bare, "https://console.cloud.google.com/storage/browser/proj.appspot.com/a/k.backup", Place{Bucket: "proj.appspot.com", Key: "a/k.backup"}},
+		{bare, "https://storage.cloud.google.com/proj.appspot.com/a/k.backup?authuser=0", Place{Bucket: "proj.appspot.com", Key: "a/k.backup"}},
+		{bare, "https://console.firebase.google.com/u/0/project/p/storage/proj.appspot.com/files/~2Fa~2Fk.backup", Place{Bucket: "proj.appspot.com", Key: "a/k.backup"}},
+		{bare, "https://dash.cloudflare.com/0a1b/r2/default/buckets/b1x/objects/a%2Fk.backup/details", Place{Key: "a/k.backup"}},
+		{bare, "https://cloud.digitalocean.com/spaces/b1x?path=a%2F", Place{Key: "a/", Prefix: true}},
+		{bare, "http://minio:9001/browser/b1x/YS9rLmJhY2t1cA==", Place{Key: "a/k.backup"}},
+		{bare, "basebackups_005/base_1/", Place{Key: "basebackups_005/base_1_backup_stop_sentinel.json"}},
+		{bare, "wal/basebackups_005/base_1", Place{Key: "wal/basebackups_005/base_1_backup_stop_sentinel.json"}},
+		{bare, "pbm/2024-05-01T10:00:00Z.pbm.json", Place{Key: "pbm/2024-05-01T10:00:00Z/", Prefix: true}},
+		{bare, "medusa/node1/daily/meta/manifest.json", Place{Key: "medusa/node1/daily/", Prefix: true}},
+		{bare, "backup/meta/cluster/c/dc/d/node/n/task_t_sm_1_manifest.json.gz", Place{Key: "backup/", Prefix: true}},
 		{below, "dump", Place{Key: "backups/prod/dump/", Prefix: true}},
 		{below, "k.backup", Place{Key: "backups/prod/k.backup"}},
 		{below, "/k.backup", Place{Key: "backups/prod/k.backup"}},
@@ -97,7 +116,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%q in %s resolves to %+v; an object with that very key is not protected", tc.location, tc.d.Id, got)
 		}
 	}
-	for _, location := range []string{"s3://nobucket/k.backup", "https://s3.amazonaws.com/nobucket/k.backup", "s3://b1x", "s3://b1x/", "gs:///k", "https://example.com/"} {
+	for _, location := range []string{"*.backup", "s3://b1x/p-*.backup", "p-{1,2}.backup", "s3://nobucket/k.backup", "https://s3.amazonaws.com/nobucket/k.backup", "s3://b1x", "s3://b1x/", "gs:///k", "https://example.com/"} {
 		if got, err := r.Resolve(bare, []byte(location)); !errors.Is(err, ErrUnresolved) {
 			t.Errorf("%q resolves to %+v, %v, want ErrUnresolved", location, got, err)
 		}
@@ -289,5 +308,52 @@ func TestWhatLooksLikeAFileMayBeAFolder(t *testing.T) {
 	}
 	if got := begin("del_3", false, "y/dir.backup/2"); got != nil {
 		t.Errorf("a command of an earlier version rejects %v", got)
+	}
+}
+
+// TestManifests: a backup that is named by one file of what a tool has written needs the others.
+func TestManifests(t *testing.T) {
+	d := &pb.Destination{Id: "d", Type: TypeS3, Bucket: "b1x"}
+	r := NewResolver([]*pb.Destination{d})
+	for tool, files := range map[string][]string{
+		"WAL-G":            {"pg/basebackups_005/base_01_backup_stop_sentinel.json", "pg/basebackups_005/base_01/metadata.json", "pg/basebackups_005/base_01/tar_partitions/part_001.tar.lz4"},
+		"pgBackRest":       {"backup/main/20240101-120000F/backup.manifest", "backup/main/20240101-120000F/backup.manifest.copy", "backup/main/20240101-120000F/pg_data/PG_VERSION.gz"},
+		"Barman":           {"main/base/20240101T120000/backup.info", "main/base/20240101T120000/data.tar.gz", "main/base/20240101T120000/16385.tar.gz"},
+		"pg_basebackup":    {"pg/2024/base.tar.gz", "pg/2024/pg_wal.tar.gz", "pg/2024/16385.tar.gz", "pg/2024/backup_manifest"},
+		"PBM":              {"2024-05-01T10:00:00Z.pbm.json", "2024-05-01T10:00:00Z/rs0/metadata.json"},
+		"Medusa":           {"node1/daily/meta/manifest.json", "node1/daily/meta/schema.cql", "node1/daily/data/ks/t/nb-1-big-Data.db"},
+		"ScyllaDB Manager": {"backup/meta/cluster/c/dc/d/node/n/task_1_sm_1_manifest.json.gz", "backup/sst/cluster/c/dc/d/node/n/keyspace/k/table/t/1/me-1-big-Data.db"},
+		"TiDB BR":          {"br/2024/backupmeta", "br/2024/1_5_33_write.sst", "br/2024/backup.lock"},
+		"InfluxDB":         {"influx/20240101T000000Z.manifest", "influx/20240101T000000Z.s1.tar.gz"},
+		"duplicity":        {"dup/duplicity-full.20240101T000000Z.manifest.gpg", "dup/duplicity-full.20240101T000000Z.vol1.difftar.gpg"},
+		"RDS export":       {"exports/e1/export_info_e1.json", "exports/e1/export_tables_info_e1_from_1_to_3.json", "exports/e1/db/public.t/1/part-0.gz.parquet"},
+		"Redshift UNLOAD":  {"unload/venue_manifest", "unload/venue_0000_part_00"},
+		"gpbackup":         {"gp/backups/20240101/20240101120000/gpbackup_20240101120000_toc.yaml", "gp/backups/20240101/20240101120000/gpbackup_0_20240101120000_1.gz"},
+		"MariaDB":          {"maria/2024/mariadb_backup_info", "maria/2024/ibdata1"},
+		"CockroachDB":      {"crdb/2024/BACKUP_MANIFEST-CHECKSUM", "crdb/2024/data/1.sst"},
+		"Elasticsearch":    {"es/index.latest", "es/indices/x/0/__1"},
+		"restic":           {"restic/config", "restic/data/00/0001"},
+		"Iceberg":          {"db/t/metadata/0001-x.metadata.json", "db/t/data/0.parquet"},
+	} {
+		for _, named := range files[:1] {
+			list, err := r.Resolve(d, []byte(named))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				if !slices.ContainsFunc(list, func(p Place) bool { return p.Key == file || p.Prefix && strings.HasPrefix(file, p.Key) }) {
+					t.Errorf("%s: %s does not protect %s: %+v", tool, named, file, list)
+				}
+			}
+		}
+	}
+}
+
+// TestPatternsOfPrefixes: a PITR configuration with a pattern protects what it may match.
+func TestPatternsOfPrefixes(t *testing.T) {
+	d := &pb.Destination{Id: "d", Type: TypeS3, Bucket: "b1x"}
+	list, err := NewResolver([]*pb.Destination{d}).ResolvePrefix(d, []byte("wal-*"))
+	if err != nil || !slices.Contains(list, Place{Key: "wal-", Prefix: true}) {
+		t.Errorf("%+v, %v", list, err)
 	}
 }
