@@ -43,6 +43,32 @@ func TestErrorsOfTheAPI(t *testing.T) {
 	}
 }
 
+func TestErrorsAsJSON(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Request-Id", "req_1")
+		w.WriteHeader(http.StatusConflict)
+		_, _ = io.WriteString(w, `{"error":{"code":"NEW","message":"Not <now>","details":{"fields":[1],"more":{}}}}`)
+	}))
+	defer server.Close()
+	env := map[string]string{"FIRESCAN_TOKEN": "t", "FIRESCAN_ORG": "o", "FIRESCAN_ADDR": server.URL}
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"stats --json", exitFailed, `{"code":"NEW","message":"Not <now> (NEW)","requestId":"req_1","details":{"fields":[1],"more":{}}}`},
+		{"stats --json --addr 127.0.0.1:1", exitFailed, `{"code":"COMMAND_FAILED","message":"cannot connect to http://127.0.0.1:1: `},
+		{"stats --nonsense --json", exitUsage, `{"code":"USAGE_ERROR","message":"unknown flag: --nonsense; `},
+		{"stats --nonsense -- --json", exitUsage, `firescan: unknown flag`},
+	} {
+		a, out, errs := testApp(env)
+		if code := run(t.Context(), a, strings.Fields(c.args)); code != c.code || !strings.HasPrefix(errs.String(), c.want) ||
+			strings.Count(errs.String(), "\n") != 1 || out.Len() > 0 {
+			t.Errorf("%s: exit code %d, %s%s, want %s", c.args, code, out, errs, c.want)
+		}
+	}
+}
+
 // Errors without a response name the next step, and distinguish a timeout from an interrupt.
 func TestNoResponse(t *testing.T) {
 	refused, err := newClient("127.0.0.1:1", "t", "o", "")

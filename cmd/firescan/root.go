@@ -18,6 +18,7 @@ const (
 
 const usageFooter = `
 Every flag is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.
+With --json an error is one line of JSON on standard error: code, message, requestId, details.
 Exit codes: 0 success, 1 failure, 2 usage error.
 `
 
@@ -42,7 +43,11 @@ func run(ctx context.Context, a *app, args []string) int {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		text = "stopped"
 	}
-	fmt.Fprintln(a.err, "firescan:", oneLine(text))
+	if text = oneLine(text); a.wantsJSON(args) {
+		a.printJSONError(err, text)
+	} else {
+		fmt.Fprintln(a.err, "firescan:", text)
+	}
 	return code
 }
 
