@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,6 +39,7 @@ func backupsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backups DESTINATION", Short: "List the backup records of a destination", Args: positional(cobra.ExactArgs(1)),
 		Example: `  firescan backups production --missing
+  firescan backups delete production bkp_2023 --with-files
   firescan backups production --missing --all --json | jq -r '.data.backups[].id'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, err := page.query(a.json)
@@ -58,6 +60,7 @@ func backupsCommand(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&missing, "missing", false, "only backups with a file that the last sync did not find or did not look for")
 	page.add(f)
+	cmd.AddCommand(backupsDeleteCommand(a))
 	return cmd
 }
 
@@ -75,7 +78,7 @@ func (a *app) listBackups(cmd *cobra.Command, c *client, path string, q url.Valu
 		if err := json.Unmarshal(raw, &page); err != nil {
 			return fmt.Errorf("decode the list of backups: %w", err)
 		}
-		if err := a.printBackups(page.Data.Backups, first); err != nil {
+		if err := printBackups(a.out, page.Data.Backups, first); err != nil {
 			return err
 		}
 		next := page.Meta.NextCursor
@@ -97,7 +100,7 @@ func (a *app) listBackups(cmd *cobra.Command, c *client, path string, q url.Valu
 }
 
 // printBackups prints a page, with columns as wide as its rows need.
-func (a *app) printBackups(list []backup, header bool) error {
+func printBackups(w io.Writer, list []backup, header bool) error {
 	head := ""
 	if header && len(list) > 0 {
 		head = "BACKUP PROJECT STATUS SIZE CREATED PATH"
@@ -105,7 +108,7 @@ func (a *app) printBackups(list []backup, header bool) error {
 			head = "BACKUP PROJECT STATUS SIZE CREATED STATE FILES"
 		}
 	}
-	return table(a.out, head, func(row func(...any)) {
+	return table(w, head, func(row func(...any)) {
 		for _, b := range list {
 			project := b.ProjectName
 			if project == "" {

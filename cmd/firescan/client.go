@@ -139,22 +139,25 @@ func (c *client) call(ctx context.Context, method, path string, body, data any) 
 
 // raw is call, but returns the whole response undecoded.
 func (c *client) raw(ctx context.Context, method, path string, body any) ([]byte, error) {
-	var reader io.Reader
-	contentType := ""
-	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		reader, contentType = bytes.NewReader(data), "application/json"
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 	defer cancel()
-	return c.readAll(ctx, method, path, contentType, reader)
+	return c.send(ctx, method, path, body)
 }
 
-// rawNoTimeout is raw without a body and without a timeout.
-func (c *client) rawNoTimeout(ctx context.Context, method, path string) ([]byte, error) {
+// send is raw without the timeout.
+func (c *client) send(ctx context.Context, method, path string, body any) ([]byte, error) {
+	if body == nil {
+		return c.readAll(ctx, method, path, "", nil)
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return c.readAll(ctx, method, path, "application/json", bytes.NewReader(data))
+}
+
+// rawNoTimeout is raw without a timeout.
+func (c *client) rawNoTimeout(ctx context.Context, method, path string, body any) ([]byte, error) {
 	patient := *c
 	if t, ok := c.http.Transport.(*http.Transport); ok {
 		t = t.Clone()
@@ -162,7 +165,7 @@ func (c *client) rawNoTimeout(ctx context.Context, method, path string) ([]byte,
 		patient.http = &http.Client{Transport: t}
 		defer t.CloseIdleConnections()
 	}
-	return patient.readAll(ctx, method, path, "", nil)
+	return patient.send(ctx, method, path, body)
 }
 
 // readAll is stream, but reads the whole body of the response.

@@ -249,7 +249,7 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 	}); err != nil {
 		return err
 	}
-	if err := d.app.printBackups(missing.Data.Backups, true); err != nil {
+	if err := printBackups(d.app.out, missing.Data.Backups, true); err != nil {
 		return err
 	}
 	if !d.once {

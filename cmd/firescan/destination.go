@@ -27,7 +27,7 @@ func destinationCommand(a *app) *cobra.Command {
 		Example: "  firescan destination list",
 	})
 	cmd.AddCommand(destinationAddCommand(a), destinationListCommand(a), destinationShowCommand(a), destinationVerifyCommand(a), destinationUpdateCommand(a),
-		destinationMigrateCommand(a), destinationRemoveCommand(a))
+		destinationLinkedCommand(a), destinationMigrateCommand(a), destinationRemoveCommand(a))
 	return cmd
 }
 
@@ -144,11 +144,7 @@ func (a *app) verify(ctx context.Context, c *client, id string) error {
 		err = table(a.out, "VERIFIED READ WRITE DELETE", func(row func(...any)) {
 			row(yes(v.Verified), yes(v.Permissions.Read), yes(v.Permissions.Write), yes(v.Permissions.Delete))
 		})
-		for _, check := range v.Checks {
-			if check.Allowed != nil && !*check.Allowed {
-				fmt.Fprintf(a.err, "refused: %s (%s): %s\n", check.Permission, check.Call, oneLine(check.Reason))
-			}
-		}
+		a.printRefusals(&v)
 		for _, u := range v.Unsettled {
 			fmt.Fprintf(a.err, "nothing is deleted here: it is not known whether the bucket is that of destination %s: %s\n",
 				cmp.Or(u.StorageID, "of another organization"), oneLine(u.Reason))
@@ -158,6 +154,15 @@ func (a *app) verify(ctx context.Context, c *client, id string) error {
 		err = errors.New("the bucket exists, but the credentials have no permission to read it")
 	}
 	return err
+}
+
+// printRefusals prints the calls that the provider refused.
+func (a *app) printRefusals(v *verification) {
+	for _, check := range v.Checks {
+		if check.Allowed != nil && !*check.Allowed {
+			fmt.Fprintf(a.err, "refused: %s (%s): %s\n", check.Permission, check.Call, oneLine(check.Reason))
+		}
+	}
 }
 
 func destinationRemoveCommand(a *app) *cobra.Command {

@@ -53,7 +53,7 @@ nodes' --gcs-key-dir.`,
 	}
 	a.jsonFlag(a.orgFlags(cmd))
 	f := cmd.Flags()
-	f.StringVar(&in.Type, "type", "S3", "type of storage: S3, gcs, do-spaces or firebase-storage")
+	typeFlag(cmd, &in.Type)
 	in.addFlags(f)
 	creds.add(f)
 	return cmd

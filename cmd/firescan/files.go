@@ -41,6 +41,7 @@ func filesCommand(a *app) *cobra.Command {
 		Use: "files DESTINATION", Short: "List the files of a destination", Args: positional(cobra.ExactArgs(1)),
 		Example: `  firescan files production --orphans
   firescan files production --type backup --prefix backups/2024/ --limit 20
+  firescan files delete production backups/2023/old.backup
   firescan files production --all --json | jq -r '.data.files[].path'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, err := page.query(a.json)
@@ -69,6 +70,7 @@ func filesCommand(a *app) *cobra.Command {
 	f.StringVar(&prefix, "prefix", "", "only paths with this prefix")
 	f.StringVar(&minimum, "min-age", "", "minimum time since the last modification, such as 24h or 30d")
 	page.add(f)
+	cmd.AddCommand(filesDeleteCommand(a))
 	return cmd
 }
 

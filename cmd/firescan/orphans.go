@@ -289,5 +289,5 @@ func (c *cleanup) post(cmd *cobra.Command) ([]byte, error) {
 	if c.confirm != "" {
 		c.query.Set("confirm", c.confirm)
 	}
-	return c.client.rawNoTimeout(cmd.Context(), http.MethodPost, c.path+c.query.Encode())
+	return c.client.rawNoTimeout(cmd.Context(), http.MethodPost, c.path+c.query.Encode(), nil)
 }
