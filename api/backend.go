@@ -48,6 +48,7 @@ type backend struct {
 	freezer   Freezer // may be nil
 	metrics   *metrics
 	limits    *limits
+	audit     *auditor
 	// openMetrics lets clients on the same machine read the metrics without a token.
 	openMetrics bool
 	log         *slog.Logger
@@ -66,6 +67,7 @@ func (b *backend) identify(ctx context.Context, address, plain string) (t *pb.To
 	}
 	if err = b.catalog.View(find); errors.Is(err, catalog.ErrNotFound) {
 		if err := b.limits.failedLogin(address); err != nil {
+			b.recordLogin(address, nil, CodeRateLimited)
 			return nil, err
 		}
 		if err := b.consensus.Barrier(ctx); err != nil {
@@ -74,7 +76,11 @@ func (b *backend) identify(ctx context.Context, address, plain string) (t *pb.To
 		err = b.catalog.View(find)
 	}
 	if err == nil && b.expired(t) {
+		b.recordLogin(address, t, CodeUnauthorized)
 		return nil, &Error{Code: CodeUnauthorized, Message: "The token has expired"}
+	}
+	if errors.Is(err, catalog.ErrNotFound) {
+		b.recordLogin(address, nil, CodeUnauthorized)
 	}
 	return t, orNotFound(err, &Error{Code: CodeUnauthorized, Message: "The token is unknown or was revoked"})
 }

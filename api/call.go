@@ -38,6 +38,11 @@ type call struct {
 	log   *slog.Logger
 	once  *once // of a POST with an Idempotency-Key
 
+	action    string // in the audit, "" for none
+	audited   audited
+	forwarded bool // to another node
+	code      Code // of the error
+
 	status int // sent, 0 before; of a stream that was cut, the status of the cause
 }
 

@@ -25,6 +25,7 @@ func (h *files) cleanup(c *call) error {
 		if err != nil {
 			return err
 		}
+		c.audited.nothing = true
 		skipped := skippedOf(plan, &request, age)
 		return c.respond(envelope{Message: fmt.Sprintf("%d orphan files would be deleted", plan.Files) + skipped.note(), Data: struct {
 			cleanupData
@@ -42,6 +43,9 @@ func (h *files) cleanup(c *call) error {
 		Versioned: done.Versioned > 0, SoftDelete: int64(done.SoftDelete / time.Second),
 	}
 	data.Skipped.Retained = done.Retained
+	c.audited.did("deleted", data.Deleted)
+	c.audited.did("failed", data.Failed)
+	c.audited.did("bytes", data.Freed)
 	for _, o := range done.Errors {
 		data.Errors = append(data.Errors, fileFailure{string(o.Path), *c.failed(o.Err)})
 	}

@@ -43,6 +43,7 @@ func (h *files) deleteOne(c *call) error {
 	if err := outcomes[0].Err; err != nil {
 		return err
 	}
+	c.audited.did("deleted", 1)
 	message, versioned := "File deleted successfully", 0
 	if outcomes[0].Versioned {
 		message, versioned = message+versionedNote(true), 1
@@ -120,6 +121,8 @@ func (h *files) deleteMany(c *call) error {
 		}
 		data.Results = append(data.Results, result{in.Paths[i], o.Err == nil, o.Versioned, o.Retained(), c.failed(o.Err)})
 	}
+	c.audited.did("deleted", uint64(data.Deleted))
+	c.audited.did("failed", uint64(data.Failed))
 	message := fmt.Sprintf("Deleted %d of %d files", data.Deleted, len(paths))
 	if data.effect = effectOf(versioned, freed); versioned > 0 {
 		message += versionedNote(versioned == data.Deleted)

@@ -59,6 +59,9 @@ func (h *backups) deleteMany(c *call) error {
 		}
 		data.Results = append(data.Results, result{o.ID, o.Deleted, o.FilesDeleted, c.failed(orNotFound(o.Err, backupNotFound()))})
 	}
+	c.audited.did("deleted", uint64(data.Deleted))
+	c.audited.did("failed", uint64(data.Failed))
+	c.audited.did("files", uint64(data.Files))
 	message := fmt.Sprintf("Deleted %d of %d backups", data.Deleted, len(in.IDs))
 	if in.Files {
 		message += fmt.Sprintf(" and %d storage files", data.Files)

@@ -1,9 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+
+	"google.golang.org/protobuf/proto"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -122,6 +126,7 @@ func (h *destinations) create(c *call) error {
 			return err
 		}
 	}
+	c.audited.destination = d.Id
 	view := showDestination(d)
 	view.UpdatedAt = nil
 	return c.respondStatus(http.StatusCreated, envelope{Data: view, Message: "Storage destination created successfully"})
@@ -172,9 +177,15 @@ func (h *destinations) updateOnce(c *call, in *destinationInput) (*pb.Destinatio
 	if err != nil {
 		return nil, err
 	}
-	base := d.UpdatedAt
+	before, base := proto.CloneOf(d), d.UpdatedAt
 	if err := h.fill(d, in, false, catalog.Role(c.token.Role)); err != nil {
 		return nil, err
+	}
+	if moved(before, d) {
+		c.audited.did("moved", 1)
+	}
+	if !maps.EqualFunc(before.Sealed, d.Sealed, bytes.Equal) {
+		c.audited.did("credentials", 1)
 	}
 	d.UpdatedAt = max(c.backend.now().UnixMilli(), base+1)
 	_, err = c.propose(&pb.PutDestination{Destination: d, BaseUpdatedAt: base, KeepPlace: true})

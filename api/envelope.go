@@ -153,6 +153,7 @@ func (c *call) refuse(e *Error) {
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
+	c.code = e.Code
 	c.log.Log(context.Background(), level, "the request failed", "code", e.Code, "error", e)
 	if c.status != 0 {
 		c.status = e.Code.Status() // for the metrics: it began well and failed

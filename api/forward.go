@@ -23,6 +23,7 @@ func (c *call) forward() bool {
 	if !ok {
 		return false
 	}
+	c.forwarded = true
 	c.bodyTaken() // from here on the other node waits for it
 	c.log.Debug("request forwarded to a node that holds the shard", "to", host)
 	proxy := &httputil.ReverseProxy{

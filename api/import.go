@@ -409,6 +409,10 @@ func (m *importer) cut(line int, err error) error {
 func (m *importer) respond() error {
 	m.trim()
 	good := m.stored()
+	for kind, n := range m.imported {
+		m.call.audited.did(kind, n)
+	}
+	m.call.audited.did("failed", m.failed)
 	var state *pb.FeedState
 	if err := m.call.backend.catalog.View(func(tx *catalog.Tx) (err error) {
 		state, err = tx.FeedState(m.call.org)

@@ -31,6 +31,10 @@ type Limits struct {
 	// StoredResponses and StoredResponseBytes are the stored responses to requests with an Idempotency-Key,
 	// of an organization. The oldest are forgotten for new ones.
 	StoredResponses, StoredResponseBytes int
+	// AuditRate is the number of requests per minute of an organization that are audited by
+	// themselves, on each node; more are counted by kind. AuditEntries are those that are
+	// kept of each organization, and of the cluster.
+	AuditRate, AuditEntries int
 	// FailedLogins are per minute and address.
 	FailedLogins int
 	// TrustedProxies are the balancers whose X-Forwarded-For is believed.
@@ -46,6 +50,7 @@ func DefaultLimits() Limits {
 		Imports:      8,
 		Destinations: 1000, Syncs: 1000, Tokens: 1000,
 		StoredResponses: 10_000, StoredResponseBytes: 16 << 20,
+		AuditRate: 120, AuditEntries: 10_000,
 		FailedLogins: 120,
 	}
 }
@@ -61,6 +66,7 @@ type limits struct {
 	orgs    *limiters
 	tokens  *limiters
 	logins  *limiters
+	audits  *limiters
 	imports *inUse
 	metrics *metrics
 	now     func() time.Time
@@ -76,6 +82,7 @@ func newLimits(l Limits, m *metrics, now func() time.Time) (*limits, error) {
 		{&made.orgs, float64(l.OrgRequests), l.OrgRequests},
 		{&made.tokens, float64(l.TokenRequests), l.TokenRequests},
 		{&made.logins, float64(l.FailedLogins) / 60, l.FailedLogins},
+		{&made.audits, float64(l.AuditRate) / 60, l.AuditRate},
 	} {
 		byKey, err := lru.New[string, *rate.Limiter](maxLimiters)
 		if err != nil {
@@ -131,12 +138,13 @@ const (
 	quotaSyncs           quota = "syncs"
 	quotaTokens          quota = "tokens"
 	quotaStoredResponses quota = "stored-responses"
+	quotaAudit           quota = "audit"
 )
 
 func quotas() []quota {
 	return []quota{
 		quotaOrgRequests, quotaTokenRequests, quotaFailedLogins, quotaStreams, quotaOrgStreams, quotaTokenStreams,
-		quotaImports, quotaDestinations, quotaSyncs, quotaTokens, quotaStoredResponses,
+		quotaImports, quotaDestinations, quotaSyncs, quotaTokens, quotaStoredResponses, quotaAudit,
 	}
 }
 

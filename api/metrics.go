@@ -78,6 +78,6 @@ func class(status int) string {
 // newLimited returns the counter of refusals.
 func newLimited() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "firescan_limited_total", Help: "Requests refused above a quota, by quota; of stored responses, those forgotten early.",
+		Name: "firescan_limited_total", Help: "Requests refused above a quota, by quota; of stored responses, those forgotten early; of the audit, entries that were only counted.",
 	}, []string{"quota"})
 }

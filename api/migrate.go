@@ -36,6 +36,9 @@ func migrateDestination(c *call) error {
 	if err != nil {
 		return orNotFound(err, storageNotFound()) // deleted meanwhile
 	}
+	c.audited.target = target.Id
+	c.audited.did("schedules", uint64(moved.Schedules))
+	c.audited.did("pitr", uint64(moved.Pitrs))
 	return c.respond(envelope{
 		Message: fmt.Sprintf("Migrated %d schedules and %d PITR configurations to %s", moved.Schedules, moved.Pitrs, target.Name),
 		Data: struct {

@@ -31,7 +31,7 @@ func parameters(method, path string) []string {
 	case "GET /api/v1/storage/syncs":
 		return []string{"destinationId", "limit", "cursor", "consistency"}
 	case "GET /api/v1/storage/audit":
-		return []string{"limit", "cursor", "consistency"}
+		return []string{"actor", "action", "outcome", "destinationId", "path", "since", "until", "format", "limit", "cursor", "consistency"}
 	}
 	return nil
 }

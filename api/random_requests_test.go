@@ -26,7 +26,7 @@ import (
 // oddStrings are values for any text.
 var oddStrings = []string{
 	"", " ", "a", "storage_1", "../..", "/", "//", ".", "%00", "\x00", "é", "e\u0301", "\U0001F4A9", "\xff\xfe", "<script>", "' or 1=1", "null", "true", "-1", "0",
-	"1e400", "9223372036854775808", "99999999d", "2024-01-15T10:00:00Z", "24h", "*", "\"v1\"", "backups/production/", strings.Repeat("x", 300), strings.Repeat("é/", 600),
+	"1e400", "9223372036854775808", "99999999d", "2024-01-15T10:00:00.000Z", "24h", "*", "\"v1\"", "backups/production/", strings.Repeat("x", 300), strings.Repeat("é/", 600),
 }
 
 // A requestSource makes random requests for the operations of an OpenAPI document: most parts of

@@ -48,7 +48,7 @@ var may = map[string][]catalog.Role{
 	"POST /api/v1/storage/destinations/:id/files/bulk-delete":   removers,
 	"POST /api/v1/storage/destinations/:id/backups/bulk-delete": removers,
 	"POST /api/v1/storage/destinations/:id/cleanup-orphans":     removers,
-	"GET /api/v1/storage/audit":                                 readers,
+	"GET /api/v1/storage/audit":                                 append(roots, removers...),
 	"GET /api/v1/storage/stats":                                 readers,
 	"POST /api/v1/storage/sync":                                 editors,
 	"GET /api/v1/storage/syncs":                                 readers,

@@ -36,6 +36,11 @@ func (r *route) bodyLimit() int64 {
 	return bodyLimit
 }
 
+// ofDestination reports whether the id in the path is that of a destination.
+func (r *route) ofDestination() bool {
+	return strings.HasPrefix(r.path, "/api/v1/storage/destinations/:id")
+}
+
 // ofShard reports whether the route reads the index of the destination in its path.
 func (r *route) ofShard() bool {
 	rest, ok := strings.CutPrefix(r.path, "/api/v1/storage/destinations/:id/")

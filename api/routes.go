@@ -33,7 +33,7 @@ func (s *Server) routes() []route {
 			{"POST", "/api/v1/storage/destinations/:id/files/bulk-delete", RemoveFiles, deleting, s.files.deleteMany},
 			{"POST", "/api/v1/storage/destinations/:id/backups/bulk-delete", RemoveFiles, deleting, s.backups.deleteMany},
 			{"POST", "/api/v1/storage/destinations/:id/cleanup-orphans", RemoveFiles, cleanupTime, s.files.cleanup},
-			{"GET", "/api/v1/storage/audit", Read, quick, listAudit},
+			{"GET", "/api/v1/storage/audit", ReadAudit, noTimeout, listAudit},
 			{"GET", "/api/v1/storage/stats", Read, quick, s.stats.get},
 			{"POST", "/api/v1/storage/sync", Edit, quick, startMany},
 			{"GET", "/api/v1/storage/syncs", Read, quick, listSyncs},

@@ -13,6 +13,7 @@ import (
 
 // serve returns the handler of a route, with what is the same for all requests.
 func (b *backend) serve(route *route) httprouter.Handle {
+	action := auditActions()[route.method+" "+route.path]
 	return func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 		began := time.Now()
 		b.metrics.inFlight.Inc()
@@ -21,11 +22,12 @@ func (b *backend) serve(route *route) httprouter.Handle {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		c := &call{
-			ResponseWriter: w, Request: r, backend: b, route: route, params: params,
+			ResponseWriter: w, Request: r, backend: b, route: route, params: params, action: action,
 			log: b.log.With("request", id, "method", r.Method, "route", route.path),
 		}
 		defer func() {
 			b.metrics.inFlight.Dec()
+			c.record()
 			b.metrics.served(route.method, route.path, c.status, time.Since(began))
 		}()
 		c.run()

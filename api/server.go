@@ -88,7 +88,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		backend: &backend{catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, freezer: c.Freezer, metrics: m, limits: limits, openMetrics: c.OpenMetrics, log: c.Logger, now: c.Now},
+		backend: &backend{audit: newAuditor(c.Consensus, limits, c.Logger, c.Now), catalog: c.Catalog, consensus: c.Consensus, locator: c.Locator, freezer: c.Freezer, metrics: m, limits: limits, openMetrics: c.OpenMetrics, log: c.Logger, now: c.Now},
 		hub:     newHub(m, limits),
 		syncs:   &syncs{c.SyncEvery, c.FreshFor, c.ForceWait},
 		admin:   &admin{c.Members, c.Keys, c.ClusterSecret},

@@ -186,6 +186,7 @@ func startSyncs(c *call, all []*pb.Destination) (ids []string, err error) {
 		ids, err = startAll(c, all)
 		return err
 	})
+	c.audited.did("syncs", uint64(len(ids)))
 	return ids, err
 }
 

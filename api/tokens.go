@@ -96,6 +96,7 @@ func createToken(c *call) error {
 	if c.once != nil {
 		c.once.private = true
 	}
+	c.audited.target, c.audited.org = t.Id, t.Org
 	view := showToken(t)
 	view.Token = plain
 	return c.respondStatus(http.StatusCreated, envelope{Data: view, Message: "Token created; it is shown only once"})
@@ -105,6 +106,7 @@ func deleteToken(c *call) error {
 	if c.id() == c.token.Id {
 		return invalidField("id", "a token cannot revoke itself; use another root token")
 	}
+	c.audited.org = c.tokenOrg(c.id())
 	if _, err := c.propose(&pb.DeleteToken{Id: c.id()}); err != nil {
 		return orNotFound(err, notFound("Token"))
 	}

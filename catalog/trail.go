@@ -86,6 +86,14 @@ func trailSize(tx *Tx, org string) (n, size uint64) {
 	return binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
 }
 
+// TrailOrgs returns the organizations that have audit entries, the cluster among them as "".
+func (tx *Tx) TrailOrgs() (all []string) {
+	for k := range scan(tx.bucket(inTrailSize), nil) {
+		all = append(all, string(bytes.TrimSuffix(k, []byte{0})))
+	}
+	return all
+}
+
 // Trail calls each with the audit entries of an organization in descending order of id (ids
 // are made in order of time), from the first before the given one (empty: from the newest)
 // until it returns false. An empty organization is the cluster.

@@ -196,6 +196,7 @@ func (n *Node) Run(ctx context.Context) error {
 	parts.Go(func() error { return n.cluster.Lead(failed, n.lead) })
 	parts.Go(func() error { return n.scan.publisher.run(failed) })
 	parts.Go(func() error { return n.events.Run(failed) })
+	parts.Go(func() error { return n.api.RunAudit(failed) })
 	parts.Go(func() error { return n.metrics.run(failed) })
 	parts.Go(func() error {
 		select {

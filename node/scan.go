@@ -79,6 +79,7 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := ensureRootToken(ctx, n.catalog, n.cluster, n.dir, n.config.RootToken, n.log); err != nil {
 		return err
 	}
+	n.api.RecordNode("cluster.lead", n.id)
 	n.readiness.prepared.Store(true)
 	if err := n.verifier.wait(ctx); err != nil {
 		return err

@@ -217,6 +217,12 @@ const (
 	PutScheduleParamsIfNoneMatchAsterisk PutScheduleParamsIfNoneMatch = "*"
 )
 
+// Defines values for ListAuditParamsFormat.
+const (
+	ListAuditParamsFormatJSON   ListAuditParamsFormat = "json"
+	ListAuditParamsFormatNdjson ListAuditParamsFormat = "ndjson"
+)
+
 // Defines values for ListAuditParamsConsistency.
 const (
 	ListAuditParamsConsistencyStale ListAuditParamsConsistency = "stale"
@@ -284,17 +290,47 @@ const (
 	GetSyncParamsConsistencyStale GetSyncParamsConsistency = "stale"
 )
 
-// AuditEntry A finished deletion
+// AuditEntry A request, or a finished deletion
 type AuditEntry struct {
+	// Action What was asked for, such as `destination.update`
+	Action string `json:"action"`
+
+	// Address Address of the client
+	Address string `json:"address,omitempty,omitzero"`
+	At      Time   `json:"at"`
+
 	// BackupIds Backup records that were deleted with the files
-	BackupIds     []string           `json:"backupIds"`
+	BackupIds []string `json:"backupIds"`
+
+	// Count Number of requests that the entry stands for
+	Count int64 `json:"count"`
+
+	// DestinationID Empty if the request concerns none or several
 	DestinationID string             `json:"destinationId"`
 	Files         []AuditEntry_Files `json:"files"`
 	FinishedAt    Time               `json:"finishedAt"`
 	ID            string             `json:"id"`
-	StartedAt     Time               `json:"startedAt"`
 
-	// Who Id of the token that requested it
+	// Numbers What the request did
+	Numbers map[string]int64 `json:"numbers,omitempty,omitzero"`
+
+	// OrganizationID For the root token
+	OrganizationID string `json:"organizationId,omitempty,omitzero"`
+
+	// Outcome `success`, or the code of the error; `failure` of a deletion that left some files
+	Outcome string `json:"outcome"`
+
+	// RequestID `X-Request-Id` of the response; the last one of several
+	RequestID string `json:"requestId,omitempty,omitzero"`
+
+	// Role Role of the token
+	Role      string `json:"role,omitempty,omitzero"`
+	StartedAt Time   `json:"startedAt"`
+
+	// Target Id of what was changed, if it is no destination
+	Target string `json:"target,omitempty,omitzero"`
+
+	// Who Id of the token that requested it; empty for failed logins and what nodes do by themselves
 	Who string `json:"who"`
 }
 
@@ -1702,14 +1738,41 @@ type PutScheduleParamsIfNoneMatch string
 
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
-	Limit LimitParam `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+	// Actor Id of a token
+	Actor string `form:"actor,omitempty" json:"actor,omitempty,omitzero"`
+
+	// Action An action, such as `token.create`, or its first part
+	Action string `form:"action,omitempty" json:"action,omitempty,omitzero"`
+
+	// Outcome `success`, `failure` or the code of an error
+	Outcome       string `form:"outcome,omitempty" json:"outcome,omitempty,omitzero"`
+	DestinationID string `form:"destinationId,omitempty" json:"destinationId,omitempty,omitzero"`
+
+	// Path A deleted file
+	Path string `form:"path,omitempty" json:"path,omitempty,omitzero"`
+
+	// Since A time, or how long ago: `24h`, `7d`
+	Since string `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// Until A time, or how long ago
+	Until string `form:"until,omitempty" json:"until,omitempty,omitzero"`
+
+	// Format `ndjson` streams all entries, one per line
+	Format ListAuditParamsFormat `form:"format,omitempty" json:"format,omitempty,omitzero"`
+	Limit  LimitParam            `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 
 	// Cursor `meta.nextCursor` of the previous page
 	Cursor CursorParam `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
 	// Consistency `stale` reads the local state of this node, even without a leader
 	Consistency ListAuditParamsConsistency `form:"consistency,omitempty" json:"consistency,omitempty,omitzero"`
+
+	// XOrganizationID Organization that the token belongs to; optional for the root token
+	XOrganizationID string `json:"X-Organization-Id,omitempty,omitzero"`
 }
+
+// ListAuditParamsFormat defines parameters for ListAudit.
+type ListAuditParamsFormat string
 
 // ListAuditParamsConsistency defines parameters for ListAudit.
 type ListAuditParamsConsistency string
@@ -2378,13 +2441,22 @@ func (c *Client) Openapi(ctx context.Context) (*Response[map[string]interface{}]
 	return send[map[string]interface{}](ctx, c, &r)
 }
 
-// ListAudit calls GET /api/v1/storage/audit: List deletions, newest first.
+// ListAudit calls GET /api/v1/storage/audit: List who changed what, newest first.
 func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams) (*Response[AuditReply], error) {
 	r := request{method: http.MethodGet, path: "/api/v1/storage/audit"}
 	if params != nil {
+		r.setQuery("actor", params.Actor)
+		r.setQuery("action", params.Action)
+		r.setQuery("outcome", params.Outcome)
+		r.setQuery("destinationId", params.DestinationID)
+		r.setQuery("path", params.Path)
+		r.setQuery("since", params.Since)
+		r.setQuery("until", params.Until)
+		r.setQuery("format", params.Format)
 		r.setQuery("limit", params.Limit)
 		r.setQuery("cursor", params.Cursor)
 		r.setQuery("consistency", params.Consistency)
+		r.setHeader("X-Organization-Id", params.XOrganizationID)
 	}
 	return send[AuditReply](ctx, c, &r)
 }

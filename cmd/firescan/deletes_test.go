@@ -158,7 +158,7 @@ func TestDeletes(t *testing.T) {
 			Files []struct{ Path, Reason string }
 		}
 	}
-	if err := p.owner.call(t.Context(), http.MethodGet, "/api/v1/storage/audit", nil, &audit); err != nil || len(audit.Entries) == 0 || len(audit.Entries[0].Files) == 0 {
+	if err := p.owner.call(t.Context(), http.MethodGet, "/api/v1/storage/audit?action=file.deleted", nil, &audit); err != nil || len(audit.Entries) == 0 || len(audit.Entries[0].Files) == 0 {
 		t.Errorf("audit: %+v, %v", audit, err)
 	}
 }

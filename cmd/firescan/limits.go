@@ -20,6 +20,8 @@ func limitFlags(f *pflag.FlagSet, c *node.Config) {
 	f.IntVar(&l.Tokens, "limit-tokens", l.Tokens, "maximum valid tokens of an organization")
 	f.IntVar(&l.StoredResponses, "limit-stored-responses", l.StoredResponses, "maximum stored responses to requests with an Idempotency-Key of an organization; the oldest are forgotten")
 	f.IntVar(&l.StoredResponseBytes, "limit-stored-response-bytes", l.StoredResponseBytes, "maximum size of these responses in bytes")
+	f.IntVar(&l.AuditRate, "limit-audit-rate", l.AuditRate, "maximum requests per minute of an organization that are audited each by itself, on each node; more are counted by kind")
+	f.IntVar(&l.AuditEntries, "limit-audit-entries", l.AuditEntries, "maximum audit entries that are kept of each organization, and of the cluster")
 	f.IntVar(&l.FailedLogins, "limit-failed-logins", l.FailedLogins, "maximum requests per minute with an unknown token from an address, on each node")
 	f.StringSliceVar(&c.TrustedProxies, "trusted-proxies", c.TrustedProxies, "IP addresses or networks (CIDR) of load balancers whose X-Forwarded-For names the client; repeatable")
 }
