@@ -11,11 +11,14 @@ import (
 // with the least share of orphans since the last confirmed cleanup. It only goes down by
 // itself, so a jump does not wear off with the next sync. Only a person who has confirmed a
 // plan raises it.
+//
+// An edit that moves a destination drops its generation with the baseline. The next one is no
+// measure for a cleanup then: it is marked as moved until a person has confirmed a plan.
 
 // setBaseline sets the baseline of a new generation and begins to count the changes of its
 // destination's records. Older versions know neither, so only commands with a new version
 // call it.
-func setBaseline(tx *writeTx, g *pb.Generation, at int64) error {
+func setBaseline(tx *writeTx, g *pb.Generation, m *pb.PromoteSync) error {
 	key := join(g.GetOrg(), g.GetDestinationId())
 	if tx.bucket(inChanges).Get(key) == nil {
 		if err := tx.bucket(inChanges).Put(key, index8(0)); err != nil {
@@ -27,13 +30,20 @@ func setBaseline(tx *writeTx, g *pb.Generation, at int64) error {
 		return err
 	}
 	g.Baseline = lower(old.GetBaseline(), &pb.Baseline{
-		Files: g.GetFiles(), Orphans: g.GetOrphans(), Changes: tx.read.Changes(g.GetOrg(), g.GetDestinationId()), At: at,
+		Files: g.GetFiles(), Orphans: g.GetOrphans(), Changes: tx.read.Changes(g.GetOrg(), g.GetDestinationId()), At: m.GetAt(),
+		Moved: old.GetBaseline().GetMoved() || old == nil && m.GetMoved(),
 	})
 	return nil
 }
 
+// Moved reports whether a destination had a baseline before it was moved, and has no generation
+// since.
+func (tx *Tx) Moved(d *pb.Destination) bool {
+	return tx.bucket(inGenerations).Get([]byte(d.GetId())) == nil && tx.bucket(inChanges).Get(join(d.GetOrg(), d.GetId())) != nil
+}
+
 // lower returns the baseline with the lesser share of orphans, b if they are equal. a may be
-// nil.
+// nil; what is moved stays so.
 func lower(a, b *pb.Baseline) *pb.Baseline {
 	if a == nil {
 		return b
@@ -55,6 +65,7 @@ func endCleanup(tx *writeTx, org string, m *pb.CleanupReport, at int64) error {
 	}
 	left := &pb.Baseline{Files: m.GetFiles(), Orphans: m.GetOrphans(), Changes: tx.read.Changes(org, m.GetDestinationId()), At: at}
 	if !m.GetConfirmed() {
+		left.Moved = g.GetBaseline().GetMoved()
 		left = lower(g.GetBaseline(), left)
 	}
 	g.Baseline = left

@@ -48,7 +48,7 @@ var commands = sync.OnceValue(func() []command {
 		define(8, 1, putKeyset),
 		define(9, 1, startSync),
 		define(10, 2, sealSegments), // 2: segments that name missing backups
-		define(11, 2, promoteSync),  // 2: with a baseline
+		define(11, 3, promoteSync),  // 2: with a baseline, 3: after a move
 		define(12, 1, finishSync),
 		define(13, 3, beginDelete),  // 2: paths that are marked under a second name; 3: that lie below named objects
 		define(14, 3, finishDelete), // 2: outcomes that hold their marks; 3: under a second name
@@ -154,9 +154,13 @@ func versionOf(c command, msg proto.Message) uint32 {
 			return 1
 		}
 	case *pb.PromoteSync:
-		if !m.GetBaseline() {
-			return 1
+		switch {
+		case m.GetMoved():
+			return 3
+		case m.GetBaseline():
+			return 2
 		}
+		return 1
 	case *pb.BeginDelete:
 		switch {
 		case m.GetBelowNamed():

@@ -171,7 +171,7 @@ func genSyncStep(t *rapid.T, m *model) proto.Message {
 	case rapid.IntRange(0, 9).Draw(t, "fail") == 9:
 		return &pb.FinishSync{SyncId: id, Status: SyncFailed, Error: "why", Cause: "denied", At: genInt.Draw(t, "at")}
 	case len(m.segments[id]) > 0 && rapid.Bool().Draw(t, "promote"):
-		return &pb.PromoteSync{SyncId: id, At: genInt.Draw(t, "at"), Baseline: rapid.Bool().Draw(t, "baseline")}
+		return &pb.PromoteSync{SyncId: id, At: genInt.Draw(t, "at"), Baseline: rapid.Bool().Draw(t, "baseline"), Moved: rapid.Bool().Draw(t, "moved")}
 	}
 	if have := m.segments[id]; len(have) > 0 && rapid.IntRange(0, 5).Draw(t, "lost") == 0 {
 		return &pb.UnsealSegments{SyncId: id, Ids: []string{rapid.SampledFrom(have).Draw(t, "one of them").Id, "unknown"}}

@@ -30,7 +30,7 @@ func promoteSync(tx *writeTx, m *pb.PromoteSync) (*pb.Result, error) {
 	s.MissingBackups -= countedTwice(segments)
 	g.Missing = s.GetMissingBackups()
 	if m.GetBaseline() {
-		if err := setBaseline(tx, g, m.GetAt()); err != nil {
+		if err := setBaseline(tx, g, m); err != nil {
 			return nil, err
 		}
 	}

@@ -100,7 +100,7 @@ func TestGoldenCommands(t *testing.T) {
 	all := goldenCommands()
 	later := map[uint32]proto.Message{ // fields of newer versions, see TestGoldenVersions
 		1: &pb.PutDestination{KeepPlace: true}, 2: &pb.DeleteDestination{At: 1}, 12: &pb.FinishSync{Cause: "c"},
-		13: &pb.BeginDelete{BelowNamed: true}, 16: &pb.StoreAnswer{Forget: []string{"j"}},
+		11: &pb.PromoteSync{Moved: true}, 13: &pb.BeginDelete{BelowNamed: true}, 16: &pb.StoreAnswer{Forget: []string{"j"}},
 	}
 	if len(all) != len(commands()) {
 		t.Fatalf("%d golden commands for %d commands", len(all), len(commands()))
@@ -145,6 +145,7 @@ func TestGoldenVersions(t *testing.T) {
 		"05_DeleteRecords.v1": &pb.DeleteRecords{Org: "org", Kind: KindBackup, Ids: []string{"a", "b"}},
 		"14_FinishDelete.v2":  &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{held}},
 		"11_PromoteSync.v1":   &pb.PromoteSync{SyncId: "sync_1", At: 1},
+		"11_PromoteSync.v3":   &pb.PromoteSync{SyncId: "sync_1", At: 1, Baseline: true, Moved: true},
 		"14_FinishDelete.v3":  &pb.FinishDelete{Org: "org", Id: "del_1", At: 1, Outcomes: []*pb.Outcome{full}},
 		"13_BeginDelete.v2": &pb.BeginDelete{
 			Org: "org", DestinationId: "storage_1", Id: "del_1", Who: "w", Node: "n", At: 1, Revision: 2, Paths: [][]byte{[]byte("a//b")},

@@ -18,10 +18,11 @@ func (m *model) count(b *pb.Backup) {
 	}
 }
 
-func (m *model) setBaseline(g, old *pb.Generation, at int64) {
+func (m *model) setBaseline(g, old *pb.Generation, c *pb.PromoteSync) {
 	who := owned{g.Org, g.DestinationId}
 	m.changes[who] += 0
-	g.Baseline = least(old.GetBaseline(), &pb.Baseline{Files: g.Files, Orphans: g.Orphans, Changes: m.changes[who], At: at})
+	g.Baseline = least(old.GetBaseline(), &pb.Baseline{Files: g.Files, Orphans: g.Orphans, Changes: m.changes[who], At: c.At})
+	g.Baseline.Moved = old.GetBaseline().GetMoved() || old == nil && c.Moved
 }
 
 func least(a, b *pb.Baseline) *pb.Baseline {
@@ -43,6 +44,7 @@ func (m *model) setGuards(c *pb.SetGuards) {
 	g := m.generations[r.DestinationId]
 	left := &pb.Baseline{Files: r.Files, Orphans: r.Orphans, Changes: m.changes[owned{g.Org, g.DestinationId}], At: c.At}
 	if !r.Confirmed {
+		left.Moved = g.Baseline.GetMoved()
 		left = least(g.Baseline, left)
 	}
 	g.Baseline = left

@@ -26,7 +26,7 @@ func (m *model) applySync(msg proto.Message) string {
 	case *pb.UnsealSegments:
 		m.unseal(s, c.Ids)
 	case *pb.PromoteSync:
-		return m.promote(s, c.At, c.Baseline)
+		return m.promote(s, c)
 	case *pb.FinishSync:
 		m.end(s, c.Status, c.Error, c.At)
 		s.Cause = c.Cause
@@ -100,7 +100,7 @@ func (m *model) unseal(s *pb.Sync, ids []string) {
 	m.syncs[s.Id] = next
 }
 
-func (m *model) promote(s *pb.Sync, at int64, baseline bool) string {
+func (m *model) promote(s *pb.Sync, c *pb.PromoteSync) string {
 	reached, closed := string(s.Start), false
 	classified := uint64(1 << 62)
 	for _, g := range m.segments[s.Id] {
@@ -117,13 +117,13 @@ func (m *model) promote(s *pb.Sync, at int64, baseline bool) string {
 	if old != nil {
 		delete(m.segments, old.Id)
 	}
-	m.end(s, SyncCompleted, "", at)
+	m.end(s, SyncCompleted, "", c.At)
 	m.generations[s.DestinationId] = &pb.Generation{
-		Id: s.Id, Org: s.Org, DestinationId: s.DestinationId, StartedAt: s.StartedAt, PromotedAt: at, Files: s.FilesScanned,
+		Id: s.Id, Org: s.Org, DestinationId: s.DestinationId, StartedAt: s.StartedAt, PromotedAt: c.At, Files: s.FilesScanned,
 		Bytes: s.BytesScanned, Orphans: s.OrphanFiles, Missing: s.MissingBackups, ClassifiedAt: classified, Revision: s.Revision,
 	}
-	if baseline {
-		m.setBaseline(m.generations[s.DestinationId], old, at)
+	if c.Baseline {
+		m.setBaseline(m.generations[s.DestinationId], old, c)
 	}
 	return ""
 }

@@ -16,6 +16,7 @@ const (
 	GuardHalf       = "moreThanHalf"
 	GuardJump       = "orphanJump"
 	GuardGrowth     = "orphanGrowth"
+	GuardMoved      = "destinationMoved"
 	GuardFeed       = "feedIncomplete"
 	GuardUnresolved = "unresolvedRecords"
 	GuardMissing    = "missingBackups"
@@ -56,7 +57,7 @@ func (d *Deleter) guards(r *CleanupRequest, p *Plan) (met []Guard, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, check := range []func() *Guard{g.noBackups, g.half, g.jump, g.growth, g.incomplete, g.unresolved, g.lost, g.resembling} {
+	for _, check := range []func() *Guard{g.noBackups, g.half, g.jump, g.growth, g.moved, g.incomplete, g.unresolved, g.lost, g.resembling} {
 		if guard := check(); guard != nil {
 			met = append(met, *guard)
 		}
@@ -128,6 +129,18 @@ func (g *guarding) growth() *Guard {
 		Name: GuardGrowth, Limit: fmt.Sprintf("%d new orphans, or %d for each changed record", g.limits.NewOrphans, filesPerChange), Examples: g.plan.examples(),
 		Saw:  fmt.Sprintf("%d new orphans and %d changed backup records since %s", grown, changed, day(g.baseline.GetAt())),
 		GoOn: "check that the feed still runs, import it again and sync",
+	}
+}
+
+// moved takes the place of jump and growth where there is nothing to compare with.
+func (g *guarding) moved() *Guard {
+	if !g.baseline.GetMoved() {
+		return nil
+	}
+	return &Guard{
+		Name: GuardMoved, Limit: "a confirmed cleanup where the destination lies now", Examples: g.plan.examples(),
+		Saw:  "the destination was moved, and no cleanup was confirmed since",
+		GoOn: "check that all backups in the new place were imported; one confirmed cleanup is enough",
 	}
 }
 

@@ -344,3 +344,59 @@ func TestSeenOtherwiseIsNotMissing(t *testing.T) {
 		t.Errorf("a file was not seen, and the cleanup met %q", met)
 	}
 }
+
+// TestGuardAfterAMove: the state after a move does not become the baseline silently: a cleanup
+// must be confirmed, once, whatever scans there were.
+func TestGuardAfterAMove(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{Now: func() time.Time { return old }})
+	r.fill(20)
+	r.account.Fill(bucket, 10, old, "new/1.backup", "new/2.backup", "new/3.backup", "new/k.backup")
+	for _, name := range []string{"new/1.backup", "new/2.backup", "new/3.backup"} {
+		r.backup(name, name)
+	}
+	r.sync()
+	move := func(path string) {
+		d := proto.CloneOf(r.destination(destID))
+		d.Path = path
+		r.log.Must(&pb.PutDestination{Destination: d, KeepPlace: true})
+	}
+	move("new")
+	r.log.Must(&pb.DeleteRecords{Org: org, Kind: catalog.KindBackup, Ids: []string{"new/1.backup"}})
+	for range 2 {
+		r.sync()
+		if met := r.met(r.cleanupRequest()); !slices.Contains(met, GuardMoved) {
+			t.Fatalf("after the move it meets %v", met)
+		}
+	}
+	r.confirm(r.cleanupRequest())
+	move("")
+	move("new")
+	r.sync()
+	r.confirm(everyType(r)) // nothing to delete confirms nothing
+	r.account.Fill(bucket, 10, old, "new/o.backup")
+	r.sync()
+	if met := r.met(r.cleanupRequest()); !slices.Contains(met, GuardMoved) {
+		t.Fatalf("after the second move it meets %v", met)
+	}
+	r.confirm(r.cleanupRequest())
+	r.account.Fill(bucket, 10, old, "new/p.backup")
+	r.sync()
+	if met := r.met(r.cleanupRequest()); slices.Contains(met, GuardMoved) {
+		t.Errorf("after a confirmed cleanup it meets %v", met)
+	}
+}
+
+// TestFirstPlaceIsNoMove: a destination that was edited before its first sync has not been moved.
+func TestFirstPlaceIsNoMove(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{Now: func() time.Time { return old }})
+	d := proto.CloneOf(r.destination(destID))
+	d.Path = "new"
+	r.log.Must(&pb.PutDestination{Destination: d, KeepPlace: true})
+	r.account.Fill(bucket, 10, old, "new/1.backup", "new/2.backup", "new/o.backup")
+	r.backup("1", "new/1.backup")
+	r.backup("2", "new/2.backup")
+	r.sync()
+	if met := r.met(r.cleanupRequest()); len(met) > 0 {
+		t.Errorf("it meets %v", met)
+	}
+}

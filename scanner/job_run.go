@@ -98,8 +98,14 @@ func (j *job) scanAndPromote(ctx context.Context) (err error) {
 			return fmt.Errorf("record that the bucket was listed: %w", err)
 		}
 	}
-	_, err = j.config.Proposer.Propose(ctx, &pb.PromoteSync{SyncId: j.sync.Id, At: time.Now().UnixMilli(), Baseline: true})
-	if err != nil {
+	promote := &pb.PromoteSync{SyncId: j.sync.Id, At: time.Now().UnixMilli(), Baseline: true}
+	if err := j.config.Catalog.View(func(tx *catalog.Tx) error {
+		promote.Moved = tx.Moved(j.destination)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if _, err = j.config.Proposer.Propose(ctx, promote); err != nil {
 		return fmt.Errorf("promote the sync: %w", err)
 	}
 	return j.load()

@@ -71,6 +71,7 @@ const (
 
 // Defines values for GuardGuard.
 const (
+	GuardGuardDestinationMoved  GuardGuard = "destinationMoved"
 	GuardGuardFeedIncomplete    GuardGuard = "feedIncomplete"
 	GuardGuardMissingBackups    GuardGuard = "missingBackups"
 	GuardGuardMoreThanHalf      GuardGuard = "moreThanHalf"

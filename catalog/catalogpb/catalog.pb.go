@@ -2084,8 +2084,11 @@ type Baseline struct {
 	Files   uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
 	Orphans uint64                 `protobuf:"varint,2,opt,name=orphans,proto3" json:"orphans,omitempty"`
 	// changes counts the changes of backup records of the destination until then.
-	Changes       uint64 `protobuf:"varint,3,opt,name=changes,proto3" json:"changes,omitempty"`
-	At            int64  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	Changes uint64 `protobuf:"varint,3,opt,name=changes,proto3" json:"changes,omitempty"`
+	At      int64  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	// moved reports that the destination was moved after it had a baseline, and that no cleanup
+	// was confirmed since: there is nothing to compare with.
+	Moved         bool `protobuf:"varint,5,opt,name=moved,proto3" json:"moved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2146,6 +2149,13 @@ func (x *Baseline) GetAt() int64 {
 		return x.At
 	}
 	return 0
+}
+
+func (x *Baseline) GetMoved() bool {
+	if x != nil {
+		return x.Moved
+	}
+	return false
 }
 
 // FeedState states what the imports of an organization have not stored.
@@ -3620,7 +3630,9 @@ type PromoteSync struct {
 	SyncId string                 `protobuf:"bytes,1,opt,name=sync_id,json=syncId,proto3" json:"sync_id,omitempty"`
 	At     int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
 	// baseline keeps the least share of orphans for the guards of cleanups.
-	Baseline      bool `protobuf:"varint,23,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	Baseline bool `protobuf:"varint,23,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	// moved reports that the destination had a baseline before it was moved.
+	Moved         bool `protobuf:"varint,24,opt,name=moved,proto3" json:"moved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3672,6 +3684,13 @@ func (x *PromoteSync) GetAt() int64 {
 func (x *PromoteSync) GetBaseline() bool {
 	if x != nil {
 		return x.Baseline
+	}
+	return false
+}
+
+func (x *PromoteSync) GetMoved() bool {
+	if x != nil {
+		return x.Moved
 	}
 	return false
 }
@@ -5455,12 +5474,13 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\rclassified_at\x18\n" +
 	" \x01(\x04R\fclassifiedAt\x12\x1a\n" +
 	"\brevision\x18\v \x01(\x04R\brevision\x129\n" +
-	"\bbaseline\x18\x17 \x01(\v2\x1d.firescan.catalog.v1.BaselineR\bbaseline\"d\n" +
+	"\bbaseline\x18\x17 \x01(\v2\x1d.firescan.catalog.v1.BaselineR\bbaseline\"z\n" +
 	"\bBaseline\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x18\n" +
 	"\aorphans\x18\x02 \x01(\x04R\aorphans\x12\x18\n" +
 	"\achanges\x18\x03 \x01(\x04R\achanges\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02at\"\x96\x02\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\x12\x14\n" +
+	"\x05moved\x18\x05 \x01(\bR\x05moved\"\x96\x02\n" +
 	"\tFeedState\x12\x14\n" +
 	"\x05since\x18\x01 \x01(\x03R\x05since\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12<\n" +
@@ -5578,11 +5598,12 @@ const file_catalog_catalogpb_catalog_proto_rawDesc = "" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\"a\n" +
 	"\fSealSegments\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x128\n" +
-	"\bsegments\x18\x02 \x03(\v2\x1c.firescan.catalog.v1.SegmentR\bsegments\"R\n" +
+	"\bsegments\x18\x02 \x03(\v2\x1c.firescan.catalog.v1.SegmentR\bsegments\"h\n" +
 	"\vPromoteSync\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x1a\n" +
-	"\bbaseline\x18\x17 \x01(\bR\bbaseline\"y\n" +
+	"\bbaseline\x18\x17 \x01(\bR\bbaseline\x12\x14\n" +
+	"\x05moved\x18\x18 \x01(\bR\x05moved\"y\n" +
 	"\n" +
 	"FinishSync\x12\x17\n" +
 	"\async_id\x18\x01 \x01(\tR\x06syncId\x12\x16\n" +
