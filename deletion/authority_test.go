@@ -92,3 +92,35 @@ func TestMarksNeedAProof(t *testing.T) {
 		t.Errorf("a mark by replaced credentials: %v, want a conflict", err)
 	}
 }
+
+// TestPlanOfOneBucketUnderTwoNames: what records need under another verified name of the bucket
+// is in no plan, so that a cleanup has nothing to refuse; what only others need so is counted.
+func TestPlanOfOneBucketUnderTwoNames(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{Now: func() time.Time { return old }})
+	for _, key := range []string{"own.backup", "own.meta", "below/x/1.backup", "a//b.backup", "pitr2/log.backup", "theirs.backup", "o.backup"} {
+		r.put(key, key)
+	}
+	for _, d := range []*pb.Destination{catalogtest.Destination(org, "storage_2", bucket), catalogtest.Destination("stranger", "storage_s", bucket)} {
+		d.Endpoint = "http://127.0.0.1:9999"
+		r.log.Put(d)
+		r.log.Must(&pb.SetBucketRelation{BucketId: catalog.BucketID(r.destination(destID)), OtherId: catalog.BucketID(d), Same: true, At: 1})
+	}
+	r.log.PutBackups(org, "storage_2", "own.backup", "below/x", "a/b.backup")
+	r.log.Must(&pb.PutRecords{Org: org, Records: []*pb.Record{{Kind: &pb.Record_Pitr{Pitr: &pb.Pitr{Id: "p", StorageId: "storage_2", Prefix: []byte("pitr2/")}}}}})
+	r.log.PutBackups("stranger", "storage_s", "theirs.backup")
+	theirs := catalogtest.Read(r.log, func(tx *catalog.Tx) (*pb.Destination, error) { return tx.Destination("stranger", "storage_s") })
+	r.log.Must(&pb.ProveAccess{
+		Org: "stranger", Id: "storage_s", Revision: theirs.Revision, Credentials: catalog.CredentialsDigest(theirs), At: time.Now().UnixMilli(),
+	})
+	r.sync()
+	plan, err := r.deleter.Plan(t.Context(), r.cleanupRequest())
+	if err != nil || plan.Files != 1 || string(plan.First[0].Path) != "o.backup" || plan.Skipped.KeptForOthers != 1 || plan.Meets(GuardNoBackups) {
+		t.Fatalf("plan %+v, %v", plan, err)
+	}
+	req := r.cleanupRequest()
+	req.Confirm = plan.Hash
+	done, err := r.deleter.Cleanup(t.Context(), req)
+	if err != nil || done.Deleted != 1 || done.Failed != 0 {
+		t.Errorf("cleanup: %+v, %v", done, err)
+	}
+}

@@ -139,6 +139,9 @@ func (op *operation) cleanup(ctx context.Context, view *index.View, r *CleanupRe
 		candidates, size = append(candidates, c), size+len(c.path)
 		return op.startError() == nil
 	})
+	if readErr == nil {
+		readErr = plan.aliases.failure()
+	}
 	if len(candidates) > 0 && readErr == nil {
 		flush()
 	}

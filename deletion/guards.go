@@ -3,6 +3,7 @@ package deletion
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func (d *Deleter) guards(r *CleanupRequest, p *Plan) (met []Guard, err error) {
 	}
 	g := guarding{request: r, plan: p, limits: d.config.Thresholds, orphans: p.orphans}
 	err = d.config.Catalog.View(func(tx *catalog.Tx) error {
-		g.known = tx.HasBackups(r.Destination.Org, catalog.BucketID(r.Destination))
+		g.known = slices.ContainsFunc(tx.Identities(r.Destination), func(id string) bool { return tx.HasBackups(r.Destination.Org, id) })
 		g.changes = tx.Changes(r.Destination.Org, r.Destination.Id)
 		generation, err := tx.Generation(r.Destination.Id)
 		if err != nil && !errors.Is(err, catalog.ErrNotFound) {

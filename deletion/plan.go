@@ -43,6 +43,7 @@ type Plan struct {
 	Guards []Guard
 
 	orphans uint64 // of the destination
+	aliases *aliases
 	lost    *lostFiles
 	missing []string // examples of files that are missing or were not looked for
 }
@@ -108,8 +109,9 @@ func (d *Deleter) syncedView(ctx context.Context, dest *pb.Destination) (*index.
 }
 
 func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest) (*Plan, error) {
-	if err := d.config.Catalog.View(func(tx *catalog.Tx) error {
-		_, err := tx.CheckIdentity(r.Destination)
+	var others []string
+	if err := d.config.Catalog.View(func(tx *catalog.Tx) (err error) {
+		others, err = tx.CheckIdentity(r.Destination)
 		return err
 	}); err != nil {
 		return nil, err
@@ -125,6 +127,10 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 		return nil, err
 	}
 	p.Missing, p.NotLookedFor = p.lost.missing, p.lost.strays
+	if p.aliases, err = d.aliases(others, r.Destination.Org); err != nil {
+		return nil, err
+	}
+	var keptForOthers uint64
 	hash := newPlanHash(r.Destination)
 	seen := 0
 	_, more, err := view.Query(index.Query{OrphansOnly: true}, func(e *index.Entry) bool {
@@ -133,6 +139,12 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 			return true
 		}
 		seen++
+		if by := p.aliases.keeps(e.Path); by != keptByNobody {
+			if p.orphans--; by == keptByOthers {
+				keptForOthers++
+			}
+			return seen%4096 != 0 || ctx.Err() == nil
+		}
 		if p.lost.resembles(e) {
 			p.Resembling.add(e.Path)
 			if !r.Resembling {
@@ -153,7 +165,11 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 		err = context.Cause(ctx)
 	}
 	if err == nil {
+		err = p.aliases.failure()
+	}
+	if err == nil {
 		p.Skipped.KeptForOthers, err = d.keptForOthers(ctx, view, r)
+		p.Skipped.KeptForOthers += keptForOthers
 	}
 	if err == nil && p.Files > 0 && p.Missing+p.NotLookedFor > d.config.Thresholds.Missing {
 		err = d.lookUpMissing(ctx, l, p)
@@ -173,7 +189,7 @@ func (d *Deleter) plan(ctx context.Context, view *index.View, r *CleanupRequest)
 
 // takes reports whether the plan of a request includes an orphan.
 func (p *Plan) takes(r *CleanupRequest, e *index.Entry) bool {
-	return r.selects(e) && (r.Resembling || !p.lost.resembles(e))
+	return r.selects(e) && (r.Resembling || !p.lost.resembles(e)) && p.aliases.keeps(e.Path) == keptByNobody
 }
 
 // planHash summarizes what a plan deletes. It only has to distinguish plans that occur by

@@ -5,11 +5,8 @@ import (
 	"context"
 	"slices"
 
-	"github.com/cespare/xxhash/v2"
-
 	"firescan/catalog"
 	"firescan/index"
-	"firescan/keyspace"
 )
 
 // Skipped counts files that a cleanup leaves.
@@ -79,33 +76,14 @@ func (d *Deleter) keptForOthers(ctx context.Context, view *index.View, r *Cleanu
 	return kept, err
 }
 
-// foreignLinks is what other organizations link in a bucket, as hashes.
-type foreignLinks struct {
-	stems, files map[uint64]struct{}
-	prefixes     [][]byte
-}
-
 // linksOfOthers returns what other organizations link in a bucket, nil when nothing.
-func (d *Deleter) linksOfOthers(bucketID, org string) (f *foreignLinks, err error) {
+func (d *Deleter) linksOfOthers(bucketID, org string) (h *linkHashes, err error) {
 	err = d.config.Catalog.View(func(tx *catalog.Tx) error {
 		if has, err := tx.HasOthers(bucketID, org); err != nil || !has {
 			return err
 		}
-		f = &foreignLinks{stems: map[uint64]struct{}{}, files: map[uint64]struct{}{}}
-		links := tx.LinksFor(bucketID, org)
-		for l, ok := links.Seek(nil); ok; l, ok = links.Next() {
-			switch {
-			case string(l.Org) == org:
-			case l.Kind == catalog.LinkPrefix:
-				f.prefixes = append(f.prefixes, bytes.Clone(l.Path))
-			case l.Kind.LinksStem():
-				f.stems[xxhash.Sum64(l.Stem)] = struct{}{}
-				fallthrough // the path may be that of a folder
-			default:
-				f.files[xxhash.Sum64(l.Path)] = struct{}{}
-			}
-		}
-		if err := links.Err(); err != nil {
+		h = newLinkHashes()
+		if err := h.add(tx.LinksFor(bucketID, org), func(l *catalog.Link) bool { return string(l.Org) != org }); err != nil {
 			return err
 		}
 		all, err := tx.PitrPrefixes(bucketID, org)
@@ -115,33 +93,15 @@ func (d *Deleter) linksOfOthers(bucketID, org string) (f *foreignLinks, err erro
 		own, err := tx.OwnPitrPrefixes(bucketID, org)
 		for _, prefix := range all {
 			if !slices.ContainsFunc(own, func(p []byte) bool { return bytes.Equal(p, prefix) }) {
-				f.prefixes = append(f.prefixes, prefix)
+				h.prefixes = append(h.prefixes, prefix)
 			}
 		}
 		return err
 	})
-	if f != nil && len(f.stems)+len(f.files)+len(f.prefixes) == 0 {
-		f = nil
+	if h != nil && h.empty() {
+		h = nil
 	}
-	return f, err
-}
-
-func (f *foreignLinks) mayLink(path []byte) bool {
-	if _, ok := f.stems[xxhash.Sum64(keyspace.Stem(path))]; ok {
-		return true
-	}
-	if _, ok := f.files[xxhash.Sum64(path)]; ok {
-		return true
-	}
-	for i, b := range path {
-		if b != '/' {
-			continue
-		}
-		if _, ok := f.files[xxhash.Sum64(path[:i])]; ok {
-			return true
-		}
-	}
-	return slices.ContainsFunc(f.prefixes, func(p []byte) bool { return bytes.HasPrefix(path, p) })
+	return h, err
 }
 
 // countUnneeded returns how many files no record of the organization itself needs.
