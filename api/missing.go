@@ -53,7 +53,7 @@ type backupState struct {
 	listed []byte
 }
 
-// openMissing opens what a missingList reads. view may be nil.
+// openMissing opens what a missingList reads, to be released. view may be nil.
 func (h *shards) openMissing(c *call, d *pb.Destination, view *index.View) (*missingList, error) {
 	m := &missingList{backend: c.backend, org: c.org, destination: d}
 	var all []*pb.Destination
@@ -86,7 +86,11 @@ func (h *shards) openMissing(c *call, d *pb.Destination, view *index.View) (*mis
 		}
 		m.others = append(m.others, s)
 	}
-	return m, context.Cause(c.context())
+	if err := context.Cause(c.context()); err != nil { // what was not opened is not known
+		m.release()
+		return nil, err
+	}
+	return m, nil
 }
 
 // search returns the part of the bucket that the view of a destination has, nil without one.

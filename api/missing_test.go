@@ -1,12 +1,16 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
 	"firescan/index"
 	"firescan/provider/mem"
 )
@@ -129,6 +133,39 @@ func TestMissingParts(t *testing.T) {
 	r.fill(id, entries("ch/base.backup", "ch/day1.backup"))
 	if got := r.missing(id); len(got) != 5 || got[0] != "day1 notLookedFor notLookedFor ch/day1.backup ch/base.backup" {
 		t.Errorf("after the move: %q", got)
+	}
+}
+
+// leavingClient is an index whose client leaves while it is opened.
+type leavingClient struct {
+	Shards
+	leave  func()
+	opened []*index.View
+}
+
+func (l *leavingClient) View(ctx context.Context, id string) (*index.View, error) {
+	l.leave()
+	view, err := l.Shards.View(ctx, id)
+	if err == nil {
+		l.opened = append(l.opened, view)
+	}
+	return view, err
+}
+
+// TestMissingListOfAClientThatLeft: no shard stays open.
+func TestMissingListOfAClientThatLeft(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.bareDestination()
+	r.fill(r.bareDestination(), entries("ch/day1.backup"))
+	ctx, leave := context.WithCancel(t.Context())
+	views := &leavingClient{Shards: r, leave: leave}
+	c := &call{Request: httptest.NewRequestWithContext(ctx, "GET", "/", nil), backend: r.server.backend, org: org}
+	_, err := (&shards{views, r.server.syncs}).openMissing(c, &pb.Destination{Org: org, Id: id}, nil)
+	if !errors.Is(err, context.Canceled) || len(views.opened) != 1 {
+		t.Fatalf("%v, %d shards were opened", err, len(views.opened))
+	}
+	if _, err := views.opened[0].Totals(index.Query{}); err == nil {
+		t.Error("a shard is still open")
 	}
 }
 
