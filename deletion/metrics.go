@@ -25,7 +25,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}),
 	}
 	r.MustRegister(m.files, m.bytes, m.recovered, m.open)
-	for _, outcome := range []string{"deleted", "absent", "refused", "changed", "unsettled", "failed"} {
+	for _, outcome := range []string{"deleted", "absent", "refused", "retained", "changed", "unsettled", "failed"} {
 		m.files.WithLabelValues(outcome)
 	}
 	return m

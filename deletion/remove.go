@@ -52,7 +52,8 @@ func (op *operation) removeOne(ctx context.Context, c *candidate, tag string) {
 // removeUnconditionally deletes a file if a second lookup finds the same object.
 func (op *operation) removeUnconditionally(ctx context.Context, c *candidate) {
 	before := c.seen
-	if op.statOne(ctx, c); c.err != nil {
+	op.statOne(ctx, c)
+	if op.addTags(ctx, []*candidate{c}); c.err != nil {
 		return
 	}
 	switch {

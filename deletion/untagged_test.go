@@ -58,6 +58,26 @@ func TestListsWithoutTags(t *testing.T) {
 	}
 }
 
+// TestListsWithoutTagsBeforeTheFirstSync: a file that the index does not have is looked up by a
+// list, twice where the bucket honors no conditions.
+func TestListsWithoutTagsBeforeTheFirstSync(t *testing.T) {
+	for name, ignored := range conditioned {
+		for _, n := range []int{1, 20} {
+			r := newDeleteRig(t, mem.Options{Ignore: ignored, Faults: mem.Faults{AfterList: withoutTags}})
+			var paths []string
+			for i := range n {
+				paths = append(paths, fmt.Sprintf("o%02d.backup", i))
+			}
+			r.account.Fill(bucket, 10, old, paths...)
+			for path, o := range r.delete(paths...) {
+				if !o.Deleted || o.Err != nil {
+					t.Errorf("%s, %d files: %s: %+v", name, n, path, o)
+				}
+			}
+		}
+	}
+}
+
 // TestReplacedAfterTheLookup: the tag of the lookup is the condition of the delete.
 func TestReplacedAfterTheLookup(t *testing.T) {
 	for _, ignored := range []mem.Ignored{{}, {Batch: true}} {
