@@ -24,10 +24,10 @@ func ProbeConditions(ctx context.Context, b Bucket, prefix string) (Conditions, 
 	}
 	var c Conditions
 	var err error
-	if c.Single, err = honours(ctx, b, prefix, single); err != nil {
+	if c.Single, err = honors(ctx, b, prefix, single); err != nil {
 		return Conditions{}, err
 	}
-	if c.Batch, err = honours(ctx, b, prefix, batch); isRefused(err) {
+	if c.Batch, err = honors(ctx, b, prefix, batch); isRefused(err) {
 		c.Batch = false // batches alone are refused
 	} else if err != nil {
 		return Conditions{}, err
@@ -36,7 +36,7 @@ func ProbeConditions(ctx context.Context, b Bucket, prefix string) (Conditions, 
 }
 
 // honors tries one form of deleting on a canary.
-func honours(ctx context.Context, b Bucket, prefix string, remove func(ctx context.Context, key, tag string) error) (_ bool, err error) {
+func honors(ctx context.Context, b Bucket, prefix string, remove func(ctx context.Context, key, tag string) error) (_ bool, err error) {
 	if err := removeCanary(ctx, b, prefix); err != nil {
 		return false, err
 	}

@@ -268,13 +268,13 @@ func (l *listing) repeats(kind byte, value []byte) bool {
 	return before
 }
 
-// add copies the objects of a page.
+// add copies the objects of a page, which may be empty: its token is remembered, too.
 func (l *listing) add(objects []Object) error {
 	size := 0
 	for _, o := range objects {
 		size += len(o.Key) + len(o.Tag)
 	}
-	reserve := int64(size + len(objects)*objectSize)
+	reserve := int64(size + len(objects)*objectSize + pageSize)
 	if err := l.memory.reserve(reserve); err != nil {
 		return err
 	}

@@ -335,6 +335,26 @@ func TestSerialMemoryIsBounded(t *testing.T) {
 	})
 }
 
+// TestSerialMemoryOfPages: pages take memory, too, so a list of one object after some hundred
+// empty pages, and that again and again, has an end.
+func TestSerialMemoryOfPages(t *testing.T) {
+	u, _ := newUnsorted(0)
+	u.token = func(string) string { return fmt.Sprint("x", u.pages) }
+	u.fail = func(page int) error {
+		if u.keys = nil; page%900 == 0 {
+			u.keys = []string{fmt.Sprint("key-", page)}
+		}
+		if page > 20_000 {
+			return &provider.Error{Kind: provider.Denied, Op: "list", Reason: "the list has no end"}
+		}
+		return nil
+	}
+	err := provider.Serial(u, provider.NewSerialMemory(1_000_000)).List(t.Context(), provider.ListRequest{}, &provider.Page{})
+	if provider.KindOf(err) != provider.Invalid || !strings.Contains(err.Error(), "memory") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestSerialPassesOn checks that a bucket without fault is only passed on.
 func TestSerialPassesOn(t *testing.T) {
 	var lists atomic.Int64

@@ -15,6 +15,10 @@ const MaxSerialMemory = 256 << 20
 // bytes and the spare room of a growing slice.
 const objectSize = 88
 
+// pageSize is the memory of a page in a listing, without its objects: the hashes of its token
+// and its first key.
+const pageSize = 2 * 32
+
 // SerialMemory bounds the memory of all serial listings of a process together. It is safe
 // for concurrent use.
 type SerialMemory struct {

@@ -2,12 +2,12 @@ package s3_test
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"firescan/provider"
+	"firescan/provider/providertest/ports"
 	"firescan/provider/s3"
 )
 
@@ -39,12 +39,7 @@ func TestWhichDeletesMayStillAct(t *testing.T) {
 				defer server.Close()
 				endpoint = server.URL
 			} else {
-				l, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				endpoint = "http://" + l.Addr().String()
-				_ = l.Close()
+				endpoint = "http://" + ports.Address(t)
 			}
 			client := &http.Client{Transport: &http.Transport{}}
 			defer client.CloseIdleConnections()

@@ -77,8 +77,10 @@ func (b *bucket) DeleteBatch(ctx context.Context, objects []provider.Deletion) [
 			provider.NoteVersioned(ctx, o.Key)
 		case r.code != "":
 			if v := classifyCode(r.code, r.locked); v.kind != provider.NotFound {
-				// The server has dealt with the object, unless it failed itself.
-				errs[i] = &provider.Error{Kind: v.kind, Op: op, Bucket: b.name, Reason: v.reason, NoEffect: v.kind != provider.Unavailable}
+				// The server has dealt with the object, unless it failed itself, as an unknown code
+				// may mean, too.
+				refused := v.kind != provider.Unavailable && v.kind != provider.Internal
+				errs[i] = &provider.Error{Kind: v.kind, Op: op, Bucket: b.name, Reason: v.reason, NoEffect: refused}
 			}
 		}
 	}
