@@ -397,7 +397,7 @@ func (m *importer) trim() {
 
 // cut returns the error of a body that ends early.
 func (m *importer) cut(line int, err error) error {
-	if gone(err) {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge || gone(err) {
 		return err
 	}
 	return &Error{

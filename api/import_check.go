@@ -52,7 +52,8 @@ func checkImport(c *call) error {
 		return err
 	}
 	lines, refused := []checkedLine{}, 0
-	in := bufio.NewReaderSize(body, 256<<10)
+	// Also of a body that was compressed.
+	in := bufio.NewReaderSize(http.MaxBytesReader(c.ResponseWriter, io.NopCloser(body), c.route.bodyLimit()), 256<<10)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
 		if len(bytes.TrimSpace(line)) > 0 || errors.Is(err, errLongLine) {

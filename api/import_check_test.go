@@ -56,6 +56,12 @@ func TestImportCheck(t *testing.T) {
 	}
 	many := strings.Repeat(`{"kind":"project","id":"p"}`+"\n", maxChecked+1)
 	r.do(catalog.RoleService, "POST", path, many).refused(http.StatusBadRequest, CodeValidation)
+	var blank bytes.Buffer
+	w := gzip.NewWriter(&blank)
+	if _, err := w.Write(bytes.Repeat([]byte("\n"), listLimit+1)); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	r.do(catalog.RoleService, "POST", path, blank.String(), "Content-Encoding", "gzip").refused(http.StatusRequestEntityTooLarge, CodeTooLarge)
 }
 
 // TestGzipImport: an import may be compressed.
