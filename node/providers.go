@@ -175,13 +175,14 @@ func ceiling(d *pb.Destination) float64 {
 }
 
 // forget drops the buckets of deleted destinations, and with them their decrypted
-// credentials. It is called when a bucket is opened, which is rare.
+// credentials, and the limiters of buckets that no destination has. It is called when a bucket
+// is opened, which is rare.
 func (b *buckets) forget() error {
-	known := map[string]bool{}
+	known, inUse := map[string]bool{}, map[string]bool{}
 	if err := b.catalog.View(func(tx *catalog.Tx) error {
 		all, err := tx.AllDestinations()
 		for _, d := range all {
-			known[d.Id] = true
+			known[d.Id], inUse[catalog.BucketID(d)] = true, true
 		}
 		return err
 	}); err != nil {
@@ -192,6 +193,7 @@ func (b *buckets) forget() error {
 			delete(b.open, id)
 		}
 	}
+	b.limiters.Retain(inUse)
 	return nil
 }
 

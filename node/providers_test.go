@@ -151,8 +151,12 @@ func TestSessionTokenIsSent(t *testing.T) {
 func TestForgottenDestinationsAreClosed(t *testing.T) {
 	b := testBuckets(t)
 	b.open["storage_gone"] = openBucket{revision: 1}
+	limiter := b.limiters.For("s3//gone", 1)
 	if err := b.forget(); err != nil {
 		t.Fatal(err)
+	}
+	if b.limiters.For("s3//gone", 1) == limiter {
+		t.Error("the limiter of a bucket that no destination has is still in memory")
 	}
 	if _, ok := b.open["storage_gone"]; ok {
 		t.Error("the credentials of a destination that is gone are still in memory")

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 )
@@ -135,7 +136,7 @@ func (l *Limiter) throttled(began, now time.Time) {
 }
 
 // Limiters hand out one Limiter for each bucket. The zero value is ready, and safe for
-// concurrent use. Limiters are small and kept for good.
+// concurrent use. Limiters are small and kept until Retain.
 type Limiters struct {
 	mu   sync.Mutex
 	byID map[string]*Limiter
@@ -155,4 +156,11 @@ func (l *Limiters) For(bucketID string, ceiling float64) *Limiter {
 		l.byID[bucketID] = limiter
 	}
 	return limiter
+}
+
+// Retain drops the limiters of other buckets than these.
+func (l *Limiters) Retain(bucketIDs map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.byID, func(id string, _ *Limiter) bool { return !bucketIDs[id] })
 }

@@ -129,8 +129,13 @@ func TestLimitersShare(t *testing.T) {
 	if a, b := ls.For("x", 5), ls.For("x", 7); a != b || a.Rate() != 5 {
 		t.Error("two limiters for one bucket")
 	}
-	if ls.For("x", 5) == ls.For("y", 5) {
+	x, y := ls.For("x", 5), ls.For("y", 5)
+	if x == y {
 		t.Error("one limiter for two buckets")
+	}
+	ls.Retain(map[string]bool{"x": true})
+	if ls.For("x", 5) != x || ls.For("y", 5) == y {
+		t.Error("not only the limiter of the one bucket is kept")
 	}
 }
 
