@@ -86,7 +86,7 @@ func (h *shards) openMissing(c *call, d *pb.Destination, view *index.View) (*mis
 		}
 		m.others = append(m.others, s)
 	}
-	if err := context.Cause(c.context()); err != nil { // what was not opened is not known
+	if err := context.Cause(c.context()); err != nil { // the list would lack some
 		m.release()
 		return nil, err
 	}

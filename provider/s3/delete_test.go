@@ -64,7 +64,7 @@ func TestDeleteBatchOutcomes(t *testing.T) {
 				if got != test.want[i] {
 					t.Errorf("%q: %v, want kind %q", objects[i].Key, err, test.want[i])
 				}
-				// What is not understood may have been a failure of the server in the middle.
+				// An unknown code may be a failure of the server in the middle.
 				if unclear := got == "internal" || got == "unavailable" || got == "corrupt"; unclear && !provider.MayStillAct(err) {
 					t.Errorf("%q: %v, which may not still act", objects[i].Key, err)
 				}
