@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,12 +102,12 @@ func (a *app) findDestination(ctx context.Context, ref string) (*client, string,
 	if err != nil {
 		return nil, "", err
 	}
-	var all []struct{ ID, Name string }
-	if err := c.call(ctx, http.MethodGet, destinationsPath, nil, &all); err != nil {
+	all, err := apiclient.Decode(c.api().ListDestinations(ctx, nil))
+	if err != nil {
 		return nil, "", err
 	}
 	var ids []string
-	for _, d := range all {
+	for _, d := range all.Data {
 		if d.ID == ref {
 			return c, ref, nil
 		}

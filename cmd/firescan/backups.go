@@ -1,35 +1,15 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	apiclient "firescan/api/client"
 )
-
-// A backupsPage is a page of the list of backup records.
-type backupsPage struct {
-	Data struct {
-		Backups               []backup
-		TotalCount, TotalSize uint64
-
-		MissingCount, NotLookedForCount uint64
-	}
-	Meta struct{ NextCursor string }
-}
-
-// A backup is a backup record in the response of the API.
-type backup struct {
-	ID, ProjectName, ProjectID, Status, StoragePath string
-	Size                                            int64
-	CreatedAt                                       *time.Time
-	Missing, NotLookedFor                           []string
-}
 
 func backupsCommand(a *app) *cobra.Command {
 	var (
@@ -42,7 +22,7 @@ func backupsCommand(a *app) *cobra.Command {
   firescan backups delete production bkp_2023 --with-files
   firescan backups production --missing --all --json | jq -r '.data.backups[].id'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := page.query(a.json)
+			limit, err := page.size(a.json)
 			if err != nil {
 				return err
 			}
@@ -50,10 +30,7 @@ func backupsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if missing {
-				q.Set("missing", "true")
-			}
-			return a.listBackups(cmd, c, destinationPath(id, "/backups?"), q, page.all)
+			return a.listBackups(cmd.Context(), c, id, &apiclient.ListBackupsParams{Missing: missing, Limit: limit, Cursor: page.cursor}, page.all)
 		},
 	}
 	a.jsonFlag(a.orgFlags(cmd))
@@ -65,25 +42,22 @@ func backupsCommand(a *app) *cobra.Command {
 }
 
 // listBackups prints one page of records, or all pages.
-func (a *app) listBackups(cmd *cobra.Command, c *client, path string, q url.Values, all bool) error {
+func (a *app) listBackups(ctx context.Context, c *client, id string, params *apiclient.ListBackupsParams, all bool) error {
 	if a.json {
-		return a.pipe(cmd, c, path+q.Encode())
+		r, err := c.unlimited().ListBackups(ctx, id, params)
+		return pipe(a, r, err)
 	}
 	for first := true; ; first = false {
-		raw, err := c.raw(cmd.Context(), http.MethodGet, path+q.Encode(), nil)
+		page, err := apiclient.Decode(c.api().ListBackups(ctx, id, params))
 		if err != nil {
 			return err
-		}
-		var page backupsPage
-		if err := json.Unmarshal(raw, &page); err != nil {
-			return fmt.Errorf("decode the list of backups: %w", err)
 		}
 		if err := printBackups(a.out, page.Data.Backups, first); err != nil {
 			return err
 		}
-		next := page.Meta.NextCursor
-		if !all || next == "" {
-			if q.Has("missing") {
+		params.Cursor = page.Meta.NextCursor
+		if !all || params.Cursor == "" {
+			if params.Missing {
 				fmt.Fprintf(a.err, "%s backups have missing files", count(page.Data.MissingCount))
 				if n := page.Data.NotLookedForCount; n > 0 {
 					fmt.Fprintf(a.err, ", and %s have files where no sync has looked", count(n))
@@ -92,15 +66,14 @@ func (a *app) listBackups(cmd *cobra.Command, c *client, path string, q url.Valu
 			} else {
 				fmt.Fprintf(a.err, "%s backups (%s)\n", count(page.Data.TotalCount), bytesText(page.Data.TotalSize))
 			}
-			a.moreFooter(next)
+			a.moreFooter(params.Cursor)
 			return nil
 		}
-		q.Set("cursor", next)
 	}
 }
 
 // printBackups prints a page, with columns as wide as its rows need.
-func printBackups(w io.Writer, list []backup, header bool) error {
+func printBackups(w io.Writer, list []apiclient.Backup, header bool) error {
 	head := ""
 	if header && len(list) > 0 {
 		head = "BACKUP PROJECT STATUS SIZE CREATED PATH"

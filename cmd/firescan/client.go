@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +25,6 @@ const (
 	// node for calls of a provider, one minute, so that the node's error is seen.
 	callTimeout = 75 * time.Second
 )
-
-const destinationsPath = "/api/v1/storage/destinations"
 
 // errTimeout is the cause of a call that took longer than callTimeout.
 var errTimeout = fmt.Errorf("timeout after %v; check the load of the node and the network in between", callTimeout)
@@ -77,6 +73,17 @@ func (c *client) api() *apiclient.Client { return c.generated(callTimeout) }
 // the number of files.
 func (c *client) unlimited() *apiclient.Client { return c.generated(0) }
 
+// patient returns the generated client, for calls whose response may begin late.
+func (c *client) patient() *apiclient.Client {
+	patient := *c
+	if t, ok := c.http.Transport.(*http.Transport); ok {
+		t = t.Clone()
+		t.ResponseHeaderTimeout, t.DisableKeepAlives = 0, true
+		patient.http = &http.Client{Transport: t}
+	}
+	return patient.generated(0)
+}
+
 func (c *client) generated(timeout time.Duration) *apiclient.Client {
 	return &apiclient.Client{
 		Address: c.base, Token: c.token, Organization: c.org, IdempotencyKey: c.idempotencyKey, HTTP: &sender{c, timeout},
@@ -124,95 +131,6 @@ func (b *body) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// call sends body as JSON unless it is nil, and decodes the data of the response into
-// data unless that is nil.
-func (c *client) call(ctx context.Context, method, path string, body, data any) error {
-	raw, err := c.raw(ctx, method, path, body)
-	if err != nil || data == nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, &struct{ Data any }{data}); err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, unexpectedResponse(err))
-	}
-	return nil
-}
-
-// raw is call, but returns the whole response undecoded.
-func (c *client) raw(ctx context.Context, method, path string, body any) ([]byte, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
-	defer cancel()
-	return c.send(ctx, method, path, body)
-}
-
-// send is raw without the timeout.
-func (c *client) send(ctx context.Context, method, path string, body any) ([]byte, error) {
-	if body == nil {
-		return c.readAll(ctx, method, path, "", nil)
-	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	return c.readAll(ctx, method, path, "application/json", bytes.NewReader(data))
-}
-
-// rawNoTimeout is raw without a timeout.
-func (c *client) rawNoTimeout(ctx context.Context, method, path string, body any) ([]byte, error) {
-	patient := *c
-	if t, ok := c.http.Transport.(*http.Transport); ok {
-		t = t.Clone()
-		t.ResponseHeaderTimeout = 0
-		patient.http = &http.Client{Transport: t}
-		defer t.CloseIdleConnections()
-	}
-	return patient.send(ctx, method, path, body)
-}
-
-// readAll is stream, but reads the whole body of the response.
-func (c *client) readAll(ctx context.Context, method, path, contentType string, body io.Reader) ([]byte, error) {
-	stream, err := c.stream(ctx, method, path, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = stream.Close() }()
-	raw, err := io.ReadAll(stream)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: the response was cut short: %w", method, path, cmp.Or(context.Cause(ctx), err))
-	}
-	return raw, nil
-}
-
-// stream sends a body of any size and returns the body of a successful response. The
-// caller closes it.
-func (c *client) stream(ctx context.Context, method, path, contentType string, body io.Reader) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	if c.org != "" {
-		req.Header.Set("X-Organization-Id", c.org)
-	}
-	if c.idempotencyKey != "" && method == http.MethodPost {
-		req.Header.Set("Idempotency-Key", c.idempotencyKey)
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.connectionError(ctx, err)
-	}
-	if err := apiclient.CheckResponse(resp); err != nil {
-		return nil, err
-	}
-	return resp.Body, nil
-}
-
-func unexpectedResponse(err error) error {
-	return fmt.Errorf("unexpected response (is this a firescan node?): %w", err)
-}
-
 // connectionError adds the next step to an error without a response.
 func (c *client) connectionError(ctx context.Context, err error) error {
 	switch {
@@ -227,11 +145,6 @@ func (c *client) connectionError(ctx context.Context, err error) error {
 		err = e.Err // the address is in the message below
 	}
 	return fmt.Errorf("no response from %s: %w", c.base, err)
-}
-
-// destinationPath returns the path of a resource of a destination.
-func destinationPath(id, rest string) string {
-	return destinationsPath + "/" + url.PathEscape(id) + rest
 }
 
 // errUnreadable begins the errors of reading the records, which no connection has caused.

@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	apiclient "firescan/api/client"
 )
 
 func TestErrorsOfTheAPI(t *testing.T) {
@@ -33,8 +35,7 @@ func TestErrorsOfTheAPI(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var data []string
-		err = cl.call(t.Context(), http.MethodGet, "/x", nil, &data)
+		_, err = apiclient.Decode(cl.api().ListTokens(t.Context(), nil))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("status %d: %v, want %q", c.status, err, c.want)
 		}
@@ -75,14 +76,14 @@ func TestNoResponse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = refused.call(t.Context(), http.MethodGet, "/x", nil, nil)
+	_, err = refused.api().StorageStats(t.Context(), nil)
 	if err == nil || !strings.Contains(err.Error(), "cannot connect to http://127.0.0.1:1: connection refused; start a node with `firescan serve`, or set FIRESCAN_ADDR") {
 		t.Errorf("refused: %v", err)
 	}
 
 	asked := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/cut" {
+		if r.URL.Path == "/healthz" {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "{")
 			return
@@ -95,7 +96,7 @@ func TestNoResponse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.call(t.Context(), http.MethodGet, "/cut", nil, nil); err == nil || !strings.Contains(err.Error(), "cut short") {
+	if _, err := apiclient.Decode(c.api().Healthz(t.Context())); err == nil || !strings.Contains(err.Error(), "cut short") {
 		t.Errorf("truncated response: %v", err)
 	}
 	for _, cause := range []error{context.Canceled, errTimeout} {
@@ -104,7 +105,7 @@ func TestNoResponse(t *testing.T) {
 			<-asked
 			cancel(cause)
 		}()
-		if err := c.call(ctx, http.MethodGet, "/x", nil, nil); !errors.Is(err, cause) || !strings.Contains(err.Error(), "no response from "+server.URL) {
+		if _, err := c.api().StorageStats(ctx, nil); !errors.Is(err, cause) || !strings.Contains(err.Error(), "no response from "+server.URL) {
 			t.Errorf("canceled call: %v, want %v", err, cause)
 		}
 	}

@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	apiclient "firescan/api/client"
 )
 
 func clusterCommand(a *app) *cobra.Command {
@@ -19,14 +19,10 @@ func clusterCommand(a *app) *cobra.Command {
 		Example: `  firescan cluster status
   firescan cluster status --json | jq '.data.nodes[] | select(.leader) | .id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var raw []byte
-			if err := a.asRoot(dataDir, func(c *client) (err error) {
-				raw, err = c.raw(cmd.Context(), http.MethodGet, "/api/v1/admin/cluster", nil)
-				return err
-			}); err != nil {
-				return err
-			}
-			return printData(a, raw, func(all clusterNodes) error { return printNodes(a.out, all.Nodes) })
+			return a.asRoot(dataDir, func(c *client) error {
+				r, err := c.api().ClusterStatus(cmd.Context())
+				return show(a, r, err, func(all *apiclient.ClusterReply) error { return printNodes(a.out, all.Data.Nodes) })
+			})
 		},
 	}
 	cmd.AddCommand(dataDirFlag(a.jsonFlag(a.connectionFlags(status)), &dataDir), removeNodeCommand(a), rotateKeysCommand(a),
@@ -50,11 +46,11 @@ outage needs no removal.
   firescan cluster remove n3 --yes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asRoot(dataDir, func(c *client) error {
-				var all clusterNodes
-				if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/admin/cluster", nil, &all); err != nil {
+				all, err := apiclient.Decode(c.api().ClusterStatus(cmd.Context()))
+				if err != nil {
 					return err
 				}
-				nodes := slices.DeleteFunc(all.Nodes, func(m member) bool { return m.ID != args[0] })
+				nodes := slices.DeleteFunc(all.Data.Nodes, func(n apiclient.Node) bool { return n.ID != args[0] })
 				if len(nodes) == 0 {
 					return fmt.Errorf("no node %q: `firescan cluster status` shows all nodes", args[0])
 				}
@@ -64,7 +60,8 @@ outage needs no removal.
 				if err := a.confirm(question{text: "Remove the node?", undone: "nothing was removed"}, confirmed); err != nil {
 					return err
 				}
-				return c.call(cmd.Context(), http.MethodDelete, "/api/v1/admin/cluster/"+url.PathEscape(args[0]), nil, nil)
+				_, err = apiclient.Decode(c.api().RemoveNode(cmd.Context(), args[0]))
+				return err
 			})
 		},
 	}
@@ -84,14 +81,13 @@ rotation removes it: rotate twice after a key was exposed.
 ` + needsRoot,
 		Example: "  firescan cluster rotate-keys",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var done struct{ Destinations int }
-			if err := a.asRoot(dataDir, func(c *client) error {
-				return c.call(cmd.Context(), http.MethodPost, "/api/v1/admin/keys/rotate", nil, &done)
-			}); err != nil {
+			return a.asRoot(dataDir, func(c *client) error {
+				done, err := apiclient.Decode(c.api().RotateKeys(cmd.Context()))
+				if err == nil {
+					fmt.Fprintf(a.out, "key rotated; encrypted the credentials of %d destinations\n", done.Data.Destinations)
+				}
 				return err
-			}
-			fmt.Fprintf(a.out, "key rotated; encrypted the credentials of %d destinations\n", done.Destinations)
-			return nil
+			})
 		},
 	}
 	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
@@ -113,30 +109,19 @@ The new secret is in cluster.secret in the data directory of each node, which us
 ` + needsRoot,
 		Example: "  firescan cluster rotate-secret",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var done struct{ Nodes int }
-			if err := a.asRoot(dataDir, func(c *client) error {
-				return c.call(cmd.Context(), http.MethodPost, "/api/v1/admin/secret/rotate", nil, &done)
-			}); err != nil {
+			return a.asRoot(dataDir, func(c *client) error {
+				done, err := apiclient.Decode(c.api().RotateSecret(cmd.Context()))
+				if err == nil {
+					fmt.Fprintf(a.out, "cluster secret rotated on %d nodes; copy the new one from cluster.secret in a data directory to --cluster-secret-file\n", done.Data.Nodes)
+				}
 				return err
-			}
-			fmt.Fprintf(a.out, "cluster secret rotated on %d nodes; copy the new one from cluster.secret in a data directory to --cluster-secret-file\n", done.Nodes)
-			return nil
+			})
 		},
 	}
 	return dataDirFlag(a.connectionFlags(cmd), &dataDir)
 }
 
-// A member is a node in the response of the API.
-type member struct {
-	ID, Address, State, Version string
-	Leader, Voter               bool
-	AppliedIndex                uint64
-	Shards                      int
-}
-
-type clusterNodes struct{ Nodes []member }
-
-func printNodes(w io.Writer, nodes []member) error {
+func printNodes(w io.Writer, nodes []apiclient.Node) error {
 	return table(w, "NODE ADDRESS STATE LEADER VOTER APPLIED SHARDS VERSION", func(row func(...any)) {
 		for _, n := range nodes {
 			row(n.ID, orDash(n.Address), n.State, yes(n.Leader), yes(n.Voter), n.AppliedIndex, n.Shards, orDash(n.Version))

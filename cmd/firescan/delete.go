@@ -2,13 +2,9 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -28,17 +24,21 @@ type bulkDelete struct {
 	// what names one of them, in plural with an s.
 	what string
 	// show prints the first of them on standard error.
-	show func(ctx context.Context, c *client, id string, names []string) error
-	path string
-	body func(names []string) any
+	show   func(ctx context.Context, c *client, id string, names []string) error
+	delete func(ctx context.Context, c *apiclient.Client, id string, names []string) (*bulkResult, error)
 }
 
-// A bulkResult is the response to a deletion.
+// A bulkResult is the result of a deletion.
 type bulkResult struct {
-	DeletedCount, FilesDeletedCount, FailedCount uint64
-	Results                                      []struct {
-		Path, BackupID string
-		Error          *struct{ Code, Message string }
+	failed  int64
+	refused []apiclient.FileFailure
+	message string
+}
+
+// add adds the failure of a result, if it has one.
+func (r *bulkResult) add(name string, f apiclient.Failure) {
+	if f.Code != "" {
+		r.refused = append(r.refused, apiclient.FileFailure{Path: name, Code: f.Code, Message: f.Message})
 	}
 }
 
@@ -101,55 +101,53 @@ func (d *bulkDelete) run(ctx context.Context, destination string, names []string
 			return err
 		}
 		if more := len(names) - maxShown; more > 0 {
-			fmt.Fprintf(a.err, "and %s more\n", count(uint64(more)))
+			fmt.Fprintf(a.err, "and %s more\n", count(int64(more)))
 		}
-		if err := a.confirm(question{text: fmt.Sprintf("Delete %s?", d.amount(uint64(len(names)))), undone: "nothing was deleted"}, false); err != nil {
+		if err := a.confirm(question{text: fmt.Sprintf("Delete %s?", d.amount(int64(len(names)))), undone: "nothing was deleted"}, false); err != nil {
 			return err
 		}
 	}
-	raw, err := c.rawNoTimeout(ctx, http.MethodPost, destinationPath(id, d.path), d.body(names))
+	result, err := d.delete(ctx, c.patient(), id, names)
 	if err != nil {
 		return err
 	}
-	var envelope struct{ Data bulkResult }
-	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return unexpectedResponse(err)
-	}
-	if a.json {
-		if err := a.printRaw(raw); err != nil {
+	if !a.json {
+		for _, f := range result.refused {
+			fmt.Fprintf(a.err, "%s: %s (%s)\n", pathText(f.Path), oneLine(f.Message), f.Code)
+		}
+		if err := a.printMessage(result.message); err != nil {
 			return err
 		}
-	} else {
-		d.print(&envelope.Data, raw)
 	}
-	if n := envelope.Data.FailedCount; n > 0 {
+	if n := result.failed; n > 0 {
 		return fmt.Errorf("%s not deleted", d.amount(n))
 	}
 	return nil
 }
 
 // amount returns a number of things as text.
-func (d *bulkDelete) amount(n uint64) string {
+func (d *bulkDelete) amount(n int64) string {
 	if n == 1 {
 		return "1 " + d.what
 	}
 	return count(n) + " " + d.what + "s"
 }
 
-// print prints the result, and each failure on standard error.
-func (d *bulkDelete) print(r *bulkResult, raw []byte) {
-	for _, one := range r.Results {
-		if one.Error != nil {
-			fmt.Fprintf(d.app.err, "%s: %s (%s)\n", pathText(cmp.Or(one.Path, one.BackupID)), oneLine(one.Error.Message), one.Error.Code)
-		}
-	}
-	_ = d.app.printMessage(raw) // it was decoded before
-}
-
 func filesDeleteCommand(a *app) *cobra.Command {
 	d := &bulkDelete{
-		app: a, what: "file", path: "/files/bulk-delete", show: a.showFiles,
-		body: func(paths []string) any { return map[string]any{"paths": paths} },
+		app: a, what: "file", show: a.showFiles,
+		delete: func(ctx context.Context, c *apiclient.Client, id string, paths []string) (*bulkResult, error) {
+			r, err := c.DeleteFiles(ctx, id, apiclient.DeleteFilesJSONRequestBody{Paths: paths})
+			reply, err := read(a, r, err)
+			if err != nil {
+				return nil, err
+			}
+			result := &bulkResult{failed: reply.Data.FailedCount, message: reply.Message}
+			for _, one := range reply.Data.Results {
+				result.add(one.Path, one.Error)
+			}
+			return result, nil
+		},
 	}
 	return d.command(&cobra.Command{
 		Use: "delete DESTINATION [PATH...]", Aliases: []string{"rm"}, Short: "Delete files that no backup needs",
@@ -164,11 +162,11 @@ a backup needs are refused one by one, and the others are deleted: then the exit
 func (a *app) showFiles(ctx context.Context, c *client, id string, paths []string) error {
 	var rows [][]any
 	for _, path := range paths {
-		var found struct{ Files []file }
-		q := url.Values{"prefix": {path}, "limit": {"1"}}
-		if err := c.call(ctx, http.MethodGet, destinationPath(id, "/files?"+q.Encode()), nil, &found); err != nil {
+		page, err := apiclient.Decode(c.api().ListFiles(ctx, id, &apiclient.ListFilesParams{Prefix: path, Limit: 1}))
+		if err != nil {
 			return err
 		}
+		found := page.Data
 		// The path itself is first of all keys that begin with it.
 		if len(found.Files) == 0 || found.Files[0].Path != path {
 			rows = append(rows, []any{"-", "not found", "-", "-", pathText(path)})
@@ -191,8 +189,19 @@ func (a *app) showFiles(ctx context.Context, c *client, id string, paths []strin
 func backupsDeleteCommand(a *app) *cobra.Command {
 	var files bool
 	d := &bulkDelete{
-		app: a, what: "backup", path: "/backups/bulk-delete", show: a.showBackups,
-		body: func(ids []string) any { return map[string]any{"backupIds": ids, "deleteStorageFiles": files} },
+		app: a, what: "backup", show: a.showBackups,
+		delete: func(ctx context.Context, c *apiclient.Client, id string, ids []string) (*bulkResult, error) {
+			r, err := c.DeleteBackups(ctx, id, apiclient.DeleteBackups{BackupIds: ids, DeleteStorageFiles: files})
+			reply, err := read(a, r, err)
+			if err != nil {
+				return nil, err
+			}
+			result := &bulkResult{failed: reply.Data.FailedCount, message: reply.Message}
+			for _, one := range reply.Data.Results {
+				result.add(one.BackupID, one.Error)
+			}
+			return result, nil
+		},
 	}
 	cmd := d.command(&cobra.Command{
 		Use: "delete DESTINATION [BACKUP...]", Aliases: []string{"rm"}, Short: "Delete backup records, and with --with-files their files",
@@ -208,17 +217,20 @@ needs. Without it the files stay, and may become orphans.`,
 
 // showBackups prints backup records.
 func (a *app) showBackups(ctx context.Context, c *client, _ string, ids []string) error {
-	var found []backup
+	var found []apiclient.Backup
 	for _, id := range ids {
-		var b backup
-		err := c.call(ctx, http.MethodGet, "/api/v1/catalog/backups/"+url.PathEscape(id), nil, &b)
-		if isCode(err, apiclient.CodeBACKUPNOTFOUND) {
-			b, err = backup{ID: id, Status: "not found"}, nil
-		}
-		if err != nil {
+		r, err := apiclient.Decode(c.api().GetBackup(ctx, id, nil))
+		switch {
+		case isCode(err, apiclient.CodeBACKUPNOTFOUND):
+			found = append(found, apiclient.Backup{ID: id, Status: "not found"})
+		case err != nil:
 			return err
+		default:
+			b := &r.Data
+			found = append(found, apiclient.Backup{
+				ID: id, ProjectID: b.ProjectID, Status: b.Status, Size: b.Size, CreatedAt: b.CreatedAt, StoragePath: b.StoragePath,
+			})
 		}
-		found = append(found, b)
 	}
 	return printBackups(a.err, found, true)
 }

@@ -140,7 +140,7 @@ func TestDeletes(t *testing.T) {
 	if err := remove("acme/one-more.backup"); !isCode(err, "CONFLICT") {
 		t.Errorf("delete a replaced file: %v", err)
 	}
-	var done cleanupResult
+	var done apiclient.CleanedUpReply_Data
 	if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/cleanup-orphans"), nil, &done); err != nil || done.DeletedCount != 0 {
 		t.Errorf("cleanup of files younger than the minimum age: %+v, %v", done, err)
 	}
@@ -228,7 +228,7 @@ func killDuringDelete(t *testing.T, executed bool) {
 	needed := map[string]bool{}
 	orphans, _ := p.list(t, id, url.Values{"orphansOnly": {"true"}})
 	for _, path := range p.paths(t, id) {
-		needed[path] = !slices.ContainsFunc(orphans, func(f file) bool { return f.Path == path })
+		needed[path] = !slices.ContainsFunc(orphans, func(f apiclient.File) bool { return f.Path == path })
 	}
 	if len(orphans) < 1100 {
 		t.Fatalf("only %d orphans: the test needs two batches", len(orphans))
@@ -279,7 +279,7 @@ func killDuringDelete(t *testing.T, executed bool) {
 	}
 	// A new cleanup deletes the rest, as soon as the open intents have their outcomes.
 	await(t, "the rest is deleted", func() bool {
-		var done cleanupResult
+		var done apiclient.CleanedUpReply_Data
 		if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/cleanup-orphans"), nil, &done); err != nil {
 			t.Fatalf("the cleanup after the restart: %v", err)
 		}
@@ -354,7 +354,7 @@ func TestDeletesThroughAnUnreliableProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.sync(t, id)
-	var done cleanupResult
+	var done apiclient.CleanedUpReply_Data
 	if err := p.owner.call(t.Context(), http.MethodPost, destinationPath(id, "/cleanup-orphans?minAge=0s"), nil, &done); err != nil || done.DeletedCount != 60 || done.FailedCount != 0 {
 		t.Errorf("cleanup: %+v, %v", done, err)
 	}

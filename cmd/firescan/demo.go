@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -206,9 +205,8 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 		return err
 	}
 	if err := retry(ctx, admin, func(c *client) error {
-		return show(ctx, d.app, c, http.MethodGet, "/api/v1/admin/cluster", nil, func(all clusterNodes) error {
-			return printNodes(d.app.out, all.Nodes)
-		})
+		r, err := c.api().ClusterStatus(ctx)
+		return show(d.app, r, err, func(all *apiclient.ClusterReply) error { return printNodes(out, all.Data.Nodes) })
 	}); err != nil {
 		return err
 	}
@@ -230,26 +228,29 @@ func (d *demo) show(ctx context.Context, keys *bucketserver.Keys, endpoint, root
 	}
 	step("Totals by type:")
 	if err := retry(ctx, d.owner, func(c *client) error {
-		return show(ctx, d.app, c, http.MethodGet, destinationPath(id, "/files/stats"), nil, d.app.printTotals)
+		r, err := c.api().FileStats(ctx, id, nil)
+		return show(d.app, r, err, d.app.printTotals)
 	}); err != nil {
 		return err
 	}
 	step("Some orphans, which no backup needs:")
-	var orphans filesPage
 	if err := retry(ctx, d.owner, func(c *client) error {
-		return c.call(ctx, http.MethodGet, destinationPath(id, "/files?orphansOnly=true&limit=5"), nil, &orphans.Data)
+		orphans, err := apiclient.Decode(c.api().ListFiles(ctx, id, &apiclient.ListFilesParams{OrphansOnly: true, Limit: 5}))
+		if err == nil {
+			d.app.printFiles(orphans.Data.Files, true)
+		}
+		return err
 	}); err != nil {
 		return err
 	}
-	d.app.printFiles(&orphans, true)
 	step("Some backups without a file:")
-	var missing backupsPage
 	if err := retry(ctx, d.owner, func(c *client) error {
-		return c.call(ctx, http.MethodGet, destinationPath(id, "/backups?missing=true&limit=5"), nil, &missing.Data)
+		missing, err := apiclient.Decode(c.api().ListBackups(ctx, id, &apiclient.ListBackupsParams{Missing: true, Limit: 5}))
+		if err != nil {
+			return err
+		}
+		return printBackups(d.app.out, missing.Data.Backups, true)
 	}); err != nil {
-		return err
-	}
-	if err := printBackups(d.app.out, missing.Data.Backups, true); err != nil {
 		return err
 	}
 	if !d.once {
@@ -291,15 +292,15 @@ func (d *demo) login(ctx context.Context, root string) (admin *client, err error
 	if admin, err = newClient(d.nodes[0].URL(), root, "", ""); err != nil {
 		return nil, err
 	}
-	for role, to := range map[string]**client{"owner": &d.owner, "service": &d.service} {
-		var made struct{ Token string }
-		in := map[string]string{"organizationId": demoOrg, "role": role, "name": "demo"}
+	for role, to := range map[apiclient.Role]**client{"owner": &d.owner, "service": &d.service} {
+		in := apiclient.CreateTokenJSONRequestBody{OrganizationID: demoOrg, Role: role, Name: "demo"}
 		if err := retry(ctx, admin, func(c *client) error {
-			return c.call(ctx, http.MethodPost, "/api/v1/admin/tokens", in, &made)
+			made, err := apiclient.Decode(c.api().CreateToken(ctx, in))
+			if err == nil {
+				*to, err = newClient(d.nodes[0].URL(), made.Data.Token, demoOrg, "")
+			}
+			return err
 		}); err != nil {
-			return nil, err
-		}
-		if *to, err = newClient(d.nodes[0].URL(), made.Token, demoOrg, ""); err != nil {
 			return nil, err
 		}
 	}
@@ -307,14 +308,18 @@ func (d *demo) login(ctx context.Context, root string) (admin *client, err error
 }
 
 func (d *demo) connect(ctx context.Context, endpoint string) (string, error) {
-	var made destination
+	var id string
 	err := retry(ctx, d.owner, func(c *client) error {
-		return c.call(ctx, http.MethodPost, destinationsPath, map[string]any{
-			"name": "demo", "type": catalog.TypeS3, "bucket": demoBucket, "region": "us-east-1", "endpoint": endpoint,
-			"credentials": map[string]string{"accessKeyId": demoKey, "secretAccessKey": "demo"},
-		}, &made)
+		made, err := apiclient.Decode(c.api().CreateDestination(ctx, apiclient.NewDestination{
+			Name: "demo", Type: string(apiclient.ProviderS3), Bucket: demoBucket, Region: "us-east-1", Endpoint: endpoint,
+			Credentials: apiclient.Credentials{AccessKeyID: demoKey, SecretAccessKey: "demo"},
+		}))
+		if err == nil {
+			id = made.Data.ID
+		}
+		return err
 	})
-	return made.ID, err
+	return id, err
 }
 
 // importCatalog streams records that match the bucket, except that 5 % of the backups
@@ -325,17 +330,12 @@ func (d *demo) importCatalog(ctx context.Context, c *client, keys *bucketserver.
 	g.Go(func() error {
 		return w.CloseWithError(keys.WriteRecords(w, bucketserver.Catalog{Orphans: 0.05, Missing: 0.01, StorageID: id}))
 	})
-	response, err := c.stream(ctx, http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", r)
+	response, err := c.unlimited().ImportRecords(ctx, nil, r)
 	_ = r.CloseWithError(err) // ends the writer if the response came early
 	if err = errors.Join(err, g.Wait()); err != nil {
 		return err
 	}
-	defer func() { _ = response.Close() }()
-	raw, err := io.ReadAll(response)
-	if err != nil {
-		return err
-	}
-	return d.app.printImport(raw)
+	return d.app.printImport(response, nil)
 }
 
 // printHints prints commands to try.

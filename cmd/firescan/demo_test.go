@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	apiclient "firescan/api/client"
 )
 
 // The demo keeps serving after the demonstration, with the token that it printed, until
@@ -50,7 +52,7 @@ func TestDemoKeepsServing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.http.CloseIdleConnections()
-	var stats orgTotals
+	var stats apiclient.StorageStats
 	if err := c.call(t.Context(), http.MethodGet, "/api/v1/storage/stats", nil, &stats); err != nil || stats.Totals.TotalFiles != 3000 {
 		t.Errorf("%+v, %v", stats, err)
 	}

@@ -3,23 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// A destination is a storage destination of the API.
-type destination struct {
-	ID, Name, Type, Bucket, Path, Region, Endpoint, StemRule string
-	Verified                                                 bool
-	Credentials                                              map[string]string
-	CreatedAt, UpdatedAt, DeletedAt                          *time.Time
-	BackupsCount                                             uint64
-}
+	apiclient "firescan/api/client"
+)
 
 func destinationCommand(a *app) *cobra.Command {
 	cmd := group(&cobra.Command{
@@ -46,9 +36,10 @@ func destinationListCommand(a *app) *cobra.Command {
 			if deleted {
 				return a.listDeleted(cmd.Context(), c)
 			}
-			return show(cmd.Context(), a, c, http.MethodGet, destinationsPath, nil, func(all []destination) error {
+			r, err := c.api().ListDestinations(cmd.Context(), nil)
+			return show(a, r, err, func(all *apiclient.DestinationsReply) error {
 				return table(a.out, "ID NAME TYPE BUCKET PATH VERIFIED", func(row func(...any)) {
-					for _, d := range all {
+					for _, d := range all.Data {
 						row(d.ID, pathText(d.Name), d.Type, d.Bucket, pathText(orDash(d.Path)), yes(d.Verified))
 					}
 				})
@@ -61,9 +52,10 @@ func destinationListCommand(a *app) *cobra.Command {
 
 // listDeleted lists deleted destinations that records still name.
 func (a *app) listDeleted(ctx context.Context, c *client) error {
-	return show(ctx, a, c, http.MethodGet, destinationsPath+"?deleted=true", nil, func(all []destination) error {
+	r, err := c.api().ListDestinations(ctx, &apiclient.ListDestinationsParams{Deleted: true})
+	return show(a, r, err, func(all *apiclient.DestinationsReply) error {
 		return table(a.out, "ID NAME TYPE BUCKET PATH DELETED BACKUPS", func(row func(...any)) {
-			for _, d := range all {
+			for _, d := range all.Data {
 				row(d.ID, pathText(d.Name), d.Type, d.Bucket, pathText(orDash(d.Path)), when(d.DeletedAt), count(d.BackupsCount))
 			}
 		})
@@ -79,7 +71,9 @@ func destinationShowCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd.Context(), a, c, http.MethodGet, destinationPath(id, ""), nil, func(d destination) error {
+			r, err := c.api().GetDestination(cmd.Context(), id, nil)
+			return show(a, r, err, func(r *apiclient.DestinationReply) error {
+				d := &r.Data
 				return table(a.out, "", func(row func(...any)) {
 					row("id", d.ID)
 					row("name", pathText(d.Name))
@@ -88,7 +82,7 @@ func destinationShowCommand(a *app) *cobra.Command {
 					row("path", pathText(orDash(d.Path)))
 					row("region", orDash(d.Region))
 					row("endpoint", orDash(d.Endpoint))
-					row("stem rule", orDash(d.StemRule))
+					row("stem rule", orDash(string(d.StemRule)))
 					row("access key", orDash(d.Credentials["accessKeyId"]))
 					row("verified", yes(d.Verified))
 					row("created", when(d.CreatedAt))
@@ -115,36 +109,20 @@ Nodes sync verified destinations periodically (serve --sync-every).`,
 	}))
 }
 
-// A verification is the result of verifying a destination.
-type verification struct {
-	Verified    bool
-	Permissions struct{ Read, Write, Delete bool }
-	Checks      []struct {
-		Permission, Call, Reason string
-		Allowed                  *bool
-	}
-	Unsettled []struct{ StorageID, Reason string }
-}
-
 // verify verifies a destination and prints its permissions. It fails if the destination
 // cannot be read.
 func (a *app) verify(ctx context.Context, c *client, id string) error {
-	raw, err := c.raw(ctx, http.MethodPost, destinationPath(id, "/verify"), nil)
+	r, err := c.api().VerifyDestination(ctx, id)
+	reply, err := read(a, r, err)
 	if err != nil {
 		return err
 	}
-	var envelope struct{ Data verification }
-	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return unexpectedResponse(err)
-	}
-	v := envelope.Data
-	if a.json {
-		err = a.printRaw(raw)
-	} else {
+	v := &reply.Data
+	if !a.json {
 		err = table(a.out, "VERIFIED READ WRITE DELETE", func(row func(...any)) {
 			row(yes(v.Verified), yes(v.Permissions.Read), yes(v.Permissions.Write), yes(v.Permissions.Delete))
 		})
-		a.printRefusals(&v)
+		a.printRefusals(v.Checks)
 		for _, u := range v.Unsettled {
 			fmt.Fprintf(a.err, "nothing is deleted here: it is not known whether the bucket is that of destination %s: %s\n",
 				cmp.Or(u.StorageID, "of another organization"), oneLine(u.Reason))
@@ -157,8 +135,8 @@ func (a *app) verify(ctx context.Context, c *client, id string) error {
 }
 
 // printRefusals prints the calls that the provider refused.
-func (a *app) printRefusals(v *verification) {
-	for _, check := range v.Checks {
+func (a *app) printRefusals(checks apiclient.Checks) {
+	for _, check := range checks {
 		if check.Allowed != nil && !*check.Allowed {
 			fmt.Fprintf(a.err, "refused: %s (%s): %s\n", check.Permission, check.Call, oneLine(check.Reason))
 		}
@@ -187,7 +165,8 @@ destination and how many records there are, and asks for confirmation.`,
 			if err := a.confirm(question{text: "Remove the destination?", undone: "nothing was removed"}, confirmed); err != nil {
 				return err
 			}
-			return c.call(cmd.Context(), http.MethodDelete, destinationPath(id, ""), nil, nil)
+			_, err = apiclient.Decode(c.api().DeleteDestination(cmd.Context(), id))
+			return err
 		},
 	})
 	yesFlag(cmd.Flags(), &confirmed, "remove")
@@ -196,24 +175,24 @@ destination and how many records there are, and asks for confirmation.`,
 
 // showRemoval shows a destination to remove, and what its removal leaves.
 func (a *app) showRemoval(ctx context.Context, c *client, id string) error {
-	var d destination
-	if err := c.call(ctx, http.MethodGet, destinationPath(id, ""), nil, &d); err != nil {
+	r, err := apiclient.Decode(c.api().GetDestination(ctx, id, nil))
+	if err != nil {
 		return err
 	}
+	d := &r.Data
 	if err := table(a.err, "ID NAME TYPE BUCKET PATH", func(row func(...any)) {
 		row(d.ID, pathText(d.Name), d.Type, d.Bucket, pathText(orDash(d.Path)))
 	}); err != nil {
 		return err
 	}
-	var linked struct{ BackupsCount uint64 }
-	if err := c.call(ctx, http.MethodGet, destinationPath(id, "/linked"), nil, &linked); err != nil || linked.BackupsCount == 0 {
+	linked, err := apiclient.Decode(c.api().LinkedResources(ctx, id, nil))
+	if err != nil || linked.Data.BackupsCount == 0 {
 		return err
 	}
-	var stats struct{ LinkedFiles uint64 }
 	files := "their files" // the index may be out of reach
-	if err := c.call(ctx, http.MethodGet, destinationPath(id, "/files/stats"), nil, &stats); err == nil {
-		files = count(stats.LinkedFiles) + " files"
+	if stats, err := apiclient.Decode(c.api().FileStats(ctx, id, nil)); err == nil {
+		files = count(stats.Data.LinkedFiles) + " files"
 	}
-	fmt.Fprintf(a.err, "%s backup records remain and protect %s in the bucket.\n", count(linked.BackupsCount), files)
+	fmt.Fprintf(a.err, "%s backup records remain and protect %s in the bucket.\n", count(linked.Data.BackupsCount), files)
 	return nil
 }

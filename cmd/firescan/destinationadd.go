@@ -4,20 +4,17 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	apiclient "firescan/api/client"
 )
 
 func destinationAddCommand(a *app) *cobra.Command {
-	var in struct {
-		Name string `json:"name"`
-		Type string `json:"type"`
-		location
-		Credentials map[string]string `json:"credentials"`
-	}
+	var in apiclient.NewDestination
+	var stemRule string
 	var creds credentialFlags
 	cmd := &cobra.Command{
 		Use: "add NAME", Short: "Add a destination and print its id", Args: positional(cobra.ExactArgs(1)),
@@ -45,8 +42,10 @@ nodes' --gcs-key-dir.`,
 			if err != nil {
 				return err
 			}
-			return show(cmd.Context(), a, c, http.MethodPost, destinationsPath, in, func(d destination) error {
-				fmt.Fprintln(a.out, d.ID)
+			in.StemRule = apiclient.StemRule(stemRule)
+			r, err := c.api().CreateDestination(cmd.Context(), in)
+			return show(a, r, err, func(d *apiclient.DestinationReply) error {
+				fmt.Fprintln(a.out, d.Data.ID)
 				return nil
 			})
 		},
@@ -54,26 +53,19 @@ nodes' --gcs-key-dir.`,
 	a.jsonFlag(a.orgFlags(cmd))
 	f := cmd.Flags()
 	typeFlag(cmd, &in.Type)
-	in.addFlags(f)
+	locationFlags(f, &in, &stemRule)
 	creds.add(f)
 	return cmd
 }
 
-// A location is where a destination keeps its files, and how they belong to backups.
-type location struct {
-	Bucket   string `json:"bucket"`
-	Path     string `json:"path,omitempty"`
-	Region   string `json:"region,omitempty"`
-	Endpoint string `json:"endpoint,omitempty"`
-	StemRule string `json:"stemRule,omitempty"`
-}
-
-func (l *location) addFlags(f *pflag.FlagSet) {
+// locationFlags adds the flags of where a destination keeps its files, and how they belong
+// to backups.
+func locationFlags(f *pflag.FlagSet, l *apiclient.NewDestination, stemRule *string) {
 	f.StringVar(&l.Bucket, "bucket", "", "name of the bucket")
 	f.StringVar(&l.Path, "path", "", "prefix of all keys in the bucket (default: the whole bucket)")
 	f.StringVar(&l.Region, "region", "", "region of the bucket")
 	f.StringVar(&l.Endpoint, "endpoint", "", "URL of an S3-compatible server that the nodes allow (serve --allow-endpoint)")
-	f.StringVar(&l.StemRule, "stem-rule", "", "files that belong to a backup without being named: firstDot (same key up to the first dot; default) or knownSuffix (same key without known suffixes)")
+	f.StringVar(stemRule, "stem-rule", "", "files that belong to a backup without being named: firstDot (same key up to the first dot; default) or knownSuffix (same key without known suffixes)")
 }
 
 // credentialFlags name the sources of credentials.
@@ -92,60 +84,50 @@ func (c *credentialFlags) add(f *pflag.FlagSet) {
 }
 
 // read returns the credentials for a type of storage, as the API expects them.
-func (c *credentialFlags) read(a *app, typ string) (map[string]string, error) {
+func (c *credentialFlags) read(a *app, typ string) (given apiclient.Credentials, err error) {
 	switch strings.ToLower(typ) {
 	case "gcs", "firebase-storage":
 		return c.readGoogle(a)
 	case "s3", "do-spaces":
 	default:
-		return nil, usagef("--type is %q: give S3, gcs, do-spaces or firebase-storage", typ)
+		return given, usagef("--type is %q: give S3, gcs, do-spaces or firebase-storage", typ)
 	}
 	secret, _ := a.getenv("AWS_SECRET_ACCESS_KEY")
 	if c.secretFile == "-" && c.sessionFile == "-" {
-		return nil, usagef("--secret-access-key-file and --session-token-file cannot both be standard input")
+		return given, usagef("--secret-access-key-file and --session-token-file cannot both be standard input")
 	}
 	if c.secretFile != "" {
-		var err error
 		if secret, err = a.readSecret(c.secretFile); err != nil {
-			return nil, err
+			return given, err
 		}
 	}
 	envID, _ := a.getenv("AWS_ACCESS_KEY_ID")
 	id := cmp.Or(c.keyID, envID)
 	if id == "" || secret == "" {
-		return nil, usagef("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --access-key-id and --secret-access-key-file")
+		return given, usagef("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --access-key-id and --secret-access-key-file")
 	}
-	given := map[string]string{"accessKeyId": id, "secretAccessKey": secret}
-	var token string
+	given.AccessKeyID, given.SecretAccessKey = id, secret
 	switch {
 	case c.sessionFile != "":
-		var err error
-		if token, err = a.readSecret(c.sessionFile); err != nil {
-			return nil, err
+		if given.SessionToken, err = a.readSecret(c.sessionFile); err != nil {
+			return given, err
 		}
 	case id == envID && strings.EqualFold(typ, "S3"): // it belongs to that key alone
-		token, _ = a.getenv("AWS_SESSION_TOKEN")
-	}
-	if token != "" {
-		given["sessionToken"] = token
+		given.SessionToken, _ = a.getenv("AWS_SESSION_TOKEN")
 	}
 	return given, nil
 }
 
-func (c *credentialFlags) readGoogle(a *app) (map[string]string, error) {
+func (c *credentialFlags) readGoogle(a *app) (given apiclient.Credentials, err error) {
 	switch {
 	case c.keyFilename != "" && c.accountFile == "":
-		given := map[string]string{"keyFilename": c.keyFilename}
-		if c.projectID != "" {
-			given["projectId"] = c.projectID
-		}
-		return given, nil
+		return apiclient.Credentials{KeyFilename: c.keyFilename, ProjectID: c.projectID}, nil
 	case c.accountFile == "" || c.keyFilename != "":
-		return nil, usagef("no credentials: set either --service-account-file or --key-filename")
+		return given, usagef("no credentials: set either --service-account-file or --key-filename")
 	}
 	text, err := a.readSecret(c.accountFile)
 	if err != nil {
-		return nil, err
+		return given, err
 	}
 	project := c.projectID
 	if project == "" {
@@ -154,9 +136,9 @@ func (c *credentialFlags) readGoogle(a *app) (map[string]string, error) {
 		}
 		if err := json.Unmarshal([]byte(text), &account); err != nil || account.ProjectID == "" {
 			// The message must not quote the file, and the error of the decoder may.
-			return nil, usagef("%s has no project_id of a service account: set --project-id, or use another file", c.accountFile)
+			return given, usagef("%s has no project_id of a service account: set --project-id, or use another file", c.accountFile)
 		}
 		project = account.ProjectID
 	}
-	return map[string]string{"projectId": project, "credentials": text}, nil
+	return apiclient.Credentials{ProjectID: project, Credentials: text}, nil
 }

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	apiclient "firescan/api/client"
 )
 
 func TestCredentialsOfEachType(t *testing.T) {
@@ -22,19 +23,19 @@ func TestCredentialsOfEachType(t *testing.T) {
 		typ   string
 		creds credentialFlags
 		env   map[string]string
-		want  map[string]string
+		want  apiclient.Credentials
 		wrong string
 	}{
-		"keys from the environment":    {typ: "S3", env: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s"}, want: map[string]string{"accessKeyId": "AKIA", "secretAccessKey": "s"}},
+		"keys from the environment":    {typ: "S3", env: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s"}, want: apiclient.Credentials{AccessKeyID: "AKIA", SecretAccessKey: "s"}},
 		"spaces without a secret":      {typ: "do-spaces", creds: credentialFlags{keyID: "AKIA"}, wrong: "no credentials"},
-		"a temporary key":              {typ: "s3", env: map[string]string{"AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: map[string]string{"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "t"}},
-		"a token of another key":       {typ: "S3", creds: credentialFlags{keyID: "AKIA"}, env: map[string]string{"AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: map[string]string{"accessKeyId": "AKIA", "secretAccessKey": "s"}},
-		"a token from a file":          {typ: "S3", creds: credentialFlags{keyID: "ASIA", sessionFile: token}, env: map[string]string{"AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: map[string]string{"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "file"}},
-		"a token beside spaces":        {typ: "do-spaces", env: map[string]string{"AWS_ACCESS_KEY_ID": "DO", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: map[string]string{"accessKeyId": "DO", "secretAccessKey": "s"}},
+		"a temporary key":              {typ: "s3", env: map[string]string{"AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: apiclient.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "s", SessionToken: "t"}},
+		"a token of another key":       {typ: "S3", creds: credentialFlags{keyID: "AKIA"}, env: map[string]string{"AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: apiclient.Credentials{AccessKeyID: "AKIA", SecretAccessKey: "s"}},
+		"a token from a file":          {typ: "S3", creds: credentialFlags{keyID: "ASIA", sessionFile: token}, env: map[string]string{"AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: apiclient.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "s", SessionToken: "file"}},
+		"a token beside spaces":        {typ: "do-spaces", env: map[string]string{"AWS_ACCESS_KEY_ID": "DO", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, want: apiclient.Credentials{AccessKeyID: "DO", SecretAccessKey: "s"}},
 		"two secrets from one input":   {typ: "S3", creds: credentialFlags{keyID: "ASIA", secretFile: "-", sessionFile: "-"}, wrong: "standard input"},
-		"a service account":            {typ: "GCS", creds: credentialFlags{accountFile: file}, want: map[string]string{"projectId": "acme-prod", "credentials": account}},
-		"another project":              {typ: "firebase-storage", creds: credentialFlags{accountFile: file, projectID: "p"}, want: map[string]string{"projectId": "p", "credentials": account}},
-		"a file on the node":           {typ: "gcs", creds: credentialFlags{keyFilename: "k.json"}, want: map[string]string{"keyFilename": "k.json"}},
+		"a service account":            {typ: "GCS", creds: credentialFlags{accountFile: file}, want: apiclient.Credentials{ProjectID: "acme-prod", Credentials: account}},
+		"another project":              {typ: "firebase-storage", creds: credentialFlags{accountFile: file, projectID: "p"}, want: apiclient.Credentials{ProjectID: "p", Credentials: account}},
+		"a file on the node":           {typ: "gcs", creds: credentialFlags{keyFilename: "k.json"}, want: apiclient.Credentials{KeyFilename: "k.json"}},
 		"both files":                   {typ: "gcs", creds: credentialFlags{keyFilename: "k.json", accountFile: file}, wrong: "no credentials"},
 		"an unknown type":              {typ: "s4", env: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s"}, wrong: "--type is"},
 		"no key file":                  {typ: "gcs", env: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA"}, wrong: "--service-account-file"},
@@ -43,7 +44,7 @@ func TestCredentialsOfEachType(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, _, _ := testApp(c.env)
 			got, err := c.creds.read(a, c.typ)
-			if c.wrong == "" && (err != nil || !maps.Equal(got, c.want)) {
+			if c.wrong == "" && (err != nil || got != c.want) {
 				t.Errorf("%v, %v", got, err)
 			}
 			if c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong) || strings.Contains(err.Error(), "canary")) {

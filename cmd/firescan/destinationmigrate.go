@@ -2,9 +2,10 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 
 	"github.com/spf13/cobra"
+
+	apiclient "firescan/api/client"
 )
 
 func destinationMigrateCommand(a *app) *cobra.Command {
@@ -24,13 +25,9 @@ migration the destination is unused and can be removed.`,
 			if err != nil {
 				return err
 			}
-			type moved struct {
-				Schedules int `json:"schedulesUpdated"`
-				Pitrs     int `json:"pitrConfigsUpdated"`
-			}
-			body := map[string]string{"targetStorageId": to}
-			return show(cmd.Context(), a, c, http.MethodPost, destinationPath(from, "/migrate"), body, func(m moved) error {
-				_, err := fmt.Fprintf(a.out, "moved %d schedules and %d PITR configurations\n", m.Schedules, m.Pitrs)
+			r, err := c.api().Migrate(cmd.Context(), from, apiclient.MigrateJSONRequestBody{TargetStorageID: to})
+			return show(a, r, err, func(m *apiclient.MigratedReply) error {
+				_, err := fmt.Fprintf(a.out, "moved %d schedules and %d PITR configurations\n", m.Data.SchedulesUpdated, m.Data.PitrConfigsUpdated)
 				return err
 			})
 		},

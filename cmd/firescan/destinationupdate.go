@@ -2,10 +2,11 @@ package main
 
 import (
 	"fmt"
-	"net/http"
-	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	apiclient "firescan/api/client"
 )
 
 func destinationUpdateCommand(a *app) *cobra.Command {
@@ -30,27 +31,27 @@ that are not set, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
 			if err != nil {
 				return err
 			}
-			change := map[string]any{}
 			f := cmd.Flags()
-			for _, name := range []string{"name", "bucket", "path", "region", "endpoint", "stem-rule"} {
-				if f.Changed(name) {
-					field := strings.ReplaceAll(name, "stem-rule", "stemRule")
-					change[field], _ = f.GetString(name) // all are strings
-				}
+			change := apiclient.DestinationChange{
+				Name: given(f, "name"), Bucket: given(f, "bucket"), Path: given(f, "path"), Region: given(f, "region"),
+				Endpoint: given(f, "endpoint"), StemRule: (*apiclient.StemRule)(given(f, "stem-rule")),
 			}
 			if fromEnv || creds != (credentialFlags{}) {
-				var d destination
-				if err := c.call(cmd.Context(), http.MethodGet, destinationPath(id, ""), nil, &d); err != nil {
+				d, err := apiclient.Decode(c.api().GetDestination(cmd.Context(), id, nil))
+				if err != nil {
 					return err
 				}
-				if change["credentials"], err = creds.read(a, d.Type); err != nil {
+				read, err := creds.read(a, string(d.Data.Type))
+				if err != nil {
 					return err
 				}
+				change.Credentials = changeOf(read)
 			}
-			if len(change) == 0 {
+			if change == (apiclient.DestinationChange{}) {
 				return usagef("nothing to change: give at least one flag")
 			}
-			return show(cmd.Context(), a, c, http.MethodPut, destinationPath(id, ""), change, func(destination) error {
+			r, err := c.api().UpdateDestination(cmd.Context(), id, change)
+			return show(a, r, err, func(*apiclient.DestinationChangedReply) error {
 				_, err := fmt.Fprintln(a.out, "updated")
 				return err
 			})
@@ -59,8 +60,35 @@ that are not set, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
 	a.jsonFlag(a.orgFlags(cmd))
 	f := cmd.Flags()
 	f.String("name", "", "new name")
-	new(location).addFlags(f)
+	locationFlags(f, new(apiclient.NewDestination), new(string))
 	creds.add(f)
 	f.BoolVar(&fromEnv, "credentials-from-env", false, "replace the access key with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN")
 	return cmd
+}
+
+// given returns the value of a flag, nil if it is not set.
+func given(f *pflag.FlagSet, name string) *string {
+	if !f.Changed(name) {
+		return nil
+	}
+	value, _ := f.GetString(name) // all are strings
+	return &value
+}
+
+// changeOf returns the change to credentials. Fields that they do not have keep their values.
+func changeOf(c apiclient.Credentials) *apiclient.CredentialsChange {
+	set := func(s string) *string {
+		if s == "" {
+			return nil
+		}
+		return &s
+	}
+	change := &apiclient.CredentialsChange{
+		AccessKeyID: set(c.AccessKeyID), SecretAccessKey: set(c.SecretAccessKey), SessionToken: set(c.SessionToken),
+		KeyFilename: set(c.KeyFilename), ProjectID: set(c.ProjectID),
+	}
+	if c.Credentials != nil {
+		change.Credentials = &c.Credentials
+	}
+	return change
 }

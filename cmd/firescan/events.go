@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 )
 
 // progress is the data of an event storage:sync-progress.
 type progress struct {
 	DestinationID, SyncID, Status string
-	FilesScanned, OrphanFiles     uint64
+	FilesScanned, OrphanFiles     int64
 	Percent                       *float64 // nil: unknown
 	FilesPerSecond                float64
 	ETASeconds                    *float64
@@ -25,7 +24,7 @@ const progressEvent = "storage:sync-progress"
 // watchProgress opens the stream of events and calls handle for each progress event,
 // until the stream or ctx ends. It calls opened when the stream is open.
 func (c *client) watchProgress(ctx context.Context, opened func(), handle func(progress)) error {
-	stream, err := c.stream(ctx, http.MethodGet, "/api/v1/storage/events", "", nil)
+	stream, err := c.unlimited().StreamEvents(ctx)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (p *process) fails(t *testing.T, id, why string) {
 	if s.Status != "failed" || !strings.Contains(s.Error, why) {
 		t.Errorf("the sync ended as %s with %q, want failed with %q", s.Status, s.Error, why)
 	}
-	if files, last := p.list(t, id, url.Values{}); len(files) > 0 || last.Meta.LastSyncAt != nil || !last.Meta.NeedsSync {
+	if files, last := p.list(t, id, url.Values{}); len(files) > 0 || !last.Meta.LastSyncAt.IsZero() || !last.Meta.NeedsSync {
 		t.Errorf("a failed first sync left %d files, %+v", len(files), last.Meta)
 	}
 }
@@ -101,8 +101,8 @@ func (p *process) fails(t *testing.T, id, why string) {
 func (c *computed) verify(t *testing.T, s *syncRecord) {
 	t.Helper()
 	orphans := c.want.OrphanTotal()
-	if s != nil && (s.Status != "completed" || s.FilesScanned != c.want.Digest.Files ||
-		s.OrphanFiles != orphans.Files || s.MissingBackups != c.want.Missing) {
+	if s != nil && (s.Status != "completed" || uint64(s.FilesScanned) != c.want.Digest.Files ||
+		uint64(s.OrphanFiles) != orphans.Files || uint64(s.MissingBackups) != c.want.Missing) {
 		t.Errorf("the sync ended as %+v, want %d files, %d orphans, %d missing", *s, c.want.Digest.Files, orphans.Files, c.want.Missing)
 	}
 	var got bucketserver.Digest
@@ -110,7 +110,7 @@ func (c *computed) verify(t *testing.T, s *syncRecord) {
 	files, _ := c.list(t, c.id, url.Values{})
 	for _, f := range files {
 		size, err := strconv.ParseInt(f.Size, 10, 64)
-		if err != nil || f.LastModified == nil {
+		if err != nil || f.LastModified.IsZero() {
 			t.Fatalf("file %+v: %v", f, err)
 		}
 		got.Add([]byte(f.Path), size, f.LastModified.Unix(), nil)
@@ -288,7 +288,7 @@ func TestWrongSettings(t *testing.T) {
 			}
 		})
 	}
-	var made destination
+	var made apiclient.Destination
 	for _, refused := range []string{"http://10.1.2.3:9000", "http://169.254.169.254", "http://localhost:1"} {
 		err := p.owner.call(t.Context(), http.MethodPost, "/api/v1/storage/destinations", map[string]any{
 			"name": "refused", "type": "S3", "bucket": "b", "region": "us-east-1", "endpoint": refused,
@@ -347,11 +347,11 @@ func TestForcedSyncFails(t *testing.T) {
 			t.Errorf("%s ends with %v, want PROVIDER_ERROR with its reason", path, err)
 		}
 	}
-	var s orgTotals
+	var s apiclient.StorageStats
 	if err := p.owner.call(t.Context(), http.MethodGet, "/api/v1/storage/stats", nil, &s); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Destinations) != 1 || s.Destinations[0].LastSyncAt != nil || s.Destinations[0].LastSyncError == nil {
+	if len(s.Destinations) != 1 || !s.Destinations[0].LastSyncAt.IsZero() || s.Destinations[0].LastSyncError.Message == "" {
 		t.Errorf("stats are %+v, want a destination that was never synced and a failure", s)
 	}
 }

@@ -1,35 +1,13 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
-	"net/http"
-	"net/url"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	apiclient "firescan/api/client"
 )
-
-// A file is a file of a bucket in the response of the API.
-type file struct {
-	Path, Size, Type, BackupID, ProjectName string
-	LastModified                            *time.Time
-	IsOrphan                                bool
-}
-
-// A filesPage is a page of the list of files.
-type filesPage struct {
-	Data struct {
-		Files                 []file
-		Total, OrphanCount    uint64
-		TotalSize, OrphanSize string
-	}
-	Meta struct {
-		LastSyncAt         *time.Time
-		NextCursor         string
-		NeedsSync, IsFresh bool
-	}
-}
 
 func filesCommand(a *app) *cobra.Command {
 	var (
@@ -44,7 +22,7 @@ func filesCommand(a *app) *cobra.Command {
   firescan files delete production backups/2023/old.backup
   firescan files production --all --json | jq -r '.data.files[].path'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := page.query(a.json)
+			limit, err := page.size(a.json)
 			if err != nil {
 				return err
 			}
@@ -52,15 +30,9 @@ func filesCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for name, value := range map[string]string{"type": typ, "prefix": prefix, "minAge": minimum} {
-				if value != "" {
-					q.Set(name, value)
-				}
-			}
-			if orphans {
-				q.Set("orphansOnly", "true")
-			}
-			return a.listFiles(cmd, c, destinationPath(id, "/files?"), q, page.all)
+			return a.listFiles(cmd.Context(), c, id, &apiclient.ListFilesParams{
+				Type: apiclient.FileType(typ), Prefix: prefix, MinAge: minimum, OrphansOnly: orphans, Limit: limit, Cursor: page.cursor,
+			}, page.all)
 		},
 	}
 	a.jsonFlag(a.orgFlags(cmd))
@@ -75,36 +47,32 @@ func filesCommand(a *app) *cobra.Command {
 }
 
 // listFiles prints one page of files, or all pages.
-func (a *app) listFiles(cmd *cobra.Command, c *client, path string, q url.Values, all bool) error {
+func (a *app) listFiles(ctx context.Context, c *client, id string, params *apiclient.ListFilesParams, all bool) error {
 	if a.json {
-		return a.pipe(cmd, c, path+q.Encode())
+		r, err := c.unlimited().ListFiles(ctx, id, params)
+		return pipe(a, r, err)
 	}
 	for first := true; ; first = false {
-		raw, err := c.raw(cmd.Context(), http.MethodGet, path+q.Encode(), nil)
+		page, err := apiclient.Decode(c.api().ListFiles(ctx, id, params))
 		if err != nil {
 			return err
 		}
-		var page filesPage
-		if err := json.Unmarshal(raw, &page); err != nil {
-			return fmt.Errorf("decode the list of files: %w", err)
-		}
-		a.printFiles(&page, first)
-		next := page.Meta.NextCursor
-		if !all || next == "" {
-			a.filesFooter(&page, next)
+		a.printFiles(page.Data.Files, first)
+		params.Cursor = page.Meta.NextCursor
+		if !all || params.Cursor == "" {
+			a.filesFooter(page)
 			return nil
 		}
-		q.Set("cursor", next)
 	}
 }
 
 // printFiles prints rows of fixed widths, so that the columns of all pages align.
-func (a *app) printFiles(page *filesPage, header bool) {
+func (a *app) printFiles(files []apiclient.File, header bool) {
 	const row = "%-7s  %-6s  %8s  %-20s  %s\n"
-	if header && len(page.Data.Files) > 0 {
+	if header && len(files) > 0 {
 		fmt.Fprintf(a.out, row, "TYPE", "LINK", "SIZE", "MODIFIED", "PATH")
 	}
-	for _, f := range page.Data.Files {
+	for _, f := range files {
 		link := "linked"
 		if f.IsOrphan {
 			link = "orphan"
@@ -114,13 +82,13 @@ func (a *app) printFiles(page *filesPage, header bool) {
 }
 
 // filesFooter prints totals on standard error, apart from the list.
-func (a *app) filesFooter(page *filesPage, next string) {
+func (a *app) filesFooter(page *apiclient.FilesReply) {
 	d := &page.Data
-	if page.Meta.LastSyncAt == nil {
+	if page.Meta.LastSyncAt.IsZero() {
 		fmt.Fprintln(a.err, "The destination was never synced: run `firescan sync --watch`.")
 		return
 	}
 	fmt.Fprintf(a.err, "%s files (%s) match, %s of them orphans (%s); synced %s\n",
 		count(d.Total), sizeText(d.TotalSize), count(d.OrphanCount), sizeText(d.OrphanSize), when(page.Meta.LastSyncAt))
-	a.moreFooter(next)
+	a.moreFooter(page.Meta.NextCursor)
 }

@@ -50,11 +50,11 @@ func sizeText(s string) string {
 }
 
 // count formats a number with thousands separators: 1,234,567.
-func count(n uint64) string { return humanize.Comma(int64(n)) }
+func count[N int64 | uint64](n N) string { return humanize.Comma(int64(n)) }
 
 // when formats a time, or returns "-" for none.
-func when(t *time.Time) string {
-	if t == nil || t.IsZero() {
+func when(t time.Time) string {
+	if t.IsZero() {
 		return "-"
 	}
 	return t.UTC().Format("2006-01-02 15:04:05Z")

@@ -71,8 +71,8 @@ func TestTable(t *testing.T) {
 
 func TestWhenAndProgress(t *testing.T) {
 	at := time.Date(2024, 1, 15, 10, 0, 45, 0, time.UTC)
-	if when(nil) != "-" || when(&at) != "2024-01-15 10:00:45Z" {
-		t.Errorf("%q, %q", when(nil), when(&at))
+	if when(time.Time{}) != "-" || when(at) != "2024-01-15 10:00:45Z" {
+		t.Errorf("%q, %q", when(time.Time{}), when(at))
 	}
 	eta := 90.0
 	text := progressText(progress{FilesScanned: 1500, FilesPerSecond: 2500.7, ETASeconds: &eta})

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	apiclient "firescan/api/client"
 )
 
 // TestHostileEndpoints calls endpoints whose responses never end with every route that calls
@@ -66,7 +68,7 @@ func TestHostileEndpoints(t *testing.T) {
 			}
 			calls.Go(func() {
 				name := fmt.Sprintf("%s-%d", strings.ToLower(kind), status)
-				var made destination
+				var made apiclient.Destination
 				if err := insist(t, p.owner, "/api/v1/storage/destinations", with("type", kind, "name", name, "bucket", name), &made); err != nil {
 					t.Errorf("create %s: %v", name, err)
 					return

@@ -4,11 +4,9 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -16,27 +14,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	apiclient "firescan/api/client"
 )
 
-// An importResult is the response to an import.
-type importResult struct {
-	Imported    map[string]uint64
-	FailedCount uint64
-	Errors      []struct {
-		Line    int
-		Message string
-	}
-	Feed feedState
-}
-
-// A feedState states whether the catalog has all records that were imported.
-type feedState struct {
-	Incomplete                                        bool
-	RefusedRecords, UnresolvedRecords, RunningImports uint64
-}
-
-// print warns about an incomplete feed.
-func (f feedState) print(to io.Writer) {
+// printFeed warns about an incomplete feed.
+func printFeed(to io.Writer, f *apiclient.Feed) {
 	if !f.Incomplete {
 		return
 	}
@@ -87,11 +70,7 @@ With --check nothing is stored: each location is printed with what it would beco
 			if check {
 				return a.checkImport(cmd, c, in)
 			}
-			raw, err := a.upload(cmd, c, in, size)
-			if err != nil {
-				return err
-			}
-			return a.printImport(raw)
+			return a.printImport(a.upload(cmd.Context(), c, in, size))
 		},
 	}))
 	cmd.Flags().BoolVar(&check, "check", false, "show what each location would become, and store nothing")
@@ -125,9 +104,9 @@ func (g *gunzipper) Read(p []byte) (int, error) {
 }
 
 // upload sends the records and shows progress. The size is 0 if unknown.
-func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) (raw []byte, err error) {
+func (a *app) upload(ctx context.Context, c *client, in io.Reader, size int64) (r *apiclient.Response[apiclient.ImportedReply], err error) {
 	if terminal(a.err) {
-		p := mpb.NewWithContext(cmd.Context(), mpb.WithOutput(a.err), mpb.WithWidth(100))
+		p := mpb.NewWithContext(ctx, mpb.WithOutput(a.err), mpb.WithWidth(100))
 		sent := decor.CountersKibiByte("% .1f / % .1f")
 		if size == 0 {
 			sent = decor.CurrentKibiByte("% .1f")
@@ -147,15 +126,7 @@ func (a *app) upload(cmd *cobra.Command, c *client, in io.Reader, size int64) (r
 	} else {
 		in = &countingReader{in, uploadLines(a.err, size, time.Now), 0}
 	}
-	response, err := c.stream(cmd.Context(), http.MethodPost, "/api/v1/catalog/import", "application/x-ndjson", in)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Close() }()
-	if raw, err = io.ReadAll(response); err != nil {
-		return nil, fmt.Errorf("the response to the import was cut short; repeat the import (imports are idempotent): %w", err)
-	}
-	return raw, nil
+	return c.unlimited().ImportRecords(ctx, nil, in)
 }
 
 // interruptible returns a reader of in whose reads end with ctx: a request waits for its
@@ -205,25 +176,26 @@ func uploadLines(out io.Writer, size int64, now func() time.Time) func(n int64) 
 	}
 }
 
-func (a *app) printImport(raw []byte) error {
-	var envelope struct{ Data importResult }
-	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return fmt.Errorf("decode the response to the import: %w", err)
+// printImport prints the response to an import.
+func (a *app) printImport(r *apiclient.Response[apiclient.ImportedReply], err error) error {
+	if err != nil {
+		return err
 	}
-	if a.json {
-		if err := a.printRaw(raw); err != nil {
-			return err
-		}
-	} else {
-		n := envelope.Data.Imported
+	reply, err := read(a, r, nil)
+	if err != nil {
+		return fmt.Errorf("repeat the import (imports are idempotent): %w", err)
+	}
+	result := &reply.Data
+	if !a.json {
+		n := result.Imported
 		fmt.Fprintf(a.out, "imported %s projects, %s backups, %s schedules, %s PITR configurations\n",
 			count(n["projects"]), count(n["backups"]), count(n["schedules"]), count(n["pitr"]))
-		for _, e := range envelope.Data.Errors {
+		for _, e := range result.Errors {
 			fmt.Fprintf(a.err, "line %d: %s\n", e.Line, oneLine(e.Message))
 		}
-		envelope.Data.Feed.print(a.err)
+		printFeed(a.err, &result.Feed)
 	}
-	if failed := envelope.Data.FailedCount; failed > 0 {
+	if failed := result.FailedCount; failed > 0 {
 		return fmt.Errorf("%s lines were not imported; fix them and repeat the import (imports are idempotent)", count(failed))
 	}
 	return nil

@@ -32,7 +32,7 @@ func TestImport(t *testing.T) {
 			401, `{"success":false,"error":{"code":"UNAUTHORIZED","message":"Who?"}}`,
 			exitFailed, "", "firescan: Who? (UNAUTHORIZED); set FIRESCAN_TOKEN",
 		},
-		"unexpected response": {200, `[]`, exitFailed, "", "firescan: decode the response to the import"},
+		"unexpected response": {200, `[]`, exitFailed, "", "firescan: repeat the import (imports are idempotent): unexpected response"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const records = "{}\n{}\n"

@@ -3,15 +3,15 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	apiclient "firescan/api/client"
 )
 
 const (
@@ -19,23 +19,6 @@ const (
 	checkLines = 1000
 	checkBytes = 2 << 20
 )
-
-// A checkedLine is what a line of an import would become.
-type checkedLine struct {
-	Line      int    `json:"line"`
-	Kind      string `json:"kind,omitempty"`
-	ID        string `json:"id,omitempty"`
-	Locations []struct {
-		Field    string `json:"field"`
-		Given    string `json:"given"`
-		Readings []struct {
-			Bucket string `json:"bucket"`
-			Key    string `json:"key"`
-			Prefix bool   `json:"prefix"`
-		} `json:"readings"`
-	} `json:"locations,omitempty"`
-	Error string `json:"error,omitempty"`
-}
 
 // checkImport resolves the records of an import and prints what each location would
 // become. It fails when a line would be refused.
@@ -47,12 +30,12 @@ func (a *app) checkImport(cmd *cobra.Command, c *client, in io.Reader) error {
 		if held == 0 {
 			return nil
 		}
-		all, err := c.check(cmd.Context(), &part)
+		all, err := apiclient.Decode(c.unlimited().CheckImport(cmd.Context(), nil, &part))
 		if err != nil {
 			return err
 		}
-		for _, l := range all {
-			l.Line += sent
+		for _, l := range all.Data.Lines {
+			l.Line += int64(sent)
 			checked++
 			if l.Error != "" {
 				refused++
@@ -95,21 +78,8 @@ func (a *app) checkImport(cmd *cobra.Command, c *client, in io.Reader) error {
 	return nil
 }
 
-// check resolves up to checkLines lines.
-func (c *client) check(ctx context.Context, lines io.Reader) ([]checkedLine, error) {
-	raw, err := c.readAll(ctx, http.MethodPost, "/api/v1/catalog/import/check", "application/x-ndjson", lines)
-	if err != nil {
-		return nil, err
-	}
-	var envelope struct{ Data struct{ Lines []checkedLine } }
-	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return nil, unexpectedResponse(err)
-	}
-	return envelope.Data.Lines, nil
-}
-
 // printChecked prints a line: as JSON with --json, else one row for each location.
-func (a *app) printChecked(l checkedLine) error {
+func (a *app) printChecked(l apiclient.CheckedLine) error {
 	if a.json {
 		return json.NewEncoder(a.out).Encode(l)
 	}

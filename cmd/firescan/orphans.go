@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -15,38 +12,10 @@ import (
 	apiclient "firescan/api/client"
 )
 
-// A cleanupPlan is the response to a dry run of a cleanup.
-type cleanupPlan struct {
-	Hash string `json:"planHash"`
-	Plan struct {
-		Orphans, Files uint64
-		Size           string
-		TooLarge       bool
-		Guards         []guard
-		First          []file
-	}
-	Skipped skippedOrphans
-}
-
-// A guard is a reason why a cleanup must be confirmed.
-type guard struct {
-	Guard, Saw, Limit, HowToGoOn string
-	Examples                     []string
-}
-
-// skippedOrphans are orphans that a cleanup leaves.
-type skippedOrphans struct {
-	ResemblesMissing         uint64
-	ResemblesMissingExamples []string
-	TooYoung, UnknownType    uint64
-	KeptForOthers, Retained  uint64
-	MinAgeSeconds            int64
-}
-
-// print prints what is left, if anything.
-func (s skippedOrphans) print(w io.Writer) {
+// printSkipped prints what a cleanup leaves, if anything.
+func printSkipped(w io.Writer, s *apiclient.Skipped) {
 	for _, part := range []struct {
-		n    uint64
+		n    int64
 		what string
 	}{
 		{s.TooYoung, fmt.Sprintf("orphans are younger than %s (--min-age)", api.AgeText(time.Duration(s.MinAgeSeconds)*time.Second))},
@@ -59,15 +28,6 @@ func (s skippedOrphans) print(w io.Writer) {
 			fmt.Fprintf(w, "left: %s %s\n", count(part.n), part.what)
 		}
 	}
-}
-
-// A cleanupResult is the response to a cleanup.
-type cleanupResult struct {
-	DeletedCount, FreedSpace, FailedCount uint64
-	Versioned                             bool
-	SoftDeleteSeconds                     int64
-	Skipped                               skippedOrphans
-	Errors                                []struct{ Path, Code, Message string }
 }
 
 func orphansCommand(a *app) *cobra.Command {
@@ -84,8 +44,8 @@ func orphansCommand(a *app) *cobra.Command {
 type cleanup struct {
 	app    *app
 	client *client
-	path   string
-	query  url.Values
+	id     string
+	params apiclient.CleanupOrphansParams
 	dryRun bool
 	yes    bool
 	// confirm is the hash of the plan to execute.
@@ -94,10 +54,7 @@ type cleanup struct {
 
 func orphansCleanCommand(a *app) *cobra.Command {
 	c := cleanup{app: a}
-	var (
-		includeUnknown, includeResembling bool
-		typ, minimum                      string
-	)
+	var typ string
 	cmd := &cobra.Command{
 		Use: "clean DESTINATION", Short: "Delete the orphans of a destination", Args: positional(cobra.ExactArgs(1)),
 		Long: `Delete the orphans of a destination, after showing the plan and asking for confirmation.
@@ -120,18 +77,7 @@ confirmed by its hash.`,
 			if err != nil {
 				return err
 			}
-			c.client, c.path, c.query = client, destinationPath(id, "/cleanup-orphans?"), url.Values{}
-			for name, value := range map[string]string{"minAge": minimum, "type": typ} {
-				if value != "" {
-					c.query.Set(name, value)
-				}
-			}
-			if includeUnknown {
-				c.query.Set("includeUnknown", "true")
-			}
-			if includeResembling {
-				c.query.Set("includeResembling", "true")
-			}
+			c.client, c.id, c.params.Type = client, id, apiclient.FileType(typ)
 			return c.run(cmd)
 		},
 	}
@@ -141,10 +87,10 @@ confirmed by its hash.`,
 	f.BoolVar(&c.dryRun, "dry-run", false, "show the plan and delete nothing")
 	yesFlag(f, &c.yes, "delete")
 	f.StringVar(&c.confirm, "confirm", "", "hash of the plan to execute without asking for confirmation")
-	f.StringVar(&minimum, "min-age", "", "minimum time since the last modification, such as 24h or 30d (default: the node's --orphan-min-age)")
+	f.StringVar(&c.params.MinAge, "min-age", "", "minimum time since the last modification, such as 24h or 30d (default: the node's --orphan-min-age)")
 	f.StringVar(&typ, "type", "", "only files of this type: backup, meta, auth, pitr or unknown")
-	f.BoolVar(&includeUnknown, "include-unknown", false, "also files of unknown type")
-	f.BoolVar(&includeResembling, "include-resembling", false, "also files that resemble missing backups")
+	f.BoolVar(&c.params.IncludeUnknown, "include-unknown", false, "also files of unknown type")
+	f.BoolVar(&c.params.IncludeResembling, "include-resembling", false, "also files that resemble missing backups")
 	return cmd
 }
 
@@ -154,15 +100,12 @@ func (c *cleanup) run(cmd *cobra.Command) error {
 	if c.app.json {
 		switch {
 		case c.dryRun:
-			c.query.Set("dryRun", "true")
+			c.params.DryRun = true
 		case !confirmed:
 			return usagef("no confirmation: --json needs --dry-run, --yes or --confirm HASH")
 		}
-		raw, err := c.post(cmd)
-		if err != nil {
-			return err
-		}
-		return c.app.printRaw(raw)
+		r, err := c.post(cmd)
+		return pipe(c.app, r, err)
 	}
 	plan, err := c.plan(cmd)
 	if err != nil {
@@ -171,31 +114,32 @@ func (c *cleanup) run(cmd *cobra.Command) error {
 	if err := c.printPlan(plan); err != nil || c.dryRun || plan.Plan.Orphans == 0 {
 		return err
 	}
-	if c.confirm != "" && c.confirm != plan.Hash {
-		return fmt.Errorf("nothing was deleted: --confirm does not match the current plan, %s", plan.Hash)
+	if c.confirm != "" && c.confirm != plan.PlanHash {
+		return fmt.Errorf("nothing was deleted: --confirm does not match the current plan, %s", plan.PlanHash)
 	}
 	if !confirmed {
-		if err := c.app.confirm(plan.question(), false); err != nil {
+		if err := c.app.confirm(cleanupQuestion(plan), false); err != nil {
 			return err
 		}
-		c.confirm = plan.Hash // delete only what was shown
+		c.confirm = plan.PlanHash // delete only what was shown
 	}
 	return c.execute(cmd, plan)
 }
 
 // plan requests a dry run.
-func (c *cleanup) plan(cmd *cobra.Command) (*cleanupPlan, error) {
-	q := url.Values{"dryRun": {"true"}}
-	for name, value := range c.query {
-		q[name] = value
+func (c *cleanup) plan(cmd *cobra.Command) (*apiclient.CleanedUpReply_Data, error) {
+	params := c.params
+	params.DryRun = true
+	reply, err := apiclient.Decode(c.client.api().CleanupOrphans(cmd.Context(), c.id, &params))
+	if err != nil {
+		return nil, err
 	}
-	var plan cleanupPlan
-	return &plan, c.client.call(cmd.Context(), http.MethodPost, c.path+q.Encode(), nil, &plan)
+	return &reply.Data, nil
 }
 
 // printPlan prints the files of a plan on standard output, and its totals on standard
 // error.
-func (c *cleanup) printPlan(p *cleanupPlan) error {
+func (c *cleanup) printPlan(p *apiclient.CleanedUpReply_Data) error {
 	head := ""
 	if len(p.Plan.First) > 0 {
 		head = "TYPE SIZE MODIFIED PATH"
@@ -207,12 +151,12 @@ func (c *cleanup) printPlan(p *cleanupPlan) error {
 	}); err != nil {
 		return err
 	}
-	if more := p.Plan.Orphans - uint64(len(p.Plan.First)); more > 0 {
+	if more := p.Plan.Orphans - int64(len(p.Plan.First)); more > 0 {
 		fmt.Fprintf(c.app.out, "and %s more\n", count(more))
 	}
 	fmt.Fprintf(c.app.err, "%s of %s files (%s) would be deleted; the plan is %s\n",
-		count(p.Plan.Orphans), count(p.Plan.Files), sizeText(p.Plan.Size), p.Hash)
-	p.Skipped.print(c.app.err)
+		count(p.Plan.Orphans), count(p.Plan.Files), sizeText(p.Plan.Size), p.PlanHash)
+	printSkipped(c.app.err, &p.Skipped)
 	if p.Plan.TooLarge {
 		fmt.Fprintln(c.app.err, "Were all backups imported? The plan must be confirmed:")
 	}
@@ -235,32 +179,28 @@ func pathsText(paths []string) string {
 	return strings.Join(texts, ", ")
 }
 
-// question asks for confirmation of the plan.
-func (p *cleanupPlan) question() question {
-	q := question{text: fmt.Sprintf("Delete %s files?", count(p.Plan.Orphans)), undone: "nothing was deleted", flags: "--yes or --confirm " + p.Hash}
+// cleanupQuestion asks for confirmation of a plan.
+func cleanupQuestion(p *apiclient.CleanedUpReply_Data) question {
+	q := question{text: fmt.Sprintf("Delete %s files?", count(p.Plan.Orphans)), undone: "nothing was deleted", flags: "--yes or --confirm " + p.PlanHash}
 	if p.Plan.TooLarge {
-		q.answer = "delete " + p.Hash[:6]
+		q.answer = "delete " + p.PlanHash[:6]
 	}
 	return q
 }
 
 // execute deletes the files and prints the result.
-func (c *cleanup) execute(cmd *cobra.Command, p *cleanupPlan) error {
+func (c *cleanup) execute(cmd *cobra.Command, p *apiclient.CleanedUpReply_Data) error {
 	fmt.Fprintln(c.app.err, "Deleting; an interrupt stops it after the current requests.")
-	raw, err := c.post(cmd)
+	reply, err := apiclient.Decode(c.post(cmd))
 	if isCode(err, apiclient.CodeCLEANUPTOOLARGE) {
-		return fmt.Errorf("%w; to delete them all the same, give --confirm %s", err, p.Hash)
+		return fmt.Errorf("%w; to delete them all the same, give --confirm %s", err, p.PlanHash)
 	}
 	if err != nil {
 		return err
 	}
-	var envelope struct{ Data cleanupResult }
-	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return fmt.Errorf("decode the response to the cleanup: %w", err)
-	}
-	result := envelope.Data
+	result := &reply.Data
 	fmt.Fprintf(c.app.out, "deleted %s files (%s)\n", count(result.DeletedCount), bytesText(result.FreedSpace))
-	c.printEffect(&result)
+	c.printEffect(result)
 	for _, e := range result.Errors {
 		fmt.Fprintf(c.app.err, "%s: %s (%s)\n", pathText(e.Path), oneLine(e.Message), e.Code)
 	}
@@ -271,7 +211,7 @@ func (c *cleanup) execute(cmd *cobra.Command, p *cleanupPlan) error {
 }
 
 // printEffect prints what the deletion did not do: free space, or delete all files.
-func (c *cleanup) printEffect(r *cleanupResult) {
+func (c *cleanup) printEffect(r *apiclient.CleanedUpReply_Data) {
 	switch {
 	case r.Versioned && r.FreedSpace == 0:
 		fmt.Fprintln(c.app.out, "no space was freed: the bucket keeps versions")
@@ -281,13 +221,11 @@ func (c *cleanup) printEffect(r *cleanupResult) {
 	if r.SoftDeleteSeconds > 0 {
 		fmt.Fprintf(c.app.out, "the bucket keeps deleted files for %v, and their space is paid for until then\n", time.Duration(r.SoftDeleteSeconds)*time.Second)
 	}
-	r.Skipped.print(c.app.out)
+	printSkipped(c.app.out, &r.Skipped)
 }
 
 // post requests the cleanup, whose duration grows with the number of files.
-func (c *cleanup) post(cmd *cobra.Command) ([]byte, error) {
-	if c.confirm != "" {
-		c.query.Set("confirm", c.confirm)
-	}
-	return c.client.rawNoTimeout(cmd.Context(), http.MethodPost, c.path+c.query.Encode(), nil)
+func (c *cleanup) post(cmd *cobra.Command) (*apiclient.Response[apiclient.CleanedUpReply], error) {
+	c.params.Confirm = c.confirm
+	return c.client.patient().CleanupOrphans(cmd.Context(), c.id, &c.params)
 }

@@ -1,52 +1,48 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	apiclient "firescan/api/client"
 )
 
-// show calls the API and prints the response: unchanged with --json, else its data by
-// format.
-func show[T any](ctx context.Context, a *app, c *client, method, path string, body any, format func(T) error) error {
-	raw, err := c.raw(ctx, method, path, body)
+// read decodes the response to a call. With --json it also prints the response, unchanged.
+func read[T any](a *app, r *apiclient.Response[T], err error) (*T, error) {
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return printData(a, raw, format)
-}
-
-// printData prints a response: unchanged with --json, else its data by format.
-func printData[T any](a *app, raw []byte, format func(T) error) error {
 	if a.json {
-		return a.printRaw(raw)
+		r.Body = &copied{io.TeeReader(r.Body, a.out), r.Body}
 	}
-	var envelope struct{ Data T }
-	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return unexpectedResponse(err)
-	}
-	return format(envelope.Data)
+	return r.Decode()
 }
 
-func (a *app) printRaw(raw []byte) error {
-	_, err := a.out.Write(raw)
-	return err
+// copied is a body that is printed as it is read.
+type copied struct {
+	io.Reader
+	io.Closer
 }
 
-// pipe prints a response of any size while it arrives.
-func (a *app) pipe(cmd *cobra.Command, c *client, path string) error {
-	body, err := c.stream(cmd.Context(), http.MethodGet, path, "", nil)
+// show prints the response to a call: unchanged with --json, else by format.
+func show[T any](a *app, r *apiclient.Response[T], err error, format func(*T) error) error {
+	value, err := read(a, r, err)
+	if err != nil || a.json {
+		return err
+	}
+	return format(value)
+}
+
+// pipe prints a response of any size unchanged while it arrives.
+func pipe[T any](a *app, r *apiclient.Response[T], err error) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = body.Close() }()
-	if _, err := io.Copy(a.out, body); err != nil {
+	defer func() { _ = r.Body.Close() }()
+	if _, err := io.Copy(a.out, r.Body); err != nil {
 		return fmt.Errorf("the list is incomplete: %w", err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	apiclient "firescan/api/client"
 	"firescan/provider/providertest/environ"
 	"firescan/provider/providertest/ports"
 )
@@ -122,7 +123,7 @@ func await(t *testing.T, what string, done func() bool) {
 // connect creates a destination and returns its id.
 func (p *process) connect(t *testing.T, bucket, endpoint, access, secret string) string {
 	t.Helper()
-	var made destination
+	var made apiclient.Destination
 	if err := p.owner.call(t.Context(), http.MethodPost, "/api/v1/storage/destinations", map[string]any{
 		"name": bucket, "type": "S3", "bucket": bucket, "region": "us-east-1", "endpoint": endpoint,
 		"credentials": map[string]string{"accessKeyId": access, "secretAccessKey": secret},

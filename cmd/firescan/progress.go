@@ -9,6 +9,8 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	apiclient "firescan/api/client"
 )
 
 // A progressView shows the progress of syncs. It is safe for concurrent use.
@@ -88,7 +90,7 @@ func (b *bars) end(r syncRecord) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.bySync[r.ID]; s != nil {
-		if r.Status == "completed" {
+		if r.Status == apiclient.SyncStatusCompleted {
 			s.bar.SetCurrent(barSteps)
 		} else {
 			s.bar.Abort(false)
@@ -149,7 +151,7 @@ const minETAPercent = 1
 
 // progressText returns the text beside a bar.
 func progressText(p progress) string {
-	text := fmt.Sprintf(" %s files, %s orphans, %s/s", count(p.FilesScanned), count(p.OrphanFiles), count(uint64(p.FilesPerSecond)))
+	text := fmt.Sprintf(" %s files, %s orphans, %s/s", count(p.FilesScanned), count(p.OrphanFiles), count(int64(p.FilesPerSecond)))
 	early := p.Percent != nil && *p.Percent < minETAPercent
 	if p.ETASeconds != nil && *p.ETASeconds >= 1 && !early {
 		text += fmt.Sprintf(", %v left", time.Duration(*p.ETASeconds*float64(time.Second)).Round(time.Second))

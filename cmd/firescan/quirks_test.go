@@ -109,7 +109,7 @@ func TestOddServers(t *testing.T) {
 			t.Cleanup(server.Close)
 			id := p.connect(t, "bucket", server.URL, "access", "secret")
 			for range 2 {
-				if s := p.sync(t, id); s.FilesScanned != uint64(len(keys)) {
+				if s := p.sync(t, id); s.FilesScanned != int64(len(keys)) {
 					t.Errorf("%d files scanned, want %d", s.FilesScanned, len(keys))
 				}
 				p.compare(t, id, want)

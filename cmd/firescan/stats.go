@@ -2,41 +2,12 @@ package main
 
 import (
 	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+
+	apiclient "firescan/api/client"
 )
-
-// destinationTotals are the statistics of a destination.
-type destinationTotals struct {
-	TotalFiles, LinkedFiles, OrphanFiles uint64
-	TotalSize, LinkedSize, OrphanSize    string
-	LinkedByStemFiles                    uint64
-	LinkedByStemSize                     string
-	ByType                               map[string]struct {
-		Count uint64
-		Size  string
-	}
-}
-
-// orgTotals are the statistics of an organization.
-type orgTotals struct {
-	Destinations []struct {
-		ID, Name, TotalSize, OrphanSize string
-		TotalFiles, OrphanFiles         uint64
-		CountedIn                       *string
-		LastSyncAt                      *time.Time
-		LastSyncError                   *struct{ Message string }
-	}
-	Totals struct {
-		TotalFiles, OrphanFiles uint64
-		TotalSize, OrphanSize   string
-	}
-	Feed                                feedState
-	LastFullSyncAt, NextScheduledSyncAt *time.Time
-}
 
 func statsCommand(a *app) *cobra.Command {
 	return a.jsonFlag(a.orgFlags(&cobra.Command{
@@ -49,32 +20,35 @@ func statsCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return show(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/stats", nil, a.printOrgTotals)
+				r, err := c.api().StorageStats(cmd.Context(), nil)
+				return show(a, r, err, a.printOrgTotals)
 			}
 			c, id, err := a.findDestination(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return show(cmd.Context(), a, c, http.MethodGet, destinationPath(id, "/files/stats"), nil, a.printTotals)
+			r, err := c.api().FileStats(cmd.Context(), id, nil)
+			return show(a, r, err, a.printTotals)
 		},
 	}))
 }
 
-func (a *app) printOrgTotals(s orgTotals) error {
+func (a *app) printOrgTotals(r *apiclient.StorageStatsReply) error {
+	s := &r.Data
 	shared := 0
 	var failed []string
 	if err := table(a.out, "DESTINATION NAME FILES SIZE ORPHANS ORPHAN-SIZE SYNCED", func(row func(...any)) {
 		for _, d := range s.Destinations {
 			name := pathText(d.Name)
-			if d.CountedIn != nil {
+			if d.CountedIn != "" {
 				shared++
 				name += " *"
 			}
 			synced := "never"
-			if d.LastSyncAt != nil {
-				synced = humanize.Time(*d.LastSyncAt)
+			if !d.LastSyncAt.IsZero() {
+				synced = humanize.Time(d.LastSyncAt)
 			}
-			if d.LastSyncError != nil {
+			if d.LastSyncError.Message != "" {
 				synced += ", the last sync failed"
 				failed = append(failed, fmt.Sprintf("%s: the last sync failed: %s", pathText(d.Name), oneLine(d.LastSyncError.Message)))
 			}
@@ -90,11 +64,12 @@ func (a *app) printOrgTotals(s orgTotals) error {
 	for _, line := range failed {
 		fmt.Fprintln(a.err, line)
 	}
-	s.Feed.print(a.err)
+	printFeed(a.err, &s.Feed)
 	return nil
 }
 
-func (a *app) printTotals(s destinationTotals) error {
+func (a *app) printTotals(r *apiclient.FileStatsReply) error {
+	s := &r.Data
 	return table(a.out, "WHAT FILES SIZE", func(row func(...any)) {
 		for _, t := range []string{"backup", "meta", "auth", "pitr", "unknown"} {
 			if c, ok := s.ByType[t]; ok {

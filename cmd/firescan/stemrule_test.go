@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	apiclient "firescan/api/client"
 )
 
 // TestStemRule changes the rule of a destination: the files that are linked by their stem alone
@@ -23,7 +25,7 @@ func TestStemRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.sync(t, id)
-	stats := func() (s destinationTotals) {
+	stats := func() (s apiclient.FileStats) {
 		t.Helper()
 		if err := p.owner.call(t.Context(), http.MethodGet, destinationPath(id, "/files/stats"), nil, &s); err != nil {
 			t.Fatal(err)
@@ -32,11 +34,11 @@ func TestStemRule(t *testing.T) {
 	}
 	isOrphan := func(path string) bool {
 		orphans, _ := p.list(t, id, url.Values{"orphansOnly": {"true"}, "prefix": {"a/"}})
-		return slices.ContainsFunc(orphans, func(f file) bool { return f.Path == path })
+		return slices.ContainsFunc(orphans, func(f apiclient.File) bool { return f.Path == path })
 	}
 	for _, step := range []struct {
 		rule         string
-		byStem       uint64
+		byStem       int64
 		size         string
 		otherOrphans bool
 	}{{"firstDot", 2, "9", false}, {"knownSuffix", 1, "4", true}, {"firstDot", 2, "9", false}} {

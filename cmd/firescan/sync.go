@@ -5,42 +5,28 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
-	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	apiclient "firescan/api/client"
 )
 
-// A syncRecord is a sync in the response of the API.
+// A syncRecord is a sync, with the JSON that the API sent.
 type syncRecord struct {
-	ID, DestinationID, Status                 string
-	StartedAt, FinishedAt                     *time.Time
-	FilesScanned, OrphanFiles, MissingBackups uint64
-	BytesScanned                              uint64
-	FilesPerSecond                            float64
-	Error                                     string
-
+	apiclient.Sync
 	raw json.RawMessage
 }
 
 // UnmarshalJSON also keeps the raw record.
 func (s *syncRecord) UnmarshalJSON(data []byte) error {
-	type fields syncRecord
-	var f fields
-	if err := json.Unmarshal(data, &f); err != nil {
-		return err
-	}
-	*s = syncRecord(f)
 	s.raw = bytes.Clone(data)
-	return nil
+	return json.Unmarshal(data, &s.Sync)
 }
 
 // progress returns the progress that the record contains.
 func (s *syncRecord) progress() progress {
 	return progress{
-		SyncID: s.ID, DestinationID: s.DestinationID, Status: s.Status, FilesScanned: s.FilesScanned,
+		SyncID: s.ID, DestinationID: s.DestinationID, Status: string(s.Status), FilesScanned: s.FilesScanned,
 		OrphanFiles: s.OrphanFiles, FilesPerSecond: s.FilesPerSecond,
 	}
 }
@@ -64,7 +50,7 @@ func (a *app) printSyncs(syncs []syncRecord) error {
 }
 
 // ended reports whether the sync has a final state.
-func (s *syncRecord) ended() bool { return s.FinishedAt != nil && !s.FinishedAt.IsZero() }
+func (s *syncRecord) ended() bool { return !s.FinishedAt.IsZero() }
 
 func syncCommand(a *app) *cobra.Command {
 	var watch bool
@@ -106,18 +92,10 @@ func (a *app) optionalDestination(cmd *cobra.Command, args []string) (*client, s
 	return a.findDestination(cmd.Context(), args[0])
 }
 
-func syncPath(id string) string {
-	if id == "" {
-		return "/api/v1/storage/sync"
-	}
-	return "/api/v1/storage/sync?destinationId=" + url.QueryEscape(id)
-}
-
-type startedSyncs struct{ SyncIDs []string }
-
 func (a *app) startSync(cmd *cobra.Command, c *client, id string) error {
-	return show(cmd.Context(), a, c, http.MethodPost, syncPath(id), nil, func(s startedSyncs) error {
-		for _, id := range s.SyncIDs {
+	r, err := c.api().StartSync(cmd.Context(), &apiclient.StartSyncParams{DestinationID: id})
+	return show(a, r, err, func(s *apiclient.SyncStartedReply) error {
+		for _, id := range s.Data.SyncIds {
 			fmt.Fprintln(a.out, id)
 		}
 		return nil
@@ -125,7 +103,7 @@ func (a *app) startSync(cmd *cobra.Command, c *client, id string) error {
 }
 
 func syncListCommand(a *app) *cobra.Command {
-	var limit int
+	var limit int64
 	cmd := &cobra.Command{
 		Use: "list [DESTINATION]", Aliases: []string{"ls"}, Short: "List syncs, newest first", Args: positional(cobra.MaximumNArgs(1)),
 		Example: `  firescan sync list
@@ -135,33 +113,25 @@ func syncListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			q := url.Values{"limit": {strconv.Itoa(limit)}}
-			if id != "" {
-				q.Set("destinationId", id)
-			}
 			names := map[string]string{}
 			if !a.json {
-				var all []destination
-				if err := c.call(cmd.Context(), http.MethodGet, destinationsPath, nil, &all); err != nil {
+				if names, err = c.destinationNames(cmd.Context()); err != nil {
 					return err
 				}
-				for _, d := range all {
-					names[d.ID] = d.Name
-				}
 			}
-			type list struct{ Syncs []syncRecord }
-			return show(cmd.Context(), a, c, http.MethodGet, "/api/v1/storage/syncs?"+q.Encode(), nil, func(l list) error {
+			r, err := c.api().ListSyncs(cmd.Context(), &apiclient.ListSyncsParams{DestinationID: id, Limit: limit})
+			return show(a, r, err, func(l *apiclient.SyncsReply) error {
 				return table(a.out, "SYNC DESTINATION STATUS STARTED FILES ORPHANS MISSING FILES/S ERROR", func(row func(...any)) {
-					for _, s := range l.Syncs {
+					for _, s := range l.Data.Syncs {
 						row(s.ID, pathText(cmp.Or(names[s.DestinationID], s.DestinationID)), s.Status, when(s.StartedAt), count(s.FilesScanned), count(s.OrphanFiles),
-							count(s.MissingBackups), count(uint64(s.FilesPerSecond)), pathText(orDash(s.Error)))
+							count(s.MissingBackups), count(int64(s.FilesPerSecond)), pathText(orDash(s.Error)))
 					}
 				})
 			})
 		},
 	}
 	a.jsonFlag(a.orgFlags(cmd))
-	cmd.Flags().IntVar(&limit, "limit", 20, "maximum number of syncs, 1 to 1000")
+	cmd.Flags().Int64Var(&limit, "limit", 20, "maximum number of syncs, 1 to 1000")
 	return cmd
 }
 
@@ -174,9 +144,9 @@ func syncCancelCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path := "/api/v1/storage/syncs/" + url.PathEscape(args[0])
-			return show(cmd.Context(), a, c, http.MethodDelete, path, nil, func(s syncRecord) error {
-				fmt.Fprintln(a.out, s.Status)
+			r, err := c.api().CancelSync(cmd.Context(), args[0])
+			return show(a, r, err, func(s *apiclient.SyncReply) error {
+				fmt.Fprintln(a.out, s.Data.Status)
 				return nil
 			})
 		},

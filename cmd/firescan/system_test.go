@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"golang.org/x/sync/errgroup"
 
+	apiclient "firescan/api/client"
 	"firescan/bench/bucketserver"
 	"firescan/catalog"
 	"firescan/keyspace"
@@ -188,7 +189,7 @@ func TestSystem(t *testing.T) {
 	}
 
 	done := p.sync(t, id)
-	if done.FilesScanned != uint64(len(files)) || done.MissingBackups != 1 {
+	if done.FilesScanned != int64(len(files)) || done.MissingBackups != 1 {
 		t.Errorf("sync %+v, want %d files and one missing backup", done, len(files))
 	}
 	p.compare(t, id, files)
@@ -258,20 +259,20 @@ func (p *process) compare(t *testing.T, id string, files map[string]realFile) {
 			}
 		}
 		got, last := p.list(t, id, filter.query)
-		if !slices.EqualFunc(got, want, func(f file, key string) bool {
-			return f.Path == key && f.Size == fmt.Sprint(files[key].size) && f.Type == files[key].typ && f.IsOrphan == files[key].orphan
+		if !slices.EqualFunc(got, want, func(f apiclient.File, key string) bool {
+			return f.Path == key && f.Size == fmt.Sprint(files[key].size) && string(f.Type) == files[key].typ && f.IsOrphan == files[key].orphan
 		}) {
 			t.Errorf("%s: %d files, want %d; first difference %s", name, len(got), len(want), difference(got, want, files))
 		}
-		if last.Data.Total != uint64(len(want)) || last.Data.TotalSize != fmt.Sprint(size) || last.Data.OrphanCount != uint64(orphans) {
+		if last.Data.Total != int64(len(want)) || last.Data.TotalSize != fmt.Sprint(size) || last.Data.OrphanCount != int64(orphans) {
 			t.Errorf("%s: totals %+v, want %d files, %d bytes, %d orphans", name, last.Data, len(want), size, orphans)
 		}
 	}
-	var stats destinationTotals
+	var stats apiclient.FileStats
 	if err := p.owner.call(t.Context(), http.MethodGet, destinationPath(id, "/files/stats"), nil, &stats); err != nil {
 		t.Fatal(err)
 	}
-	counted := map[string]uint64{}
+	counted := map[string]int64{}
 	for _, f := range files {
 		counted[f.typ]++
 	}
@@ -283,7 +284,7 @@ func (p *process) compare(t *testing.T, id string, files map[string]realFile) {
 }
 
 // list lists all pages. The page size is odd, so that pages end in the middle of backups.
-func (p *process) list(t *testing.T, id string, q url.Values) (files []file, last filesPage) {
+func (p *process) list(t *testing.T, id string, q url.Values) (files []apiclient.File, last apiclient.FilesReply) {
 	t.Helper()
 	q = maps.Clone(q)
 	q.Set("limit", "311")
@@ -292,7 +293,7 @@ func (p *process) list(t *testing.T, id string, q url.Values) (files []file, las
 		if err != nil {
 			t.Fatal(err)
 		}
-		last = filesPage{}
+		last = apiclient.FilesReply{}
 		if err := json.Unmarshal(raw, &last); err != nil {
 			t.Fatal(err)
 		}
@@ -304,14 +305,14 @@ func (p *process) list(t *testing.T, id string, q url.Values) (files []file, las
 	}
 }
 
-func difference(got []file, want []string, files map[string]realFile) string {
+func difference(got []apiclient.File, want []string, files map[string]realFile) string {
 	for i := range max(len(got), len(want)) {
 		switch {
 		case i >= len(got):
 			return fmt.Sprintf("%q is missing", want[i])
 		case i >= len(want):
 			return fmt.Sprintf("%q is unexpected", got[i].Path)
-		case got[i].Path != want[i] || got[i].IsOrphan != files[want[i]].orphan || got[i].Type != files[want[i]].typ:
+		case got[i].Path != want[i] || got[i].IsOrphan != files[want[i]].orphan || string(got[i].Type) != files[want[i]].typ:
 			return fmt.Sprintf("%+v, want %q %+v", got[i], want[i], files[want[i]])
 		}
 	}
@@ -366,11 +367,11 @@ func TestKilledSyncContinues(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.verify(t, &ended[0])
-	var stats destinationTotals
+	var stats apiclient.FileStats
 	if err := c.owner.call(t.Context(), http.MethodGet, destinationPath(c.id, "/files/stats"), nil, &stats); err != nil {
 		t.Fatal(err)
 	}
-	if stats.TotalFiles != c.want.Digest.Files || stats.TotalSize != fmt.Sprint(c.want.Digest.Bytes) || stats.OrphanFiles != c.want.OrphanTotal().Files {
+	if uint64(stats.TotalFiles) != c.want.Digest.Files || stats.TotalSize != fmt.Sprint(c.want.Digest.Bytes) || uint64(stats.OrphanFiles) != c.want.OrphanTotal().Files {
 		t.Errorf("stats %+v", stats)
 	}
 

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	apiclient "firescan/api/client"
 	"firescan/node"
 )
 
@@ -25,13 +24,8 @@ func tokenCommand(a *app) *cobra.Command {
 }
 
 func tokenCreateCommand(a *app) *cobra.Command {
-	var in struct {
-		Org       string     `json:"organizationId"`
-		Role      string     `json:"role"`
-		Name      string     `json:"name"`
-		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	}
-	var dataDir, expiresIn string
+	var in apiclient.CreateTokenJSONRequestBody
+	var dataDir, role, expiresIn string
 	cmd := &cobra.Command{
 		Use: "create", Short: "Create a token and print it", Args: positional(cobra.NoArgs),
 		Long: `Create a token for an organization and print it, and nothing else. It is not shown again.
@@ -52,23 +46,22 @@ another root token.
 				if err != nil {
 					return usagef("--expires-in is %q: give a duration such as 12h or 90d", expiresIn)
 				}
-				at := time.Now().Add(lifetime).UTC()
-				in.ExpiresAt = &at
+				in.ExpiresAt = time.Now().Add(lifetime).UTC()
 			}
-			var made struct{ Token string }
-			if err := a.asRoot(dataDir, func(c *client) error {
-				return c.call(cmd.Context(), http.MethodPost, "/api/v1/admin/tokens", in, &made)
-			}); err != nil {
+			in.Role = apiclient.Role(role)
+			return a.asRoot(dataDir, func(c *client) error {
+				made, err := apiclient.Decode(c.api().CreateToken(cmd.Context(), in))
+				if err == nil {
+					fmt.Fprintln(a.out, made.Data.Token)
+				}
 				return err
-			}
-			fmt.Fprintln(a.out, made.Token)
-			return nil
+			})
 		},
 	}
 	dataDirFlag(a.connectionFlags(cmd), &dataDir)
 	f := cmd.Flags()
-	f.StringVar(&in.Org, "org", "", "organization of the token")
-	f.StringVar(&in.Role, "role", "", "role of the token: viewer, member, admin, owner, service, metrics or root")
+	f.StringVar(&in.OrganizationID, "org", "", "organization of the token")
+	f.StringVar(&role, "role", "", "role of the token: viewer, member, admin, owner, service, metrics or root")
 	f.StringVar(&in.Name, "name", "", "purpose of the token, shown in lists")
 	f.StringVar(&expiresIn, "expires-in", "", "lifetime of the token, such as 12h or 90d (default: unlimited)")
 	return cmd
@@ -91,26 +84,16 @@ func tokenListCommand(a *app) *cobra.Command {
 		Example: `  firescan token list
   firescan token list --json | jq -r '.data[] | select(.name == "ci") | .id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var raw []byte
-			if err := a.asRoot(dataDir, func(c *client) (err error) {
-				raw, err = c.raw(cmd.Context(), http.MethodGet, "/api/v1/admin/tokens", nil)
-				return err
-			}); err != nil {
-				return err
-			}
-			return printData(a, raw, func(all []tokenView) error { return printTokens(a.out, all) })
+			return a.asRoot(dataDir, func(c *client) error {
+				r, err := c.api().ListTokens(cmd.Context(), nil)
+				return show(a, r, err, func(all *apiclient.TokensReply) error { return printTokens(a.out, all.Data) })
+			})
 		},
 	}
 	return dataDirFlag(a.jsonFlag(a.connectionFlags(cmd)), &dataDir)
 }
 
-// A tokenView is a token in the response of the API.
-type tokenView struct {
-	ID, OrganizationID, Role, Name string
-	CreatedAt, ExpiresAt           *time.Time
-}
-
-func printTokens(w io.Writer, all []tokenView) error {
+func printTokens(w io.Writer, all []apiclient.Token) error {
 	return table(w, "TOKEN ORGANIZATION ROLE CREATED EXPIRES NAME", func(row func(...any)) {
 		for _, t := range all {
 			row(t.ID, orDash(t.OrganizationID), t.Role, when(t.CreatedAt), when(t.ExpiresAt), pathText(orDash(t.Name)))
@@ -134,21 +117,22 @@ func tokenRevokeCommand(a *app) *cobra.Command {
 				return usagef("the argument is a token, not an id: `firescan token list` shows the ids")
 			}
 			if err := a.asRoot(dataDir, func(c *client) error {
-				var all []tokenView
-				if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/admin/tokens", nil, &all); err != nil {
+				all, err := apiclient.Decode(c.api().ListTokens(cmd.Context(), nil))
+				if err != nil {
 					return err
 				}
-				all = slices.DeleteFunc(all, func(t tokenView) bool { return t.ID != args[0] })
-				if len(all) == 0 {
+				tokens := slices.DeleteFunc(all.Data, func(t apiclient.Token) bool { return t.ID != args[0] })
+				if len(tokens) == 0 {
 					return fmt.Errorf("no token %q: `firescan token list` shows all tokens", args[0])
 				}
-				if err := printTokens(a.err, all); err != nil {
+				if err := printTokens(a.err, tokens); err != nil {
 					return err
 				}
 				if err := a.confirm(question{text: "Revoke the token?", undone: "nothing was revoked"}, confirmed); err != nil {
 					return err
 				}
-				return c.call(cmd.Context(), http.MethodDelete, "/api/v1/admin/tokens/"+url.PathEscape(args[0]), nil, nil)
+				_, err = apiclient.Decode(c.api().DeleteToken(cmd.Context(), args[0]))
+				return err
 			}); err != nil {
 				return err
 			}

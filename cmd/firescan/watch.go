@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,13 +34,9 @@ func (e *unwatchedError) Unwrap() error { return context.Canceled }
 
 // watchSync starts a sync of one or all destinations and shows progress until it ends.
 func (a *app) watchSync(ctx context.Context, c *client, destination string) error {
-	var all []struct{ ID, Name string }
-	if err := c.call(ctx, http.MethodGet, destinationsPath, nil, &all); err != nil {
+	names, err := c.destinationNames(ctx)
+	if err != nil {
 		return err
-	}
-	names := make(map[string]string, len(all))
-	for _, d := range all {
-		names[d.ID] = d.Name
 	}
 	view := newProgressView(ctx, a.err, terminal(a.err), names)
 	defer view.close()
@@ -50,11 +44,11 @@ func (a *app) watchSync(ctx context.Context, c *client, destination string) erro
 	// Listen before the sync starts, so that no event is missed.
 	events := listen(ctx, c, view.update)
 	defer events.close()
-	var started startedSyncs
-	if err := c.call(ctx, http.MethodPost, syncPath(destination), nil, &started); err != nil {
+	started, err := apiclient.Decode(c.api().StartSync(ctx, &apiclient.StartSyncParams{DestinationID: destination}))
+	if err != nil {
 		return err
 	}
-	ended, err := c.waitForSyncs(ctx, started.SyncIDs, func(s syncRecord) {
+	ended, err := c.waitForSyncs(ctx, started.Data.SyncIds, func(s syncRecord) {
 		if !events.open.Load() {
 			view.update(s.progress())
 		}
@@ -62,7 +56,7 @@ func (a *app) watchSync(ctx context.Context, c *client, destination string) erro
 	events.close() // a late event must not replace the result
 	if ctx.Err() != nil {
 		view.close()
-		return &unwatchedError{started.SyncIDs}
+		return &unwatchedError{started.Data.SyncIds}
 	}
 	if err != nil {
 		return err
@@ -125,7 +119,7 @@ func (c *client) waitForSyncs(ctx context.Context, ids []string, show ...func(sy
 			if syncs[i].ended() {
 				continue
 			}
-			err := c.call(ctx, http.MethodGet, "/api/v1/storage/syncs/"+url.PathEscape(id), nil, &syncs[i])
+			err := c.getSync(ctx, id, &syncs[i])
 			if err != nil && !isCode(err, apiclient.CodeNOLEADER) {
 				return nil, fmt.Errorf("watch the sync, which continues (`firescan sync list` shows it): %w", err)
 			}
@@ -146,21 +140,48 @@ func (c *client) waitForSyncs(ctx context.Context, ids []string, show ...func(sy
 	}
 }
 
+// getSync reads a sync into s, with its JSON.
+func (c *client) getSync(ctx context.Context, id string, s *syncRecord) error {
+	r, err := c.api().GetSync(ctx, id, nil)
+	if err != nil {
+		return err
+	}
+	withJSON := apiclient.Response[struct{ Data syncRecord }]{Body: r.Body}
+	reply, err := withJSON.Decode()
+	if err == nil {
+		*s = reply.Data
+	}
+	return err
+}
+
+// destinationNames returns the names of all destinations by their ids.
+func (c *client) destinationNames(ctx context.Context) (map[string]string, error) {
+	all, err := apiclient.Decode(c.api().ListDestinations(ctx, nil))
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string]string, len(all.Data))
+	for _, d := range all.Data {
+		names[d.ID] = d.Name
+	}
+	return names, nil
+}
+
 // printResults prints the results of syncs, and returns an error for those that failed.
 func (a *app) printResults(ended []syncRecord, names map[string]string) error {
 	var failed []error
 	for _, s := range ended {
 		name := nameOf(names, s.DestinationID)
-		if s.Status != "completed" {
+		if s.Status != apiclient.SyncStatusCompleted {
 			why := s.Error
 			if why == "" {
-				why = s.Status
+				why = string(s.Status)
 			}
 			failed = append(failed, fmt.Errorf("the sync of %s did not complete: %s", name, why))
 			continue
 		}
 		if !a.json {
-			took := s.FinishedAt.Sub(*s.StartedAt).Round(time.Millisecond)
+			took := s.FinishedAt.Sub(s.StartedAt).Round(time.Millisecond)
 			fmt.Fprintf(a.out, "%s: %s files (%s) in %v, %s orphans, %s backups without a file\n",
 				name, count(s.FilesScanned), bytesText(s.BytesScanned), took, count(s.OrphanFiles), count(s.MissingBackups))
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	apiclient "firescan/api/client"
 )
 
 // fakeSyncs is an API with one destination, whose sync ends after some requests for its
@@ -156,13 +158,13 @@ func TestEventStreamEnds(t *testing.T) {
 // A bar ends with its sync, whatever the result.
 func TestBarsEnd(t *testing.T) {
 	percent := 50.0
-	for _, status := range []string{"completed", "failed", ""} {
+	for _, status := range []apiclient.SyncStatus{"completed", "failed", ""} {
 		var out bytes.Buffer
 		b := newBars(t.Context(), &out, map[string]string{"storage_1": "production"})
 		b.update(progress{SyncID: "sync_1", DestinationID: "storage_1", Percent: &percent})
 		b.update(progress{SyncID: "sync_1", DestinationID: "storage_1"}) // unknown: the bar stays
 		if status != "" {
-			b.end(syncRecord{ID: "sync_1", DestinationID: "storage_1", Status: status})
+			b.end(syncRecord{Sync: apiclient.Sync{ID: "sync_1", DestinationID: "storage_1", Status: status}})
 		}
 		b.close()
 		b.close()
