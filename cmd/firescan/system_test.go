@@ -264,7 +264,7 @@ func (p *process) compare(t *testing.T, id string, files map[string]realFile) {
 		}) {
 			t.Errorf("%s: %d files, want %d; first difference %s", name, len(got), len(want), difference(got, want, files))
 		}
-		if last.Data.Total != int64(len(want)) || last.Data.TotalSize != fmt.Sprint(size) || last.Data.OrphanCount != int64(orphans) {
+		if last.Data.Total != int64(len(want)) || last.Data.TotalSize != fmt.Sprint(size) || last.Data.OrphanCount != orphans {
 			t.Errorf("%s: totals %+v, want %d files, %d bytes, %d orphans", name, last.Data, len(want), size, orphans)
 		}
 	}
