@@ -417,10 +417,10 @@ type BucketRequest struct {
 
 // CheckedLine A line of an import, with what each of its locations may mean, or why it would be refused
 type CheckedLine struct {
-	Error     string                  `json:"error,omitempty,omitzero"`
-	ID        string                  `json:"id,omitempty,omitzero"`
-	Kind      string                  `json:"kind,omitempty,omitzero"`
 	Line      int64                   `json:"line"`
+	Kind      string                  `json:"kind,omitempty,omitzero"`
+	ID        string                  `json:"id,omitempty,omitzero"`
+	Error     string                  `json:"error,omitempty,omitzero"`
 	Locations []CheckedLine_Locations `json:"locations,omitempty,omitzero"`
 }
 
