@@ -13,7 +13,6 @@ import (
 	"firescan/api"
 	"firescan/catalog"
 	"firescan/deletion"
-	"firescan/provider"
 )
 
 // Config is the configuration of a node. DefaultConfig returns the defaults.
@@ -64,8 +63,14 @@ type Config struct {
 	RootToken catalog.Secret
 
 	// AllowEndpoints lists the allowed custom endpoints of destinations (see
-	// provider.NewEgress). Without any, only the public hosts of providers are allowed.
+	// provider.EgressConfig). Without any, only the public hosts of providers are allowed.
 	AllowEndpoints []string
+	// EgressProxy is the URL of an HTTP proxy for all requests to providers; empty for none.
+	// It may have a password, so it is never logged.
+	EgressProxy string
+	// ProviderCAFile has certificates (PEM) of CAs that providers may have besides those of
+	// the system. It is read at the start.
+	ProviderCAFile string
 	// GCSKeyDir has a directory per organization, named by its id, with the key files of
 	// Google service accounts that its destinations may name; empty means none. Anyone who may
 	// create destinations in an organization can use all keys of its directory.
@@ -157,11 +162,7 @@ func (c *Config) Validate() error {
 	if c.FreshFor < 0 {
 		wrong("--fresh-for is %v: give a duration", c.FreshFor)
 	}
-	if egress, err := provider.NewEgress(c.AllowEndpoints); err != nil {
-		wrong("--allow-endpoint: %w", err)
-	} else {
-		egress.Close()
-	}
+	c.checkEgress(wrong)
 	if token := c.RootToken.Reveal(); token != "" && (len(token) < minRootToken || !validRootToken.MatchString(token)) {
 		wrong("FIRESCAN_ROOT_TOKEN is not a valid token: use at least %d letters, digits and -._~+/, for example the output of `openssl rand -hex 32`", minRootToken)
 	}

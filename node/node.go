@@ -120,7 +120,7 @@ func (n *Node) open() (err error) {
 	if err := checkKeyDir(n.config.GCSKeyDir); err != nil {
 		return err
 	}
-	if n.egress, err = provider.NewEgress(n.config.AllowEndpoints); err != nil {
+	if n.egress, err = newEgress(&n.config); err != nil {
 		return err
 	}
 	n.later(func() error { n.egress.Close(); return nil })

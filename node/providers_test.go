@@ -23,7 +23,7 @@ func testBuckets(t *testing.T, allow ...string) *buckets {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	egress, err := provider.NewEgress(allow)
+	egress, err := provider.NewEgress(provider.EgressConfig{Allow: allow})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,11 +3,13 @@ package provider
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,13 +23,32 @@ import (
 // allowed explicitly. Link-local addresses and those at which clouds serve metadata and
 // credentials are refused always. The rules are applied to the address itself at the
 // moment of connecting, so neither a name that resolves elsewhere later nor a redirect
-// gets around them. Proxies from the environment are not used, since they would.
+// gets around them. Proxies from the environment are not used, since they would; for
+// EgressConfig.Proxy, see proxied.
 type Egress struct {
-	globs    []string
+	globs    []glob
 	networks []netip.Prefix
+	proxy    *url.URL // nil for none
 	client   *http.Client
 	resolver *net.Resolver // nil is the machine's own
 }
+
+// EgressConfig is the configuration of an Egress. The zero value allows the providers'
+// public hosts.
+type EgressConfig struct {
+	// Allow is what else is allowed: globs of host:port, where '*' stands for any run of
+	// characters (minio.example.com:9000, *.example.com:443, 127.0.0.1:*), and networks in
+	// CIDR form (10.20.0.0/16), whose addresses are allowed at any port. A private address
+	// must be matched itself, or have a name without '*'.
+	Allow []string
+	// Proxy is the URL of an HTTP proxy that everything goes through; empty for none.
+	Proxy string
+	// CAs verify the certificates of providers and of the proxy; nil are those of the system.
+	CAs *x509.CertPool
+}
+
+// A glob matches hosts and ports.
+type glob struct{ host, port string }
 
 const (
 	dialTimeout   = 10 * time.Second
@@ -38,13 +59,10 @@ const (
 	readBuffer    = 64 << 10
 )
 
-// NewEgress makes rules that allow, besides the providers' public hosts, what the
-// patterns say: a glob of host:port, where '*' stands for any run of characters
-// (minio.example.com:9000, *.example.com:443, 127.0.0.1:*), or a network in CIDR form
-// (10.20.0.0/16), whose addresses are allowed at any port.
-func NewEgress(allow []string) (*Egress, error) {
+// NewEgress makes the rules of a configuration.
+func NewEgress(c EgressConfig) (*Egress, error) {
 	e := &Egress{}
-	for _, pattern := range allow {
+	for _, pattern := range c.Allow {
 		pattern = strings.ToLower(strings.TrimSpace(pattern))
 		if network, err := netip.ParsePrefix(pattern); err == nil {
 			e.networks = append(e.networks, network.Masked())
@@ -54,13 +72,19 @@ func NewEgress(allow []string) (*Egress, error) {
 		if err != nil || host == "" || port == "" {
 			return nil, fmt.Errorf("allowed endpoint %q: want host:port (host:* for any port) or a network such as 10.0.0.0/8", pattern)
 		}
-		e.globs = append(e.globs, net.JoinHostPort(host, port))
+		e.globs = append(e.globs, glob{host, port})
+	}
+	var err error
+	if e.proxy, err = parseProxy(c.Proxy); err != nil {
+		return nil, err
 	}
 	e.client = &http.Client{
 		Transport: newBounded(direct{&http.Transport{
 			DialContext:            e.DialContext,
 			TLSHandshakeTimeout:    tlsTimeout,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.CAs},
+			Proxy:                  e.proxied,
+			OnProxyConnectResponse: proxyResponse,
 			ResponseHeaderTimeout:  headerTimeout,
 			ExpectContinueTimeout:  time.Second,
 			IdleConnTimeout:        idleTimeout,
@@ -117,11 +141,11 @@ func (e *Egress) Check(endpoint string) error {
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return &Error{Kind: Invalid, Op: "endpoint", Reason: "an endpoint has neither user, query nor fragment"}
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
+	port := portOf(u)
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if e.proxy != nil {
+		return e.checkProxied(host, port)
+	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return e.checkAddress(host, port, addr)
 	}
@@ -132,24 +156,27 @@ func (e *Egress) Check(endpoint string) error {
 }
 
 // DialContext connects to address (host:port) if the rules allow the address that the
-// host resolves to.
+// host resolves to. With a proxy, it connects to that alone.
 func (e *Egress) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, &Error{Kind: Invalid, Op: "connect", Reason: "the endpoint's address is not valid", Err: err}
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	dialer := net.Dialer{
-		Timeout:  dialTimeout,
-		Resolver: e.resolver,
-		// It is called with each address that is about to be connected to.
-		ControlContext: func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
-			at, err := netip.ParseAddrPort(resolved)
-			if err != nil {
-				return forbidden(address, "its address is not understood")
-			}
-			return e.checkAddress(host, port, at.Addr())
-		},
+	dialer := net.Dialer{Timeout: dialTimeout, Resolver: e.resolver}
+	if e.proxy != nil {
+		if address != proxyAddress(e.proxy) {
+			return nil, forbidden(address, "it is not the proxy (--egress-proxy)")
+		}
+		return dialer.DialContext(ctx, network, address)
+	}
+	// It is called with each address that is about to be connected to.
+	dialer.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+		at, err := netip.ParseAddrPort(resolved)
+		if err != nil {
+			return forbidden(address, "its address is not understood")
+		}
+		return e.checkAddress(host, port, at.Addr())
 	}
 	return dialer.DialContext(ctx, network, address)
 }
@@ -159,17 +186,16 @@ func (e *Egress) DialContext(ctx context.Context, network, address string) (net.
 func (e *Egress) checkAddress(host, port string, addr netip.Addr) error {
 	at := net.JoinHostPort(host, port)
 	addr = addr.WithZone("").Unmap()
-	if embedded, ok := embeddedIPv4(addr); ok && (never(embedded) || inside(embedded)) {
-		return forbidden(at, "its address leads to a network inside")
-	}
 	switch {
+	case leadsInside(addr):
+		return forbidden(at, "its address leads to a network inside")
 	case never(addr):
 		return forbidden(at, "link-local and metadata addresses are never allowed")
-	case e.named(host, port) || e.covered(addr):
+	case e.covered(addr) || e.named(addr.String(), port) || e.namedWhole(host, port):
 		return nil
 	case inside(addr):
-		return forbidden(at, "private addresses must be allowed explicitly (--allow-endpoint)")
-	case publicHost(host, port):
+		return forbidden(at, "private addresses must be allowed explicitly (--allow-endpoint), by address or by a name without *")
+	case e.named(host, port) || publicHost(host, port):
 		return nil
 	}
 	return forbidden(at, "it is not among the allowed endpoints (--allow-endpoint)")
@@ -179,14 +205,14 @@ func forbidden(at, why string) error {
 	return &Error{Kind: Forbidden, Op: "connect", Reason: "endpoint " + at + " is refused: " + why}
 }
 
+// named reports whether a pattern matches.
 func (e *Egress) named(host, port string) bool {
-	at := net.JoinHostPort(host, port)
-	for _, glob := range e.globs {
-		if match(glob, at) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.globs, func(g glob) bool { return match(g.host, host) && match(g.port, port) })
+}
+
+// namedWhole reports whether a pattern without '*' in its host matches.
+func (e *Egress) namedWhole(host, port string) bool {
+	return slices.ContainsFunc(e.globs, func(g glob) bool { return g.host == host && !strings.Contains(host, "*") && match(g.port, port) })
 }
 
 func (e *Egress) covered(addr netip.Addr) bool {

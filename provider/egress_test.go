@@ -13,7 +13,7 @@ import (
 
 func egress(t *testing.T, allow ...string) *provider.Egress {
 	t.Helper()
-	e, err := provider.NewEgress(allow)
+	e, err := provider.NewEgress(provider.EgressConfig{Allow: allow})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +65,26 @@ func TestEgressCheck(t *testing.T) {
 		{[]string{"*:*"}, "http://[64:ff9b::a9fe:a9fe]", "forbidden"},
 		{[]string{"*:*"}, "http://[2002:7f00:1::]", "forbidden"},
 		{[]string{"*:*"}, "http://0.0.0.0:80", "forbidden"},
+		{[]string{"*:*", "::/0"}, "http://[fd20:ce::254]", "forbidden"},
+		{[]string{"*:*", "::/0"}, "http://[fd00:42::42]", "forbidden"},
+		// Other forms of 169.254.169.254 and 10.0.0.1: compatible, translated, ISATAP, Teredo.
+		{[]string{"*:*", "::/0"}, "http://[::a9fe:a9fe]", "forbidden"},
+		{[]string{"*:*", "::/0"}, "http://[::ffff:0:a9fe:a9fe]", "forbidden"},
+		{[]string{"*:*", "::/0"}, "http://[::ffff:0:a00:1]", "forbidden"},
+		{[]string{"*:*", "::/0"}, "http://[2001:db8::5efe:a9fe:a9fe]", "forbidden"},
+		{[]string{"*:*", "::/0"}, "http://[2001:db8::200:5efe:a00:1]", "forbidden"},
+		{[]string{"*:*", "::/0"}, "http://[2001:0:5db8:d822::5601:5601]", "forbidden"},
+		{[]string{"*:*", "::/0"}, "http://[2001:0:a9fe:a9fe::a247:27dd]", "forbidden"},
+		{[]string{"::/0"}, "http://[2001:0:5db8:d822::a247:27dd]", ""},
+		{[]string{"::/0"}, "http://[2001:db8::5efe:5db8:d822]", ""},
+		// A network's own translators: private, and to metadata in no form.
+		{[]string{"*.example.com:*"}, "http://[64:ff9b:1::5db8:d822]", "forbidden"},
+		{[]string{"64:ff9b:1::/48"}, "http://[64:ff9b:1::5db8:d822]", ""},
+		{[]string{"64:ff9b:1::/48"}, "http://[64:ff9b:1::a00:1]", ""},
+		{[]string{"64:ff9b:1::/48"}, "http://[64:ff9b:1::a9fe:a9fe]", "forbidden"},
+		{[]string{"64:ff9b:1::/48"}, "http://[64:ff9b:1:a9fe:a9:fe00::]", "forbidden"},
+		{[]string{"64:ff9b:1::/48"}, "http://[64:ff9b:1:a9:fe:a9fe::]", "forbidden"},
+		{[]string{"64:ff9b:1::/48"}, "http://[64:ff9b:1:0:a9:fea9:fe00:0]", "forbidden"},
 		{[]string{"*:*"}, "http://127.0.0.1:80", ""},
 		{named, "ftp://minio.example.com:9000", "invalid"},
 		{named, "minio.example.com:9000", "invalid"},
@@ -85,7 +105,7 @@ func TestEgressCheck(t *testing.T) {
 
 func TestEgressPatterns(t *testing.T) {
 	for _, bad := range []string{"", "host", "host:", ":9000", "10.0.0.0/99", "https://host:9000/x"} {
-		if _, err := provider.NewEgress([]string{bad}); err == nil {
+		if _, err := provider.NewEgress(provider.EgressConfig{Allow: []string{bad}}); err == nil {
 			t.Errorf("pattern %q is accepted", bad)
 		}
 	}
@@ -122,6 +142,10 @@ func TestEgressAtDialTime(t *testing.T) {
 		{[]string{"127.0.0.0/8"}, "localhost", true},
 		{[]string{"127.0.0.0/8"}, "127.0.0.1", true},
 		{[]string{"10.0.0.0/8"}, "localhost", false},
+		{[]string{"local*:" + port}, "localhost", false},
+		{[]string{"*host:*"}, "localhost", false},
+		{[]string{"local*:" + port, "127.0.0.0/8"}, "localhost", true},
+		{[]string{"local*:" + port, "127.0.0.*:" + port}, "localhost", true},
 	} {
 		err := get(egress(t, c.allow...), "http://"+c.host+":"+port)
 		if c.ok && err != nil || !c.ok && provider.KindOf(err) != provider.Forbidden {
@@ -139,7 +163,7 @@ func TestEgressAtDialTime(t *testing.T) {
 func FuzzEgressCheck(f *testing.F) {
 	f.Add("http://169.254.169.254")
 	f.Add("https://s3.amazonaws.com")
-	e, err := provider.NewEgress([]string{"*.example.com:*"})
+	e, err := provider.NewEgress(provider.EgressConfig{Allow: []string{"*.example.com:*"}})
 	if err != nil {
 		f.Fatal(err)
 	}

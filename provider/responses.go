@@ -2,6 +2,7 @@ package provider
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -95,8 +96,14 @@ func readAll(buffer []byte, body io.Reader, length int64) ([]byte, error) {
 
 // Unreached returns the reason, for people, why there was no response.
 func Unreached(err error) string {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "proxyconnect" { // of net/http
+		return "the proxy (--egress-proxy) cannot be reached: " + Unreached(e.Err)
+	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "the host name cannot be resolved"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "the provider's TLS certificate is not trusted: its CA is neither the system's nor in --provider-ca-file"
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "the provider's TLS certificate is not trusted"

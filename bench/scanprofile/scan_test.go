@@ -118,7 +118,7 @@ func BenchmarkScan(b *testing.B) {
 
 	store := must(index.Open(filepath.Join(dir, "index"), index.Options{Logger: slog.Default(), Registerer: registry}))(b)
 	defer store.Close()
-	egress := must(provider.NewEgress([]string{"127.0.0.1:*"}))(b)
+	egress := must(provider.NewEgress(provider.EgressConfig{Allow: []string{"127.0.0.1:*"}}))(b)
 	account := must(s3.New(s3.Config{Endpoint: url, AccessKeyID: "a", SecretAccessKey: "b", PathStyle: true, HTTPClient: egress.HTTPClient()}))(b)
 	metrics := must(provider.NewMetrics(registry))(b)
 	bucket := provider.Compose(account.Bucket("bench-bucket"), "S3", provider.NewLimiter(provider.CeilingS3), metrics, provider.RetryOptions{}, provider.NewSerialMemory(provider.MaxSerialMemory))

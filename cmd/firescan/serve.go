@@ -25,7 +25,8 @@ it was revoked; firescan token recover does.`,
   firescan serve --http-addr 0.0.0.0:8443 --http-tls-cert node.pem --http-tls-key node-key.pem
   firescan serve --cluster-addr 10.0.0.1:7400 --gossip-addr 10.0.0.1:7401 --cluster-secret-file secret \
                  --bootstrap-expect 3 --join 10.0.0.2:7401 --join 10.0.0.3:7401
-  firescan serve --allow-endpoint 'minio.example.com:9000' --allow-endpoint 10.20.0.0/16`,
+  firescan serve --allow-endpoint 'minio.example.com:9000' --allow-endpoint 10.20.0.0/16
+  firescan serve --egress-proxy http://proxy.example.com:3128 --provider-ca-file company-ca.pem`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := node.NewLogger(a.err, format, level)
 			if err != nil {
@@ -38,6 +39,7 @@ it was revoked; firescan token recover does.`,
 			if err := c.Validate(); err != nil {
 				return usageError{err}
 			}
+			a.warnProxy(c)
 			return runNode(cmd.Context(), c)
 		},
 	}
@@ -45,6 +47,16 @@ it was revoked; firescan token recover does.`,
 	cmd.Flags().StringVar(&format, "log-format", "text", "format of the log: text or json")
 	cmd.Flags().StringVar(&level, "log-level", "info", "minimum level of the log: debug, info, warn or error")
 	return cmd
+}
+
+// warnProxy warns of a proxy in the environment that the node does not use. The value may have
+// a password.
+func (a *app) warnProxy(c node.Config) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"} {
+		if value, _ := a.getenv(name); value != "" && c.EgressProxy == "" {
+			c.Logger.Warn("the proxy of the environment is not used: set --egress-proxy, or unset the variable", "variable", name)
+		}
+	}
 }
 
 func nodeFlags(f *pflag.FlagSet, c *node.Config) {
@@ -56,7 +68,9 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.StringVar(&c.TLSKey, "http-tls-key", c.TLSKey, "PEM file with the private key of --http-tls-cert")
 	f.StringVar(&c.SecretFile, "cluster-secret-file", c.SecretFile, "file with the cluster secret (default: created in the data directory)")
 	f.StringVar(&c.MasterKeyFile, "master-key-file", c.MasterKeyFile, "file with the key that encrypts credentials, 32 bytes in base64 (default: derived from the cluster secret)")
-	f.StringSliceVar(&c.AllowEndpoints, "allow-endpoint", c.AllowEndpoints, "allowed custom endpoints of destinations: a glob of host:port, or a CIDR; repeatable")
+	f.StringSliceVar(&c.AllowEndpoints, "allow-endpoint", c.AllowEndpoints, "allowed custom endpoints of destinations: a glob of host:port, or a CIDR; repeatable. Private addresses need a CIDR, an address, or a name without *")
+	f.StringVar(&c.EgressProxy, "egress-proxy", c.EgressProxy, "URL (http or https) of a proxy for all requests to providers; prefer FIRESCAN_EGRESS_PROXY for one with a password (default: none, also if HTTPS_PROXY is set)")
+	f.StringVar(&c.ProviderCAFile, "provider-ca-file", c.ProviderCAFile, "PEM file with CA certificates that providers and the proxy may have besides those of the system")
 	f.StringVar(&c.GCSKeyDir, "gcs-key-dir", c.GCSKeyDir, "directory with a directory of key files per organization id, which gcs and firebase-storage destinations may name")
 	f.DurationVar(&c.SyncEvery, "sync-every", c.SyncEvery, "interval between syncs of a verified destination (0 = never)")
 	f.DurationVar(&c.OrphanMinAge, "orphan-min-age", c.OrphanMinAge, "minimum age of orphans that a cleanup deletes (overridden by minAge)")

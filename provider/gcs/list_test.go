@@ -161,7 +161,7 @@ func TestBrokenConnections(t *testing.T) {
 }
 
 func TestForbiddenEndpoint(t *testing.T) {
-	egress, err := provider.NewEgress(nil)
+	egress, err := provider.NewEgress(provider.EgressConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

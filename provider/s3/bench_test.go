@@ -54,7 +54,7 @@ func BenchmarkList(b *testing.B) {
 		_, _ = w.Write(body)
 	}))
 	defer server.Close()
-	egress, err := provider.NewEgress([]string{server.Listener.Addr().String()})
+	egress, err := provider.NewEgress(provider.EgressConfig{Allow: []string{server.Listener.Addr().String()}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func TestBrokenConnections(t *testing.T) {
 }
 
 func TestForbiddenEndpoint(t *testing.T) {
-	egress, err := provider.NewEgress(nil)
+	egress, err := provider.NewEgress(provider.EgressConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	egress, err := provider.NewEgress([]string{server.Listener.Addr().String()})
+	egress, err := provider.NewEgress(provider.EgressConfig{Allow: []string{server.Listener.Addr().String()}})
 	if err != nil {
 		t.Fatal(err)
 	}
