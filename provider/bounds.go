@@ -23,8 +23,9 @@ const (
 	// maxHeader bounds the header of a response. User metadata of an object, which is sent
 	// with it, has at most 2 KiB on Amazon and 8 KiB on Google.
 	maxHeader = 64 << 10
-	// maxLarge is how many responses of more than maxSmall a process reads at once. Others
-	// wait: a usual page has 300 KiB.
+	// maxUnqueued is how much of any response is read at once. A usual page has 300 KiB.
+	maxUnqueued = 512 << 10
+	// maxLarge is how many responses a process reads beyond maxUnqueued. Others wait.
 	maxLarge = 4
 )
 
@@ -62,7 +63,7 @@ func WithResponseLimit(ctx context.Context, n int64) context.Context {
 // bounded is a transport whose responses have bounds in bytes and time.
 type bounded struct {
 	next  http.RoundTripper
-	large chan struct{} // holds a value for each response of more than maxSmall
+	large chan struct{} // holds a value for each response of more than maxUnqueued
 	pace  pace
 }
 
@@ -145,12 +146,12 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		return 0, tooLong(b.limit)
 	}
 	if !b.large {
-		if b.read == maxSmall {
+		if b.read == maxUnqueued {
 			if err := b.enlarge(); err != nil {
 				return 0, err
 			}
 		} else {
-			p = p[:min(int64(len(p)), maxSmall-b.read)]
+			p = p[:min(int64(len(p)), maxUnqueued-b.read)]
 		}
 	}
 	// One more than the limit shows that there is more.

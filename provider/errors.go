@@ -165,7 +165,11 @@ func Ended(ctx context.Context, op, bucket string) error {
 	if err == nil {
 		return nil
 	}
-	return &Error{Kind: Unavailable, Op: op, Bucket: bucket, Reason: "the call was canceled", Err: err}
+	reason := "the call was canceled"
+	if errors.Is(err, context.DeadlineExceeded) {
+		reason = "the provider did not respond in time"
+	}
+	return &Error{Kind: Unavailable, Op: op, Bucket: bucket, Reason: reason, Err: err}
 }
 
 // unsent is Ended for a call of which nothing was sent.

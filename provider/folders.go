@@ -123,7 +123,8 @@ func (f *finder) list(ctx context.Context, folder string, count int) ([]string, 
 			return found, nil
 		}
 		if err := f.bucket.List(ctx, req, &page); err != nil {
-			if f.late() {
+			// A server that has not returned a single list failed.
+			if f.late() && folder+req.Start != "" {
 				f.truncated.Store(true)
 				return found, nil
 			}

@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -29,6 +30,11 @@ func TestFoldersInTime(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	hang = ""
+	if got, err := provider.Folders(t.Context(), a.Bucket("bucket"), provider.FolderLimits{Time: 10 * time.Millisecond}); provider.KindOf(err) != provider.Unavailable {
+		t.Errorf("of a bucket that returns no list at all: %+v, %v", got, err)
+	} else if e, _ := errors.AsType[*provider.Error](err); e.Reason != "the provider did not respond in time" {
+		t.Errorf("the reason is %q", e.Reason)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := provider.Folders(ctx, a.Bucket("bucket"), provider.FolderLimits{}); err == nil {

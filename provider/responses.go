@@ -29,9 +29,10 @@ func tooLong(limit int64) error {
 	return &Untrusted{fmt.Errorf("%w: longer than %s", ErrTooLong, humanize.IBytes(uint64(limit)))}
 }
 
-// maxKept is the largest buffer that is used again: one rare page must not cost memory
-// for good.
-const maxKept = 2 << 20
+// largeBodies are buffers for the few responses beyond maxUnqueued, of which a transport reads
+// maxLarge at once. Growing a buffer for each would take many times their size until the next
+// garbage collection.
+var largeBodies = sync.Pool{New: func() any { b := make([]byte, 0, MaxPage+1); return &b }}
 
 // Why a response cannot be trusted, inside of an Untrusted.
 var (
@@ -54,44 +55,56 @@ func NewBodies(usual int) *Bodies {
 // to which it is only lent and which may write to it. A body that is too long or cut
 // short is an *Untrusted; other errors are those of reading, and of read.
 func (b *Bodies) Lend(body io.Reader, length int64, read func([]byte) error) error {
-	buffer := b.buffers.Get().(*[]byte) //nolint:forcetypeassert // it holds nothing else
-	whole, err := readAll((*buffer)[:0], body, length)
-	if err == nil {
-		err = read(whole)
+	if length > MaxPage {
+		return tooLong(MaxPage)
 	}
-	if cap(whole) <= maxKept {
-		*buffer = whole
-		b.buffers.Put(buffer)
+	usual := b.buffers.Get().(*[]byte) //nolint:forcetypeassert // it holds nothing else
+	defer b.buffers.Put(usual)
+	if need := int(min(length+1, maxUnqueued)); need > cap(*usual) {
+		*usual = make([]byte, 0, need)
+	}
+	whole, err := fill((*usual)[:0], body)
+	if err == nil && len(whole) < maxUnqueued {
+		// The body is longer than usual, but not large.
+		*usual = append(make([]byte, 0, maxUnqueued), whole...)
+		whole, err = fill(*usual, body)
+	}
+	if err == nil {
+		// The first bytes beyond wait for a place among the large responses, without a large
+		// buffer.
+		var beyond [512]byte
+		var n int
+		if n, err = body.Read(beyond[:]); n > 0 || err == nil {
+			large := largeBodies.Get().(*[]byte) //nolint:forcetypeassert // it holds nothing else
+			defer largeBodies.Put(large)
+			whole = append(append((*large)[:0], whole...), beyond[:n]...)
+			if err == nil {
+				whole, err = fill(whole, body)
+			}
+		}
+	}
+	switch {
+	case err == nil:
+		return tooLong(MaxPage)
+	case err == io.EOF:
+		return read(whole)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &Untrusted{ErrCutShort}
 	}
 	return err
 }
 
-// readAll reads body to its end into buffer, which it may replace by a larger one.
-func readAll(buffer []byte, body io.Reader, length int64) ([]byte, error) {
-	if length > MaxPage {
-		return buffer, tooLong(MaxPage)
-	}
-	if need := int(length) + 1; need > cap(buffer) {
-		buffer = make([]byte, 0, need)
-	}
-	for {
-		if len(buffer) == cap(buffer) {
-			if len(buffer) > MaxPage {
-				return buffer, tooLong(MaxPage)
-			}
-			buffer = append(buffer, 0)[:len(buffer)]
-		}
+// fill reads body into the rest of buffer. It returns io.EOF at the end of body, and nil if
+// buffer is full before.
+func fill(buffer []byte, body io.Reader) ([]byte, error) {
+	for len(buffer) < cap(buffer) {
 		n, err := body.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
-		switch {
-		case err == io.EOF:
-			return buffer, nil
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return buffer, &Untrusted{ErrCutShort}
-		case err != nil:
+		if err != nil {
 			return buffer, err
 		}
 	}
+	return buffer, nil
 }
 
 // Unreached returns the reason, for people, why there was no response.

@@ -127,6 +127,9 @@ func classify(op string, err error) verdict {
 	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, syscall.ECONNRESET) {
 		return verdict{provider.Unavailable, provider.Unreached(err)}
 	}
+	if errors.Is(err, io.EOF) {
+		return verdict{provider.Corrupt, errEmpty.Error()}
+	}
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, typ := errors.AsType[*json.UnmarshalTypeError](err)
 	if syntax || typ {

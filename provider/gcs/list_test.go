@@ -124,6 +124,7 @@ func TestOtherCallsFailAlike(t *testing.T) {
 		{503, "", provider.Throttled, provider.Throttled, provider.Throttled},
 		{500, secret, provider.Unavailable, provider.Unavailable, provider.Unavailable},
 		{200, secret, provider.Corrupt, provider.Corrupt, 0},
+		{200, "", provider.Corrupt, provider.Corrupt, 0},
 		{200, `{"name":"k"`, provider.Corrupt, provider.Corrupt, 0},
 		{404, `{"error":{"code":404,"message":"The specified bucket does not exist."}}`, provider.NoBucket, provider.NoBucket, provider.NoBucket},
 	} {

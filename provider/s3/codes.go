@@ -7,7 +7,10 @@ type verdict struct {
 	reason string
 }
 
-const notPermitted = "the credentials do not permit this"
+const (
+	notPermitted = "the credentials do not permit this"
+	redirected   = "the endpoint redirects elsewhere, which is not followed"
+)
 
 const renewSession = ": give new temporary credentials (accessKeyId, secretAccessKey and sessionToken)"
 
@@ -78,7 +81,7 @@ var verdicts = map[string]verdict{
 
 	"InternalError":              {provider.Unavailable, ""},
 	"RequestTimeout":             {provider.Unavailable, "the provider waited too long for the request"},
-	"TemporaryRedirect":          {provider.Unavailable, "the bucket is on its way to its region"},
+	"TemporaryRedirect":          {provider.Unavailable, redirected + "; a new bucket does so until it has reached its region"},
 	"ConditionalRequestConflict": {provider.Unavailable, "another change of the object is under way"},
 	"OperationAborted":           {provider.Unavailable, "another operation on the bucket is under way"},
 	"XMinioServerNotInitialized": {provider.Unavailable, "the server is starting"},

@@ -157,14 +157,16 @@ func classifyCode(code string, locked bool) verdict {
 func classifyStatus(response *smithyhttp.ResponseError, err error) verdict {
 	status := response.HTTPStatusCode()
 	if misplaced(err) {
-		reason := "the bucket is in another region"
-		if region := regionOf(err); region != "" {
-			reason += ": " + region
+		region, e := regionOf(err), smithy.APIError(nil)
+		switch {
+		case status == http.StatusTemporaryRedirect:
+			return verdicts["TemporaryRedirect"]
+		case region != "":
+			return verdict{provider.Invalid, "the bucket is in another region: " + region}
+		case redirects(status) && !(errors.As(err, &e) && e.ErrorCode() == "PermanentRedirect"):
+			return verdict{provider.Invalid, redirected}
 		}
-		if status == http.StatusTemporaryRedirect {
-			return verdict{provider.Unavailable, "the bucket is on its way to its region"}
-		}
-		return verdict{provider.Invalid, reason}
+		return verdicts["PermanentRedirect"]
 	}
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
 		if isLocked(e.ErrorMessage()) {
