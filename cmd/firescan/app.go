@@ -130,19 +130,20 @@ const needsRoot = "Needs the root token: FIRESCAN_ROOT_TOKEN, FIRESCAN_TOKEN, or
 // the usual token and the file in the data directory, since a shell often has the token
 // of an organization in FIRESCAN_TOKEN.
 func (a *app) asRoot(dataDir string, do func(*client) error) error {
-	var tokens []string
+	type candidate struct{ token, source string }
+	var tokens []candidate
 	if token, ok := a.getenv(rootTokenVariable); ok && token != "" {
-		tokens = append(tokens, token)
+		tokens = append(tokens, candidate{token, rootTokenVariable})
 	}
 	if a.token != "" {
-		tokens = append(tokens, a.token)
+		tokens = append(tokens, candidate{a.token, "FIRESCAN_TOKEN or --token"})
 	}
 	file := filepath.Join(dataDir, "root.token")
 	text, err := os.ReadFile(file)
 	switch {
 	case err == nil:
 		a.warnLax(file)
-		tokens = append(tokens, strings.TrimSpace(string(text)))
+		tokens = append(tokens, candidate{strings.TrimSpace(string(text)), file})
 	case len(tokens) == 0 && errors.Is(err, os.ErrNotExist):
 		return usagef("no root token: set FIRESCAN_ROOT_TOKEN, or --data-dir to the data directory of a node (%s does not exist)", file)
 	case len(tokens) == 0:
@@ -150,7 +151,7 @@ func (a *app) asRoot(dataDir string, do func(*client) error) error {
 	}
 	for _, token := range tokens {
 		var c *client
-		if c, err = newClient(a.addr, token, "", a.caFile); err != nil {
+		if c, err = newClient(a.addr, token.token, "", a.caFile); err != nil {
 			return err
 		}
 		err = do(c)
@@ -158,7 +159,11 @@ func (a *app) asRoot(dataDir string, do func(*client) error) error {
 		if !ok || (e.Code != apiclient.CodeUNAUTHORIZED && e.Code != apiclient.CodePERMISSIONDENIED) {
 			return err
 		}
-		err = fmt.Errorf("this command needs the root token: set FIRESCAN_ROOT_TOKEN or --data-dir (%s)", e.Code)
+		problem := "is of another role"
+		if e.Code == apiclient.CodeUNAUTHORIZED {
+			problem = "is unknown, revoked or expired; if none is left, `firescan token recover` makes a new one"
+		}
+		err = fmt.Errorf("this command needs the root token: set FIRESCAN_ROOT_TOKEN or --data-dir; that of %s %s (%s)", token.source, problem, e.Code)
 	}
 	return err
 }
