@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -46,9 +47,9 @@ func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
 
 // ProbeCalls finds out by trying: it lists under prefix, writes an object
 // <prefix>.firescan-probe-<random>, looks at it and deletes it again, each also where
-// another was refused. To read is to list, and to look at an object where one could be
-// written. What the provider refuses is false; any other failure is the error, with what was
-// found up to then.
+// another was refused. To read is to list and to look at an object: where none could be
+// written, at the first one that was listed. What the provider refuses is false; any other
+// failure is the error, with what was found up to then.
 //
 // A provider that reports permissions (Permissioner) is believed in what it denies,
 // so that no object is written which could not be deleted. With another the probe object
@@ -56,7 +57,8 @@ func Probe(ctx context.Context, b Bucket, prefix string) (Permissions, error) {
 // done about it; the next probe writes it again rather than another one.
 func ProbeCalls(ctx context.Context, b Bucket, prefix string) (Permissions, []Check, error) {
 	t := &trial{names: callNames(b)}
-	listed, err := t.try("list", b.List(ctx, ListRequest{Prefix: prefix, MaxKeys: 1}, &Page{}))
+	var page Page
+	listed, err := t.try("list", b.List(ctx, ListRequest{Prefix: prefix, MaxKeys: 1}, &page))
 	if err != nil {
 		return Permissions{}, t.checks, err
 	}
@@ -68,7 +70,11 @@ func ProbeCalls(ctx context.Context, b Bucket, prefix string) (Permissions, []Ch
 			}
 		}
 	}
-	p, err := t.tryObject(ctx, b, prefix, listed)
+	var present string
+	if listed && len(page.Objects) > 0 {
+		present = string(page.Objects[0].Key)
+	}
+	p, err := t.tryObject(ctx, b, prefix, present, listed)
 	return p, t.checks, err
 }
 
@@ -102,8 +108,9 @@ func (t *trial) believe(has []string, listed bool) (p Permissions, denies bool) 
 	return p, true
 }
 
-// tryObject tries an object that it writes, looks at and deletes.
-func (t *trial) tryObject(ctx context.Context, b Bucket, prefix string, listed bool) (p Permissions, err error) {
+// tryObject tries an object that it writes, looks at and deletes. present is an object of the
+// bucket, if one is known.
+func (t *trial) tryObject(ctx context.Context, b Bucket, prefix, present string, listed bool) (p Permissions, err error) {
 	p.Read = listed
 	key, err := probeKey(ctx, b, prefix, listed)
 	if err != nil {
@@ -112,8 +119,12 @@ func (t *trial) tryObject(ctx context.Context, b Bucket, prefix string, listed b
 	p.Write, err = t.try("put", b.Put(ctx, key, []byte(probeText)))
 	if err == nil {
 		var looked bool
-		looked, err = t.look(ctx, b, key, p)
-		p.Read = p.Read && (looked || !p.Write)
+		if p.Write {
+			looked, err = t.try("stat", stat(ctx, b, key))
+		} else {
+			looked, err = t.look(ctx, b, cmp.Or(present, key), present != "")
+		}
+		p.Read = p.Read && looked
 	}
 	// Deleting is tried also when nothing could be written: a provider asks for the
 	// permission before it looks for the object, which may be there after an error too.
@@ -128,19 +139,29 @@ func (t *trial) tryObject(ctx context.Context, b Bucket, prefix string, listed b
 	return p, nil
 }
 
-// look looks at an object, which may not be there.
-func (t *trial) look(ctx context.Context, b Bucket, key string, p Permissions) (bool, error) {
-	_, err := b.Stat(ctx, key)
-	if KindOf(err) == NotFound {
-		err = nil // not written, or removed by a probe beside this one that had the same key
-	}
-	if isRefused(err) && !p.Write && !p.Read {
-		// Without the permission to list, a provider does not show that there is no object.
+// look looks at an object that the probe has not written. It reports whether nothing speaks
+// against the permission.
+func (t *trial) look(ctx context.Context, b Bucket, key string, present bool) (bool, error) {
+	err := stat(ctx, b, key)
+	if KindOf(err) == Invalid && !isRefused(err) || isRefused(err) && !present {
+		// A provider does not show that there is no object, without the permission to list or
+		// with one for a prefix only. An object that is encrypted with a client's key (SSE-C)
+		// requires that key.
 		permission, call := t.names.NameCall("stat")
 		t.checks = append(t.checks, Check{Permission: permission, Call: call, Reason: "no object could be written to look at"})
-		return false, nil
+		return true, nil
 	}
 	return t.try("stat", err)
+}
+
+// stat looks at an object, which may not be there: not written, or removed by a probe beside
+// this one that had the same key.
+func stat(ctx context.Context, b Bucket, key string) error {
+	_, err := b.Stat(ctx, key)
+	if KindOf(err) == NotFound {
+		return nil
+	}
+	return err
 }
 
 // try adds a check of a call that ended with err. Errors that are no refusal are returned.

@@ -50,15 +50,22 @@ func TestProbeTriesEachCall(t *testing.T) {
 		faults mem.Faults
 		want   provider.Permissions
 		checks string
+		keys   []string
 	}{
-		{mem.Faults{}, provider.Permissions{Read: true, Write: true, Delete: true}, "list put stat delete delete batch"},
-		{mem.Faults{Stat: denied.Stat}, provider.Permissions{Write: true, Delete: true}, "list put -stat delete delete batch"},
-		{mem.Faults{DeleteBatch: batch}, provider.Permissions{Read: true, Write: true, Delete: true}, "list put stat delete -delete batch"},
-		{mem.Faults{BeforeList: denied.BeforeList, Put: denied.Put, Stat: denied.Stat}, provider.Permissions{Delete: true}, "-list -put ?stat delete delete batch"},
-		{denied, provider.Permissions{}, "-list -put ?stat -delete"},
-		{mem.Faults{Put: denied.Put, Delete: denied.Delete}, provider.Permissions{Read: true}, "list -put stat -delete"},
+		{mem.Faults{}, provider.Permissions{Read: true, Write: true, Delete: true}, "list put stat delete delete batch", nil},
+		{mem.Faults{Stat: denied.Stat}, provider.Permissions{Write: true, Delete: true}, "list put -stat delete delete batch", nil},
+		{mem.Faults{DeleteBatch: batch}, provider.Permissions{Read: true, Write: true, Delete: true}, "list put stat delete -delete batch", nil},
+		{mem.Faults{BeforeList: denied.BeforeList, Put: denied.Put, Stat: denied.Stat}, provider.Permissions{Delete: true}, "-list -put ?stat delete delete batch", nil},
+		{denied, provider.Permissions{}, "-list -put ?stat -delete", nil},
+		{mem.Faults{Put: denied.Put, Delete: denied.Delete}, provider.Permissions{Read: true}, "list -put stat -delete", nil},
+		{mem.Faults{Stat: denied.Stat, Put: denied.Put, Delete: denied.Delete}, provider.Permissions{Read: true}, "list -put ?stat -delete", nil},
+		{mem.Faults{Stat: denied.Stat, Put: denied.Put, Delete: denied.Delete}, provider.Permissions{}, "list -put -stat -delete", []string{"file"}},
+		{mem.Faults{Put: denied.Put, Delete: denied.Delete}, provider.Permissions{Read: true}, "list -put stat -delete", []string{"file"}},
+		{mem.Faults{Stat: mem.Broken(provider.Invalid).Stat, Put: denied.Put}, provider.Permissions{Read: true, Delete: true}, "list -put ?stat delete delete batch", []string{"file"}},
 	} {
-		b := mem.New(mem.Options{Faults: c.faults}, "bucket").Bucket("bucket")
+		a := mem.New(mem.Options{Faults: c.faults}, "bucket")
+		a.Fill("bucket", 1, a.Now(), c.keys...)
+		b := a.Bucket("bucket")
 		got, checks, err := provider.ProbeCalls(t.Context(), b, "")
 		var said []string
 		for _, check := range checks {
