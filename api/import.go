@@ -247,7 +247,7 @@ func (w *window) add() *batch {
 // parse reads one line; problem says why it is invalid. Nearly all lines are backups,
 // so it tries that kind first.
 func (m *importer) parse(line []byte) (kind feedKind, r record, problem string) {
-	line = bytes.TrimPrefix(line, []byte("\ufeff")) // with which files of Windows begin
+	line = withoutBOM(line)
 	kind = m.kinds["backup"]
 	r = kind.newRecord()
 	err := decodeObject(line, r)
@@ -397,7 +397,8 @@ func (m *importer) trim() {
 
 // cut returns the error of a body that ends early.
 func (m *importer) cut(line int, err error) error {
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge || gone(err) {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	if _, known := errors.AsType[*Error](err); known || tooLarge || gone(err) {
 		return err
 	}
 	return &Error{

@@ -114,16 +114,55 @@ func (m *importer) check(resolver *catalog.Resolver, n int, line []byte, err err
 // importBody returns the lines of an import. Each read gets the time of a slow client.
 func importBody(c *call, control *http.ResponseController) (io.Reader, error) {
 	body := patient{c.Request.Body, control}
-	switch encoding := c.Request.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
-	case "", "identity":
+	if !c.gzipped() {
 		return body, nil
-	case "gzip":
-		unzipped, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, invalidField("body", "is not in the format gzip")
-		}
-		return unzipped, nil
-	default:
-		return nil, invalidField("Content-Encoding", "must be gzip or absent")
+	}
+	read := &counted{body, 0}
+	unzipped, err := gzip.NewReader(read)
+	if err != nil {
+		return nil, invalidField("body", "is not in the format gzip")
+	}
+	return &inflated{unzipped, read, 0}, nil
+}
+
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	n int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// inflated bounds what a body becomes: at most maxRatio times what was sent, which records in
+// JSON never exceed.
+type inflated struct {
+	io.Reader
+	sent     *counted
+	inflated int64
+}
+
+const (
+	maxRatio = 200
+	// freely is what a body may become at least, in bytes: the first records may be alike.
+	freely = 16 << 20
+)
+
+func (z *inflated) Read(b []byte) (int, error) {
+	n, err := z.Reader.Read(b)
+	z.inflated += int64(n)
+	if z.inflated > max(freely, maxRatio*z.sent.n) {
+		return 0, tooDense()
+	}
+	return n, err
+}
+
+func tooDense() *Error {
+	return &Error{
+		Code:    CodeTooLarge,
+		Message: fmt.Sprintf("The body becomes more than %d times as large when it is decompressed; send it without compression", maxRatio),
 	}
 }

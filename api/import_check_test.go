@@ -76,9 +76,73 @@ func TestGzipImport(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.raw)
 	}
 	r.do(catalog.RoleService, "POST", path, "{}", "Content-Encoding", "gzip").refused(http.StatusBadRequest, CodeValidation)
-	r.do(catalog.RoleService, "POST", path, "{}", "Content-Encoding", "br").refused(http.StatusBadRequest, CodeValidation)
+	br := r.do(catalog.RoleService, "POST", path, "{}", "Content-Encoding", "br")
+	br.refused(http.StatusUnsupportedMediaType, CodeMediaType)
+	other := r.do(catalog.RoleOwner, "POST", "/api/v1/storage/connect", zipped.String(), "Content-Encoding", "gzip")
+	other.refused(http.StatusUnsupportedMediaType, CodeMediaType)
+	if br.header.Get("Accept-Encoding") != "gzip, identity" || other.header.Get("Accept-Encoding") != "identity" {
+		t.Errorf("Accept-Encoding %q and %q", br.header.Get("Accept-Encoding"), other.header.Get("Accept-Encoding"))
+	}
 	a := r.do(catalog.RoleService, "POST", path, zipped.String()[:zipped.Len()-9], "Content-Encoding", "gzip")
 	a.refused(http.StatusBadRequest, CodeValidation)
+}
+
+// TestGzipBomb: what a compressed body becomes has a bound.
+func TestGzipBomb(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	_, _ = w.Write([]byte(`{"kind":"project","id":"p","name":"n"}` + "\n"))
+	_, _ = w.Write(bytes.Repeat([]byte{' '}, freely+1<<20))
+	_ = w.Close()
+	for _, path := range []string{"/api/v1/catalog/import", "/api/v1/catalog/import/check"} {
+		r.do(catalog.RoleService, "POST", path, bomb.String(), "Content-Encoding", "gzip").refused(http.StatusRequestEntityTooLarge, CodeTooLarge)
+	}
+	if a := r.owner("GET", "/api/v1/storage/stats", ""); a.at("data", "feed", "incomplete") != true {
+		t.Errorf("the feed counts as complete: %s", a.raw)
+	}
+}
+
+// TestRecordsWithoutLocation: a backup that has ended must say where it is, in whichever way
+// its record arrives.
+func TestRecordsWithoutLocation(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	var lines strings.Builder
+	for i, c := range []struct {
+		status, location string
+		taken            bool
+	}{
+		{"completed", "", false},
+		{"Completed ", "", false},
+		{"success", `,"storagePath":"","files":[]`, false},
+		{"completed", `,"storagePath":null,"files":null`, false},
+		{"completed", `,"storagePath":"backups/production/a.backup"`, true},
+		{"completed", `,"files":["backups/production/a.backup"]`, true},
+		{"running", "", true},
+		{"failed", "", true},
+		{"", "", true},
+	} {
+		body := fmt.Sprintf(`"storageId":%q,"status":%q%s}`, id, c.status, c.location)
+		a := r.do(catalog.RoleService, "PUT", fmt.Sprint("/api/v1/catalog/backups/b", i), "\ufeff{"+body)
+		if c.taken && a.status != http.StatusOK {
+			t.Errorf("%s: %d %s", body, a.status, a.raw)
+		}
+		if !c.taken {
+			if fields := a.refused(http.StatusBadRequest, CodeValidation); fields["storagePath"] == nil {
+				t.Errorf("%s: %s", body, a.raw)
+			}
+		}
+		fmt.Fprintf(&lines, `{"kind":"backup","id":"b%d",%s`+"\n", i, body)
+	}
+	a := r.do(catalog.RoleService, "POST", "/api/v1/catalog/import", lines.String())
+	if a.at("data", "imported", "backups") != 5.0 || a.at("data", "failedCount") != 4.0 || a.at("data", "feed", "refusedRecords") != 4.0 ||
+		a.at("data", "errors", 3, "line") != 4.0 || !strings.HasPrefix(a.at("data", "errors", 0, "message").(string), "storagePath is required") {
+		t.Errorf("import: %s", a.raw)
+	}
+	if a = r.do(catalog.RoleService, "POST", "/api/v1/catalog/import/check", lines.String()); a.at("data", "refusedCount") != 4.0 {
+		t.Errorf("check: %s", a.raw)
+	}
 }
 
 // TestPitrPrefixSpellings: a prefix in any spelling protects what is below it.

@@ -60,7 +60,7 @@ func (f *feedReport) end(org string, stored uint64, reasons []string, now time.T
 // lineKey returns the key of the record in a line that cannot be imported, 0 if it has no id.
 func lineKey(line []byte) uint64 {
 	var head struct{ Kind, ID string }
-	if json.Unmarshal(line, &head) != nil || head.ID == "" {
+	if json.Unmarshal(withoutBOM(line), &head) != nil || head.ID == "" {
 		return 0
 	}
 	return catalog.RefusedKey(head.Kind, head.ID)

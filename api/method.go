@@ -30,11 +30,14 @@ func withoutSlash(r *http.Request) *http.Request {
 	return short
 }
 
+// importPath begins the paths of endpoints that read lines of records.
+const importPath = "/api/v1/catalog/import"
+
 // bodyTypes returns the content types of bodies that the route reads. The default type of
 // curl -d and --data-binary is read as the first of them.
 func (r *route) bodyTypes() []string {
 	const form = "application/x-www-form-urlencoded"
-	if strings.HasPrefix(r.path, "/api/v1/catalog/import") {
+	if strings.HasPrefix(r.path, importPath) {
 		return []string{
 			"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json",
 			"application/gzip", "application/octet-stream", "text/plain", form,
@@ -43,9 +46,18 @@ func (r *route) bodyTypes() []string {
 	return []string{"application/json", form}
 }
 
-// checkContentType refuses a body of a type that the route does not read. A body without a
-// type is read.
+// gzipped reports whether the body is compressed.
+func (c *call) gzipped() bool {
+	encoding := strings.ToLower(c.Request.Header.Get("Content-Encoding"))
+	return encoding == "gzip" || encoding == "x-gzip"
+}
+
+// checkContentType refuses a body of a type or an encoding that the route does not read. A
+// body without a type is read.
 func (c *call) checkContentType() error {
+	if err := c.checkContentEncoding(); err != nil {
+		return err
+	}
 	given := c.Request.Header.Get("Content-Type")
 	if given == "" || c.Request.ContentLength == 0 || !c.mutates() {
 		return nil
@@ -57,4 +69,20 @@ func (c *call) checkContentType() error {
 	}
 	c.Header().Set("Accept", strings.Join(types, ", "))
 	return &Error{Code: CodeMediaType, Message: "The content type of the body is not supported; send it as " + types[0]}
+}
+
+// checkContentEncoding refuses an encoding that the route does not read. The response names
+// the others (RFC 9110, section 15.5.16).
+func (c *call) checkContentEncoding() error {
+	given := c.Request.Header.Get("Content-Encoding")
+	compressed := strings.HasPrefix(c.route.path, importPath)
+	if given == "" || strings.EqualFold(given, "identity") || compressed && c.gzipped() || c.Request.ContentLength == 0 {
+		return nil
+	}
+	accepted, message := "identity", "The body of this request must not be compressed"
+	if compressed {
+		accepted, message = "gzip, identity", "The body may be compressed with gzip only"
+	}
+	c.Header().Set("Accept-Encoding", accepted)
+	return &Error{Code: CodeMediaType, Message: message + "; its Content-Encoding is not supported"}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	pb "firescan/catalog/catalogpb"
@@ -132,6 +133,9 @@ func (r *backupRecord) check(w fieldErrors) {
 	w.id("projectId", r.ProjectID, false)
 	w.text("status", r.Status)
 	w.key("storagePath", r.StoragePath)
+	if r.StoragePath == "" && len(r.Files) == 0 && finished(r.Status) {
+		w["storagePath"] = "is required, or files, when the status is " + r.Status + ": a record without a location protects nothing"
+	}
 	if r.CreatedAt == noTime {
 		w["createdAt"] = "must be a time such as 2024-01-15T10:00:00Z"
 	}
@@ -144,6 +148,16 @@ func (r *backupRecord) check(w fieldErrors) {
 			w["files"] = "must not contain an empty key"
 		}
 	}
+}
+
+// finished reports whether a backup with this status has files, so that its record must say
+// where. One in progress may be recorded before its location is known.
+func finished(status string) bool {
+	switch strings.ToLower(strings.TrimSpace(status)) {
+	case "completed", "complete", "succeeded", "successful", "success", "done", "finished":
+		return true
+	}
+	return false
 }
 
 func (r *scheduleRecord) check(w fieldErrors) {

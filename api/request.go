@@ -23,11 +23,14 @@ func (c *call) decode(v any) error {
 		return badJSON(err)
 	}
 	c.bodyTaken()
-	if len(bytes.TrimSpace(body)) == 0 {
+	if body = withoutBOM(body); len(bytes.TrimSpace(body)) == 0 {
 		return badJSON(io.EOF)
 	}
 	return decodeObject(body, v)
 }
+
+// withoutBOM returns text without the mark that files of Windows begin with.
+func withoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
 // noBody refuses a body where the endpoint has none, since ignored fields might have
 // been meant as parameters.
