@@ -8,6 +8,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/cors"
 
 	"firescan/api/socketio"
 	"firescan/catalog"
@@ -48,6 +49,8 @@ type Config struct {
 	FreshFor time.Duration
 	// ForceWait bounds how long force=true waits for a sync.
 	ForceWait time.Duration
+	// AllowOrigins are the origins of pages that may use the API beside its own, as patterns.
+	AllowOrigins []string
 	// Limits are the quotas; the zero value has none.
 	Limits Limits
 	// Now is the clock; nil is time.Now.
@@ -60,6 +63,7 @@ type Server struct {
 	router  *httprouter.Router
 	hub     *hub
 	sockets *socketio.Server
+	cors    *cors.Cors // nil: none
 
 	// The handlers by noun; those without dependencies are functions.
 	accounts     *accounts
@@ -103,12 +107,27 @@ func New(c Config) (*Server, error) {
 	s.stats = &stats{s.backend, s.shards}
 	s.events = &events{s.hub, usualHeartbeat}
 	s.router = s.newRouter()
-	s.sockets = socketio.New(socketio.Config{Application: sockets{s.backend, s.hub}, Open: s.backend.openSocket, Logger: c.Logger, PingInterval: usualHeartbeat})
+	if s.cors, err = allowOrigins(c.AllowOrigins); err != nil {
+		return nil, err
+	}
+	s.sockets = socketio.New(socketio.Config{Application: sockets{s.backend, s.hub}, Open: s.backend.openSocket, AllowsOrigin: s.allowsOrigin, Logger: c.Logger, PingInterval: usualHeartbeat})
 	return s, nil
 }
 
 // ServeHTTP implements http.Handler. Websockets need writers that can be hijacked.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.cors == nil {
+		s.serve(w, r)
+		return
+	}
+	if r.Method == http.MethodOptions && r.ContentLength != 0 {
+		// The server reads the body before it responds.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(slowClient))
+	}
+	s.cors.ServeHTTP(w, r, s.serve)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == socketPath {
 		s.sockets.ServeHTTP(w, r)
 		return
@@ -137,6 +156,6 @@ func (s *Server) Stats(ctx context.Context, org string) (*StorageStats, error) {
 func (s *Server) Forwarded() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		client := parseAddress(r.Header.Get(addressHeader))
-		s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), memberKey{}, client)))
+		s.serve(w, r.WithContext(context.WithValue(r.Context(), memberKey{}, client)))
 	})
 }

@@ -91,6 +91,9 @@ type Config struct {
 	// ScanStreams is the maximum number of concurrent list requests.
 	ScanStreams int
 
+	// AllowOrigins are origins of web pages that may use the API beside its own, as patterns
+	// such as https://*.example.com, or * for all.
+	AllowOrigins []string
 	// Limits are the quotas of tenants and strangers.
 	Limits api.Limits
 	// TrustedProxies lists addresses and networks of load balancers whose X-Forwarded-For
@@ -163,6 +166,9 @@ func (c *Config) Validate() error {
 		wrong("--fresh-for is %v: give a duration", c.FreshFor)
 	}
 	c.checkEgress(wrong)
+	if err := api.CheckOrigins(c.AllowOrigins); err != nil {
+		wrong("--allow-origin: %w", err)
+	}
 	if token := c.RootToken.Reveal(); token != "" && (len(token) < minRootToken || !validRootToken.MatchString(token)) {
 		wrong("FIRESCAN_ROOT_TOKEN is not a valid token: use at least %d letters, digits and -._~+/, for example the output of `openssl rand -hex 32`", minRootToken)
 	}

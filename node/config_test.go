@@ -17,11 +17,12 @@ func TestConfigTellsAllThatIsWrong(t *testing.T) {
 	c.DataDir, c.HTTPAddr, c.TLSCert = "", "8080", "cert.pem"
 	c.ScanStreams, c.SyncEvery, c.FreshFor, c.OrphanMinAge, c.Guards.JumpPoints = 0, -1, -1, -1, math.NaN()
 	c.AllowEndpoints, c.RootToken, c.EgressProxy = []string{"10.0.0.0/99"}, catalog.NewSecret("short-and-secret"), "socks5://u:secret@proxy"
+	c.AllowOrigins = []string{"https://console.example.com/"}
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("a configuration in which everything is wrong was taken")
 	}
-	for _, flag := range []string{"--data-dir", "--http-addr", "--http-tls-key", "--scan-streams", "--sync-every", "--orphan-min-age", "--guard-jump", "--fresh-for", "--allow-endpoint", "--egress-proxy", "FIRESCAN_ROOT_TOKEN"} {
+	for _, flag := range []string{"--data-dir", "--http-addr", "--http-tls-key", "--scan-streams", "--sync-every", "--orphan-min-age", "--guard-jump", "--fresh-for", "--allow-endpoint", "--egress-proxy", "--allow-origin", "FIRESCAN_ROOT_TOKEN"} {
 		if !strings.Contains(err.Error(), flag) {
 			t.Errorf("the error does not name %s: %v", flag, err)
 		}

@@ -54,7 +54,7 @@ func (n *Node) newAPI(metrics http.Handler, secret *secretRotation) (*api.Server
 		Catalog: n.catalog, Consensus: n.cluster, Shards: n.scan.replicator, Buckets: n.buckets, Accounts: n.buckets, Deleter: n.deleter,
 		Secrets: n.keys, Keys: rotation{n.keys, n.cluster}, ClusterSecret: secret, Locator: n.locator, Endpoints: n.egress, Types: providerTypes,
 		Members: n.cluster, Freezer: n.cluster, Ready: n.readiness.check,
-		Limits: limits, Metrics: metrics, OpenMetrics: n.config.MetricsAddr == "", Registerer: n.registry, Logger: n.log,
+		AllowOrigins: n.config.AllowOrigins, Limits: limits, Metrics: metrics, OpenMetrics: n.config.MetricsAddr == "", Registerer: n.registry, Logger: n.log,
 		SyncEvery: n.config.SyncEvery, OrphanMinAge: n.config.OrphanMinAge, FreshFor: n.config.FreshFor, ForceWait: forceWait,
 	})
 }

@@ -72,8 +72,11 @@ func (r *Refusal) Error() string { return r.Message }
 type Config struct {
 	Application Application
 	// Open returns what to keep of a request that opens a session.
-	Open   func(*http.Request) Opening
-	Logger *slog.Logger
+	Open func(*http.Request) Opening
+	// AllowsOrigin reports whether the page that opens a websocket may. Nil lets pages of
+	// the same host.
+	AllowsOrigin func(*http.Request) bool
+	Logger       *slog.Logger
 	// PingInterval is the time between pings, and between calls of Authorized.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to return a ping.

@@ -25,8 +25,9 @@ func New(c Config) *Server {
 		registry: newRegistry(),
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: config.WriteTimeout, ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
+			CheckOrigin: config.AllowsOrigin,
 			Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
-				refuse(w, status, codeForbidden, "No websocket: "+reason.Error()+"; pages of other hosts may not connect, and a proxy must pass the Host header")
+				refuse(w, status, codeForbidden, "No websocket: "+reason.Error()+"; pages of other hosts may connect only where the node allows them (--allow-origin), and a proxy must pass the Host header")
 			},
 		},
 	}

@@ -71,6 +71,7 @@ func nodeFlags(f *pflag.FlagSet, c *node.Config) {
 	f.StringSliceVar(&c.AllowEndpoints, "allow-endpoint", c.AllowEndpoints, "allowed custom endpoints of destinations: a glob of host:port, or a CIDR; repeatable. Private addresses need a CIDR, an address, or a name without *")
 	f.StringVar(&c.EgressProxy, "egress-proxy", c.EgressProxy, "URL (http or https) of a proxy for all requests to providers; prefer FIRESCAN_EGRESS_PROXY for one with a password (default: none, also if HTTPS_PROXY is set)")
 	f.StringVar(&c.ProviderCAFile, "provider-ca-file", c.ProviderCAFile, "PEM file with CA certificates that providers and the proxy may have besides those of the system")
+	f.StringSliceVar(&c.AllowOrigins, "allow-origin", c.AllowOrigins, "origins of web pages that may use the API (CORS), such as https://console.example.com or 'https://*.example.com', or * for all; repeatable")
 	f.StringVar(&c.GCSKeyDir, "gcs-key-dir", c.GCSKeyDir, "directory with a directory of key files per organization id, which gcs and firebase-storage destinations may name")
 	f.DurationVar(&c.SyncEvery, "sync-every", c.SyncEvery, "interval between syncs of a verified destination (0 = never)")
 	f.DurationVar(&c.OrphanMinAge, "orphan-min-age", c.OrphanMinAge, "minimum age of orphans that a cleanup deletes (overridden by minAge)")
