@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 
@@ -148,7 +149,7 @@ func (h *destinations) update(c *call) error {
 		return err
 	}
 	d, err := h.updateOnce(c, &in)
-	for try := 1; try < updateTries && errors.Is(err, catalog.ErrConflict); try++ {
+	for try := 1; try < updateTries && errors.Is(err, errOvertaken); try++ {
 		d, err = h.updateOnce(c, &in)
 	}
 	if err != nil {
@@ -169,9 +170,12 @@ func (h *destinations) update(c *call) error {
 // updateTries is how often an update is tried while others change the same destination.
 const updateTries = 20
 
+// errOvertaken is the error of an update of a destination that was changed in between.
+var errOvertaken = errors.New("the destination was changed at the same time")
+
 // updateOnce updates the destination in the path. When it was changed in between, the
-// error is catalog.ErrConflict: fields that were not given must keep the values of the
-// other change, above all the credentials.
+// error is errOvertaken: fields that were not given must keep the values of the other
+// change, above all the credentials.
 func (h *destinations) updateOnce(c *call, in *destinationInput) (*pb.Destination, error) {
 	d, err := c.readDestination()
 	if err != nil {
@@ -189,6 +193,11 @@ func (h *destinations) updateOnce(c *call, in *destinationInput) (*pb.Destinatio
 	}
 	d.UpdatedAt = max(c.backend.now().UnixMilli(), base+1)
 	_, err = c.propose(&pb.PutDestination{Destination: d, BaseUpdatedAt: base, KeepPlace: true})
+	if errors.Is(err, catalog.ErrConflict) {
+		if now, readErr := c.readDestination(); readErr == nil && now.UpdatedAt != base {
+			err = fmt.Errorf("%w: %w", errOvertaken, err)
+		}
+	}
 	return d, err
 }
 

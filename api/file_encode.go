@@ -45,7 +45,9 @@ func appendFileLine(dst []byte, e *index.Entry, o catalog.Owner, project string)
 
 const csvHeader = "path,size,lastModified,backupId,projectId,projectName,type,isOrphan\r\n"
 
-// appendFileCSV appends a file as a row in the form of RFC 4180.
+// appendFileCSV appends a file as a row in the form of RFC 4180. Names that a spreadsheet would
+// take for a formula begin with an apostrophe: whoever may store a file chooses its name. NDJSON
+// has the exact names.
 func appendFileCSV(dst []byte, e *index.Entry, o catalog.Owner, project string) []byte {
 	dst = appendCell(dst, string(e.Path))
 	dst = append(dst, ',')
@@ -68,8 +70,12 @@ func appendFileCSV(dst []byte, e *index.Entry, o catalog.Owner, project string) 
 	return append(dst, "\r\n"...)
 }
 
-// appendCell quotes a cell where necessary.
+// appendCell quotes a cell where necessary. The characters that begin a formula are those of
+// OWASP's "CSV Injection".
 func appendCell(dst []byte, s string) []byte {
+	if s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0 {
+		s = "'" + s
+	}
 	if !strings.ContainsAny(s, "\",\r\n") {
 		return append(dst, s...)
 	}

@@ -18,6 +18,7 @@ func FuzzFileRows(f *testing.F) {
 	f.Add("q\"uote,\r\n\x00\x1f\x7f\\", "", "=1+1")
 	f.Add("\xff\xc3\x28\xed\xa0\x80\xf4\x90\x80\x80", "\xe9", "\u2028é日\U0001f600\ufffd")
 	f.Add("cut \xf0\x9f\x98", " ", "\r")
+	f.Add("-1+cmd|' /C calc'!A0", "@SUM(1)", "\t=1")
 	f.Fuzz(func(t *testing.T, path, backup, project string) {
 		if backup == "" {
 			return // no file has such fields
@@ -45,7 +46,12 @@ func FuzzFileRows(f *testing.F) {
 		}
 
 		// encoding/csv documents that it reads \r\n within quotes as \n.
-		norm := func(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
+		norm := func(s string) string {
+			if s != "" && strings.ContainsAny(s[:1], "=+-@\t\r") {
+				s = "'" + s
+			}
+			return strings.ReplaceAll(s, "\r\n", "\n")
+		}
 		rows, err := csv.NewReader(bytes.NewReader(appendFileCSV([]byte(csvHeader), e, b, project))).ReadAll()
 		if err != nil || len(rows) != 2 {
 			t.Fatalf("%q is written as %q: %v", path, rows, err)

@@ -1,12 +1,16 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"firescan/catalog"
+	pb "firescan/catalog/catalogpb"
+	"firescan/catalog/catalogtest"
 	"firescan/provider/mem"
 )
 
@@ -29,6 +33,24 @@ func TestConcurrentUpdates(t *testing.T) {
 		if a := r.owner("GET", path, ""); a.at("data", "name") != name || a.at("data", "region") != region {
 			t.Fatalf("round %d: one of two changes was lost: %s", round, a.raw)
 		}
+	}
+}
+
+// TestUpdateDuringDeletion: a refusal that is no race is not tried again.
+func TestUpdateDuringDeletion(t *testing.T) {
+	r := newRig(t, mem.Options{})
+	id := r.destination()
+	r.propose(&pb.BeginDelete{Org: org, DestinationId: id, Id: "del_1", Who: "tok", Node: "n/1", At: 1, Revision: 1, Paths: [][]byte{[]byte("backups/production/a.backup")}})
+	var tries atomic.Int32
+	r.replog.SetHook(func(_ context.Context, p *catalogtest.Proposal, commit func() error) error {
+		if _, ok := p.Commands[0].(*pb.PutDestination); ok {
+			tries.Add(1)
+		}
+		return commit()
+	})
+	r.do(catalog.RoleOwner, "PUT", "/api/v1/storage/destinations/"+id, `{"path":"other","credentials":{"secretAccessKey":"mine"}}`).refused(409, CodeConflict)
+	if n := tries.Load(); n != 1 {
+		t.Errorf("%d proposals", n)
 	}
 }
 
