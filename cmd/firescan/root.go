@@ -75,7 +75,7 @@ serves the result from an index over HTTP.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		serveCommand(a), demoCommand(a), tokenCommand(a), destinationCommand(a), bucketCommand(a), syncCommand(a), filesCommand(a), orphansCommand(a),
-		statsCommand(a), backupsCommand(a), importCommand(a), clusterCommand(a), versionCommand(a),
+		statsCommand(a), auditCommand(a), backupsCommand(a), importCommand(a), clusterCommand(a), versionCommand(a),
 	)
 	group(root)
 	root.SetVersionTemplate("firescan {{.Version}}\n")
