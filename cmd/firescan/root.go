@@ -63,6 +63,9 @@ serves the result from an index over HTTP.`,
 		Version:      version(),
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Name() == cobra.ShellCompRequestCmd || cmd.Name() == cobra.ShellCompNoDescRequestCmd {
+				return nil // a shell would take an error for a value
+			}
 			if err := checkEnvironment(cmd.Root(), a.environ()); err != nil {
 				return err
 			}
@@ -78,6 +81,7 @@ serves the result from an index over HTTP.`,
 		statsCommand(a), auditCommand(a), backupsCommand(a), importCommand(a), clusterCommand(a), versionCommand(a),
 	)
 	group(root)
+	a.complete(root)
 	root.SetVersionTemplate("firescan {{.Version}}\n")
 	root.SetUsageTemplate(root.UsageTemplate() + usageFooter)
 	return root
