@@ -86,7 +86,7 @@ func (b *Bodies) Lend(body io.Reader, length int64, read func([]byte) error) err
 	switch {
 	case err == nil:
 		return tooLong(MaxPage)
-	case err == io.EOF:
+	case err == io.EOF: //nolint:errorlint // an error that wraps it is not the end of the body
 		return read(whole)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &Untrusted{ErrCutShort}
