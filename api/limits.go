@@ -37,6 +37,9 @@ type Limits struct {
 	AuditRate, AuditEntries int
 	// FailedLogins are per minute and address.
 	FailedLogins int
+	// Connections are open connections in all, AddressConnections those of one address which
+	// is no trusted proxy. The server that accepts them enforces these.
+	Connections, AddressConnections int
 	// TrustedProxies are the balancers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 }
@@ -52,6 +55,7 @@ func DefaultLimits() Limits {
 		StoredResponses: 10_000, StoredResponseBytes: 16 << 20,
 		AuditRate: 120, AuditEntries: 10_000,
 		FailedLogins: 120,
+		Connections:  16_384, AddressConnections: 4096,
 	}
 }
 

@@ -25,23 +25,28 @@ const (
 	forceWait = 25 * time.Second
 )
 
-// listen opens the public port.
-func listen(c *Config) (net.Listener, error) {
-	l, err := net.Listen("tcp", c.HTTPAddr)
+// listen opens the public port. The second listener is what bounds the first.
+func listen(c *Config) (net.Listener, *boundedListener, error) {
+	limits, err := c.limits()
 	if err != nil {
-		return nil, transport.ListenError("--http-addr", c.HTTPAddr, err)
+		return nil, nil, err
+	}
+	gate := &transport.Gate{Total: limits.Connections, PerHost: limits.AddressConnections, Trusted: limits.TrustedProxies}
+	l, err := listenBounded("--http-addr", c.HTTPAddr, gate, c.Logger)
+	if err != nil {
+		return nil, nil, err
 	}
 	if c.TLSCert == "" {
-		return l, nil
+		return l, l, nil
 	}
 	own, err := transport.NewReloader(transport.CertFiles{Cert: c.TLSCert, Key: c.TLSKey}, c.Logger)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("load --http-tls-cert and --http-tls-key: %w", err), l.Close())
+		return nil, nil, errors.Join(fmt.Errorf("load --http-tls-cert and --http-tls-key: %w", err), l.Close())
 	}
 	return tls.NewListener(l, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own.Certificate() },
-	}), nil
+	}), l, nil
 }
 
 // newAPI returns the server of the API.

@@ -33,6 +33,7 @@ func (c *Config) checkLimits(wrong func(format string, args ...any)) {
 		"streams": c.Limits.Streams, "org-streams": c.Limits.OrgStreams, "token-streams": c.Limits.TokenStreams,
 		"imports": c.Limits.Imports, "destinations": c.Limits.Destinations, "syncs": c.Limits.Syncs, "tokens": c.Limits.Tokens,
 		"stored-responses": c.Limits.StoredResponses, "stored-response-bytes": c.Limits.StoredResponseBytes,
+		"connections": c.Limits.Connections, "address-connections": c.Limits.AddressConnections,
 		"audit-rate": c.Limits.AuditRate, "audit-entries": c.Limits.AuditEntries,
 	} {
 		if limit < 0 {

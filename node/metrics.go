@@ -38,9 +38,9 @@ func newMetricsServer(c *Config, metrics http.Handler) (*metricsServer, error) {
 	if c.MetricsAddr == "" {
 		return &metricsServer{}, nil
 	}
-	l, err := net.Listen("tcp", c.MetricsAddr)
+	l, err := listenBounded("--metrics-addr", c.MetricsAddr, &transport.Gate{Total: maxMetricsConnections}, c.Logger)
 	if err != nil {
-		return nil, transport.ListenError("--metrics-addr", c.MetricsAddr, err)
+		return nil, err
 	}
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", metrics)

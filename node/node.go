@@ -81,7 +81,8 @@ func (n *Node) open() (err error) {
 		}
 	}
 	// The port comes early: that it is in use is the most likely mistake.
-	if n.listener, err = listen(&n.config); err != nil {
+	var bounds *boundedListener
+	if n.listener, bounds, err = listen(&n.config); err != nil {
 		return err
 	}
 	n.later(func() error { return closeListener(n.listener) })
@@ -96,6 +97,7 @@ func (n *Node) open() (err error) {
 	}
 	registry, metrics := newRegistry(n.config.Version)
 	n.registry = registry
+	registry.MustRegister(bounds.refused)
 	if n.metrics, err = newMetricsServer(&n.config, metrics); err != nil {
 		return err
 	}

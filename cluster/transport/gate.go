@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -15,8 +16,10 @@ var ErrTooManyBytes = errors.New("the other side sent more than a node does")
 // A Gate bounds what others can make this node hold over a port: connections, in all and
 // for each address, and the bytes that are read from each. It is safe for concurrent use.
 type Gate struct {
-	// Total and PerHost are maximum numbers of open connections, PerHost by HostOf.
+	// Total and PerHost are maximum numbers of open connections (0 = unlimited), PerHost by
+	// HostOf. Those of the networks in Trusted count in all only.
 	Total, PerHost int
+	Trusted        []netip.Prefix
 	// Bytes is the maximum number of bytes that are read from a connection (0 = unlimited).
 	Bytes int64
 
@@ -28,19 +31,28 @@ type Gate struct {
 // Admit returns conn, to be closed by the caller, or closes it and returns an error when
 // too many are open.
 func (g *Gate) Admit(conn net.Conn) (*GatedConn, error) {
+	leave, err := g.Enter(conn)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &GatedConn{Conn: conn, max: g.Bytes, leave: leave}, nil
+}
+
+// Enter counts conn until the caller calls leave, unless too many are open.
+func (g *Gate) Enter(conn net.Conn) (leave func(), err error) {
 	host := hostOf(conn)
+	trusted := slices.ContainsFunc(g.Trusted, func(p netip.Prefix) bool { return p.Overlaps(host) })
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.open >= g.Total || g.hosts[host] >= g.PerHost {
-		return nil, errors.Join(
-			fmt.Errorf("%d connections are open, %d of this address: at most %d and %d may be", g.open, g.hosts[host], g.Total, g.PerHost), conn.Close())
+	if g.Total > 0 && g.open >= g.Total || g.PerHost > 0 && g.hosts[host] >= g.PerHost && !trusted {
+		return nil, fmt.Errorf("%d connections are open, %d of this address: at most %d and %d may be", g.open, g.hosts[host], g.Total, g.PerHost)
 	}
 	if g.hosts == nil {
 		g.hosts = map[netip.Prefix]int{}
 	}
 	g.open++
 	g.hosts[host]++
-	return &GatedConn{Conn: conn, max: g.Bytes, leave: sync.OnceFunc(func() { g.leave(host) })}, nil
+	return sync.OnceFunc(func() { g.leave(host) }), nil
 }
 
 func (g *Gate) leave(host netip.Prefix) {

@@ -22,6 +22,8 @@ func limitFlags(f *pflag.FlagSet, c *node.Config) {
 	f.IntVar(&l.StoredResponseBytes, "limit-stored-response-bytes", l.StoredResponseBytes, "maximum size of these responses in bytes")
 	f.IntVar(&l.AuditRate, "limit-audit-rate", l.AuditRate, "maximum requests per minute of an organization that are audited each by itself, on each node; more are counted by kind")
 	f.IntVar(&l.AuditEntries, "limit-audit-entries", l.AuditEntries, "maximum audit entries that are kept of each organization, and of the cluster")
+	f.IntVar(&l.Connections, "limit-connections", l.Connections, "maximum connections to --http-addr")
+	f.IntVar(&l.AddressConnections, "limit-address-connections", l.AddressConnections, "maximum connections to --http-addr of an address, except trusted proxies")
 	f.IntVar(&l.FailedLogins, "limit-failed-logins", l.FailedLogins, "maximum requests per minute with an unknown token from an address, on each node")
 	f.StringSliceVar(&c.TrustedProxies, "trusted-proxies", c.TrustedProxies, "IP addresses or networks (CIDR) of load balancers whose X-Forwarded-For names the client; repeatable")
 }
