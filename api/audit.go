@@ -139,12 +139,8 @@ func (c *call) sendLines(lines []byte) error {
 // if there may be one.
 func (c *call) auditPage(filter *auditFilter, limit int, position string) (list []auditEntry, next string, err error) {
 	err = c.backend.catalog.View(func(tx *catalog.Tx) error {
-		sources, err := c.auditSources(tx, position)
-		if err != nil {
-			return err
-		}
 		read := 0
-		for e, err := range newest(sources) {
+		for e, err := range newest(c.auditSources(tx, position)) {
 			if err != nil {
 				return err
 			}
@@ -188,18 +184,18 @@ func (c *call) operator() bool { return c.token.Role == string(catalog.RoleRoot)
 
 // auditSources returns the lists that the caller may read: of its organization; for operators of
 // the one that they name, or of all organizations and the cluster. Operators do not see names of files.
-func (c *call) auditSources(tx *catalog.Tx, position string) ([]auditSource, error) {
+func (c *call) auditSources(tx *catalog.Tx, position string) []auditSource {
 	switch {
 	case !c.operator():
-		return []auditSource{requestsOf(tx, c.org, position), deletionsOf(tx, c.org, position)}, nil
+		return []auditSource{requestsOf(tx, c.org, position), deletionsOf(tx, c.org, position)}
 	case c.org != "":
-		return []auditSource{requestsOf(tx, c.org, position)}, nil
+		return []auditSource{requestsOf(tx, c.org, position)}
 	}
 	var list []auditSource
 	for _, org := range tx.TrailOrgs() {
 		list = append(list, requestsOf(tx, org, position))
 	}
-	return list, nil
+	return list
 }
 
 // auditSource yields entries in descending order of their position.
