@@ -156,6 +156,7 @@ var known = []struct {
 	{deletion.ErrUnlisted, CodeNotOrphan, "A backup record whose file is not listed may mean this file under another name; correct the record, or delete it first"},
 	{deletion.ErrUnconfirmed, CodeProvider, "The storage provider did not confirm the deletion; the file still exists and is checked again within half an hour"},
 	{deletion.ErrRecordKept, CodeNoLeader, "The files of the backup are deleted, but its record is not; delete the backup again"},
+	{deletion.ErrTooManyFiles, CodeConflict, "The backups of the request have too many files; delete fewer backups at once, or sync the storage destination and delete the files by their paths"},
 	{deletion.ErrFolder, CodeConflict, "The backup names a folder; its files were not deleted. Sync the storage destination, then delete the files below the folder by their paths"},
 	{deletion.ErrNeverSynced, CodeConflict, "The storage destination was never synced, so no orphans are known; sync it first"},
 	{deletion.ErrStopping, CodeNoLeader, "This node is stopping; try again shortly"},

@@ -202,7 +202,7 @@ func TestClusterErrors(t *testing.T) {
 
 func TestDeletionErrors(t *testing.T) {
 	for err, code := range map[error]Code{
-		deletion.ErrNotFound: CodeFileNotFound, deletion.ErrChanged: CodeConflict, deletion.ErrFolder: CodeConflict, deletion.ErrUnconfirmed: CodeProvider,
+		deletion.ErrNotFound: CodeFileNotFound, deletion.ErrChanged: CodeConflict, deletion.ErrFolder: CodeConflict, deletion.ErrTooManyFiles: CodeConflict, deletion.ErrUnconfirmed: CodeProvider,
 		deletion.ErrRecordKept: CodeNoLeader, deletion.ErrNeverSynced: CodeConflict, deletion.ErrStopping: CodeNoLeader,
 		// The state of the file counts, not why the provider did not confirm.
 		fmt.Errorf("%w: %w", deletion.ErrUnconfirmed, &provider.Error{Kind: provider.Denied}): CodeProvider,

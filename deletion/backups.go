@@ -132,6 +132,10 @@ func (op *operation) findFiles(ctx context.Context, backups []*backup) {
 	})
 }
 
+// candidateSize is about what a file takes in memory while its deletion is prepared, beside
+// its key.
+const candidateSize = 300
+
 // filesOf returns the keys of a backup's files: those that the record names, whether they
 // exist or not, and those in the bucket that share the stem of its storagePath. folder reports
 // that there are files below a folder of that name.
@@ -150,9 +154,13 @@ func (op *operation) filesOf(ctx context.Context, record *pb.Backup) (paths [][]
 			}
 			folder = folder || slices.Contains(page.Prefixes, string(location)+"/")
 			for _, o := range page.Objects {
-				if bytes.Equal(rule.Stem(o.Key), rule.Stem(location)) {
-					paths = append(paths, bytes.Clone(o.Key))
+				if !bytes.Equal(rule.Stem(o.Key), rule.Stem(location)) {
+					continue
 				}
+				if op.held.Add(int64(len(o.Key))+candidateSize) > op.deleter.limits.held {
+					return nil, false, ErrTooManyFiles
+				}
+				paths = append(paths, bytes.Clone(o.Key))
 			}
 			req.Start, more = page.Next, page.More
 		}

@@ -186,6 +186,28 @@ func TestBackupsThatShareAFile(t *testing.T) {
 	}
 }
 
+// TestBackupWithTooManyFiles deletes nothing of a backup whose stem millions of files share.
+func TestBackupWithTooManyFiles(t *testing.T) {
+	r := newDeleteRig(t, mem.Options{})
+	r.deleter.limits.held = 20 * candidateSize
+	var files []string
+	for i := range 35 {
+		files = append(files, fmt.Sprintf("big.part-%02d", i))
+	}
+	r.account.Fill(bucket, 10, old, append(files, "big.backup", "small.backup")...)
+	r.backup("big", "big.backup")
+	r.backup("small", "small.backup")
+	if got, _ := r.deleteBackups(true, "big"); got["big"].Deleted || !errors.Is(got["big"].Err, ErrTooManyFiles) {
+		t.Errorf("%+v", got)
+	}
+	if n := len(r.keys("")); n != 37 {
+		t.Errorf("%d files are left", n)
+	}
+	if got, _ := r.deleteBackups(true, "small"); !got["small"].FilesDeleted {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestBackupWithManyFiles takes more than one intent for it.
 func TestBackupWithManyFiles(t *testing.T) {
 	r := newDeleteRig(t, mem.Options{})

@@ -37,6 +37,8 @@ type limits struct {
 	// batches bounds the intents of one request at once, calls the provider calls of one
 	// intent at once.
 	batches, calls int
+	// held bounds the memory of the files of one request that deletes backups, in bytes.
+	held int64
 	// batchTime is the time from before an intent is proposed within which its files may be
 	// deleted. Nothing is sent to the provider later; Recover waits longer.
 	batchTime time.Duration
@@ -54,7 +56,7 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		paths: catalog.MaxDeletes, singles: 250, batches: 4, calls: 16, batchTime: time.Minute,
+		paths: catalog.MaxDeletes, singles: 250, batches: 4, calls: 16, held: 64 << 20, batchTime: time.Minute,
 		outcomeWait: 5 * time.Second, outcomeTime: 30 * time.Second,
 		abandoned: 2 * time.Minute, release: time.Minute + provider.MaxHold,
 	}

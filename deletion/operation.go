@@ -3,6 +3,7 @@ package deletion
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"firescan/catalog"
@@ -25,6 +26,8 @@ type operation struct {
 	// looked has the index of the last delta, by identity of the bucket, up to which the files
 	// of records were looked up.
 	looked map[string]uint64
+
+	held atomic.Int64 // bytes of the files of the backups, against limits.held
 
 	mu      sync.Mutex
 	started bool      // a batch was started

@@ -23,6 +23,9 @@ var (
 	// ErrRecordKept is returned for a backup whose files were deleted and whose record was
 	// not, because the catalog did not respond.
 	ErrRecordKept = errors.New("the files are deleted and the record is not yet: delete the backup again")
+	// ErrTooManyFiles is returned for a backup that is not deleted, because too many files share
+	// its stem or those of the backups of the same request.
+	ErrTooManyFiles = errors.New("the backups of the request have too many files: delete fewer backups at once, or sync the destination and delete the files by their paths")
 	// ErrFolder is returned for a deleted backup that names a folder: the files below it stay.
 	ErrFolder = errors.New("the backup names a folder; its files were not deleted: sync the destination and delete the files below the folder by their paths")
 	// ErrNeverSynced is returned by Plan and Cleanup before the first generation.
