@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +61,7 @@ func decodeObject(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return badJSON(err)
+		return badFields(data, reflect.TypeOf(v), err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return invalidField("body", "must end after the JSON object")

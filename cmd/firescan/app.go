@@ -41,7 +41,7 @@ type app struct {
 func (a *app) flagsFromEnv(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || f.Name == "version" {
+		if f.Changed || !hasVariable(f) {
 			return
 		}
 		name := envName(f.Name)
@@ -52,6 +52,16 @@ func (a *app) flagsFromEnv(flags *pflag.FlagSet) error {
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// hasVariable reports whether a flag is also an environment variable. Confirmations are not:
+// each is meant for one command.
+func hasVariable(f *pflag.Flag) bool {
+	switch f.Name {
+	case "help", "version", "yes", "confirm":
+		return false
+	}
+	return true
 }
 
 func envName(flag string) string {

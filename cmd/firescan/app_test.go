@@ -80,6 +80,7 @@ func TestUnknownVariables(t *testing.T) {
 	for name, want := range map[string]string{
 		"FIRESCAN_HTTP_ADR":    "did you mean FIRESCAN_HTTP_ADDR?", // no flag of version, but of serve
 		"FIRESCAN_TOKN":        "did you mean FIRESCAN_TOKEN?",
+		"FIRESCAN_YES":         "is not a variable of firescan", // it would confirm every command
 		"FIRESCAN_ROOT_TOKENS": "did you mean FIRESCAN_ROOT_TOKEN?",
 		"FIRESCAN_HTTP_ADDR":   "", "FIRESCAN_ROOT_TOKEN": "", "FIRESCANNER": "", "HTTP_ADDR": "",
 		// Kubernetes sets these for services that are named firescan and firescan-gossip.

@@ -22,7 +22,11 @@ var ofServices = regexp.MustCompile(`^FIRESCAN_(.+_)?(SERVICE_HOST|SERVICE_PORT(
 // knownVariables returns the variables of all flags of a command and its subcommands.
 func knownVariables(cmd *cobra.Command) []string {
 	known := []string{rootTokenVariable}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, envName(f.Name)) })
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if hasVariable(f) {
+			known = append(known, envName(f.Name))
+		}
+	})
 	for _, sub := range cmd.Commands() {
 		known = append(known, knownVariables(sub)...)
 	}

@@ -17,7 +17,7 @@ const (
 )
 
 const usageFooter = `
-Every flag is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.
+Every flag except --yes and --confirm is also an environment variable: --http-addr is FIRESCAN_HTTP_ADDR.
 With --json an error is one line of JSON on standard error: code, message, requestId, details.
 Exit codes: 0 success, 1 failure, 2 usage error.
 `
