@@ -104,7 +104,7 @@ func TestLargeResponses(t *testing.T) {
 	ctx := provider.WithResponseLimit(t.Context(), provider.MaxPage)
 	begin := func(ctx context.Context) (io.ReadCloser, error) {
 		body := fetch(t, client, ctx, server.URL).Body
-		_, err := io.CopyN(io.Discard, body, 1<<20)
+		_, err := io.CopyN(io.Discard, body, provider.MaxUnqueued)
 		return body, err
 	}
 	more := func(body io.Reader, err error) error {
