@@ -41,7 +41,7 @@ func (h *files) stats(c *call) error {
 			counts.Linked.Files + counts.Orphan.Files, size(counts.Linked.Bytes + counts.Orphan.Bytes),
 		}
 	}
-	return c.respond(envelope{Meta: sh.meta, Data: struct {
+	data := struct {
 		TotalFiles  uint64               `json:"totalFiles"`
 		TotalSize   string               `json:"totalSize"`
 		LinkedFiles uint64               `json:"linkedFiles"`
@@ -59,5 +59,10 @@ func (h *files) stats(c *call) error {
 	}{
 		t.Files, size(t.Bytes), t.Files - t.OrphanFiles, size(t.Bytes - t.OrphanBytes), t.OrphanFiles, size(t.OrphanBytes), byType,
 		t.ByStemFiles, size(t.ByStemBytes), without.Missing, without.NotLookedFor,
-	}})
+	}
+	answer := envelope{Data: data, Meta: sh.meta}
+	if force {
+		return c.respond(answer)
+	}
+	return c.respondTagged(answer, data)
 }

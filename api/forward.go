@@ -38,6 +38,9 @@ func (c *call) forward() bool {
 			r.Out.Header.Set("X-Request-Id", c.Header().Get("X-Request-Id"))
 		},
 		ModifyResponse: func(r *http.Response) error {
+			if r.Header.Get("Cache-Control") != "" {
+				c.Header().Del("Cache-Control") // the node that responds knows better
+			}
 			for name := range c.Header() {
 				r.Header.Del(name) // this node has set it already
 			}

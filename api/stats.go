@@ -109,7 +109,14 @@ func (h *stats) get(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.respond(envelope{Data: data, Meta: meta})
+	if force {
+		return c.respond(envelope{Data: data, Meta: meta})
+	}
+	content := *data
+	if int64(content.NextScheduledSyncAt) <= h.backend.now().UnixMilli() {
+		content.NextScheduledSyncAt = 0 // a sync that is due has the current time
+	}
+	return c.respondTagged(envelope{Data: data, Meta: meta}, content)
 }
 
 func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta, error) {

@@ -1046,6 +1046,9 @@ type ForceParam = bool
 // IDParam defines model for IdParam.
 type IDParam = string
 
+// IfChangedParam defines model for IfChangedParam.
+type IfChangedParam = string
+
 // IfMatchParam defines model for IfMatchParam.
 type IfMatchParam = string
 
@@ -2084,6 +2087,9 @@ type FileStatsParams struct {
 
 	// Consistency `stale` reads the local state of this node, even without a leader
 	Consistency FileStatsParamsConsistency `form:"consistency,omitempty" json:"consistency,omitempty,omitzero"`
+
+	// IfNoneMatch Tags of earlier responses, or `*`: when one is that of the data, the response is 304
+	IfNoneMatch IfChangedParam `json:"If-None-Match,omitempty,omitzero"`
 }
 
 // FileStatsParamsConsistency defines parameters for FileStats.
@@ -2149,6 +2155,9 @@ type StorageStatsParams struct {
 
 	// Consistency `stale` reads the local state of this node, even without a leader
 	Consistency StorageStatsParamsConsistency `form:"consistency,omitempty" json:"consistency,omitempty,omitzero"`
+
+	// IfNoneMatch Tags of earlier responses, or `*`: when one is that of the data, the response is 304
+	IfNoneMatch IfChangedParam `json:"If-None-Match,omitempty,omitzero"`
 }
 
 // StorageStatsParamsConsistency defines parameters for StorageStats.
@@ -2619,6 +2628,7 @@ func (c *Client) FileStats(ctx context.Context, id IDParam, params *FileStatsPar
 	if params != nil {
 		r.setQuery("force", params.Force)
 		r.setQuery("consistency", params.Consistency)
+		r.setHeader("If-None-Match", params.IfNoneMatch)
 	}
 	return send[FileStatsReply](ctx, c, &r)
 }
@@ -2657,6 +2667,7 @@ func (c *Client) StorageStats(ctx context.Context, params *StorageStatsParams) (
 	if params != nil {
 		r.setQuery("force", params.Force)
 		r.setQuery("consistency", params.Consistency)
+		r.setHeader("If-None-Match", params.IfNoneMatch)
 	}
 	return send[StorageStatsReply](ctx, c, &r)
 }
