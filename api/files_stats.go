@@ -64,5 +64,7 @@ func (h *files) stats(c *call) error {
 	if force {
 		return c.respond(answer)
 	}
-	return c.respondTagged(answer, data)
+	meta := sh.meta
+	meta.NextScheduledSyncAt = c.notNow(meta.NextScheduledSyncAt)
+	return c.respondTagged(answer, data, meta)
 }

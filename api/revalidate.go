@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// respondTagged sends a successful envelope with an entity tag of content, or 304 without a
-// body when the client has that content. The tag is weak: meta is not part of it.
-func (c *call) respondTagged(e envelope, content any) error {
+// respondTagged sends a successful envelope with an entity tag of data and meta, or 304 without a
+// body when the client has them. The tag is weak: a time that is always now is left out of it.
+func (c *call) respondTagged(e envelope, data, meta any) error {
 	hash := sha256.New()
 	enc := json.NewEncoder(hash)
-	for _, part := range []any{c.org, c.Request.URL.Path, content} {
+	for _, part := range []any{c.org, c.Request.URL.Path, data, meta} {
 		if err := enc.Encode(part); err != nil {
 			return err
 		}
@@ -26,6 +26,14 @@ func (c *call) respondTagged(e envelope, content any) error {
 		return nil
 	}
 	return c.respond(e)
+}
+
+// notNow returns a time of a next sync, and 0 for one that is due, which is the current time.
+func (c *call) notNow(at stamp) stamp {
+	if int64(at) <= c.backend.now().UnixMilli() {
+		return 0
+	}
+	return at
 }
 
 // hasTag reports whether the values of If-None-Match are * or list a tag, by the weak

@@ -12,7 +12,7 @@ import (
 	"firescan/provider/mem"
 )
 
-// TestStatsNotModified: statistics have a tag of their data, which changes with the data only.
+// TestStatsNotModified: statistics have a tag, which changes with them only.
 func TestStatsNotModified(t *testing.T) {
 	r := newRig(t, mem.Options{})
 	id := r.destination()

@@ -112,11 +112,9 @@ func (h *stats) get(c *call) error {
 	if force {
 		return c.respond(envelope{Data: data, Meta: meta})
 	}
-	content := *data
-	if int64(content.NextScheduledSyncAt) <= h.backend.now().UnixMilli() {
-		content.NextScheduledSyncAt = 0 // a sync that is due has the current time
-	}
-	return c.respondTagged(envelope{Data: data, Meta: meta}, content)
+	tagged, about := *data, *meta
+	tagged.NextScheduledSyncAt, about.NextScheduledSyncAt = c.notNow(data.NextScheduledSyncAt), c.notNow(meta.NextScheduledSyncAt)
+	return c.respondTagged(envelope{Data: data, Meta: meta}, tagged, about)
 }
 
 func (h *stats) sum(ctx context.Context, org string) (*StorageStats, *statsMeta, error) {

@@ -2088,7 +2088,7 @@ type FileStatsParams struct {
 	// Consistency `stale` reads the local state of this node, even without a leader
 	Consistency FileStatsParamsConsistency `form:"consistency,omitempty" json:"consistency,omitempty,omitzero"`
 
-	// IfNoneMatch Tags of earlier responses, or `*`: when one is that of the data, the response is 304
+	// IfNoneMatch Tags of earlier responses, or `*`: when one is that of `data` and `meta`, the response is 304
 	IfNoneMatch IfChangedParam `json:"If-None-Match,omitempty,omitzero"`
 }
 
@@ -2156,7 +2156,7 @@ type StorageStatsParams struct {
 	// Consistency `stale` reads the local state of this node, even without a leader
 	Consistency StorageStatsParamsConsistency `form:"consistency,omitempty" json:"consistency,omitempty,omitzero"`
 
-	// IfNoneMatch Tags of earlier responses, or `*`: when one is that of the data, the response is 304
+	// IfNoneMatch Tags of earlier responses, or `*`: when one is that of `data` and `meta`, the response is 304
 	IfNoneMatch IfChangedParam `json:"If-None-Match,omitempty,omitzero"`
 }
 
