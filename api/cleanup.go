@@ -57,7 +57,11 @@ func (h *files) cleanup(c *call) error {
 		e.Details = data
 		return &e
 	}
-	message := fmt.Sprintf("Cleaned up %d orphan files", done.Deleted) + data.Skipped.note()
+	message := fmt.Sprintf("Cleaned up %d orphan files", done.Deleted)
+	if done.Failed > 0 {
+		message += fmt.Sprintf(", %d failed", done.Failed)
+	}
+	message += data.Skipped.note()
 	if done.Versioned > 0 {
 		message += versionedNote(done.Versioned == done.Deleted)
 	}

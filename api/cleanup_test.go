@@ -11,6 +11,7 @@ import (
 	"firescan/cluster"
 	"firescan/deletion"
 	"firescan/index"
+	"firescan/provider"
 	"firescan/provider/mem"
 	"firescan/replica"
 )
@@ -34,9 +35,15 @@ func TestCleanup(t *testing.T) {
 	}
 	r.deletes.done = deletion.CleanupResult{Deleted: 5, Bytes: 30, Failed: 1, Errors: []deletion.Outcome{{Path: []byte("x"), Err: catalog.ErrNotOrphan}}}
 	a = r.owner("POST", path+"?includeUnknown=true&confirm=abc", "{}")
-	if a.at("message") != "Cleaned up 5 orphan files" || a.at("data", "freedSpace") != 30.0 || a.at("data", "failedCount") != 1.0 ||
+	if a.at("message") != "Cleaned up 5 orphan files, 1 failed" || a.at("data", "freedSpace") != 30.0 || a.at("data", "failedCount") != 1.0 ||
 		a.at("data", "errors", 0, "path") != "x" || a.at("data", "errors", 0, "code") != "FILE_NOT_ORPHAN" {
 		t.Errorf("%s", a.raw)
+	}
+	denied := &provider.Error{Kind: provider.Denied, Op: "delete", Reason: "denied", Status: 403}
+	r.deletes.done = deletion.CleanupResult{Failed: 1, Skipped: deletion.Skipped{TooYoung: 2}, Errors: []deletion.Outcome{{Path: []byte("x"), Err: denied}}}
+	a = r.owner("POST", path+"?includeUnknown=true&confirm=abc", "{}")
+	if a.at("message") != "Cleaned up 0 orphan files, 1 failed; 2 are younger than 1h" || a.at("data", "errors", 0, "details", "reason") != denied.Explain() {
+		t.Errorf("the provider refuses: %s", a.raw)
 	}
 	if c := r.deletes.orphans; c.Confirm != "abc" || c.Before != r.now.Add(-time.Hour).UnixMilli() || !slices.Contains(c.Types, index.Unknown) || r.deletes.orphans.Who != "tok_owner" {
 		t.Errorf("asked for %+v", r.deletes)

@@ -62,7 +62,8 @@ func TestDeleteFileErrors(t *testing.T) {
 		if many.at("data", "deletedCount") != 1.0 || many.at("data", "failedCount") != 1.0 || many.at("message") != "Deleted 1 of 2 files" ||
 			many.at("data", "results", 0, "deleted") != false || many.at("data", "results", 1, "deleted") != true ||
 			many.at("data", "results", 0, "path") != "backups/production/a" || many.at("data", "results", 0, "error", "code") != string(code) ||
-			many.at("data", "results", 0, "error", "message") != a.at("error", "message") {
+			many.at("data", "results", 0, "error", "message") != a.at("error", "message") ||
+			strings.Contains(string(a.raw), `"reason"`) && many.at("data", "results", 0, "error", "details", "reason") != a.at("error", "details", "reason") {
 			t.Errorf("%s: %s", code, many.raw)
 		}
 		if strings.Contains(string(many.raw)+string(a.raw), "secret") {

@@ -166,6 +166,8 @@ func (c *call) refuse(e *Error) {
 type failure struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
+	// Details are those of an error that the same failure is alone: the provider's reason.
+	Details any `json:"details,omitempty"`
 }
 
 // failed returns the failure for an error, and logs internal errors.
@@ -177,7 +179,7 @@ func (c *call) failed(err error) *failure {
 	if e.Code == CodeInternal {
 		c.log.Error("an item of the request failed", "error", e)
 	}
-	return &failure{e.Code, e.Message}
+	return &failure{e.Code, e.Message, e.Details}
 }
 
 // maxRemembered is the maximum size of a stored response, in bytes.

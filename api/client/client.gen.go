@@ -584,8 +584,11 @@ type ErrorAnswer struct {
 
 // Failure Why one item of a bulk request failed
 type Failure struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Code string `json:"code"`
+
+	// Details As in the error of a single DELETE, for example the provider's `reason`
+	Details map[string]interface{} `json:"details,omitempty,omitzero"`
+	Message string                 `json:"message"`
 }
 
 // Feed Whether the catalog has all records that were imported. It is incomplete from an import with refused records until
@@ -621,9 +624,12 @@ type File struct {
 
 // FileFailure Why a file was not deleted
 type FileFailure struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Path    string `json:"path"`
+	Code string `json:"code"`
+
+	// Details As in the error of a single DELETE, for example the provider's `reason`
+	Details map[string]interface{} `json:"details,omitempty,omitzero"`
+	Message string                 `json:"message"`
+	Path    string                 `json:"path"`
 }
 
 // FileStats defines model for FileStats.

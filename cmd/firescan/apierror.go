@@ -20,3 +20,12 @@ func isCode(err error, codes ...apiclient.Code) bool {
 	e, ok := errors.AsType[*apiclient.Error](err)
 	return ok && slices.Contains(codes, e.Code)
 }
+
+// failureText returns why a file was not deleted, with the reason of the provider.
+func failureText(f apiclient.FileFailure) string {
+	text := f.Message
+	if reason, ok := f.Details["reason"].(string); ok {
+		text += ": " + reason
+	}
+	return oneLine(text)
+}

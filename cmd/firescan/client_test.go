@@ -152,3 +152,10 @@ func TestReadEvents(t *testing.T) {
 		t.Errorf("the error of the handler is lost: %v", err)
 	}
 }
+
+func TestFailureNamesTheReason(t *testing.T) {
+	f := apiclient.FileFailure{Message: "Refused", Details: map[string]any{"reason": "HTTP 403\nAccessDenied"}}
+	if got := failureText(f); got != "Refused: "+oneLine("HTTP 403\nAccessDenied") {
+		t.Errorf("got %q", got)
+	}
+}

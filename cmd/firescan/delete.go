@@ -38,7 +38,7 @@ type bulkResult struct {
 // add adds the failure of a result, if it has one.
 func (r *bulkResult) add(name string, f apiclient.Failure) {
 	if f.Code != "" {
-		r.refused = append(r.refused, apiclient.FileFailure{Path: name, Code: f.Code, Message: f.Message})
+		r.refused = append(r.refused, apiclient.FileFailure{Path: name, Code: f.Code, Message: f.Message, Details: f.Details})
 	}
 }
 
@@ -113,7 +113,7 @@ func (d *bulkDelete) run(ctx context.Context, destination string, names []string
 	}
 	if !a.json {
 		for _, f := range result.refused {
-			fmt.Fprintf(a.err, "%s: %s (%s)\n", pathText(f.Path), oneLine(f.Message), f.Code)
+			fmt.Fprintf(a.err, "%s: %s (%s)\n", pathText(f.Path), failureText(f), f.Code)
 		}
 		if err := a.printMessage(result.message); err != nil {
 			return err

@@ -202,7 +202,7 @@ func (c *cleanup) execute(cmd *cobra.Command, p *apiclient.CleanedUpReply_Data) 
 	fmt.Fprintf(c.app.out, "deleted %s files (%s)\n", count(result.DeletedCount), bytesText(result.FreedSpace))
 	c.printEffect(result)
 	for _, e := range result.Errors {
-		fmt.Fprintf(c.app.err, "%s: %s (%s)\n", pathText(e.Path), oneLine(e.Message), e.Code)
+		fmt.Fprintf(c.app.err, "%s: %s (%s)\n", pathText(e.Path), failureText(e), e.Code)
 	}
 	if n := result.FailedCount; n > 0 {
 		return fmt.Errorf("%s files were not deleted", count(n))
