@@ -2,6 +2,7 @@ package api
 
 import (
 	"maps"
+	"strings"
 
 	"firescan/catalog"
 	pb "firescan/catalog/catalogpb"
@@ -128,7 +129,9 @@ func (c *call) name(e *pb.AuditEntry) {
 }
 
 // recordLogin has a failed login audited. Whose token it was is known of an expired one only.
+// The address is what limits count by: an IPv4 address as a network, or an IPv6 network.
 func (b *backend) recordLogin(address string, t *pb.Token, code Code) {
+	address = strings.TrimSuffix(address, "/32") // IPv4, as in other entries
 	e := &pb.AuditEntry{Org: strangers, At: b.now().UnixMilli(), Action: actionLogin, Address: address, Outcome: string(code), Count: 1}
 	if t != nil {
 		e.Org, e.Actor, e.Role = t.Org, t.Id, t.Role

@@ -360,11 +360,8 @@ func (r *Resolver) ResolvePrefix(d *pb.Destination, location []byte) ([]Place, e
 	}
 	for i := range list {
 		if pattern := patternAt(list[i].Key); pattern > 0 && !list[i].Prefix {
-			list = append(list, Place{Bucket: list[i].Bucket, Key: list[i].Key[:pattern]})
+			list = append(list, Place{Bucket: list[i].Bucket, Key: list[i].Key[:pattern], Prefix: true})
 		}
-		list[i].Prefix = true
-	}
-	for i := range list {
 		list[i].Prefix = true
 	}
 	return list, nil

@@ -65,7 +65,7 @@ func (l *boundedListener) refuse(conn net.Conn, why error) {
 	defer l.mu.Unlock()
 	if now := time.Now(); now.Sub(l.logged) >= refusalsEvery {
 		l.logged = now
-		l.log.Warn("a connection was refused; more than a few mean an attack, or a --limit-connections or --limit-address-connections that is too low", "address", conn.RemoteAddr(), "error", why)
+		l.log.Warn("a connection was refused because too many are open: look for an attack, or for clients that leave connections open", "address", conn.RemoteAddr(), "error", why)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // completeTimeout limits how long completion waits for a node: somebody has pressed a key.
 const completeTimeout = 2 * time.Second
 
-// completePage is how many of the newest syncs and backups are completed.
+// completePage is how many of the newest syncs, and of the backups, are completed.
 const completePage = 100
 
 // A candidate is a possible argument, with a description.
@@ -128,7 +128,7 @@ func findSyncs(ctx context.Context, a *app, _ *cobra.Command, _ []string) (found
 	return found, nil
 }
 
-// findBackups returns the newest backups of the destination in the first argument.
+// findBackups returns the first backups, by id, of the destination in the first argument.
 func findBackups(ctx context.Context, a *app, _ *cobra.Command, args []string) (found []candidate, err error) {
 	c, id, err := a.findDestination(ctx, args[0])
 	if err != nil {

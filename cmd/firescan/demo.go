@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -172,8 +171,7 @@ func (d *demo) start(c *node.Config) (n *node.Node, err error) {
 		}
 		c.DataDir = filepath.Join(dir, strconv.Itoa(try))
 		n, err = node.New(*c)
-		// Its text, since memberlist does not wrap the error of its listener.
-		if err == nil || !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
+		if !errors.Is(err, syscall.EADDRINUSE) {
 			break
 		}
 		if c.HTTPAddr == d.addr && d.anyPort {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -11,6 +13,7 @@ import (
 	"testing"
 
 	apiclient "firescan/api/client"
+	"firescan/node"
 )
 
 // The demo keeps serving after the demonstration, with the token that it printed, until
@@ -73,6 +76,29 @@ func TestDemoKeepsServing(t *testing.T) {
 	}
 	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestDemoTakesAnotherPort starts a node of the demo while its default port is in use.
+func TestDemoTakesAnotherPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, anyPort := range []bool{true, false} {
+		c := node.DefaultConfig()
+		c.NodeID, c.DataDir, c.ClusterAddr, c.HTTPAddr = "demo-1", t.TempDir(), "127.0.0.1:0", taken.Addr().String()
+		c.Logger = slog.New(slog.DiscardHandler)
+		n, err := (&demo{addr: c.HTTPAddr, anyPort: anyPort}).start(&c)
+		if anyPort != (err == nil) {
+			t.Errorf("with any port %t: %v", anyPort, err)
+		}
+		if err == nil {
+			if err := n.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 
